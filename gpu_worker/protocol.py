@@ -1,0 +1,256 @@
+"""Every message between the site and a GPU worker, version 1.
+
+The one module both sides import, so it holds the standard library only. It describes shapes and checks them;
+it does not send anything.
+
+Two directions:
+
+* worker -> site: a lease. The worker sends `PUT {site}/internal/workers/{worker_id}/lease` with a `LeaseRequest`
+  when it starts and every `LEASE_RENEW_S` seconds, and `DELETE` on the same address when it leaves. The enrolment
+  token travels as `Authorization: Bearer`. The site answers with a `LeaseGrant`.
+* site -> worker: OpenAI's HTTP wire format plus the generation extensions below. The site authenticates itself with
+  the `access_token` of the lease as `Authorization: Bearer`: a worker's port is not open to strangers.
+
+Generation extensions. A chat completion whose body carries `"generation_id": "<uuid>"` lives on its own: it goes on
+when its reader leaves, and its events stay readable for `GENERATION_KEPT_S` after its end.
+
+* `POST   /v1/chat/completions`                       starts it; with `stream: true` the reply is its event stream
+* `GET    /v1/generations/{id}/events?after=N`        the events numbered above N, then live until the end
+* `DELETE /v1/generations/{id}`                       cancels it within one decode step; its events end with a
+                                                      chunk whose finish_reason is "cancelled"
+
+Events are server-sent events. Each has an `id:` line, counting from 1 without gaps, and a `data:` line with an OpenAI
+`chat.completion.chunk`, an `{"error": {...}}` object or `[DONE]`. The order is: one role chunk, content chunks, one
+chunk with a finish_reason, one usage chunk (with empty `choices`; always sent when there is a generation_id), `[DONE]`.
+A failure ends the events with one error object instead; the text sent before it stays valid.
+Comment lines (`: ...`) are heartbeats.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+PROTOCOL_VERSION = 1
+
+LEASE_RENEW_S = 15
+LEASE_EXPIRES_S = 45
+GENERATION_KEPT_S = 300
+HEARTBEAT_S = 15
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""A larger request body is refused with 413 before it is read."""
+
+Json = dict[str, Any]
+
+
+class ProtocolError(ValueError):
+    """A message does not have the shape that this version of the protocol gives it."""
+
+
+class ModelState(StrEnum):
+    """Where a model is on a worker."""
+
+    LOADING = "loading"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended without an error. Source: OpenAI's reference, plus our own `cancelled`."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+
+
+class WorkerErrorCode(StrEnum):
+    """The `code` of an error that a worker reports, in a reply or as the last event of a stream."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    REQUEST_TOO_LARGE = "request_too_large"
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_LOADING = "model_loading"
+    GENERATION_NOT_FOUND = "generation_not_found"
+    GENERATION_EXISTS = "generation_exists"
+    UNAUTHORISED = "unauthorised"
+    OVERLOADED = "overloaded"
+    OUT_OF_MEMORY = "out_of_memory"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """One model on a worker, as its lease reports it."""
+
+    name: str
+    state: ModelState
+    context_length: int | None = None
+    progress: float | None = None
+    """Share of the weights that is loaded, 0 to 1, while `state` is loading."""
+    error: str | None = None
+    """Why the model could not be loaded, in one sentence without paths of the worker's machine."""
+    n_parameters: int | None = None
+    dtype: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """What a worker tells the site: that it is there, where, and how it is doing."""
+
+    protocol: int
+    base_url: str
+    access_token: str
+    """What the site must send back as a bearer token. New for each worker process."""
+    device: str
+    """For people, such as `cpu (2 threads)` or `cuda:0 NVIDIA H200`."""
+    speed: float
+    """Relative speed for dispatch; 1.0 unless the operator says otherwise."""
+    queue_length: int
+    """Requests running and waiting, all models together."""
+    version: str
+    draining: bool = False
+    """The worker has been told to stop: it finishes what it has and takes nothing new."""
+    models: list[ModelReport] = field(default_factory=list)
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Raises: ProtocolError, naming the field."""
+        values = _object(body, "lease request")
+        _require(values, cls, optional={"models", "draining"})
+        if values["protocol"] != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"protocol {values['protocol']!r} is not spoken here, only {PROTOCOL_VERSION}: "
+                "run the same release on both sides"
+            )
+        return cls(
+            protocol=PROTOCOL_VERSION,
+            base_url=_text(values, "base_url", 200),
+            access_token=_text(values, "access_token", 200),
+            device=_text(values, "device", 200),
+            speed=_number(values, "speed", low=0.001, high=1_000_000),
+            queue_length=int(_number(values, "queue_length", low=0, high=1_000_000)),
+            version=_text(values, "version", 50),
+            draining=_flag(values, "draining"),
+            models=[_model_report(item) for item in _list(values, "models", 100)],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGrant:
+    """The site's answer to a lease request."""
+
+    expires_in_s: int
+    renew_in_s: int
+    drain: bool
+    """An admin has put the worker out of dispatch; it goes on with what it has."""
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> Self:
+        """Raises: ProtocolError, naming the field."""
+        values = _object(body, "lease grant")
+        _require(values, cls)
+        return cls(
+            expires_in_s=int(_number(values, "expires_in_s", low=1, high=3600)),
+            renew_in_s=int(_number(values, "renew_in_s", low=1, high=3600)),
+            drain=_flag(values, "drain"),
+        )
+
+
+def error_body(code: WorkerErrorCode, message: str, *, param: str | None = None) -> Json:
+    """An error as the worker sends it: OpenAI's envelope. Source: OpenAI API reference, "Error codes"."""
+    kind = (
+        "server_error"
+        if code
+        in {
+            WorkerErrorCode.INTERNAL,
+            WorkerErrorCode.OUT_OF_MEMORY,
+            WorkerErrorCode.OVERLOADED,
+            WorkerErrorCode.MODEL_LOADING,
+            WorkerErrorCode.SHUTTING_DOWN,
+        }
+        else "invalid_request_error"
+    )
+    return {"error": {"message": message, "type": kind, "param": param, "code": str(code)}}
+
+
+def _model_report(item: object) -> ModelReport:
+    values = _object(item, "model")
+    _require(
+        values,
+        ModelReport,
+        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision"},
+    )
+    try:
+        state = ModelState(values["state"])
+    except ValueError as exc:
+        raise ProtocolError(f"model state {values['state']!r} is none of {[*map(str, ModelState)]}") from exc
+    return ModelReport(
+        name=_text(values, "name", 200),
+        state=state,
+        context_length=_optional_int(values, "context_length"),
+        progress=None if values.get("progress") is None else _number(values, "progress", low=0, high=1),
+        error=_optional_text(values, "error", 2000),
+        n_parameters=_optional_int(values, "n_parameters"),
+        dtype=_optional_text(values, "dtype", 40),
+        revision=_optional_text(values, "revision", 100),
+    )
+
+
+def _object(value: object, what: str) -> Json:
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{what}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _require(values: Json, shape: type, optional: set[str] | frozenset[str] = frozenset()) -> None:
+    known = {f.name for f in fields(shape)}
+    if missing := known - values.keys() - optional:
+        raise ProtocolError(f"missing: {', '.join(sorted(missing))}")
+    if unknown := values.keys() - known:
+        raise ProtocolError(f"unknown: {', '.join(sorted(map(str, unknown)))}")
+
+
+def _text(values: Json, key: str, longest: int) -> str:
+    value = values[key]
+    if not isinstance(value, str) or not value or len(value) > longest:
+        raise ProtocolError(f"{key}: expected a text of 1 to {longest} characters")
+    return value
+
+
+def _optional_text(values: Json, key: str, longest: int) -> str | None:
+    return None if values.get(key) is None else _text(values, key, longest)
+
+
+def _number(values: Json, key: str, *, low: float, high: float) -> float:
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ProtocolError(f"{key}: expected a number from {low} to {high}, found {value!r}")
+    return float(value)
+
+
+def _optional_int(values: Json, key: str) -> int | None:
+    return None if values.get(key) is None else int(_number(values, key, low=0, high=1e15))
+
+
+def _flag(values: Json, key: str) -> bool:
+    value = values.get(key, False)
+    if not isinstance(value, bool):
+        raise ProtocolError(f"{key}: expected true or false, found {value!r}")
+    return value
+
+
+def _list(values: Json, key: str, longest: int) -> list[object]:
+    value = values.get(key, [])
+    if not isinstance(value, list) or len(value) > longest:
+        raise ProtocolError(f"{key}: expected a list of at most {longest}")
+    return value
