@@ -1,0 +1,1 @@
+"""Which models the site offers, whatever serves them."""

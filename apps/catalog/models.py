@@ -1,0 +1,35 @@
+"""Which models the site offers. Where they run is the business of `apps.workers`."""
+
+import uuid
+
+from django.db import models
+
+
+class Visibility(models.TextChoices):
+    """Who sees a model in lists and may use it."""
+
+    PUBLIC = "public", "Everybody"
+    MEMBERS = "members", "People who are signed in, and API keys"
+    HIDDEN = "hidden", "Nobody"
+
+
+class LanguageModel(models.Model):
+    """One model under the name by which people and programs ask for it."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200, unique=True, help_text="What API clients put into `model`.")
+    display_name = models.CharField(max_length=200, blank=True)
+    organisation = models.CharField(max_length=200, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    description = models.TextField(blank=True, help_text="One or two sentences for the model picker.")
+    context_length = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens; reported by the worker.")
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
+    position = models.PositiveIntegerField(default=100, help_text="Lower comes first; the first one is the default.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "model"
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.display_name or self.name

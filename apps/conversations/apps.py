@@ -1,0 +1,10 @@
+"""Django's registration of this app."""
+
+from django.apps import AppConfig
+
+
+class ConversationsConfig(AppConfig):
+    name = "apps.conversations"
+    label = "conversations"
+    verbose_name = "Conversations"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,75 @@
+"""The root of every error the site raises on purpose, and the words that people read.
+
+An error is raised, never returned. Its `code` is stable and dotted; its prose lives in `WORDS` alone, so that pages, the
+API and the socket say the same thing. Each door (HTML, OpenAI envelope, WebSocket, command) has one translator.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Whose(StrEnum):
+    """Whose fault an error is: decides the log level and whether shared state may learn from it."""
+
+    USER = "user"
+    US = "us"
+    WORKER = "worker"
+
+
+class SiteError(Exception):
+    """Root of our errors. Subclasses set the class attributes; `details` fill the placeholders of the words."""
+
+    code: ClassVar[str] = "site.internal"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    whose: ClassVar[Whose] = Whose.US
+
+    def __init__(self, **details: object) -> None:
+        super().__init__(self.code, details)
+        self.details = details
+
+    @property
+    def message(self) -> str:
+        """One or two sentences: what happened and what to do."""
+        return WORDS[self.code].format_map(self.details)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class NotFound(SiteError):
+    """There is no such thing, or it is somebody else's: the two are not told apart."""
+
+    code = "site.not_found"
+    http_status = 404
+    whose = Whose.USER
+
+
+WORDS: dict[str, str] = {
+    "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
+    "site.not_found": "There is nothing here, or it is not yours.",
+    "accounts.key_invalid": "The API key is missing, unknown, expired or revoked. Send 'Authorization: Bearer YOUR_KEY'.",
+    "accounts.key_name_taken": "There is already an active key named {name!r}. Choose another name or revoke that one.",
+    "accounts.key_name_empty": "A key needs a name of 1 to 100 characters.",
+    "chat.empty_message": "The message is empty. Write something first.",
+    "chat.message_too_long": "The message has {length} characters; at most {limit} are allowed. Shorten it.",
+    "chat.answer_running": "An answer is still being written in this conversation. Wait for it or stop it.",
+    "chat.not_found": "This conversation does not exist, or it is not yours.",
+    "chat.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
+    "chat.sign_in_required": "Sign in to chat here.",
+    "models.unknown": "There is no model named {model!r} here. Choose one from the list.",
+    "workers.none": "No worker serves {model!r} at the moment. Try again shortly or choose another model.",
+    "workers.loading": "{model!r} is still being loaded ({percent} %). Try again in a moment.",
+    "workers.failed": "{model!r} could not be loaded by its worker: {reason}",
+    "workers.overloaded": "{model!r} has more requests than it can queue. Try again in {retry_after_s} seconds.",
+    "workers.died": "The worker went away in the middle of the answer. What came so far is kept; ask again to continue.",
+    "workers.unreachable": "No worker for {model!r} could be reached ({attempts}). Try again shortly.",
+    "workers.refused": "The worker refused the request: {reason}",
+    "workers.internal": "The worker failed while answering: {reason}",
+    "workers.generation_gone": "The worker no longer knows this answer. What came so far is kept; ask again.",
+    "workers.token_wrong": "The enrolment token is wrong. Give the worker the site's FASTCHAT_ENROLMENT_TOKEN.",
+    "workers.enrolment_closed": "The site takes no workers: set FASTCHAT_ENROLMENT_TOKEN on the site first.",
+    "workers.lease_malformed": "The lease request is malformed: {reason}",
+    "workers.removed": "An administrator removed this worker. Restore it in the admin to let it come back.",
+    "prompt.too_long": "The conversation does not fit into the model: {reason}",
+}

@@ -1,0 +1,1 @@
+"""The pool: leases, dispatch and the only door to a worker."""

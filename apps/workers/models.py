@@ -1,0 +1,79 @@
+"""The pool as rows: workers with their leases, and the models that each one holds.
+
+A worker is alive while `lease_expires_at` lies ahead, asked in the query: nothing sweeps the table.
+"""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.catalog.models import LanguageModel
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Reads that everybody needs to get right in the same way."""
+
+    def alive(self) -> "WorkerQuerySet":
+        return self.filter(lease_expires_at__gt=Now(), removed_at=None)
+
+
+class Worker(models.Model):
+    """One enrolled GPU worker process."""
+
+    public_id = models.UUIDField(unique=True, editable=False)
+    base_url = models.CharField(max_length=200)
+    access_token = models.CharField(max_length=200, editable=False)
+    """What the site sends to be let in. It lives as long as the worker's process and is shown nowhere."""
+    device = models.CharField(max_length=200, blank=True)
+    version = models.CharField(max_length=50, blank=True)
+    speed = models.FloatField(default=1.0)
+    reported_queue = models.PositiveIntegerField(default=0)
+    assigned_since_report = models.PositiveIntegerField(default=0)
+    """Requests that the site gave out after the last report; added to it for dispatch, at once."""
+    is_drained = models.BooleanField(
+        default=False, verbose_name="drained", help_text="Finishes what it has and gets nothing new."
+    )
+    is_leaving = models.BooleanField(default=False, verbose_name="leaving")
+    """The worker itself said that it is shutting down."""
+    lease_expires_at = models.DateTimeField(db_index=True)
+    cooling_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    last_error_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    enrolled_at = models.DateTimeField(auto_now_add=True)
+    removed_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["enrolled_at"]
+
+    def __str__(self) -> str:
+        return f"{self.base_url} ({str(self.public_id)[:8]})"
+
+
+class HostedState(models.TextChoices):
+    """Where a model is on its worker, as the worker reports it."""
+
+    LOADING = "loading", "Loading"
+    LOADED = "loaded", "Loaded"
+    FAILED = "failed", "Failed"
+
+
+class HostedModel(models.Model):
+    """A model on a worker."""
+
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="hosted")
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="hosted")
+    state = models.CharField(max_length=10, choices=HostedState)
+    progress: models.FloatField[float | None, float | None] = models.FloatField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    n_parameters: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True, blank=True)
+    dtype = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        verbose_name = "hosted model"
+        constraints = [models.UniqueConstraint(fields=["worker", "model"], name="hosted_model_once_per_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.worker}"

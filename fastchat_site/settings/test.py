@@ -1,0 +1,17 @@
+"""For the tests: the real services, cheaper password hashing, errors that are seen."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "only-for-tests")
+os.environ.setdefault("FASTCHAT_ENROLMENT_TOKEN", "only-for-tests-enrolment")
+
+from .base import *  # noqa: E402, F403
+from .base import DATABASES as _DATABASES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_USE_FINDERS = True
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+# A pool keeps connections open, and a test database with open connections cannot be dropped.
+for _database in _DATABASES.values():
+    _database["OPTIONS"].pop("pool", None)

@@ -1,0 +1,14 @@
+"""Every URL of the site, by app."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("apps.conversations.urls")),
+    path("", include("apps.core.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("account/", include("apps.accounts.urls")),
+    path("internal/", include("apps.workers.urls")),
+    path("v1/", include("apps.openai_api.urls")),
+    path("admin/", admin.site.urls),
+]
