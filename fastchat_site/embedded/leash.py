@@ -3,7 +3,7 @@
     python -I -S leash.py --parent PID [--user NAME] [--signal N] -- COMMAND…
 
 It drops to the user, asks the kernel for a signal when the parent dies (by kill -9 too), makes sure that the parent has
-not died meanwhile, and execs. It stays no process of its own, so the pid, the pipes and the exit status are the command's.
+not died meanwhile, and execs. It stays no process of its own: pid, pipes and exit status are the command's.
 
 It imports the standard library only and is run by path: importing the site here would cost every start half a second.
 The kernel ties the signal to the parent *thread*: start it from the main thread.
@@ -57,7 +57,7 @@ def main() -> int:
     if os.getppid() != options.parent:
         return EXIT_ORPHANED
     try:
-        os.execvp(options.command[0], options.command)
+        os.execvp(options.command[0], options.command)  # noqa: S606
     except OSError as exc:
         sys.stderr.write(f"cannot run {options.command[0]}: {exc.strerror}\n")
         return EXIT_CANNOT_EXEC

@@ -79,8 +79,8 @@ def _check_owned(path: Path, user: ServiceUser) -> None:
         raise DataDirUnusable(f"{path} should be a folder of the user {user.name}, but it is not a folder.")
     if found.st_uid != user.uid:
         raise DataDirUnusable(
-            f"{path} belongs to user id {found.st_uid}, but Postgres and Redis would run as {user.name} here: start the "
-            "site as the user who started it first, or choose another --data-dir."
+            f"{path} belongs to user id {found.st_uid}, but Postgres and Redis would run as {user.name} here: "
+            "start the site as the user who started it first, or choose another --data-dir."
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise DataDirUnusable(f"{path} is open to other users: it holds the site's data, so make it `chmod 700`.")
