@@ -1,0 +1,10 @@
+"""Turn model output, which is hostile text, into HTML that is safe to insert into a page.
+
+Pure: no Django, no I/O. `render` is for a finished text, `BlockStream` for one that is still arriving, `render_user`
+for what a person typed. It does not decide when or to whom anything is sent.
+"""
+
+from apps.conversations.markdown.rendering import render, render_user
+from apps.conversations.markdown.stream import BlockStream
+
+__all__ = ["BlockStream", "render", "render_user"]
