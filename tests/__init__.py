@@ -1,0 +1,1 @@
+"""The tests. They run against real services: see `plugin_services` and `conftest`."""

@@ -1,7 +1,6 @@
 """Conversations as trees of messages, and generations: the work of writing one assistant message."""
 
 import uuid
-from datetime import datetime
 
 from django.conf import settings
 from django.db import models
@@ -21,7 +20,7 @@ class Conversation(models.Model):
     )
     visitor = models.ForeignKey(Visitor, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=200)
-    active_leaf: "models.ForeignKey[Message | None, Message | None]" = models.ForeignKey(
+    active_leaf = models.ForeignKey(
         "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     """The last message of the path that is shown; its ancestors are the rest of it."""
@@ -58,7 +57,7 @@ class Message(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
-    parent: "models.ForeignKey[Message | None, Message | None]" = models.ForeignKey(
+    parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
     )
     role = models.CharField(max_length=10, choices=Role)
@@ -102,19 +101,19 @@ class Generation(models.Model):
     finish_reason = models.CharField(max_length=20, blank=True)
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
-    prompt_tokens: models.PositiveIntegerField[int | None, int | None] = models.PositiveIntegerField(
+    prompt_tokens = models.PositiveIntegerField(
         null=True, blank=True
     )
-    completion_tokens: models.PositiveIntegerField[int | None, int | None] = models.PositiveIntegerField(
+    completion_tokens = models.PositiveIntegerField(
         null=True, blank=True
     )
-    ttft_ms: models.PositiveIntegerField[int | None, int | None] = models.PositiveIntegerField(null=True, blank=True)
-    tokens_per_s: models.FloatField[float | None, float | None] = models.FloatField(null=True, blank=True)
-    reader_lease_expires_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+    ttft_ms = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_s = models.FloatField(null=True, blank=True)
+    reader_lease_expires_at = models.DateTimeField(
         null=True, blank=True
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    finished_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

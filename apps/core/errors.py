@@ -1,7 +1,7 @@
 """The root of every error the site raises on purpose, and the words that people read.
 
-An error is raised, never returned. Its `code` is stable and dotted; its prose lives in `WORDS` alone, so that pages, the
-API and the socket say the same thing. Each door (HTML, OpenAI envelope, WebSocket, command) has one translator.
+An error is raised, never returned. Its `code` is stable and dotted; its prose lives in `WORDS` alone, so that pages,
+the API and the socket say the same thing. Each door (HTML, OpenAI envelope, WebSocket, command) has one translator.
 """
 
 from enum import StrEnum
@@ -48,9 +48,11 @@ class NotFound(SiteError):
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
     "site.not_found": "There is nothing here, or it is not yours.",
-    "accounts.key_invalid": "The API key is missing, unknown, expired or revoked. Send 'Authorization: Bearer YOUR_KEY'.",
+    "accounts.key_invalid": "The API key is missing, unknown or revoked. Send 'Authorization: Bearer YOUR_KEY'.",
     "accounts.key_name_taken": "There is already an active key named {name!r}. Choose another name or revoke that one.",
     "accounts.key_name_empty": "A key needs a name of 1 to 100 characters.",
+    "api.invalid_request": "Invalid request: {reason}.",
+    "api.unknown_endpoint": "There is no endpoint {path} here. See /v1/models and /v1/chat/completions.",
     "chat.empty_message": "The message is empty. Write something first.",
     "chat.message_too_long": "The message has {length} characters; at most {limit} are allowed. Shorten it.",
     "chat.answer_running": "An answer is still being written in this conversation. Wait for it or stop it.",
@@ -62,7 +64,7 @@ WORDS: dict[str, str] = {
     "workers.loading": "{model!r} is still being loaded ({percent} %). Try again in a moment.",
     "workers.failed": "{model!r} could not be loaded by its worker: {reason}",
     "workers.overloaded": "{model!r} has more requests than it can queue. Try again in {retry_after_s} seconds.",
-    "workers.died": "The worker went away in the middle of the answer. What came so far is kept; ask again to continue.",
+    "workers.died": "The worker went away in the middle of the answer. What came so far is kept; ask again.",
     "workers.unreachable": "No worker for {model!r} could be reached ({attempts}). Try again shortly.",
     "workers.refused": "The worker refused the request: {reason}",
     "workers.internal": "The worker failed while answering: {reason}",

@@ -3,8 +3,6 @@
 A worker is alive while `lease_expires_at` lies ahead, asked in the query: nothing sweeps the table.
 """
 
-from datetime import datetime
-
 from django.db import models
 from django.db.models.functions import Now
 
@@ -37,11 +35,11 @@ class Worker(models.Model):
     is_leaving = models.BooleanField(default=False, verbose_name="leaving")
     """The worker itself said that it is shutting down."""
     lease_expires_at = models.DateTimeField(db_index=True)
-    cooling_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    cooling_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
-    last_error_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    last_error_at = models.DateTimeField(null=True, blank=True)
     enrolled_at = models.DateTimeField(auto_now_add=True)
-    removed_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
 
     objects = WorkerQuerySet.as_manager()
 
@@ -66,9 +64,9 @@ class HostedModel(models.Model):
     worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="hosted")
     model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="hosted")
     state = models.CharField(max_length=10, choices=HostedState)
-    progress: models.FloatField[float | None, float | None] = models.FloatField(null=True, blank=True)
+    progress = models.FloatField(null=True, blank=True)
     error = models.TextField(blank=True)
-    n_parameters: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True, blank=True)
+    n_parameters = models.BigIntegerField(null=True, blank=True)
     dtype = models.CharField(max_length=40, blank=True)
 
     class Meta:

@@ -5,8 +5,8 @@ import os
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
 os.environ.setdefault("FASTCHAT_ENROLMENT_TOKEN", "only-for-tests-enrolment")
 
-from .base import *  # noqa: E402, F403
-from .base import DATABASES as _DATABASES  # noqa: E402
+from .base import *  # noqa: F403
+from .base import DATABASES as _DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 WHITENOISE_USE_FINDERS = True

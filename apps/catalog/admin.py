@@ -1,0 +1,15 @@
+"""Admin pages of the catalog."""
+
+from django.contrib import admin
+from unfold.admin import ModelAdmin
+
+from apps.catalog.models import LanguageModel
+
+
+@admin.register(LanguageModel)
+class LanguageModelAdmin(ModelAdmin):
+    list_display = ("name", "display_name", "organisation", "licence", "visibility", "position", "context_length")
+    list_filter = ("visibility", "organisation", "licence")
+    list_editable = ("visibility", "position")
+    search_fields = ("name", "display_name", "organisation")
+    readonly_fields = ("public_id", "context_length", "created_at")

@@ -1,0 +1,62 @@
+"""An ASGI wrapper that refuses an over-long request body, before Django has read any or more of it.
+
+Django's own limit comes later: its ASGI handler writes the whole body to disk first.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _TooLarge(Exception):
+    """More bytes arrived than are allowed."""
+
+
+class BodyLimit:
+    """Answer 413, in OpenAI's envelope, to a body over `max_bytes`, declared or counted."""
+
+    def __init__(self, app: App, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._declared(scope) > self._max_bytes:
+            await self._refuse(send)
+            return
+        taken = 0
+
+        async def counted() -> Mapping[str, Any]:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_bytes:
+                raise _TooLarge
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        except _TooLarge:
+            await self._refuse(send)
+
+    def _declared(self, scope: Scope) -> int:
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                return int(value) if value.isdigit() else 0
+        return 0
+
+    async def _refuse(self, send: Send) -> None:
+        message = f"The request body is over {self._max_bytes // 1024 // 1024} MiB. Send less at once."
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "request_too_large"}
+        body = json.dumps({"error": error}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

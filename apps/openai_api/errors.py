@@ -1,0 +1,101 @@
+"""The one translator from our errors to OpenAI's envelope.
+
+Source: OpenAI API reference, "Error codes"; the same envelope for every failure, HTML never.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404
+from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError, UnsupportedMediaType
+
+from apps.core.errors import SiteError, Whose
+from apps.core.middleware import request_id_var
+from apps.workers.errors import WorkerRefused
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 2
+
+_CODES = {
+    "accounts.key_invalid": "invalid_api_key",
+    "models.unknown": "model_not_found",
+    "prompt.too_long": "context_length_exceeded",
+    "workers.none": "no_worker",
+    "workers.unreachable": "no_worker",
+    "workers.loading": "model_loading",
+    "workers.failed": "model_failed",
+    "workers.overloaded": "overloaded",
+    "workers.died": "worker_died",
+    "workers.internal": "worker_failed",
+}
+
+
+class InvalidRequest(SiteError):
+    """The request does not have OpenAI's shape; names the field."""
+
+    code = "api.invalid_request"
+    http_status = 400
+    whose = Whose.USER
+
+    def __init__(self, *, reason: str, param: str | None = None, api_code: str | None = None) -> None:
+        super().__init__(reason=reason)
+        self.param = param
+        self.api_code = api_code
+
+
+class UnknownPath(SiteError):
+    """There is no such endpoint."""
+
+    code = "api.unknown_endpoint"
+    http_status = 404
+    whose = Whose.USER
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error as it leaves the API."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+def api_error(exc: Exception) -> ApiError:
+    """Translate any exception. What we did not foresee is logged with its trace and told without it."""
+    match exc:
+        case SiteError():
+            return _site_error(exc)
+        case ParseError():
+            return _error(400, f"The body is not valid JSON: {exc.detail}", code="invalid_json")
+        case UnsupportedMediaType():
+            return _error(400, "Send the body as 'Content-Type: application/json'.", code="unsupported_media_type")
+        case MethodNotAllowed():
+            return _error(405, str(exc.detail), code="method_not_allowed")
+        case Http404():
+            return _site_error(UnknownPath(path=""))
+        case APIException():
+            return _error(exc.status_code, str(exc.detail), code=None)
+    logger.error("unforeseen error in the API, request %s", request_id_var.get(), exc_info=exc)
+    return _error(500, f"Something went wrong on our side (request {request_id_var.get()}).", code="internal_error")
+
+
+def _site_error(exc: SiteError) -> ApiError:
+    param = getattr(exc, "param", None)
+    code = _CODES.get(exc.code, exc.code.rpartition(".")[2])
+    if isinstance(exc, WorkerRefused) and exc.worker_code:
+        code = exc.worker_code
+    if isinstance(exc, InvalidRequest):
+        code = exc.api_code or "invalid_value"
+    if exc.code == "models.unknown":
+        param = "model"
+    error = _error(exc.http_status, exc.message, code=code, param=param)
+    if exc.http_status == 503:
+        error.headers["Retry-After"] = str(exc.details.get("retry_after_s", RETRY_AFTER_S))
+    return error
+
+
+def _error(status: int, message: str, *, code: str | None, param: str | None = None) -> ApiError:
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return ApiError(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, {})

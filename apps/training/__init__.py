@@ -1,0 +1,1 @@
+"""Training runs: requests, progress, checkpoints and curves."""

@@ -1,0 +1,112 @@
+"""Admin pages of the pool: state at a glance; drain, remove and restore as actions. No token is shown."""
+
+from datetime import datetime
+
+from django.contrib import admin, messages
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+
+from apps.workers import services
+from apps.workers.models import HostedModel, Worker
+
+
+class HostedModelInline(TabularInline):
+    model = HostedModel
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("model", "state", "progress", "error", "n_parameters", "dtype")
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Worker)
+class WorkerAdmin(ModelAdmin):
+    list_display = ("base_url", "state", "models", "queue", "device", "speed", "lease", "last_error")
+    list_filter = ("is_drained", "is_leaving")
+    search_fields = ("base_url", "public_id", "hosted__model__name")
+    inlines = (HostedModelInline,)
+    actions = ("drain", "undrain", "remove", "restore")
+    fields = readonly_fields = (
+        "public_id",
+        "base_url",
+        "state",
+        "queue",
+        "device",
+        "version",
+        "speed",
+        "is_drained",
+        "is_leaving",
+        "lease",
+        "cooling_until",
+        "last_error",
+        "last_error_at",
+        "enrolled_at",
+        "removed_at",
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # workers enrol themselves
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        hosted = HostedModel.objects.select_related("model")
+        queryset: QuerySet[Worker] = super().get_queryset(request)
+        return queryset.prefetch_related(Prefetch("hosted", queryset=hosted))
+
+    @admin.display(description="state")
+    def state(self, worker: Worker) -> str:
+        if worker.removed_at is not None:
+            return "removed"
+        if worker.lease_expires_at <= timezone.now():
+            return "gone"
+        if worker.is_leaving:
+            return "leaving"
+        return "drained" if worker.is_drained else "serving"
+
+    @admin.display(description="models")
+    def models(self, worker: Worker) -> str:
+        return ", ".join(f"{h.model.name} ({_state_words(h)})" for h in worker.hosted.all()) or "none"
+
+    @admin.display(description="queue")
+    def queue(self, worker: Worker) -> int:
+        return worker.reported_queue + worker.assigned_since_report
+
+    @admin.display(description="lease", ordering="lease_expires_at")
+    def lease(self, worker: Worker) -> str:
+        return _lease_words(worker.lease_expires_at, timezone.now())
+
+    @admin.action(description="Drain: finish what they have, give them nothing new")
+    def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._for_each(request, queryset, "drained", lambda worker: services.worker_drain(worker, is_drained=True))
+
+    @admin.action(description="Put back into dispatch")
+    def undrain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._for_each(request, queryset, "put back", lambda worker: services.worker_drain(worker, is_drained=False))
+
+    @admin.action(description="Remove: send them nothing and refuse their lease")
+    def remove(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._for_each(request, queryset, "removed", services.worker_remove)
+
+    @admin.action(description="Restore removed workers")
+    def restore(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._for_each(request, queryset, "restored", services.worker_restore)
+
+    def _for_each(self, request: HttpRequest, queryset: QuerySet[Worker], done: str, service: object) -> None:
+        assert callable(service)  # noqa: S101  # narrows the type
+        for worker in queryset:
+            service(worker)
+            self.log_change(request, worker, f"{done} by action")
+        self.message_user(request, f"{len(queryset)} worker(s) {done}.", messages.SUCCESS)
+
+
+def _state_words(hosted: HostedModel) -> str:
+    if hosted.state == "loading" and hosted.progress is not None:
+        return f"loading {hosted.progress:.0%}"
+    return hosted.state
+
+
+def _lease_words(expires_at: datetime, now: datetime) -> str:
+    seconds = round((expires_at - now).total_seconds())
+    return f"{seconds} s left" if seconds > 0 else f"ran out {-seconds} s ago"

@@ -1,0 +1,31 @@
+"""The internal door for workers: one lease, put and deleted. See `gpu_worker/protocol.py`."""
+
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.errors import SiteError
+from apps.workers import services
+
+
+class LeaseView(APIView):
+    """`PUT` enrols or renews, `DELETE` leaves."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        services.enrolment_check(token if scheme.lower() == "bearer" else "")
+
+    def put(self, request: Request, worker_id: UUID) -> Response:
+        return Response(services.lease_renew(worker_id=worker_id, body=request.data).to_json())
+
+    def delete(self, request: Request, worker_id: UUID) -> Response:
+        services.lease_end(worker_id=worker_id)
+        return Response(status=204)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, SiteError):
+            return Response({"error": {"code": exc.code, "message": exc.message}}, status=exc.http_status)
+        return super().handle_exception(exc)

@@ -1,0 +1,155 @@
+"""The only code that talks to a worker. It speaks one request at a time and knows neither dispatch nor retries."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from apps.core.middleware import request_id_var
+from apps.core.outbound import http_client
+from apps.workers.errors import (
+    GenerationGone,
+    PromptTooLong,
+    WorkerDied,
+    WorkerInternal,
+    WorkerOverloaded,
+    WorkerRefused,
+)
+from apps.workers.events import WorkerEvent
+from apps.workers.target import Target
+from gpu_worker.protocol import WorkerErrorCode
+
+Json = dict[str, Any]
+
+_BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
+
+
+class TransportFailed(Exception):
+    """The connection could not be made or broke. `after` is the number of the last event that arrived."""
+
+    def __init__(self, cause: str, after: int) -> None:
+        super().__init__(cause)
+        self.after = after
+
+
+async def completion_stream(target: Target, body: Json) -> AsyncGenerator[WorkerEvent, None]:
+    """Start a completion and yield its events up to the end.
+
+    Raises: TransportFailed; WorkerRefused, WorkerOverloaded, WorkerInternal as the worker says.
+    """
+    client = http_client()
+    request = client.build_request(
+        "POST", f"{target.base_url}/v1/chat/completions", json=body | {"stream": True}, headers=_headers(target)
+    )
+    async with aclosing(_events(client, request, after=0)) as events:
+        async for event in events:
+            yield event
+
+
+async def generation_events(target: Target, generation_id: UUID, *, after: int) -> AsyncGenerator[WorkerEvent, None]:
+    """Attach to a generation and yield its events numbered above `after`.
+
+    Raises: TransportFailed, GenerationGone, and what the worker reports.
+    """
+    client = http_client()
+    url = f"{target.base_url}/v1/generations/{generation_id}/events"
+    request = client.build_request("GET", url, params={"after": after}, headers=_headers(target))
+    async with aclosing(_events(client, request, after=after)) as events:
+        async for event in events:
+            yield event
+
+
+async def completion(target: Target, body: Json) -> Json:
+    """Ask for a whole answer at once. Raises: as `completion_stream`."""
+    # No read limit: a whole answer takes as long as it takes, and the caller's own disconnect ends it.
+    timeout = httpx.Timeout(None, connect=3.0)
+    try:
+        response = await http_client().post(
+            f"{target.base_url}/v1/chat/completions",
+            json=body | {"stream": False},
+            headers=_headers(target),
+            timeout=timeout,
+        )
+    except httpx.TransportError as exc:
+        raise TransportFailed(_cause(exc), after=0) from exc
+    _raise_for(response.status_code, response.content, response.headers)
+    answer: Json = response.json()
+    return answer
+
+
+async def generation_cancel(target: Target, generation_id: UUID) -> None:
+    """Cancel a generation; one that has ended or is unknown needs no cancelling. Raises: WorkerDied."""
+    url = f"{target.base_url}/v1/generations/{generation_id}"
+    try:
+        response = await http_client().delete(url, headers=_headers(target))
+    except httpx.TransportError as exc:
+        raise WorkerDied from exc
+    if response.status_code != 404:
+        _raise_for(response.status_code, response.content, response.headers)
+
+
+async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int) -> AsyncGenerator[WorkerEvent, None]:
+    try:
+        response = await client.send(request, stream=True)
+    except httpx.TransportError as exc:
+        raise TransportFailed(_cause(exc), after) from exc
+    try:
+        if response.status_code != 200:
+            _raise_for(response.status_code, await response.aread(), response.headers)
+        number = after
+        async for line in response.aiter_lines():
+            if line.startswith("id:"):
+                number = int(line[3:])
+            elif line.startswith("data:"):
+                data = line[5:].strip()
+                if data == "[DONE]":
+                    return
+                body = json.loads(data)
+                if "error" in body:
+                    _raise_error(500, body["error"], retry_after="")
+                after = number
+                yield WorkerEvent(number=number, data=data, body=body)
+    except httpx.TransportError as exc:
+        raise TransportFailed(_cause(exc), after) from exc
+    finally:
+        await response.aclose()
+    # A stream that closes without [DONE] was cut, however politely.
+    raise TransportFailed("the stream ended early", after)
+
+
+def _headers(target: Target) -> dict[str, str]:
+    return target.headers | {"X-Request-ID": request_id_var.get()}
+
+
+def _cause(exc: httpx.TransportError) -> str:
+    return {
+        httpx.ConnectError: "connection refused",
+        httpx.ConnectTimeout: "no answer to the connection",
+        httpx.ReadTimeout: "silent for too long",
+    }.get(type(exc), "connection lost")
+
+
+def _raise_for(status: int, content: bytes, headers: httpx.Headers) -> None:
+    if status < 400:
+        return
+    try:
+        error = json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        error = {"message": f"HTTP {status} without an explanation", "code": None}
+    _raise_error(status, error, retry_after=headers.get("Retry-After", ""))
+
+
+def _raise_error(status: int, error: Json, retry_after: str) -> None:
+    code, reason = error.get("code"), str(error.get("message"))
+    if code == WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED:
+        raise PromptTooLong(reason=reason, worker_code=code, param=error.get("param"))
+    if code == WorkerErrorCode.GENERATION_NOT_FOUND:
+        raise GenerationGone
+    if code in _BUSY or status == 503:
+        raise WorkerOverloaded(model="the model", retry_after_s=int(retry_after) if retry_after.isdigit() else 1)
+    if status in {400, 409, 413, 422}:
+        raise WorkerRefused(reason=reason, worker_code=code, param=error.get("param"))
+    raise WorkerInternal(reason=reason)

@@ -1,0 +1,120 @@
+"""Errors of the worker pool. Only those that are the worker's fault make it cool down; a client's never do."""
+
+from apps.core.errors import SiteError, Whose
+
+
+class NoWorker(SiteError):
+    """No live worker holds the model."""
+
+    code = "workers.none"
+    http_status = 503
+    retryable = True
+
+
+class ModelLoading(SiteError):
+    """Some worker has the model, and is still loading it."""
+
+    code = "workers.loading"
+    http_status = 503
+    retryable = True
+
+
+class ModelFailed(SiteError):
+    """The only workers that have the model could not load it."""
+
+    code = "workers.failed"
+    http_status = 503
+    whose = Whose.WORKER
+
+
+class WorkerOverloaded(SiteError):
+    """The worker's queue is full."""
+
+    code = "workers.overloaded"
+    http_status = 503
+    retryable = True
+
+
+class WorkerDied(SiteError):
+    """The worker went away in mid-answer."""
+
+    code = "workers.died"
+    http_status = 502
+    retryable = True
+    whose = Whose.WORKER
+
+
+class WorkerUnreachable(SiteError):
+    """No worker that should hold the model answered before the first token; `attempts` lists each and its cause."""
+
+    code = "workers.unreachable"
+    http_status = 503
+    retryable = True
+    whose = Whose.WORKER
+
+
+class WorkerRefused(SiteError):
+    """The worker found fault with the request (4xx). `worker_code` and `param` are its own."""
+
+    code = "workers.refused"
+    http_status = 400
+    whose = Whose.USER
+
+    def __init__(self, *, reason: str, worker_code: str | None = None, param: str | None = None) -> None:
+        super().__init__(reason=reason)
+        self.worker_code = worker_code
+        self.param = param
+
+
+class PromptTooLong(WorkerRefused):
+    """The prompt does not fit into the model's context."""
+
+    code = "prompt.too_long"
+
+
+class WorkerInternal(SiteError):
+    """The worker reported an error of its own."""
+
+    code = "workers.internal"
+    http_status = 502
+    retryable = True
+    whose = Whose.WORKER
+
+
+class GenerationGone(SiteError):
+    """The worker does not know the generation: it was restarted, or the answer ended too long ago."""
+
+    code = "workers.generation_gone"
+    http_status = 410
+    whose = Whose.WORKER
+
+
+class TokenWrong(SiteError):
+    """The enrolment token is not ours."""
+
+    code = "workers.token_wrong"
+    http_status = 401
+    whose = Whose.USER
+
+
+class EnrolmentClosed(SiteError):
+    """The site has no enrolment token, so it takes no workers."""
+
+    code = "workers.enrolment_closed"
+    http_status = 403
+
+
+class LeaseMalformed(SiteError):
+    """The lease request does not have the protocol's shape."""
+
+    code = "workers.lease_malformed"
+    http_status = 400
+    whose = Whose.USER
+
+
+class WorkerRemoved(SiteError):
+    """An admin removed this worker."""
+
+    code = "workers.removed"
+    http_status = 403
+    whose = Whose.USER

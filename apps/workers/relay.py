@@ -1,0 +1,171 @@
+"""The way from a request to a worker's answer: choose, send, fail over, re-attach, and count all of it.
+
+What goes wrong before the first event is tried on another worker; after it, the error is raised and what came is kept.
+Only what is a worker's own fault is remembered against it.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from random import SystemRandom
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from apps.workers import client, selectors, services
+from apps.workers.client import TransportFailed
+from apps.workers.dispatch import Method, choose
+from apps.workers.errors import (
+    GenerationGone,
+    WorkerDied,
+    WorkerInternal,
+    WorkerOverloaded,
+    WorkerUnreachable,
+)
+from apps.workers.events import WorkerEvent
+from apps.workers.target import Target
+
+Json = dict[str, Any]
+OnAssigned = Callable[[Target], Awaitable[None]]
+
+MAX_ATTEMPTS = 3
+
+_random = SystemRandom()
+
+
+async def generate(
+    *, model: str, body: Json, generation_id: UUID | None = None, on_assigned: OnAssigned | None = None
+) -> AsyncGenerator[WorkerEvent, None]:
+    """Generate with `model` and yield the worker's events up to the end.
+
+    With a `generation_id` the generation lives on its own at the worker: leaving this iterator does not cancel it, and
+    a broken connection is taken up again. Without one, leaving cancels. `on_assigned` is awaited with each worker that
+    is tried, before it is asked.
+
+    Raises: SiteError subclasses of `apps.workers.errors`.
+    """
+    body = body | {"model": model}
+    if generation_id is not None:
+        body["generation_id"] = str(generation_id)
+    attempts = _Attempts(model)
+    while True:
+        target = await attempts.next_target()
+        if on_assigned is not None:
+            await on_assigned(target)
+        await sync_to_async(services.assignment_begin)(target.worker_id)
+        started = False
+        try:
+            async with aclosing(client.completion_stream(target, body)) as events:
+                async for event in events:
+                    started = True
+                    yield event
+            return
+        except TransportFailed as exc:
+            await _failed(target, exc)
+            if started and generation_id is not None:
+                async with aclosing(_taken_up(target, generation_id, exc.after)) as events:
+                    async for event in events:
+                        yield event
+                return
+            if started:
+                raise WorkerDied from exc
+            attempts.failed(target, str(exc))
+        except WorkerInternal as exc:
+            await _failed(target, exc)
+            if started:
+                raise
+            attempts.failed(target, str(exc.details["reason"]))
+        except WorkerOverloaded as exc:
+            attempts.overloaded(target, exc)
+        finally:
+            await sync_to_async(services.assignment_end)(target.worker_id)
+
+
+async def complete(*, model: str, body: Json) -> Json:
+    """Generate a whole answer and return the worker's `chat.completion`. Fails over like `generate`."""
+    body = body | {"model": model}
+    attempts = _Attempts(model)
+    while True:
+        target = await attempts.next_target()
+        await sync_to_async(services.assignment_begin)(target.worker_id)
+        try:
+            return await client.completion(target, body)
+        except TransportFailed as exc:
+            await _failed(target, exc)
+            attempts.failed(target, str(exc))
+        except WorkerInternal as exc:
+            await _failed(target, exc)
+            attempts.failed(target, str(exc.details["reason"]))
+        except WorkerOverloaded as exc:
+            attempts.overloaded(target, exc)
+        finally:
+            await sync_to_async(services.assignment_end)(target.worker_id)
+
+
+async def follow(target: Target, generation_id: UUID, *, after: int = 0) -> AsyncGenerator[WorkerEvent, None]:
+    """Attach to a generation that another reader started; yields the events numbered above `after`.
+
+    Raises: GenerationGone, WorkerDied, and what the worker reports.
+    """
+    try:
+        async with aclosing(client.generation_events(target, generation_id, after=after)) as events:
+            async for event in events:
+                yield event
+    except TransportFailed as exc:
+        raise WorkerDied from exc
+
+
+async def cancel(target: Target, generation_id: UUID) -> None:
+    """Stop a generation at its worker within one decode step. Raises: WorkerDied."""
+    await client.generation_cancel(target, generation_id)
+
+
+async def target_get(worker_id: int) -> Target:
+    """Raises: WorkerDied when the worker's row is gone."""
+    return await sync_to_async(selectors.target_load)(worker_id)
+
+
+class _Attempts:
+    """Which workers were tried for one request, and why each failed."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._failures: list[str] = []
+        self._tried: set[int] = set()
+        self._overloaded: WorkerOverloaded | None = None
+
+    async def next_target(self) -> Target:
+        candidates = [
+            c for c in await sync_to_async(selectors.candidates)(self._model) if c.worker_id not in self._tried
+        ]
+        chosen = choose(candidates, Method(settings.DISPATCH_METHOD), _random)
+        if chosen is None or len(self._tried) >= MAX_ATTEMPTS:
+            raise self._give_up()
+        self._tried.add(chosen.worker_id)
+        return await target_get(chosen.worker_id)
+
+    def failed(self, target: Target, cause: str) -> None:
+        self._failures.append(f"worker {target.worker_id}: {cause}")
+
+    def overloaded(self, target: Target, error: WorkerOverloaded) -> None:
+        self.failed(target, "queue full")
+        self._overloaded = WorkerOverloaded(model=self._model, retry_after_s=error.details["retry_after_s"])
+
+    def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
+        # A full queue is the better news of the two: somebody is there.
+        return self._overloaded or WorkerUnreachable(model=self._model, attempts="; ".join(self._failures))
+
+
+async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGenerator[WorkerEvent, None]:
+    """Go on after a broken connection; a worker that has lost the generation has died in between."""
+    try:
+        async with aclosing(follow(target, generation_id, after=after)) as events:
+            async for event in events:
+                yield event
+    except GenerationGone as exc:
+        raise WorkerDied from exc
+
+
+async def _failed(target: Target, error: Exception) -> None:
+    await sync_to_async(services.failure_record)(target.worker_id, str(error))
