@@ -3,9 +3,9 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from .base import *  # noqa: F403
+from .base import BASE_DIR, env
 from .base import DATABASES as _DATABASES
 from .base import REDIS_URL as _REDIS_URL
-from .base import env
 
 DEBUG = False
 SECRET_KEY = env.str("SECRET_KEY")
@@ -14,9 +14,10 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
 if not _DATABASES or not _REDIS_URL:
     raise ImproperlyConfigured("production needs DATABASE_URL and REDIS_URL: set both in the environment")
 
+STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / "staticfiles")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True

@@ -1,0 +1,74 @@
+# Everything a person or a CI does with this repository. A bare `make` lists the targets.
+#
+# The virtual environment is made by the targets that need it and made again when a lock file changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt bench-serving demo-models clean lock chromium
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## Set up what is missing and start the site with its demo models (ARGS="--port 9000")
+	@$(BIN)/python manage.py launch $(ARGS)
+
+test: $(VENV)/dev.stamp chromium ## Set up what is missing and run every test (ARGS="-k chat")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, migrations, then the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run --settings fastchat_site.settings.test
+	$(MAKE) test
+
+fmt: $(VENV)/dev.stamp ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench-serving: $(VENV)/dev.stamp ## Measure serving: tokens/s and latencies, through the site and at the worker
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
+demo-models: $(VENV)/run.stamp ## Train both demo models again from nothing (about an hour on two cores)
+	$(BIN)/python manage.py train configs/demo-small.yaml --overwrite
+	$(BIN)/python manage.py train configs/demo-base.yaml --overwrite
+
+lock: $(VENV)/dev.stamp ## Write the lock files anew from pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --unsafe-package torch --no-emit-index-url \
+		--no-emit-find-links --extra web --extra worker --output-file requirements/run.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --unsafe-package torch --no-emit-index-url \
+		--no-emit-find-links --extra web --extra worker --extra dev --constraint requirements/run.lock \
+		--output-file requirements/dev.lock pyproject.toml
+
+clean: ## Remove the virtual environment and caches; data in .data stays
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-artifacts
+
+# torch comes first and exactly: an open range pulls gigabytes of CUDA packages onto machines without a GPU.
+$(VENV)/torch.stamp:
+	@echo "Setting up: torch"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install torch==2.13.0
+	@touch $@
+
+# --no-deps because the lock is complete, torch and what only torch wants aside.
+$(VENV)/run.stamp: requirements/run.lock | $(VENV)/torch.stamp
+	@echo "Setting up: the site and the worker"
+	@$(PIP) install --no-deps --require-hashes --requirement requirements/run.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/run.stamp
+	@echo "Setting up: tests and checks"
+	@$(PIP) install --no-deps --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { \
+		echo "Setting up: chromium, for the browser tests"; \
+		SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium >/dev/null; }

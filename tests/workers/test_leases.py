@@ -1,0 +1,156 @@
+"""Workers enrol, renew, report and leave at one endpoint; only with the token."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.catalog.models import LanguageModel, Visibility
+from apps.workers import selectors, services
+from apps.workers.errors import ModelFailed, ModelLoading, NoWorker
+from apps.workers.models import Worker
+
+from .leases import failed, lease_body, loaded, loading, put_lease
+
+pytestmark = pytest.mark.django_db
+WORKER = uuid.UUID(int=1)
+VISITOR = Actor()
+
+
+def states(actor: Actor = VISITOR) -> dict[str, str]:
+    return {model.name: str(model.state) for model in selectors.models_offered(actor)}
+
+
+def test_a_first_lease_enrols_the_worker_and_offers_its_model(client: Client) -> None:
+    reply = put_lease(client, WORKER, lease_body(loaded("tiny")))
+
+    assert reply.status_code == 200
+    assert reply.json() == {"expires_in_s": 45, "renew_in_s": 15, "drain": False}
+    assert states() == {"tiny": "ready"}
+    assert LanguageModel.objects.get().context_length == 1024
+
+
+def test_the_lease_ends_by_itself(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    Worker.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert states() == {"tiny": "unavailable"}
+    with pytest.raises(NoWorker):
+        selectors.candidates("tiny")
+
+
+def test_a_renewal_replaces_the_report(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loading("tiny", 0.4), loaded("other")))
+    assert states() == {"other": "ready", "tiny": "loading"}
+    with pytest.raises(ModelLoading, match="40 %"):
+        selectors.candidates("tiny")
+
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    assert states() == {"other": "unavailable", "tiny": "ready"}
+
+
+def test_a_model_that_cannot_load_says_why(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(failed("tiny", "the folder has no safetensors")))
+    with pytest.raises(ModelFailed, match="no safetensors"):
+        selectors.candidates("tiny")
+
+
+def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    reply = client.delete(f"/internal/workers/{WORKER}/lease", headers={"Authorization": "Bearer wrong"})
+    assert reply.status_code == 401
+    assert states() == {"tiny": "ready"}
+
+    put_lease(client, WORKER, lease_body(loaded("tiny"), draining=True))
+    with pytest.raises(NoWorker):
+        selectors.candidates("tiny")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}])
+def test_without_the_token_nobody_enrols(client: Client, headers: dict[str, str]) -> None:
+    reply = put_lease(client, WORKER, lease_body(loaded("tiny")), headers=headers)
+    assert reply.status_code == 401
+    assert reply.json()["error"]["code"] == "workers.token_wrong"
+    assert not Worker.objects.exists()
+
+
+def test_a_site_without_a_token_takes_no_workers(client: Client, settings: pytest.FixtureRequest) -> None:
+    settings.ENROLMENT_TOKEN = ""  # type: ignore[attr-defined]
+    reply = put_lease(client, WORKER, lease_body(), headers={"Authorization": "Bearer "})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "workers.enrolment_closed")
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ([], "JSON object"),
+        ({"protocol": 1}, "missing"),
+        (lease_body(protocol=2), "same release"),
+        (lease_body(speed=float("1e99")), "speed"),
+        (lease_body(speed=True), "speed"),
+        (lease_body(surprise=1), "surprise"),
+        (lease_body(models=[{"name": "x", "state": "flying"}]), "flying"),
+    ],
+)
+def test_a_malformed_lease_is_refused_by_field(client: Client, body: object, word: str) -> None:
+    reply = put_lease(client, WORKER, body)
+    assert reply.status_code == 400
+    assert word in reply.json()["error"]["message"]
+    assert not Worker.objects.exists()
+
+
+def test_a_drained_worker_is_told_and_gets_nothing_new(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    services.worker_drain(Worker.objects.get(), is_drained=True)
+
+    assert put_lease(client, WORKER, lease_body(loaded("tiny"))).json()["drain"] is True
+    with pytest.raises(NoWorker):
+        selectors.candidates("tiny")
+
+
+def test_a_removed_worker_stays_out_until_it_is_restored(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    services.worker_remove(Worker.objects.get())
+    assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 403
+    with pytest.raises(NoWorker):
+        selectors.candidates("tiny")
+
+    services.worker_restore(Worker.objects.get())
+    assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 200
+    assert [c.queue for c in selectors.candidates("tiny")] == [0]
+
+
+def test_an_assignment_counts_at_once_and_until_its_end(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("tiny")))
+    pk = Worker.objects.get().pk
+    services.assignment_begin(pk)
+    services.assignment_begin(pk)
+    assert selectors.candidates("tiny")[0].queue == 2
+    services.assignment_end(pk)
+    assert selectors.candidates("tiny")[0].queue == 1
+
+    # The worker's own report holds the running request; its end is taken from there and never below zero.
+    put_lease(client, WORKER, lease_body(loaded("tiny"), queue_length=1))
+    services.assignment_end(pk)
+    services.assignment_end(pk)
+    assert selectors.candidates("tiny")[0].queue == 0
+
+
+def test_a_hidden_model_is_offered_to_nobody_and_a_members_model_to_members(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("open"), loaded("inner"), loaded("secret")))
+    LanguageModel.objects.filter(name="inner").update(visibility=Visibility.MEMBERS)
+    LanguageModel.objects.filter(name="secret").update(visibility=Visibility.HIDDEN)
+
+    assert set(states()) == {"open"}
+    assert set(states(Actor(user_id=1))) == {"open", "inner"}
+
+
+def test_the_picker_costs_the_same_number_of_queries_for_any_number_of_models(
+    client: Client, django_assert_num_queries: object
+) -> None:
+    put_lease(client, WORKER, lease_body(*[loaded(f"m{i}") for i in range(30)]))
+    with django_assert_num_queries(2):  # type: ignore[operator]
+        assert len(selectors.models_offered(VISITOR)) == 30
