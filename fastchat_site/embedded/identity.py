@@ -47,7 +47,10 @@ def service_user() -> ServiceUser:
         DataDirUnusable: we have no name (Postgres needs one), or are root and there is no user to drop to.
     """
     if os.geteuid() != 0:
-        return _current_user()
+        user = current_user()
+        if not user.name:
+            raise DataDirUnusable(f"User id {user.uid} has no name, and Postgres needs one: add it to /etc/passwd.")
+        return user
     for name in SERVICE_USERS:
         try:
             entry = pwd.getpwnam(name)
@@ -59,10 +62,11 @@ def service_user() -> ServiceUser:
     )
 
 
-def _current_user() -> ServiceUser:
+def current_user() -> ServiceUser:
+    """Whoever runs us, for a site without embedded services; nameless users of containers are fine."""
     uid = os.geteuid()
     try:
         name = pwd.getpwuid(uid).pw_name
-    except KeyError as exc:
-        raise DataDirUnusable(f"User id {uid} has no name in /etc/passwd, which Postgres needs: add an entry.") from exc
+    except KeyError:
+        name = ""
     return ServiceUser(name=name, uid=uid, gid=os.getegid(), drops=False)

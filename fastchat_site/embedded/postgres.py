@@ -65,6 +65,7 @@ class Postgres:
             env=SERVICE_ENV,
             cwd=self.folder,
             ready=self.is_ready,
+            hurried_stop_s=3.0,
             user=self.user,
             stop_signal=signal.SIGINT,
             prepare=self.clear_leftovers,

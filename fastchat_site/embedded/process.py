@@ -22,6 +22,11 @@ LEASH = Path(__file__).with_name("leash.py")
 ReadyCheck = Callable[[Sequence[str]], bool]
 
 
+def always_ready(_lines: Sequence[str]) -> bool:
+    """For commands that end by themselves."""
+    return True
+
+
 def _nothing_to_prepare() -> None:
     return None
 
@@ -39,6 +44,7 @@ class ProcessSpec:
     user: ServiceUser | None = None
     stop_signal: Signals = signal.SIGTERM
     start_limit_s: float = 60.0
+    hurried_stop_s: float = 0.0  # what it still gets after a second Ctrl-C
     prepare: Callable[[], None] = field(default=_nothing_to_prepare)
 
 
