@@ -1,8 +1,14 @@
 """What every test may ask for."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from apps.accounts.models import User
+from tests.live import ROOT, LiveSite, running_site
+
+DEMO_BASE = ROOT / "examples" / "models" / "demo-base"
 
 
 @pytest.fixture
@@ -21,3 +27,18 @@ def bob(db: None) -> User:
 def charlie(db: None) -> User:
     """A stranger: knocks on every door and finds it shut."""
     return User.objects.create_user("charlie", "charlie@example.org", "paper clip")
+
+
+@pytest.fixture(scope="session")
+def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    """The whole site with the shipped demo-base on a real worker. Shared: leave it running and whole."""
+    with running_site(tmp_path_factory.mktemp("live")) as site:
+        site.start_worker(DEMO_BASE, "demo-base")
+        yield site
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[LiveSite]:
+    """A site of the test's own, without workers, whose processes it may kill."""
+    with running_site(tmp_path) as site:
+        yield site

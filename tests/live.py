@@ -1,0 +1,198 @@
+"""The site as its users meet it: real processes on real ports, with a database of their own.
+
+Nothing here knows Django's test database: what a test wants to find, it makes through the site's own doors.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TypeVar
+from uuid import uuid4
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from fastchat_site.embedded.process import leashed
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[1]
+START_LIMIT_S = 90.0
+SERVERS = {
+    "uvicorn": ["-m", "uvicorn", "fastchat_site.asgi:application", "--host", "127.0.0.1", "--port", "{port}"],
+    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "fastchat_site.asgi:application"],
+}
+
+
+def wait_until(condition: Callable[[], T], *, what: str, limit_s: float = 20.0) -> T:
+    """Return the condition's first true value. Raises: TimeoutError, saying what was waited for."""
+    end = monotonic() + limit_s
+    while True:
+        if value := condition():
+            return value
+        if monotonic() > end:
+            raise TimeoutError(f"waited {limit_s:g} s for: {what}")
+        sleep(0.02)  # the pace of asking, not a guess at how long it takes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Process:
+    """A child on a leash, with its output in a file."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def kill(self) -> None:
+        """As by `kill -9`."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self, limit_s: float = 20.0) -> int:
+        self.popen.terminate()
+        try:
+            return self.popen.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def assert_alive(self) -> None:
+        if self.popen.poll() is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+            raise RuntimeError(f"{self.log.name} ended with {self.popen.returncode}:\n{tail}")
+
+
+def start_process(argv: list[str], *, env: dict[str, str], log: Path) -> Process:
+    with log.open("ab") as output:
+        popen = subprocess.Popen(
+            leashed([sys.executable, *argv]),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+    return Process(popen, log)
+
+
+@dataclass
+class LiveSite:
+    """A running site. `web` and `workers` may be killed and started again by a test."""
+
+    url: str
+    env: dict[str, str]
+    logs: Path
+    web: Process
+    workers: dict[str, Process] = field(default_factory=dict)
+    _commands: dict[str, list[str]] = field(default_factory=dict)
+
+    def manage(self, *arguments: str) -> str:
+        """Run `manage.py` on the site's database and return its stdout."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{arguments}: {done.stderr}")
+        return done.stdout
+
+    def api_key(self) -> str:
+        return self.manage("apikey", "create", f"test-{uuid4().hex}").strip()
+
+    def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Read the site's database past the site."""
+        with psycopg.connect(self.env["DATABASE_URL"]) as connection:
+            return connection.execute(statement.encode(), values).fetchall()
+
+    def start_web(self) -> None:
+        self.web = start_process(self._commands["web"], env=self.env, log=self.logs / "web.log")
+        self.wait_for_web()
+
+    def wait_for_web(self) -> None:
+        wait_until(lambda: self._answers("/ready"), what="the site to be ready", limit_s=START_LIMIT_S)
+
+    def start_worker(self, model: Path, name: str, *options: str) -> Process:
+        """Start a worker with this model and wait until the site offers it."""
+        command = ["-m", "gpu_worker", "serve", "--model", f"{model}={name}", "--site", self.url, *options]
+        process = start_process(command, env=self.env, log=self.logs / f"worker-{name}.log")
+        self.workers[name] = process
+
+        def is_offered() -> bool:
+            process.assert_alive()
+            return self._state(name) == "loaded"
+
+        wait_until(is_offered, what=f"{name} to be loaded", limit_s=START_LIMIT_S)
+        return process
+
+    def _state(self, name: str) -> object:
+        rows = self.query(
+            "SELECT h.state FROM workers_hostedmodel h JOIN workers_worker w ON w.id = h.worker_id"
+            " JOIN catalog_languagemodel m ON m.id = h.model_id WHERE m.name = %s AND w.lease_expires_at > now()",
+            name,
+        )
+        return rows[0][0] if rows else None
+
+    def _answers(self, path: str) -> bool:
+        self.web.assert_alive()
+        try:
+            return httpx.get(self.url + path, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def new_database(url: str) -> Iterator[str]:
+    """Create an empty database beside the one of `url`; it is dropped at the end."""
+    name = f"live_{uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield url.replace("/fastchat?", f"/{name}?", 1)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def running_site(logs: Path, *, server: str = "uvicorn") -> Iterator[LiveSite]:
+    """Run the web process on a database of its own, without workers, until the block ends."""
+    port = free_port()
+    with ExitStack() as stack:
+        database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"]))
+        env = os.environ | {
+            "DATABASE_URL": database_url,
+            "DJANGO_SETTINGS_MODULE": "fastchat_site.settings.dev",
+            "SECRET_KEY": "only-for-this-run",
+            "FASTCHAT_ENROLMENT_TOKEN": "only-for-this-run-too",
+            "PYTHONUNBUFFERED": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, cwd=ROOT, env=env, check=True)
+        command = [part.format(port=port) for part in SERVERS[server]]
+        web = start_process(command, env=env, log=logs / "web.log")
+        site = LiveSite(f"http://127.0.0.1:{port}", env, logs, web, _commands={"web": command})
+        stack.callback(_stop_all, site)
+        site.wait_for_web()
+        yield site
+
+
+def _stop_all(site: LiveSite) -> None:
+    for process in [*site.workers.values(), site.web]:
+        if process.popen.poll() is None:
+            process.stop()
