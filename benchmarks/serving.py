@@ -1,7 +1,7 @@
 """`make bench-serving`: tokens/s, time to first token and inter-token times of demo-base at 1, 8 and 32 streams.
 
-Measured twice in one run, turn about: through the site (API key, dispatch, relay) and straight at a worker, which is the
-peer. The client shares the machine's cores with what it measures, as it would on a small installation.
+Measured twice in one run, turn about: through the site (API key, dispatch, relay) and straight at a worker, which is
+the peer. The client shares the machine's cores with what it measures, as it would on a small installation.
 """
 
 import argparse
