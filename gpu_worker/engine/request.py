@@ -1,0 +1,133 @@
+"""One generation as the engine sees it: token ids in, how to sample, and how far it has come.
+
+Plain Python. It does not read text: prompts arrive as token ids.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gpu_worker.errors import WorkerError, invalid
+from gpu_worker.protocol import FinishReason
+
+MAX_STOPS = 4
+MAX_STOP_CHARACTERS = 1000
+MAX_LOGIT_BIASES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to choose the next token. Ranges are OpenAI's, or vLLM's for what OpenAI does not have.
+
+    Source: OpenAI API reference, "Create chat completion"; vLLM SamplingParams for top_k, min_p, repetition_penalty.
+    Raises: WorkerError (invalid_request) that names the field.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """Only the k likeliest tokens; 0 for all."""
+    min_p: float = 0.0
+    """Only tokens at least this likely relative to the likeliest."""
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("max_tokens", self.max_tokens, 1, 2**31)
+        _check_range("temperature", self.temperature, 0, 2)
+        _check_range("top_p", self.top_p, 0, 1, above=True)
+        _check_range("top_k", self.top_k, 0, 2**31)
+        _check_range("min_p", self.min_p, 0, 1)
+        _check_range("repetition_penalty", self.repetition_penalty, 0, 10, above=True)
+        _check_range("presence_penalty", self.presence_penalty, -2, 2)
+        _check_range("frequency_penalty", self.frequency_penalty, -2, 2)
+        if self.seed is not None:
+            _check_range("seed", self.seed, -(2**63), 2**63 - 1)
+        if len(self.logit_bias) > MAX_LOGIT_BIASES:
+            raise invalid("logit_bias", f"at most {MAX_LOGIT_BIASES} tokens, found {len(self.logit_bias)}")
+        for token, bias in self.logit_bias:
+            _check_range("logit_bias", token, 0, 2**31)
+            _check_range("logit_bias", bias, -100, 100)
+        _check_stops(self.stop)
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature == 0
+
+    @property
+    def has_penalties(self) -> bool:
+        return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+
+
+def _check_range(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
+    """`above`: the low end itself is not allowed."""
+    if not math.isfinite(value) or not low <= value <= high or (above and value == low):
+        edge = "above" if above else "from"
+        raise invalid(name, f"expected a number {edge} {low:g} to {high:g}, found {value!r}")
+
+
+def _check_stops(stops: tuple[str, ...]) -> None:
+    if len(stops) > MAX_STOPS:
+        raise invalid("stop", f"at most {MAX_STOPS} stop strings, found {len(stops)}")
+    for stop in stops:
+        if not stop or len(stop) > MAX_STOP_CHARACTERS:
+            raise invalid("stop", f"a stop string has 1 to {MAX_STOP_CHARACTERS} characters, found {len(stop)}")
+
+
+class RequestState(StrEnum):
+    """Where a request is. It only ever moves down this list."""
+
+    WAITING = "waiting"
+    PREFILLING = "prefilling"
+    DECODING = "decoding"
+    FINISHED = "finished"
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One generation. The engine's thread owns it from `submit` to its last output; nobody else may change it."""
+
+    id: str
+    prompt_ids: list[int]
+    params: SamplingParams
+    arrived_at: float
+    """`time.perf_counter()` when the server took it."""
+    state: RequestState = RequestState.WAITING
+    n_prefilled: int = 0
+    """Prompt tokens whose keys and values are in the cache."""
+    output_ids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.prompt_ids:
+            raise invalid("messages", "the prompt has no tokens")
+
+    @property
+    def n_prompt(self) -> int:
+        return len(self.prompt_ids)
+
+    @property
+    def n_reserved(self) -> int:
+        """The most tokens it can ever hold in the cache."""
+        return len(self.prompt_ids) + self.params.max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What one step added to one request. `text` may be empty: half a character or a possible stop string is held."""
+
+    request_id: str
+    text: str
+    n_tokens: int
+    """Tokens generated so far, the end token or the one that completed a stop string included."""
+    finish_reason: FinishReason | None = None
+    error: WorkerError | None = None
+
+    @property
+    def is_last(self) -> bool:
+        return self.finish_reason is not None or self.error is not None

@@ -1,0 +1,152 @@
+"""Computes: prompt chunks and decode steps of many requests over one transformers model.
+
+It decides nothing (`scheduler` does) and chooses no token (`sampling` does): token ids in, logits out.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from gpu_worker.engine.cache import BatchCache, Window
+from gpu_worker.engine.request import Request
+from gpu_worker.engine.scheduler import Chunk
+
+MAX_PADDING = 1.5
+"""Prompts are computed together while padding them to the longest costs at most this factor."""
+
+
+class Runner:
+    """One model and the cache of its running requests. Used by one thread, under `torch.inference_mode`."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.device: torch.device = model.device
+        config = model.config.get_text_config()
+        self._n_layers: int = config.num_hidden_layers
+        self._masks = MaskBuilder(model)
+        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all rows and give their memory back."""
+        self.cache = BatchCache(self._n_layers, self.device)
+        self._rows: list[Request] = []
+
+    def add(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            self.cache.add_row()
+            self._rows.append(request)
+
+    def drop(self, request: Request, *, wipe: bool = False) -> None:
+        """Free a request's row. `wipe`: its numbers are not finite and must not stay."""
+        row = self._rows.index(request)
+        if wipe:
+            self.cache.wipe_row(row)
+        moved = self.cache.drop_row(row)
+        last = self._rows.pop()
+        if moved != row:
+            self._rows[row] = last
+
+    def prefill(self, chunks: Sequence[Chunk]) -> list[tuple[Request, torch.Tensor]]:
+        """Compute prompt chunks; return `[V]` logits for each request whose prompt is now complete."""
+        done: list[tuple[Request, torch.Tensor]] = []
+        for group in grouped(chunks, [self._rows.index(chunk.request) for chunk in chunks]):
+            done += self._prefill_group(group)
+        return done
+
+    def decode(self, requests: Sequence[Request]) -> torch.Tensor:
+        """Compute one more token's logits for each request, `[len(requests), V]`."""
+        wanted = set(map(id, requests))
+        rows = [row for row, request in enumerate(self._rows) if id(request) in wanted]
+        n_rows = rows[-1] + 1
+        # A row that still prefills may lie between: it computes along, and its next chunk overwrites what it wrote.
+        tokens = [[(request.output_ids or request.prompt_ids)[-1]] for request in self._rows[:n_rows]]
+        logits = self._forward(0, self.cache.lengths[:n_rows], tokens, [0])[:, 0]
+        for row in rows:
+            self.cache.lengths[row] += 1
+        order = {id(self._rows[row]): row for row in rows}
+        picked = [order[id(request)] for request in requests]
+        return logits if picked == list(range(n_rows)) else logits[torch.tensor(picked, device=self.device)]
+
+    def _prefill_group(self, group: list[tuple[int, Chunk]]) -> list[tuple[Request, torch.Tensor]]:
+        n_tokens = max(chunk.n_tokens for _, chunk in group)
+        tokens = [_padded(chunk, n_tokens) for _, chunk in group]
+        ends = sorted({chunk.n_tokens - 1 for _, chunk in group})
+        logits = self._forward(group[0][0], [chunk.start for _, chunk in group], tokens, ends)
+        done = []
+        for index, (row, chunk) in enumerate(group):
+            chunk.request.n_prefilled += chunk.n_tokens
+            self.cache.lengths[row] = chunk.request.n_prefilled
+            if chunk.completes_prompt:
+                done.append((chunk.request, logits[index, ends.index(chunk.n_tokens - 1)]))
+        return done
+
+    def _forward(self, first_row: int, starts: list[int], tokens: list[list[int]], keep: list[int]) -> torch.Tensor:
+        """Logits `[rows, len(keep), V]` at the token indices `keep`."""
+        window = self.cache.open_window(first_row, starts, len(tokens[0]))
+        options: dict[str, Any] = {}
+        if self._keeps_logits:
+            options["logits_to_keep"] = 1 if keep == [len(tokens[0]) - 1] else torch.tensor(keep, device=self.device)
+        output = self.model(
+            input_ids=torch.tensor(tokens, device=self.device),
+            attention_mask=self._masks.build(window),
+            position_ids=window.positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            **options,
+        )
+        logits: torch.Tensor = output.logits
+        return logits if self._keeps_logits else logits[:, keep]
+
+
+class MaskBuilder:
+    """Attention masks in the form that the model's layers want, once per step."""
+
+    def __init__(self, model: Any) -> None:
+        config = model.config.get_text_config()
+        self._is_boolean = config._attn_implementation == "sdpa"
+        self._dtype: torch.dtype = model.dtype
+        kinds = set(getattr(config, "layer_types", None) or [])
+        self._window: int | None = getattr(config, "sliding_window", None)
+        if kinds == {"full_attention"}:
+            self._window = None
+        self._per_kind = "sliding_attention" in kinds
+
+    def build(self, window: Window) -> torch.Tensor | dict[str, torch.Tensor]:
+        """`[rows, 1, tokens, columns]`: a token sees its own row up to its own position."""
+        columns = torch.arange(window.n_columns, device=window.positions.device)
+        ends = window.positions[:, None, :, None]
+        full = columns <= ends
+        if self._window is None:
+            return self._cast(full)
+        sliding = self._cast(full & (columns > ends - self._window))
+        return {"full_attention": self._cast(full), "sliding_attention": sliding} if self._per_kind else sliding
+
+    def _cast(self, mask: torch.Tensor) -> torch.Tensor:
+        if self._is_boolean:
+            return mask
+        zero = torch.zeros((), dtype=self._dtype, device=mask.device)
+        return torch.where(mask, zero, torch.finfo(self._dtype).min)
+
+
+def grouped(chunks: Sequence[Chunk], rows: Sequence[int]) -> list[list[tuple[int, Chunk]]]:
+    """Chunks that compute together: neighbours in the cache, of similar length. Each comes with its row."""
+    groups: list[list[tuple[int, Chunk]]] = []
+    for row, chunk in sorted(zip(rows, chunks, strict=True), key=lambda pair: pair[0]):
+        if groups and groups[-1][-1][0] == row - 1 and _padding([*groups[-1], (row, chunk)]) <= MAX_PADDING:
+            groups[-1].append((row, chunk))
+        else:
+            groups.append([(row, chunk)])
+    return groups
+
+
+def _padding(group: list[tuple[int, Chunk]]) -> float:
+    sizes = [chunk.n_tokens for _, chunk in group]
+    return max(sizes) * len(sizes) / sum(sizes)
+
+
+def _padded(chunk: Chunk, n_tokens: int) -> list[int]:
+    ids = chunk.request.prompt_ids[chunk.start : chunk.start + chunk.n_tokens]
+    return ids + [0] * (n_tokens - chunk.n_tokens)

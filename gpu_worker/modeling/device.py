@@ -1,0 +1,111 @@
+"""Where a model runs and in which number format, each with the reason for the log.
+
+It loads nothing.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+CLEARLY_FASTER = 1.2
+"""bfloat16 must beat float32 by this factor on a CPU before its rounding is accepted."""
+
+
+class DeviceError(ValueError):
+    """The device or number format that was asked for is not to be had here. The message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DtypeChoice:
+    """A number format, and why."""
+
+    dtype: torch.dtype
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises: DeviceError."""
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(f"--device {wanted}: no CUDA device can be used here")
+    index = wanted.partition(":")[2] or "0"
+    if not index.isdecimal() or int(index) >= torch.cuda.device_count():
+        raise DeviceError(f"--device {wanted}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+    return torch.device("cuda", int(index))
+
+
+def describe_device(device: torch.device) -> str:
+    """For people: `cpu (2 threads)` or `cuda:0 NVIDIA H200`."""
+    if device.type == "cuda":
+        return f"{device} {torch.cuda.get_device_name(device)}"
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def choose_dtype(wanted: str, device: torch.device, *, n_parameters: int) -> DtypeChoice:
+    """Choose the number format for the weights. `wanted` is `auto` or one of `DTYPES`."""
+    if wanted != "auto":
+        return DtypeChoice(DTYPES[wanted], "asked for with --dtype")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return DtypeChoice(torch.bfloat16, "the GPU computes it in hardware")
+        return DtypeChoice(torch.float16, "the GPU has no bfloat16 hardware")
+    return _choose_cpu_dtype(n_parameters)
+
+
+def _choose_cpu_dtype(n_parameters: int) -> DtypeChoice:
+    free_bytes = available_memory_bytes()
+    if 4 * n_parameters > 0.8 * free_bytes:
+        return DtypeChoice(
+            torch.bfloat16,
+            f"float32 would need {4 * n_parameters / 2**30:.1f} GiB of the {free_bytes / 2**30:.1f} GiB that are free",
+        )
+    slow, fast = _matvec_us(torch.float32), _matvec_us(torch.bfloat16)
+    measured = f"a 2048x2048 matrix-vector product takes {slow:.0f} us in float32 and {fast:.0f} us in bfloat16 here"
+    return DtypeChoice(torch.bfloat16 if fast * CLEARLY_FASTER < slow else torch.float32, measured)
+
+
+def _matvec_us(dtype: torch.dtype) -> float:
+    """The best of several runs: one row times a matrix is what decoding one stream mostly is."""
+    matrix, vector = torch.ones((2048, 2048), dtype=dtype), torch.ones((1, 2048), dtype=dtype)
+    times = []
+    for _ in range(7):
+        started_at = time.perf_counter()
+        torch.nn.functional.linear(vector, matrix)
+        times.append(time.perf_counter() - started_at)
+    return min(times) * 1e6
+
+
+def available_memory_bytes() -> int:
+    """Memory that a new process could use now, the container's limit included. Source: proc(5), cgroups v2."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = _lines(Path("/sys/fs/cgroup/memory.max")), _lines(Path("/sys/fs/cgroup/memory.current"))
+    if limit and used and limit[0].isdecimal():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return free
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; hardware threads of one core count once."""
+    allowed = os.sched_getaffinity(0)
+    cores = set()
+    for cpu in allowed:
+        siblings = _lines(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))
+        cores.add(siblings[0] if siblings else str(cpu))
+    return len(cores)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []

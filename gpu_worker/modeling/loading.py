@@ -1,0 +1,201 @@
+"""Loads a causal language model and its tokenizer, and proves that the engine computes what the model does.
+
+Remote code is off and only safetensors are read. It serves nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gpu_worker.engine.detokenize import Decode
+from gpu_worker.engine.request import Request, SamplingParams
+from gpu_worker.engine.runner import Runner
+from gpu_worker.engine.scheduler import Chunk
+from gpu_worker.modeling.device import DtypeChoice, choose_dtype
+from gpu_worker.modeling.source import ModelFolder, ModelRefused, ModelSpec, open_source
+
+OnProgress = Callable[[float], None]
+
+DEFAULT_CONTEXT = 2048
+"""For a model whose configuration does not say how much it can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that can be served."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    context_length: int
+    n_parameters: int
+    dtype: DtypeChoice
+    revision: str | None
+    end_ids: frozenset[int]
+    load_s: float
+
+    @property
+    def decode(self) -> Decode:
+        """Turns token ids into text without special tokens."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            # Straight to the library in Rust: called for every token, and less than half the time.
+            return lambda ids: str(backend.decode(ids, skip_special_tokens=True))
+        return lambda ids: str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load: the same for every model of a worker."""
+
+    device: torch.device
+    dtype: str = "auto"
+    max_context: int | None = None
+
+
+def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
+    """Load one model; `on_progress` hears the share of its weights that is loaded. Raises: ModelRefused."""
+    started_at = time.perf_counter()
+    folder = open_source(spec)
+    dtype = choose_dtype(options.dtype, options.device, n_parameters=_n_stored_parameters(folder, spec.name))
+    tokenizer = _load_tokenizer(folder, spec.name)
+    with _Progress(on_progress):
+        model = _load_weights(folder, spec.name, dtype.dtype, options.device)
+    _check_batching(model, spec.name)
+    return LoadedModel(
+        name=spec.name,
+        model=model,
+        tokenizer=tokenizer,
+        context_length=_context_length(model, options.max_context),
+        n_parameters=model.num_parameters(),
+        dtype=dtype,
+        revision=folder.revision,
+        end_ids=_end_ids(model, tokenizer),
+        load_s=time.perf_counter() - started_at,
+    )
+
+
+def _n_stored_parameters(folder: ModelFolder, name: str) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    n_parameters = 0
+    for path in folder.weight_files:
+        try:
+            with safe_open(path, framework="pt") as weights:
+                for key in weights.keys():  # noqa: SIM118 - not a dict
+                    n_parameters += torch.Size(weights.get_slice(key).get_shape()).numel()
+        except SafetensorError as exc:
+            raise ModelRefused(f"{name}: its weight file {path.name} is damaged or incomplete ({exc})") from exc
+    return n_parameters
+
+
+def _load_tokenizer(folder: ModelFolder, name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
+    except Exception as exc:  # transformers raises many kinds for what is one thing to a user
+        raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({_first_line(exc, folder)})") from exc
+
+
+def _load_weights(folder: ModelFolder, name: str, dtype: torch.dtype, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder.path,
+            dtype=dtype,
+            device_map={"": device} if device.type != "cpu" else None,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (torch.OutOfMemoryError, MemoryError) as exc:
+        raise ModelRefused(f"{name}: it does not fit into the memory of {device}") from exc
+    except Exception as exc:  # transformers raises many kinds for what is one thing to a user
+        raise ModelRefused(f"{name}: it cannot be loaded ({_first_line(exc, folder)})") from exc
+    model, info = loaded
+    # transformers fills what is missing with random numbers and only warns: the model would babble.
+    for kind in ("missing_keys", "mismatched_keys"):
+        if info.get(kind):
+            example = sorted(map(str, info[kind]))[0]
+            raise ModelRefused(f"{name}: {len(info[kind])} of its weights are missing or misshapen, such as {example}")
+    return model.eval()
+
+
+def _first_line(exc: Exception, folder: ModelFolder) -> str:
+    lines = str(exc).strip().splitlines() or [type(exc).__name__]
+    return lines[0].replace(str(folder.path), "its folder")[:300]
+
+
+def _context_length(model: Any, max_context: int | None) -> int:
+    known = getattr(model.config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
+    return min(known, max_context) if max_context else int(known)
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    ends = model.generation_config.eos_token_id if model.generation_config is not None else None
+    found = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    return frozenset(int(token) for token in found if token is not None)
+
+
+def _check_batching(model: Any, name: str) -> None:
+    """Refuse a model that the batched cache computes wrongly: recurrent layers, unusual positions or masks.
+
+    Two prompts of different length go through the runner, one token of each is decoded, and the logits must be those
+    that the model computes for each alone.
+    """
+    vocabulary = model.config.get_text_config().vocab_size
+    prompts = [[(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4)]
+    try:
+        with torch.inference_mode():
+            batched = _batched_logits(model, prompts)
+            alone = torch.stack([model(torch.tensor([ids], device=model.device)).logits[0, -1] for ids in prompts])
+    except Exception as exc:  # whatever a model's code raises here, it cannot be served
+        raise ModelRefused(f"{name}: a model of its kind cannot be served in batches ({type(exc).__name__})") from exc
+    error = (batched.float() - alone.float()).abs().max().item()
+    if not error <= 0.05 * max(alone.float().abs().max().item(), 1.0):
+        raise ModelRefused(f"{name}: a model of its kind computes something else in batches (difference {error:.2g})")
+
+
+def _batched_logits(model: Any, prompts: list[list[int]]) -> torch.Tensor:
+    runner = Runner(model)
+    requests = [Request(str(i), ids[:-1], SamplingParams(max_tokens=1), 0.0) for i, ids in enumerate(prompts)]
+    runner.add(requests)
+    runner.prefill([Chunk(request, 0, request.n_prompt) for request in requests])
+    for request, ids in zip(requests, prompts, strict=True):
+        request.output_ids.append(ids[-1])
+    return runner.decode(requests)
+
+
+class _Progress:
+    """Hears transformers' own progress bar for the weights and draws none. One at a time per process."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._before = logging.set_tqdm_hook(self._watch)
+
+    def __exit__(self, *exc: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_tqdm_hook(self._before)
+
+    def _watch(self, factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not args or kwargs.get("desc") != "Loading weights":
+            return factory(*args, **{**kwargs, "disable": True})
+        return self._counted(args[0])
+
+    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        known = list(items)
+        for n_done, item in enumerate(known):
+            self._on_progress(n_done / len(known))
+            yield item
+        self._on_progress(1.0)

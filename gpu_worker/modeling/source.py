@@ -1,0 +1,136 @@
+"""Which model folders may be loaded: found, complete, safetensors only, no code of their own.
+
+It reads names, sizes and JSON; it loads no weights. Refusals say which model and why, in a sentence.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+
+
+class ModelRefused(Exception):
+    """A model cannot be served. The message is one sentence for people, without a path of this machine."""
+
+    code = "worker.model_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to serve: where it comes from, and the name that requests use."""
+
+    source: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelSpec":
+        """`PATH_OR_HUB_ID[=NAME]`; without a name, the last part of the path. Raises: ValueError."""
+        source, _, name = text.partition("=")
+        name = name or Path(source).name
+        if not source or not name or len(name) > 200:
+            raise ValueError(f"expected PATH_OR_HUB_ID[=NAME], found {text!r}")
+        return cls(source, name)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder that may be loaded."""
+
+    path: Path
+    config: dict[str, Any]
+    weight_files: list[Path]
+    revision: str | None
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.weight_files)
+
+
+def open_source(spec: ModelSpec) -> ModelFolder:
+    """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused."""
+    folder = Path(spec.source).expanduser()
+    revision = None
+    if not folder.is_dir():
+        folder = _download(spec)
+        revision = folder.name[:100]
+    config = _read_config(folder, spec.name)
+    _refuse_remote_code(config, spec.name)
+    weight_files = _weight_files(folder, spec.name)
+    return ModelFolder(folder, config, weight_files, revision)
+
+
+def _download(spec: ModelSpec) -> Path:
+    if not HUB_ID.fullmatch(spec.source):
+        raise ModelRefused(f"{spec.name}: there is no folder at the path that was given for it")
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(spec.source, allow_patterns=HUB_FILES))
+    except GatedRepoError as exc:
+        raise ModelRefused(f"{spec.name}: the hub gives it only to accounts that have been granted access") from exc
+    except RepositoryNotFoundError as exc:
+        raise ModelRefused(f"{spec.name}: neither a folder here nor a model on the hub has this name") from exc
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx.HTTPError, OSError) as exc:
+        raise ModelRefused(f"{spec.name}: it is no folder here, and the hub cannot be reached to download it") from exc
+
+
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise ModelRefused(f"{name}: this is an adapter, which cannot be served without its base model")
+        raise ModelRefused(f"{name}: the folder has no config.json, so it is not a model in Hugging Face's format")
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as exc:
+        raise ModelRefused(f"{name}: its config.json is not valid JSON ({exc})") from exc
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ModelRefused(f"{name}: its config.json does not say which model_type it is")
+    return config
+
+
+def _refuse_remote_code(config: dict[str, Any], name: str) -> None:
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = config["model_type"]
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return
+    if "auto_map" in config:
+        raise ModelRefused(f"{name}: it needs Python code that comes with the model, which is never run here")
+    if kind in CONFIG_MAPPING:
+        raise ModelRefused(f"{name}: a model of type {kind!r} does not generate text from text")
+    raise ModelRefused(f"{name}: the installed transformers does not know its model_type {kind!r}")
+
+
+def _weight_files(folder: Path, name: str) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return _indexed_files(index, name)
+    single = folder / "model.safetensors"
+    if single.is_file():
+        return [single]
+    if any(next(folder.glob(pattern), None) for pattern in PICKLED):
+        raise ModelRefused(
+            f"{name}: its weights are pickled, and loading a pickle can run any code; only safetensors are loaded"
+        )
+    raise ModelRefused(f"{name}: the folder has no weights (model.safetensors)")
+
+
+def _indexed_files(index: Path, name: str) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
+        raise ModelRefused(f"{name}: its model.safetensors.index.json is malformed") from exc
+    files = [index.parent / file for file in names]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ModelRefused(f"{name}: {len(missing)} of {len(files)} weight files are missing, such as {missing[0]}")
+    return files

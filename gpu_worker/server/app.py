@@ -1,0 +1,180 @@
+"""The worker's HTTP surface: which address does what, who may, and how failures look.
+
+Everything but /health and /ready needs the worker's access token.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+from dataclasses import asdict
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gpu_worker.errors import WorkerError, invalid
+from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCode, error_body
+from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, error_reply
+from gpu_worker.server.schema import parse_chat, parse_tokenize
+from gpu_worker.server.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+OPEN_PATHS = {"/health", "/ready"}
+
+LARGE_BODY_BYTES = 64 * 1024
+"""JSON beyond this is parsed off the event loop."""
+
+
+def build_app(worker: Worker) -> Starlette:
+    """The ASGI application of one worker."""
+    endpoints = Endpoints(worker)
+    app = Starlette(
+        routes=[
+            Route("/health", endpoints.health),
+            Route("/ready", endpoints.ready),
+            Route("/metrics", endpoints.metrics),
+            Route("/v1/models", endpoints.models),
+            Route("/v1/tokenize", endpoints.tokenize, methods=["POST"]),
+            Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
+            Route("/v1/generations/{generation_id}/events", endpoints.events),
+            Route("/v1/generations/{generation_id}", endpoints.cancel, methods=["DELETE"]),
+        ],
+        middleware=[Middleware(TokenGuard, access_token=worker.access_token)],
+        exception_handlers={WorkerError: _worker_error, HTTPException: _http_error, Exception: _unexpected},
+    )
+    # A redirect would send the token and the body a second time; the addresses are exact.
+    app.router.redirect_slashes = False
+    return app
+
+
+class TokenGuard:
+    """Lets nobody pass without the access token, before anything of the body is read."""
+
+    def __init__(self, app: ASGIApp, access_token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {access_token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._is_allowed(scope):
+            error = WorkerError(WorkerErrorCode.UNAUTHORISED, "the access token is missing or wrong")
+            await error_reply(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return hmac.compare_digest(given, self._expected)
+
+
+class Endpoints:
+    """One method per address."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def health(self, request: Request) -> Response:
+        return JsonReply({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 when all models are loaded; else 503 with each model's progress or error."""
+        models = [asdict(model.report()) for model in self._worker.pool.models.values()]
+        is_ready = self._worker.pool.is_ready and not self._worker.is_draining
+        status = "draining" if self._worker.is_draining else "ready" if is_ready else "not ready"
+        return JsonReply({"status": status, "models": models}, status_code=200 if is_ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._worker.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def models(self, request: Request) -> Response:
+        served = [model for model in self._worker.pool.models.values() if model.state is ModelState.LOADED]
+        data = [
+            {
+                "id": model.name,
+                "object": "model",
+                "created": model.created,
+                "owned_by": "fastchat-site",
+                "max_model_len": model.context_length,
+            }
+            for model in served
+        ]
+        return JsonReply({"object": "list", "data": data})
+
+    async def tokenize(self, request: Request) -> Response:
+        return JsonReply(await self._worker.tokenize(parse_tokenize(await read_json(request))))
+
+    async def chat(self, request: Request) -> Response:
+        call = parse_chat(await read_json(request))
+        generation = await self._worker.start(call)
+        # A generation with an id lives on without its reader; a plain call ends with it.
+        on_left = partial(self._worker.cancel, generation, "disconnected") if call.generation_id is None else None
+        if call.stream:
+            return EventStream(generation, on_left=on_left)
+        return WholeAnswer(generation, on_left=on_left)
+
+    async def events(self, request: Request) -> Response:
+        generation = self._worker.store.get(request.path_params["generation_id"])
+        return EventStream(generation, after=_after(request))
+
+    async def cancel(self, request: Request) -> Response:
+        generation = self._worker.store.get(request.path_params["generation_id"])
+        self._worker.cancel(generation, "cancelled")
+        return Response(status_code=204)
+
+
+async def read_json(request: Request) -> Json:
+    """The body as an object. Raises: WorkerError: too large (noticed before all of it is read), or no JSON object."""
+    body = await _read_body(request)
+    try:
+        parsed = await asyncio.to_thread(json.loads, body) if len(body) > LARGE_BODY_BYTES else json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise WorkerError(WorkerErrorCode.INVALID_REQUEST, f"the body is not JSON: {exc}") from exc
+    if not isinstance(parsed, dict):
+        raise WorkerError(WorkerErrorCode.INVALID_REQUEST, "the body is not a JSON object")
+    return parsed
+
+
+async def _read_body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> WorkerError:
+    return WorkerError(WorkerErrorCode.REQUEST_TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes")
+
+
+def _after(request: Request) -> int:
+    text = request.query_params.get("after", "0")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
+        raise invalid("after", f"expected a whole number from 0, found {text[:40]!r}")
+    return int(text)
+
+
+async def _worker_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, WorkerError)  # noqa: S101 - registered for this class
+    return error_reply(exc)
+
+
+async def _http_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101 - registered for this class
+    message = f"{request.method} {request.url.path}: {exc.detail}"
+    body = error_body(WorkerErrorCode.INVALID_REQUEST, message)
+    return JsonReply(body, status_code=exc.status_code, headers=exc.headers)
+
+
+async def _unexpected(request: Request, exc: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    return error_reply(WorkerError(WorkerErrorCode.INTERNAL, "the worker failed; its log has the cause"))

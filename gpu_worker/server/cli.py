@@ -1,0 +1,179 @@
+"""`python -m gpu_worker serve`: options, the socket, signals and the order of starting and stopping.
+
+The port answers at once; torch is imported and models are loaded behind it.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu_worker.modeling.source import ModelSpec
+from gpu_worker.server.models import ServingOptions
+
+STOP_S = 5.0
+"""For engines to end their step, and for replies to be sent, once draining is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """Where to listen and whom to tell."""
+
+    specs: list[ModelSpec]
+    host: str
+    port: int
+    site: str | None
+    base_url: str | None
+    worker_id: str
+    speed: float
+    drain_s: float
+    access_token: str
+    enrolment_token: str
+    serving: ServingOptions
+
+
+class UsageError(Exception):
+    """The options do not make sense together. The message is a sentence."""
+
+
+def main(argv: Sequence[str]) -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("httpx", "transformers", "huggingface_hub", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        options = read_options(argv, os.environ)
+        listener = _listen(options.host, options.port)
+    except (UsageError, OSError) as exc:
+        sys.stderr.write(f"gpu_worker serve: {exc}\n")
+        return 2
+    import uvloop
+
+    from gpu_worker.server.serving import serve
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(options, listener))
+
+
+def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str, str]") -> ServeOptions:
+    """Secrets come from the environment, never from the command line, which everybody can read. Raises: UsageError."""
+    given = _parser().parse_args(argv)
+    enrolment_token = environment.get("FASTCHAT_ENROLMENT_TOKEN", "")
+    if given.site and not enrolment_token:
+        raise UsageError("--site needs the site's enrolment token in the environment: FASTCHAT_ENROLMENT_TOKEN")
+    access_token = environment.get("FASTCHAT_WORKER_ACCESS_TOKEN", "")
+    if not given.site and not access_token:
+        raise UsageError("without --site, the environment must name an access token: FASTCHAT_WORKER_ACCESS_TOKEN")
+    names = [spec.name for spec in given.model]
+    if len(set(names)) != len(names):
+        raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")
+    return ServeOptions(
+        specs=given.model,
+        host=given.host,
+        port=given.port,
+        site=given.site,
+        base_url=given.base_url,
+        worker_id=str(given.worker_id or uuid.uuid4()),
+        speed=given.speed,
+        drain_s=given.drain_s,
+        access_token=access_token or secrets.token_urlsafe(32),
+        enrolment_token=enrolment_token,
+        serving=ServingOptions(
+            device=given.device,
+            dtype=given.dtype,
+            max_batch=given.max_batch,
+            max_queue=given.max_queue,
+            max_context=given.max_context,
+            threads=given.threads,
+        ),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gpu_worker serve",
+        description="Load models and serve them over HTTP. Tokens come from the environment: "
+        "FASTCHAT_ENROLMENT_TOKEN with --site, FASTCHAT_WORKER_ACCESS_TOKEN without.",
+    )
+    add = parser.add_argument
+    add("--model", action="append", required=True, type=_spec, metavar="PATH_OR_HUB_ID[=NAME]", help="repeatable")
+    add("--site", type=_url, metavar="URL", help="enrol with this site; without it, serve alone")
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", default=0, type=_bounded(0, 65535), help="0 picks a free one (default)")
+    add("--base-url", type=_url, metavar="URL", help="where the site reaches this worker (default: where it listens)")
+    add("--device", default="auto", type=_device, help="auto, cpu, cuda or cuda:N (default %(default)s)")
+    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default %(default)s")
+    add("--threads", type=_bounded(1, 1024), metavar="N", help="CPU threads for torch (default: one per core)")
+    add("--max-batch", default=64, type=_bounded(1, 4096), metavar="N", help="requests computed together (%(default)s)")
+    add("--max-queue", default=256, type=_bounded(0, 100_000), metavar="N", help="requests that may wait (%(default)s)")
+    add("--max-context", type=_bounded(1, 2**31), metavar="N", help="tokens (default: what the model was made for)")
+    add("--worker-id", type=uuid.UUID, metavar="UUID", help="keep the same identity over restarts (default: random)")
+    add("--speed", default=1.0, type=_speed, help="relative speed, for dispatch (default %(default)s)")
+    add("--drain-s", default=10.0, type=_seconds, metavar="S", help="time to finish when told to stop (%(default)s)")
+    return parser
+
+
+def _spec(text: str) -> ModelSpec:
+    try:
+        return ModelSpec.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or len(text) > 200:
+        raise argparse.ArgumentTypeError(f"expected an address that begins with http:// or https://, found {text!r}")
+    return text.rstrip("/")
+
+
+def _device(text: str) -> str:
+    kind, _, index = text.partition(":")
+    if text not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, found {text!r}")
+    return text
+
+
+def _bounded(low: int, high: int) -> "type[int]":
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, found {text!r}")
+        return int(text)
+
+    return parse  # type: ignore[return-value]
+
+
+def _number(text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, found {text!r}")
+    return value
+
+
+def _speed(text: str) -> float:
+    return _number(text, 0.001, 1_000_000)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0, 3600)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything slow: a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise UsageError(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+    listener.listen(1024)
+    return listener

@@ -1,0 +1,119 @@
+"""A worker: its models, the generations that run on them, and whether it takes new work.
+
+The endpoints call this; it knows no HTTP. All of it lives on the event loop's thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from gpu_worker.errors import WorkerError
+from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, WorkerErrorCode
+from gpu_worker.server.generations import Generation, GenerationStore, Opening
+from gpu_worker.server.metrics import Metrics
+from gpu_worker.server.models import ModelPool, ServingOptions, new_request_id
+from gpu_worker.server.schema import ChatCall, TokenizeCall
+
+if TYPE_CHECKING:
+    from gpu_worker.modeling.source import ModelSpec
+
+
+class Worker:
+    """Everything that one worker process serves."""
+
+    def __init__(
+        self,
+        specs: "Sequence[ModelSpec]",
+        options: ServingOptions,
+        *,
+        access_token: str,
+        on_change: Callable[[], None],
+        store: GenerationStore | None = None,
+    ) -> None:
+        self.access_token = access_token
+        self.metrics = Metrics()
+        self.store = store or GenerationStore()
+        self.pool = ModelPool(specs, options, self.metrics, on_end=self._ended, on_change=on_change)
+        self.is_draining = False
+        self._ended_one = asyncio.Event()
+
+    async def start(self, call: ChatCall) -> Generation:
+        """Render, count and queue one chat. Raises: WorkerError."""
+        from gpu_worker.prompts.chat import context_exceeded
+
+        model = self.pool.get(call.model)
+        prompter = model.prompter
+        self._refuse_if_draining()
+        generation_id = call.generation_id
+        if generation_id is not None:
+            self.store.refuse_known(generation_id)
+        # A large prompt takes long to cut into tokens: not on the event loop.
+        prompt_ids = await asyncio.to_thread(prompter.chat_ids, call.messages)
+        self._refuse_if_draining()
+        n_free = model.context_length - len(prompt_ids)
+        if n_free < 1:
+            raise context_exceeded(len(prompt_ids), model.context_length)
+        opening = Opening(
+            request_id=new_request_id(),
+            model=model.name,
+            n_prompt=len(prompt_ids),
+            generation_id=generation_id,
+            has_events=call.stream or generation_id is not None,
+            sends_usage=call.include_usage or generation_id is not None,
+        )
+        if generation_id is not None:
+            self.store.refuse_known(generation_id)
+        generation = model.start(opening, prompt_ids, call.params(n_free))
+        if generation_id is not None:
+            self.store.add(generation_id, generation)
+        return generation
+
+    async def tokenize(self, call: TokenizeCall) -> Json:
+        """Count tokens as a chat or a text would be counted. Raises: WorkerError."""
+        model = self.pool.get(call.model)
+        prompter = model.prompter
+        if isinstance(call.content, str):
+            ids = await asyncio.to_thread(prompter.text_ids, call.content)
+        else:
+            ids = await asyncio.to_thread(prompter.chat_ids, call.content)
+        return {"count": len(ids), "max_model_len": model.context_length, "tokens": ids}
+
+    def cancel(self, generation: Generation, reason: str) -> None:
+        self.pool.get(generation.opening.model).cancel(generation, reason)
+
+    def lease_request(self, base_url: str, speed: float) -> LeaseRequest:
+        return LeaseRequest(
+            protocol=PROTOCOL_VERSION,
+            base_url=base_url,
+            access_token=self.access_token,
+            device=self.pool.device,
+            speed=speed,
+            queue_length=self.pool.n_requests,
+            version=version(),
+            draining=self.is_draining,
+            models=[model.report() for model in self.pool.models.values()],
+        )
+
+    async def idle(self) -> None:
+        """Return when nothing runs or waits."""
+        while self.pool.n_requests:
+            self._ended_one.clear()
+            await self._ended_one.wait()
+
+    def _refuse_if_draining(self) -> None:
+        if self.is_draining:
+            raise WorkerError(WorkerErrorCode.SHUTTING_DOWN, "the worker is shutting down")
+
+    def _ended(self, generation: Generation) -> None:
+        self._ended_one.set()
+        if generation.opening.generation_id is not None:
+            self.store.end(generation.opening.generation_id)
+
+
+def version() -> str:
+    """The installed release, or `source` when run from a checkout that is not installed."""
+    try:
+        return metadata.version("fastchat-site")
+    except metadata.PackageNotFoundError:
+        return "source"
