@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .child import Say
-from .errors import BadOption
+from .external import check_external_redis
 from .identity import ServiceUser, current_user, service_user
 from .logs import RotatingLog
 from .options import LaunchOptions
@@ -23,7 +23,7 @@ from .paths import data_dir_lock, default_data_dir, prepare_data_dir, read_priva
 from .ports import check_address, free_ports
 from .postgres import Postgres, prepare_postgres
 from .process import ProcessSpec
-from .redis import prepare_redis, redis_answers
+from .redis import prepare_redis
 from .site import SitePlan
 from .supervisor import Supervisor
 
@@ -46,15 +46,8 @@ def launch(options: LaunchOptions, *, environ: Mapping[str, str], say: Say) -> N
     with data_dir_lock(data_dir, address=plan.address), news_log(data_dir, say) as say:
         check_address(options.host, options.port)
         check_external_redis(environ)
-        env = dict(environ) | _secrets(data_dir, environ) | _site_env(data_dir, environ)
+        env = dict(environ) | site_secrets(data_dir, environ) | _site_env(data_dir, environ)
         asyncio.run(_Launch(replace(plan, env=env), user, say).run())
-
-
-def check_external_redis(environ: Mapping[str, str]) -> None:
-    """Say it at once when the operator's Redis does not answer; Celery would wait for it in silence."""
-    url = environ.get("REDIS_URL")
-    if url and not redis_answers(url):
-        raise BadOption("The server at REDIS_URL does not answer: start it, or unset REDIS_URL to use the site's own.")
 
 
 @contextmanager
@@ -144,7 +137,7 @@ def _site_env(data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {"FASTCHAT_DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": settings, "PYTHONUNBUFFERED": "1"}
 
 
-def _secrets(data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def site_secrets(data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The site's secrets: the operator's, else those made at the first launch."""
     path = data_dir / "secrets.json"
     kept = read_private_json(path)
