@@ -8,3 +8,6 @@ class ConversationsConfig(AppConfig):
     label = "conversations"
     verbose_name = "Conversations"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.conversations import signals  # noqa: F401  # connects the receivers

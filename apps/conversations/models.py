@@ -20,9 +20,7 @@ class Conversation(models.Model):
     )
     visitor = models.ForeignKey(Visitor, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=200)
-    active_leaf = models.ForeignKey(
-        "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    active_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     """The last message of the path that is shown; its ancestors are the rest of it."""
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
@@ -42,7 +40,8 @@ class Conversation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        # Not the title: that is a person's own words, and this ends up in logs and admin lists.
+        return f"Conversation {str(self.public_id)[:8]}"
 
 
 class Role(models.TextChoices):
@@ -57,9 +56,7 @@ class Message(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
-    parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
-    )
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=10, choices=Role)
     content = models.TextField(blank=True)
     model = models.ForeignKey(LanguageModel, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -89,34 +86,42 @@ UNFINISHED = (GenerationState.QUEUED, GenerationState.RUNNING)
 class Generation(models.Model):
     """The work of writing one assistant message on a worker. It outlives the page that asked for it.
 
-    A web process reads it while it holds `reader_lease_expires_at`; when that runs out, any other may go on, because
-    the worker replays the events from the start. The end is written by a conditional UPDATE, so only once.
+    The process whose `reader` is here saves the text until `reader_lease_expires_at`; when that runs out, any other may
+    go on, because the worker replays the events from the start. The end is written by a conditional UPDATE, so once.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     """Also the id of the generation at the worker."""
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="generations")
+    """The message's own, kept here too so that the database can forbid two unfinished answers."""
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="generation")
     worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=10, choices=GenerationState, default=GenerationState.QUEUED)
     finish_reason = models.CharField(max_length=20, blank=True)
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
-    prompt_tokens = models.PositiveIntegerField(
-        null=True, blank=True
-    )
-    completion_tokens = models.PositiveIntegerField(
-        null=True, blank=True
-    )
+    is_error_retryable = models.BooleanField(default=False)
+    is_stop_requested = models.BooleanField(default=False)
+    """Tells a reader in another process to cancel at the worker."""
+    prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(null=True, blank=True)
     ttft_ms = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_s = models.FloatField(null=True, blank=True)
-    reader_lease_expires_at = models.DateTimeField(
-        null=True, blank=True
-    )
+    reader = models.UUIDField(null=True, blank=True, editable=False)
+    """Which reader saves the text; anybody may read."""
+    reader_lease_expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation"],
+                condition=Q(state__in=["queued", "running"]),
+                name="generation_one_unfinished_per_conversation",
+            ),
+        ]
         indexes = [
             models.Index(
                 fields=["reader_lease_expires_at"],

@@ -59,6 +59,8 @@ WORDS: dict[str, str] = {
     "chat.not_found": "This conversation does not exist, or it is not yours.",
     "chat.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
     "chat.sign_in_required": "Sign in to chat here.",
+    "chat.title_empty": "A conversation needs a title. Write one first.",
+    "chat.too_many_attached": "This page follows {limit} answers already. Wait for one, or open another page.",
     "models.unknown": "There is no model named {model!r} here. Choose one from the list.",
     "workers.none": "No worker serves {model!r} at the moment. Try again shortly or choose another model.",
     "workers.loading": "{model!r} is still being loaded ({percent} %). Try again in a moment.",

@@ -1,0 +1,120 @@
+"""Admin pages of conversations. Lists show no text; whoever opens a private conversation leaves a trace."""
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin, TabularInline
+
+from apps.conversations.models import Conversation, Generation, Message
+
+
+class MessageInline(TabularInline):
+    model = Message
+    fk_name = "conversation"
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("public_id", "parent", "role", "model", "content", "created_at")
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        queryset: QuerySet[Message] = super().get_queryset(request)
+        return queryset.select_related("model", "parent")
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ModelAdmin):
+    list_display = ("public_id", "user", "visitor", "n_messages", "created_at", "updated_at")
+    list_filter = ("updated_at",)
+    list_select_related = ("user", "visitor")
+    search_fields = ("public_id", "user__username", "visitor__public_id")
+    search_help_text = "Id of a conversation or visitor, or a user name"
+    show_full_result_count = False
+    fields = readonly_fields = ("public_id", "user", "visitor", "title", "created_at", "updated_at")
+    inlines = (MessageInline,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        queryset: QuerySet[Conversation] = super().get_queryset(request)
+        return queryset.annotate(message_count=Count("messages"))
+
+    @admin.display(description="messages")
+    def n_messages(self, conversation: Conversation) -> int:
+        return conversation.message_count  # type: ignore[attr-defined, no-any-return]  # annotated above
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        conversation = self.get_object(request, object_id)
+        if request.method == "GET" and conversation is not None and self.has_view_permission(request, conversation):
+            LogEntry.objects.create(
+                user_id=request.user.pk,  # type: ignore[misc]  # whoever is here is signed in
+                content_type=ContentType.objects.get_for_model(Conversation),
+                object_id=str(conversation.pk),
+                object_repr=str(conversation),
+                action_flag=CHANGE,
+                change_message="Opened a private conversation.",
+            )
+        response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return response
+
+
+@admin.register(Generation)
+class GenerationAdmin(ModelAdmin):
+    list_display = (
+        "public_id",
+        "state",
+        "model",
+        "worker",
+        "error_code",
+        "prompt_tokens",
+        "completion_tokens",
+        "ttft_ms",
+        "tokens_per_s",
+        "created_at",
+    )
+    list_filter = ("state", "error_code", "message__model", "worker", "created_at")
+    list_select_related = ("worker", "message__model")
+    search_fields = ("public_id", "conversation__public_id")
+    show_full_result_count = False
+    fields = readonly_fields = (
+        "public_id",
+        "state",
+        "model",
+        "worker",
+        "finish_reason",
+        "error_code",
+        "error_message",
+        "is_error_retryable",
+        "is_stop_requested",
+        "prompt_tokens",
+        "completion_tokens",
+        "ttft_ms",
+        "tokens_per_s",
+        "reader",
+        "reader_lease_expires_at",
+        "created_at",
+        "finished_at",
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # an answer without its generation could not be shown; delete the conversation
+
+    @admin.display(description="model", ordering="message__model__name")
+    def model(self, generation: Generation) -> str:
+        return str(generation.message.model or "deleted")

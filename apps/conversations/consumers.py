@@ -1,0 +1,170 @@
+"""The chat socket (docs/chat_socket.md): checks a frame, calls one service, passes on what readers say.
+
+Answers do not belong to it: when it closes, they go on.
+"""
+
+import asyncio
+import json
+import logging
+from contextlib import aclosing
+from typing import assert_never
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from apps.accounts.actors import Actor, actor_get
+from apps.conversations import frames
+from apps.conversations.errors import BadFrame, TooManyAttached
+from apps.conversations.frames import Frame, GenerationAttach, Incoming, TurnRegenerate, TurnSend, TurnStop
+from apps.conversations.hints import Hint, hint_send, hints
+from apps.conversations.live import feed
+from apps.conversations.live.registry import reader_of
+from apps.conversations.markdown import render_user
+from apps.conversations.outcomes import Failure
+from apps.conversations.selectors import conversation_url, generation_get_owned
+from apps.conversations.services.generations import generation_request_stop
+from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
+from apps.conversations.threads import in_thread
+from apps.core.errors import SiteError
+
+logger = logging.getLogger(__name__)
+
+ATTACHED_MAX = 32
+"""Answers that one page may follow at a time."""
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """One open page."""
+
+    # Channels would refuse the socket while Redis is away; the hints listen by themselves instead.
+    channel_layer_alias = "none"
+
+    async def connect(self) -> None:
+        self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
+        self._feeds: dict[UUID, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+        await self.accept()
+        self._hints = asyncio.create_task(self._pass_on_hints())
+
+    async def disconnect(self, code: int) -> None:
+        tasks = [self._hints, *self._feeds.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        frame: Incoming | None = None
+        try:
+            if text_data is None:
+                raise BadFrame(reason="a binary frame")
+            frame = frames.parse(text_data)
+            await self._handle(frame)
+        except SiteError as exc:
+            await self._refuse(frame, exc)
+        except Exception:
+            logger.exception("handling a %s frame failed", type(frame).__name__)
+            await self._refuse(frame, SiteError())
+
+    async def _handle(self, frame: Incoming) -> None:
+        match frame:
+            case TurnSend():
+                self._check_room()
+                turn = await in_thread(
+                    turn_start,
+                    actor=self._actor,
+                    conversation_id=frame.conversation,
+                    model_name=frame.model,
+                    text=frame.text,
+                )
+                await self._accepted(frame.ref, turn)
+            case TurnRegenerate():
+                self._check_room()
+                turn = await in_thread(
+                    turn_regenerate,
+                    actor=self._actor,
+                    conversation_id=frame.conversation,
+                    model_name=frame.model,
+                )
+                await self._accepted(frame.ref, turn)
+            case TurnStop():
+                generation = await in_thread(generation_get_owned, self._actor, frame.generation)
+                if await in_thread(generation_request_stop, generation.public_id):
+                    reader_of(generation.public_id).stop()
+            case GenerationAttach():
+                generation = await in_thread(generation_get_owned, self._actor, frame.generation)
+                await self._attach(generation.public_id)
+            case _:
+                assert_never(frame)
+
+    async def _accepted(self, ref: str, turn: Turn) -> None:
+        # Reading begins before the page hears of it: its going away now must not delay the answer.
+        reader_of(turn.generation.public_id)
+        conversation, question, answer = turn.conversation, turn.user_message, turn.assistant_message
+        url = conversation_url(conversation.public_id)
+        await self._send_frame(
+            {
+                "type": "turn.accepted",
+                "ref": ref,
+                "conversation": {"id": str(conversation.public_id), "title": conversation.title, "url": url},
+                "user_message": question and {"id": str(question.public_id), "html": render_user(question.content)},
+                "assistant_message": {"id": str(answer.public_id), "model": str(answer.model)},
+                "generation": str(turn.generation.public_id),
+            }
+        )
+        await self._attach(turn.generation.public_id)
+        if turn.is_new_conversation:
+            await hint_send(self._actor, Hint(conversation.public_id, conversation.title))
+
+    # --- Following answers --------------------------------------------------------------------------------------------
+
+    def _check_room(self) -> None:
+        if len(self._feeds) >= ATTACHED_MAX:
+            raise TooManyAttached(limit=ATTACHED_MAX)
+
+    async def _attach(self, generation_id: UUID) -> None:
+        """Follow an answer from its snapshot on; one that is followed already begins anew."""
+        if (old := self._feeds.pop(generation_id, None)) is not None:
+            old.cancel()
+            # Until it has gone: a late delta after the new snapshot would be shown twice.
+            await asyncio.wait([old])
+        self._check_room()
+        task = self._feeds[generation_id] = asyncio.create_task(self._pass_on(generation_id))
+        task.add_done_callback(lambda done: self._detached(generation_id, done))
+
+    def _detached(self, generation_id: UUID, task: "asyncio.Task[None]") -> None:
+        if self._feeds.get(generation_id) is task:
+            del self._feeds[generation_id]
+
+    async def _pass_on(self, generation_id: UUID) -> None:
+        try:
+            async with aclosing(feed.follow(reader_of(generation_id))) as following:
+                async for frame in following:
+                    await self._send_frame(frame)
+        except OSError:
+            # The page went away while it was written to; `disconnect` follows.
+            logger.debug("a page went away during generation %s", generation_id)
+        except Exception:
+            logger.exception("showing generation %s failed", generation_id)
+            await self._refuse(None, SiteError())
+
+    async def _pass_on_hints(self) -> None:
+        async with aclosing(hints(self._actor)) as heard:
+            async for hint in heard:
+                await self._send_frame(
+                    {"type": "conversation.changed", "conversation": str(hint.conversation), "title": hint.title}
+                )
+
+    # --- Sending ------------------------------------------------------------------------------------------------------
+
+    async def _refuse(self, frame: Incoming | None, error: SiteError) -> None:
+        failure = Failure.of(error)
+        match frame:
+            case TurnSend() | TurnRegenerate():
+                await self._send_frame(frames.refused(frame.ref, failure))
+            case _:
+                await self._send_frame(frames.error(failure))
+
+    async def _send_frame(self, frame: Frame) -> None:
+        # One at a time: several answers share the socket, and a full one must hold up all of them.
+        async with self._sending:
+            await self.send(text_data=json.dumps(frame, separators=(",", ":")))

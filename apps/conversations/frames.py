@@ -1,0 +1,151 @@
+"""The frames of the chat socket (docs/chat_socket.md): incoming ones are checked here, outgoing ones are built here.
+
+Pure: nothing is sent, and no id is believed to belong to anybody.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from apps.conversations.errors import BadFrame
+from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.texts import clean_text
+
+Frame = dict[str, Any]
+
+FRAME_MAX_BYTES = 256 * 1024
+_REF_CHARS = 100
+_MODEL_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSend:
+    ref: str
+    conversation: UUID | None
+    model: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRegenerate:
+    ref: str
+    conversation: UUID
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStop:
+    generation: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationAttach:
+    generation: UUID
+
+
+Incoming = TurnSend | TurnRegenerate | TurnStop | GenerationAttach
+
+
+def parse(text: str) -> Incoming:
+    """Raises: BadFrame, which says what is wrong without repeating what was sent."""
+    if len(text) > FRAME_MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > FRAME_MAX_BYTES:
+        raise BadFrame(reason=f"a frame of more than {FRAME_MAX_BYTES // 1024} KiB")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise BadFrame(reason="a frame that is not JSON") from exc
+    if not isinstance(values, dict):
+        raise BadFrame(reason="a frame that is not an object")
+    match values.get("type"):
+        case "turn.send":
+            _only(values, "ref", "conversation", "model", "text")
+            return TurnSend(
+                ref=_text(values, "ref", _REF_CHARS),
+                conversation=None if values["conversation"] is None else _uuid(values, "conversation"),
+                model=_text(values, "model", _MODEL_CHARS),
+                text=_text(values, "text", FRAME_MAX_BYTES),
+            )
+        case "turn.regenerate":
+            _only(values, "ref", "conversation", "model")
+            return TurnRegenerate(
+                ref=_text(values, "ref", _REF_CHARS),
+                conversation=_uuid(values, "conversation"),
+                model=None if values["model"] is None else _text(values, "model", _MODEL_CHARS),
+            )
+        case "turn.stop":
+            _only(values, "generation")
+            return TurnStop(_uuid(values, "generation"))
+        case "generation.attach":
+            _only(values, "generation")
+            return GenerationAttach(_uuid(values, "generation"))
+        case _:
+            raise BadFrame(reason="a frame of an unknown type")
+
+
+def snapshot(generation: UUID, state: str, blocks: Sequence[str], tail: str) -> Frame:
+    return {
+        "type": "generation.snapshot",
+        "generation": str(generation),
+        "state": state,
+        "blocks": list(blocks),
+        "tail": tail,
+    }
+
+
+def delta(generation: UUID, text: str) -> Frame:
+    return {"type": "generation.delta", "generation": str(generation), "text": text}
+
+
+def finished_blocks(generation: UUID, blocks: Sequence[str], tail: str) -> Frame:
+    return {"type": "generation.blocks", "generation": str(generation), "blocks": list(blocks), "tail": tail}
+
+
+def end(generation: UUID, outcome: Outcome) -> Frame:
+    has_usage = outcome.prompt_tokens is not None and outcome.completion_tokens is not None
+    usage = {"prompt_tokens": outcome.prompt_tokens, "completion_tokens": outcome.completion_tokens}
+    return {
+        "type": "generation.end",
+        "generation": str(generation),
+        "state": str(outcome.state),
+        "finish_reason": outcome.finish_reason or None,
+        "usage": usage if has_usage else None,
+        "tokens_per_s": outcome.tokens_per_s,
+        "error": failure(outcome.error) if outcome.error else None,
+    }
+
+
+def failure(error: Failure) -> Frame:
+    return {"code": error.code, "message": error.message, "retryable": error.retryable}
+
+
+def refused(ref: str, error: Failure) -> Frame:
+    return {"type": "turn.refused", "ref": ref, "error": failure(error)}
+
+
+def error(error: Failure) -> Frame:
+    return {"type": "error", "error": failure(error)}
+
+
+def _only(values: Frame, *fields: str) -> None:
+    expected = {"type", *fields}
+    if missing := expected - values.keys():
+        raise BadFrame(reason=f"{values['type']} without {', '.join(sorted(missing))}")
+    if len(values) > len(expected):
+        raise BadFrame(reason=f"{values['type']} with unknown fields")
+
+
+def _text(values: Frame, name: str, longest: int) -> str:
+    value = values[name]
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadFrame(reason=f"{name} that is not a text of at most {longest} characters")
+    return clean_text(value)
+
+
+def _uuid(values: Frame, name: str) -> UUID:
+    value = values[name]
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise BadFrame(reason=f"{name} that is not an id") from exc

@@ -1,0 +1,263 @@
+"""The reading of one generation in this process: from the worker's events to a text and one end.
+
+It belongs to the process, not to a socket: it goes on when nobody watches. Any number of processes may read the same
+generation; one of them saves (see `hold`). It does not know what a frame looks like, nor who may watch.
+
+Phases: LOADING (whose is it, how far is it) -> ASKING (a worker is looked for) or FOLLOWING (a known one replays) ->
+READING (text comes) -> SETTLING (the end is written) -> ENDED. It goes back to LOADING while another process saves and
+this one has nothing to read from.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import StrEnum
+from uuid import UUID
+
+from apps.conversations import selectors
+from apps.conversations.live.answer import Answer
+from apps.conversations.live.hold import DATABASE_AWAY, Hold
+from apps.conversations.live.timing import Stopwatch
+from apps.conversations.models import GenerationState
+from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.selectors import ReadingJob
+from apps.conversations.services import generations
+from apps.conversations.threads import in_thread
+from apps.core.errors import SiteError
+from apps.workers import relay
+from apps.workers.errors import GenerationGone, WorkerDied
+from apps.workers.events import WorkerEvent
+from apps.workers.target import Target
+
+logger = logging.getLogger(__name__)
+
+CANCELLED = "cancelled"
+"""Finish reason of a generation that was cancelled at its worker. Source: gpu_worker/protocol.py, `FinishReason`."""
+
+SAVE_EVERY_S = 1.0
+LOOK_AGAIN_S = 0.5
+"""How often a process that cannot read by itself looks at what the one that can has done."""
+
+STOP_REPEAT_S = 0.5
+STOP_PATIENCE_S = 5.0
+"""A worker that does not end a cancelled generation within this time is left alone."""
+
+ASK_AGAIN_WITHIN_S = 600
+"""An answer that no worker has begun is asked for again after a crash, unless the question is older than this."""
+
+
+class Phase(StrEnum):
+    """What a reader is doing."""
+
+    LOADING = "loading"
+    ASKING = "asking"
+    FOLLOWING = "following"
+    READING = "reading"
+    SETTLING = "settling"
+    ENDED = "ended"
+
+
+class Reader:
+    """Reads one generation to its end. Make it in a running event loop and await `run` in a task of its own."""
+
+    def __init__(self, generation_id: UUID, reader_id: UUID | None = None) -> None:
+        self.generation_id = generation_id
+        self.phase = Phase.LOADING
+        self.answer = Answer()
+        """Replaced by another object when the text was found to be another one; appended to otherwise."""
+        self.outcome: Outcome | None = None
+        self.loaded = asyncio.Event()
+        self._hold = Hold(generation_id, reader_id)
+        self._watch = Stopwatch(time.monotonic)
+        self._target: Target | None = None
+        self._last_event = 0
+        self._finish_reason = ""
+        self._usage: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self._subscribers: set[asyncio.Event] = set()
+
+    @property
+    def state(self) -> str:
+        if self.outcome is not None:
+            return self.outcome.state
+        return GenerationState.RUNNING if self.answer.n_chars else GenerationState.QUEUED
+
+    def subscribe(self) -> asyncio.Event:
+        """Return an event that is set whenever there is something new; give it back to `unsubscribe`."""
+        changed = asyncio.Event()
+        self._subscribers.add(changed)
+        return changed
+
+    def unsubscribe(self, changed: asyncio.Event) -> None:
+        self._subscribers.discard(changed)
+
+    def stop(self) -> None:
+        """Cancel at the worker; what came so far stays."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Read, save and settle. Cancelling it lets go of the generation, so that another process may go on."""
+        try:
+            outcome = await self._read_beside_keeper()
+            self.phase = Phase.SETTLING
+            outcome, self.answer = await self._hold.settle(outcome, self.answer)
+            self._end(outcome)
+        except asyncio.CancelledError:
+            await self._hold.release(self.answer)
+            raise
+        except Exception:
+            # A fault of ours in one answer: its page must hear of it, and other answers must not suffer.
+            logger.exception("reading generation %s failed", self.generation_id)
+            self._end(Outcome(GenerationState.FAILED, error=Failure.of(SiteError())))
+
+    def _end(self, outcome: Outcome) -> None:
+        self.phase = Phase.ENDED
+        self.answer.finish()
+        self.outcome = outcome
+        self.loaded.set()
+        self._notify()
+
+    async def _read_beside_keeper(self) -> Outcome:
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self._read())
+            helpers = [group.create_task(self._keep(reading)), group.create_task(self._obey_stop(reading))]
+            await asyncio.wait([reading])
+            for helper in helpers:
+                helper.cancel()
+        return self._outcome(GenerationState.STOPPED) if reading.cancelled() else reading.result()
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> Outcome:
+        """Return how it ended, as seen from here."""
+        while True:
+            self.phase = Phase.LOADING
+            job = await self._hold.claim()
+            if job is None:
+                return self._outcome(GenerationState.STOPPED)
+            self._load(job)
+            if job.outcome is not None:
+                return job.outcome
+            try:
+                if await self._read_events(job):
+                    return self._completed()
+            except SiteError as exc:
+                if self._hold.is_mine or self._stop.is_set():
+                    return self._failed(exc)
+                logger.info("generation %s is saved elsewhere, and cannot be read here: %s", self.generation_id, exc)
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _load(self, job: ReadingJob) -> None:
+        if self.answer.n_received == 0 and self.answer.n_chars < len(job.text):
+            self.answer = Answer(job.text)
+        if job.is_stop_requested:
+            self._stop.set()
+        self.loaded.set()
+        self._notify()
+
+    async def _read_events(self, job: ReadingJob) -> bool:
+        """Read to the end. False if there is nothing to read from yet, because another process asks for a worker."""
+        if job.worker_id is None:
+            return self._hold.is_mine and await self._consume(self._ask(job))
+        self.phase = Phase.FOLLOWING
+        try:
+            self._target = await relay.target_get(job.worker_id)
+            return await self._consume(relay.follow(self._target, self.generation_id, after=self._last_event))
+        except (GenerationGone, WorkerDied):
+            if self._stop.is_set() or not (self._hold.is_mine and self._may_ask_again(job)):
+                raise
+        return await self._consume(self._ask(job))
+
+    def _may_ask_again(self, job: ReadingJob) -> bool:
+        return self.answer.n_chars == 0 and job.age.total_seconds() < ASK_AGAIN_WITHIN_S
+
+    async def _ask(self, job: ReadingJob) -> AsyncGenerator[WorkerEvent, None]:
+        self.phase = Phase.ASKING
+        self._watch.start(asked_s_ago=job.age.total_seconds())
+        messages = await in_thread(selectors.prompt_messages, job.conversation_pk, before=self.generation_id)
+        events = relay.generate(
+            model=job.model_name,
+            body={"messages": messages},
+            generation_id=self.generation_id,
+            on_assigned=self._assigned,
+        )
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _assigned(self, target: Target) -> None:
+        await in_thread(generations.generation_assign, self.generation_id, target.worker_id)
+        self._target = target
+
+    async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
+        async with aclosing(events):
+            async for event in events:
+                self.phase = Phase.READING
+                self._last_event = event.number
+                self._finish_reason = event.finish_reason or self._finish_reason
+                self._usage = event.usage or self._usage
+                if text := event.text:
+                    self._watch.tick()
+                    self.answer.append(text)
+                    self._notify()
+        return True
+
+    # --- Meanwhile ----------------------------------------------------------------------------------------------------
+
+    async def _keep(self, reading: "asyncio.Task[Outcome]") -> None:
+        """Save about every second, and learn whether somebody else stopped, ended or deleted it."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            try:
+                kept = await self._hold.save(self.answer, self._watch.ttft_ms)
+            except DATABASE_AWAY as exc:
+                logger.warning("generation %s could not be saved, trying again: %s", self.generation_id, exc)
+                continue
+            if kept is None or kept.is_stop_requested:
+                self._stop.set()
+            if kept is None:
+                # The end is written already, so there is no reason to wait for the worker's.
+                await asyncio.sleep(STOP_REPEAT_S)
+                reading.cancel()
+
+    async def _obey_stop(self, reading: "asyncio.Task[Outcome]") -> None:
+        """Cancel at the worker, again and again: the first time may come before the worker knows the generation."""
+        await self._stop.wait()
+        give_up_at = time.monotonic() + STOP_PATIENCE_S
+        while self._target is not None and time.monotonic() < give_up_at:
+            try:
+                await relay.cancel(self._target, self.generation_id)
+            except SiteError as exc:
+                logger.warning("generation %s could not be cancelled at its worker: %s", self.generation_id, exc)
+            await asyncio.sleep(STOP_REPEAT_S)
+        reading.cancel()
+
+    # --- The end ------------------------------------------------------------------------------------------------------
+
+    def _completed(self) -> Outcome:
+        is_cancelled = self._finish_reason == CANCELLED
+        return self._outcome(GenerationState.STOPPED if is_cancelled else GenerationState.COMPLETE)
+
+    def _failed(self, error: SiteError) -> Outcome:
+        if self._stop.is_set():
+            return self._outcome(GenerationState.STOPPED)
+        logger.warning("generation %s failed: %s", self.generation_id, error)
+        return self._outcome(GenerationState.FAILED, Failure.of(error))
+
+    def _outcome(self, state: GenerationState, error: Failure | None = None) -> Outcome:
+        n_tokens = self._usage.get("completion_tokens")
+        return Outcome(
+            state=state,
+            finish_reason=self._finish_reason,
+            error=error,
+            prompt_tokens=self._usage.get("prompt_tokens"),
+            completion_tokens=n_tokens,
+            ttft_ms=self._watch.ttft_ms,
+            tokens_per_s=self._watch.tokens_per_s(n_tokens),
+        )
+
+    def _notify(self) -> None:
+        for changed in self._subscribers:
+            changed.set()

@@ -1,0 +1,57 @@
+"""A conversation as a whole: rename, delete, and hand over to a person who signs in."""
+
+import logging
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.conversations.errors import TitleEmpty
+from apps.conversations.models import UNFINISHED, Conversation, Generation
+from apps.conversations.selectors import conversation_get
+from apps.conversations.texts import clean_text
+from apps.workers import relay
+from apps.workers.errors import WorkerDied
+
+logger = logging.getLogger(__name__)
+
+TITLE_MAX_CHARS = 200
+
+
+def conversation_rename(*, actor: Actor, conversation_id: UUID, title: str) -> Conversation:
+    """Raises: ChatNotFound, TitleEmpty. A longer title is cut."""
+    conversation = conversation_get(actor, conversation_id)
+    title = " ".join(clean_text(title).split())[:TITLE_MAX_CHARS].rstrip()
+    if not title:
+        raise TitleEmpty
+    Conversation.objects.filter(pk=conversation.pk).update(title=title)
+    conversation.title = title
+    return conversation
+
+
+def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:
+    """Stop the answer that is being written, if there is one, and delete everything. Call it from a sync context.
+
+    Raises: ChatNotFound.
+    """
+    conversation = conversation_get(actor, conversation_id)
+    running = Generation.objects.filter(conversation=conversation, state__in=UNFINISHED).exclude(worker=None).first()
+    conversation.delete()
+    # Afterwards, so that a reader that sees the end finds no row to write it to. One that got its worker only now
+    # notices the missing row at its next save and cancels by itself.
+    if running is not None and running.worker_id is not None:
+        async_to_sync(_cancel)(running.worker_id, running.public_id)
+
+
+def conversations_adopt(*, user: User, visitor_public_id: UUID) -> int:
+    """Give a visitor's conversations to the account that this person signed in to; return how many."""
+    return Conversation.objects.filter(visitor__public_id=visitor_public_id).update(user=user, visitor=None)
+
+
+async def _cancel(worker_id: int, generation_id: UUID) -> None:
+    try:
+        await relay.cancel(await relay.target_get(worker_id), generation_id)
+    except WorkerDied:
+        # A worker that is gone generates nothing; one that is only cut off ends at its own token limit.
+        logger.warning("could not cancel generation %s of a deleted conversation", generation_id)
