@@ -1,0 +1,46 @@
+/** What went wrong in words for a person, and the step that helps. Codes: docs/chat_socket.md. */
+
+/** @typedef {{code: string, message: string, retryable?: boolean}} SiteError */
+/** @typedef {"again"|"new_chat"|"sign_in"|"reload"|"none"} Step */
+/** @typedef {{text: string, step: Step, isProblem: boolean}} Explanation */
+
+/** @type {Readonly<Record<string, [text: string, step: Step]>>} An empty text means the site's own words. */
+const WORDS = Object.freeze({
+  "chat.empty_message": ["There is nothing to send yet. Write something first.", "none"],
+  "chat.message_too_long": ["This message is too long. Shorten it, or send it in parts.", "none"],
+  "chat.answer_running": ["This chat is still being answered, perhaps in another window. Reload to see it.", "reload"],
+  "chat.not_found": ["This chat is not here any more. It may have been deleted, or you may have signed out.", "new_chat"],
+  "chat.bad_frame": ["The site did not understand this page. It may have been updated: reload the page.", "reload"],
+  "chat.sign_in_required": ["Sign in to chat here. Your text stays in the box.", "sign_in"],
+  "models.unknown": ["This model is not offered any more. Choose another one above, then try again.", "again"],
+  "workers.none": ["Nothing is serving this model right now. Choose another one above, or try again in a while.", "again"],
+  "workers.loading": ["The model is still loading. It will be ready soon: try again in a moment.", "again"],
+  "workers.overloaded": ["The model has too many questions waiting. Try again in a moment.", "again"],
+  "workers.died": ["The machine that was answering went away. What it had written is kept.", "again"],
+  "workers.unreachable": ["The machine that runs this model could not be reached. Try again in a moment.", "again"],
+  "workers.refused": ["", "again"],
+  "prompt.too_long": ["This chat has become too long for the model. Start a new one, or choose a model with more room.", "new_chat"],
+});
+
+/**
+ * @param {SiteError} error
+ * @returns {Explanation}
+ */
+export function explain(error) {
+  const [words, step] = WORDS[error.code] ?? ["", error.retryable === false ? "none" : "again"];
+  const text = words || error.message || "Something went wrong. Try again.";
+  return { text, step, isProblem: error.retryable === false };
+}
+
+/** @type {Readonly<Record<Exclude<Step, "none"|"again">, {label: string, href: () => string}>>} */
+const LINKS = Object.freeze({
+  new_chat: { label: "New chat", href: () => "/chat" },
+  sign_in: { label: "Sign in", href: () => `/accounts/login/?next=${encodeURIComponent(location.pathname)}` },
+  reload: { label: "Reload", href: () => location.href },
+});
+
+/** @param {Exclude<Step, "none"|"again">} step */
+export function stepLink(step) {
+  const link = LINKS[step];
+  return { label: link.label, href: link.href() };
+}

@@ -1,0 +1,82 @@
+/** The list of earlier chats: refreshing, renaming, deleting. */
+
+import { openDialog, postInBackground } from "./dialogs.js";
+import { appendServerHtml, one } from "./dom.js";
+
+export class History {
+  #list = /** @type {HTMLElement} */ (one("#history"));
+  #rename = /** @type {HTMLDialogElement} */ (one("#dialog-rename"));
+  #delete = /** @type {HTMLDialogElement} */ (one("#dialog-delete"));
+
+  /** @param {{renamed: (title: string) => void}} steps called when the open chat has a new title */
+  constructor({ renamed }) {
+    this.#list.addEventListener("click", (event) => this.#click(event));
+    postInBackground(this.#rename, (form) => {
+      if (isOpen(form.action)) renamed(/** @type {HTMLInputElement} */ (one("#rename-title")).value.trim());
+      this.refresh();
+    });
+    postInBackground(this.#delete, (form) => {
+      if (isOpen(form.action)) location.assign("/chat");
+      else this.refresh();
+    });
+  }
+
+  async refresh() {
+    try {
+      const response = await fetch(this.#list.dataset.url ?? "", { headers: { Accept: "text/html" } });
+      if (response.ok && !response.redirected) this.#replace(await response.text());
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // the network; the list stays as it was
+    }
+  }
+
+  /** @param {string} html */
+  #replace(html) {
+    const focused = this.#focusedPlace();
+    const top = this.#list.scrollTop;
+    this.#list.replaceChildren();
+    appendServerHtml(this.#list, html);
+    this.#list.scrollTop = top;
+    this.markCurrent();
+    if (focused) (/** @type {HTMLElement | null} */ (this.#list.querySelector(focused)) ?? one("#composer-text")).focus();
+  }
+
+  markCurrent() {
+    for (const link of this.#list.querySelectorAll("a")) {
+      if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  /** @returns {string} a selector that finds the focused element again in the new list */
+  #focusedPlace() {
+    const active = document.activeElement;
+    if (!(active instanceof HTMLElement) || !this.#list.contains(active)) return "";
+    const { rename, delete: remove } = active.dataset;
+    if (rename) return `[data-rename="${CSS.escape(rename)}"]`;
+    if (remove) return `[data-delete="${CSS.escape(remove)}"]`;
+    return `a[href="${CSS.escape(active.getAttribute("href") ?? "")}"]`;
+  }
+
+  /** @param {MouseEvent} event */
+  #click(event) {
+    const button = event.target instanceof Element ? event.target.closest("button") : null;
+    const { rename, delete: remove, title = "" } = button?.dataset ?? {};
+    if (rename) {
+      one("form", this.#rename).setAttribute("action", rename);
+      const input = /** @type {HTMLInputElement} */ (one("#rename-title"));
+      input.value = title;
+      openDialog("dialog-rename");
+      input.select();
+    } else if (remove) {
+      one("form", this.#delete).setAttribute("action", remove);
+      one('[data-part="title"]', this.#delete).textContent = title;
+      openDialog("dialog-delete");
+    }
+  }
+}
+
+/** Whether the form's address belongs to the chat on this page. @param {string} action */
+function isOpen(action) {
+  return location.pathname !== "/chat" && new URL(action).pathname.startsWith(`${location.pathname}/`);
+}

@@ -1,0 +1,98 @@
+/** The model picker: a native select whose options say how each model stands, refreshed while that can change. */
+
+import { one } from "./dom.js";
+import { recall, remember } from "./storage.js";
+
+/** @typedef {{name: string, display_name: string, description: string, state: string, progress: number | null}} ModelInfo */
+
+const SOON_MS = 3_000;
+const LATER_MS = 30_000;
+const CHOICE_KEY = "model";
+
+/** @param {string} state @param {number | null} progress */
+function stateWords(state, progress) {
+  if (state === "ready") return "Ready";
+  if (state !== "loading") return "Not available";
+  return progress === null ? "Loading" : `Loading ${Math.round(progress * 100)} %`;
+}
+
+export class Picker {
+  #root = /** @type {HTMLElement} */ (one("#picker"));
+  #select = /** @type {HTMLSelectElement} */ (one("#model"));
+  #state = /** @type {HTMLElement} */ (one("#model-state"));
+  #description = /** @type {HTMLElement} */ (one("#model-description"));
+
+  /** @param {boolean} isNewChat then the last choice counts, else the model that the chat is with */
+  constructor(isNewChat) {
+    const chosen = recall(CHOICE_KEY);
+    if (isNewChat && [...this.#select.options].some((option) => option.value === chosen)) this.#select.value = chosen;
+    this.#select.addEventListener("change", () => {
+      remember(CHOICE_KEY, this.#select.value);
+      this.#show();
+    });
+    for (const option of this.#select.options) this.#label(option);
+    this.#show();
+    this.#plan();
+  }
+
+  get model() {
+    return this.#select.value;
+  }
+
+  #plan() {
+    const isSettled = [...this.#select.options].every((option) => option.dataset.state === "ready");
+    setTimeout(() => this.#refresh(), isSettled ? LATER_MS : SOON_MS);
+  }
+
+  async #refresh() {
+    if (!document.hidden && navigator.onLine) await this.#load();
+    this.#plan();
+  }
+
+  async #load() {
+    try {
+      const response = await fetch(this.#root.dataset.url ?? "", { headers: { Accept: "application/json" } });
+      if (response.ok) this.#update((await response.json()).models);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // the network; the next round will tell
+    }
+  }
+
+  /** @param {ModelInfo[]} models */
+  #update(models) {
+    const chosen = this.#select.value;
+    const options = models.map((model) => {
+      const option = [...this.#select.options].find(({ value }) => value === model.name) ?? new Option("", model.name);
+      const progress = model.progress === null ? "" : String(model.progress);
+      Object.assign(option.dataset, { state: model.state, progress, label: model.display_name, description: model.description });
+      this.#label(option);
+      return option;
+    });
+    if (!options.length) return;
+    if (document.activeElement !== this.#select || options.length !== this.#select.options.length) this.#select.replaceChildren(...options);
+    if (options.some((option) => option.value === chosen)) this.#select.value = chosen;
+    this.#show();
+  }
+
+  /** @param {HTMLOptionElement} option */
+  #label(option) {
+    const { label = "", state = "" } = option.dataset;
+    const text = state === "ready" ? label : `${label} · ${stateWords(state, progressOf(option)).toLowerCase()}`;
+    if (option.textContent !== text) option.textContent = text;
+  }
+
+  #show() {
+    const option = this.#select.selectedOptions[0];
+    if (!option) return;
+    const { state = "", description = "" } = option.dataset;
+    this.#state.dataset.state = state;
+    const words = stateWords(state, progressOf(option));
+    if (this.#state.textContent !== words) this.#state.textContent = words;
+    this.#description.textContent = description;
+  }
+}
+
+/** @param {HTMLOptionElement} option */
+function progressOf(option) {
+  return option.dataset.progress ? Number(option.dataset.progress) : null;
+}

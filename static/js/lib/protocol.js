@@ -1,0 +1,34 @@
+/** Shapes of the frames, for the type checker in an editor. The contract itself is docs/chat_socket.md. */
+
+/** @typedef {import("./explain.js").SiteError} SiteError */
+/** @typedef {import("./answer.js").AnswerState} AnswerState */
+
+/**
+ * @typedef {object} AcceptedFrame
+ * @property {"turn.accepted"} type
+ * @property {string} ref
+ * @property {{id: string, title: string, url: string}} conversation
+ * @property {{id: string, html: string} | null} user_message
+ * @property {{id: string, model: string}} assistant_message
+ * @property {string} generation
+ */
+
+/** @typedef {{type: "turn.refused", ref: string, error: SiteError}} RefusedFrame */
+/** @typedef {{type: "generation.snapshot", generation: string, state: AnswerState, blocks: string[], tail: string}} SnapshotFrame */
+/** @typedef {{type: "generation.delta", generation: string, text: string}} DeltaFrame */
+/** @typedef {{type: "generation.blocks", generation: string, blocks: string[], tail: string}} BlocksFrame */
+
+/**
+ * @typedef {object} EndFrame
+ * @property {"generation.end"} type
+ * @property {string} generation
+ * @property {"complete"|"stopped"|"failed"} state
+ * @property {string} finish_reason
+ * @property {{prompt_tokens: number, completion_tokens: number} | null} usage
+ * @property {number | null} tokens_per_s
+ * @property {SiteError | null} error
+ */
+
+/** @typedef {{socket_path: string, conversation: string | null, generation: string | null, limits: {message_max_chars: number}}} PageData */
+
+export {};

@@ -1,0 +1,44 @@
+/** Keeps the end of the thread in view while the reader is there, and leaves alone a reader who has scrolled up. */
+
+const NEAR_PX = 56;
+
+export class StickyScroll {
+  #thread;
+  #jump;
+  #isPinned = true;
+
+  /**
+   * @param {HTMLElement} thread the scrolling element
+   * @param {HTMLElement} column its content
+   * @param {HTMLButtonElement} jump
+   */
+  constructor(thread, column, jump) {
+    this.#thread = thread;
+    this.#jump = jump;
+    thread.addEventListener("scroll", () => this.#look(), { passive: true });
+    jump.addEventListener("click", () => this.pin());
+    const observer = new ResizeObserver(() => this.#follow());
+    observer.observe(column);
+    observer.observe(thread);
+  }
+
+  /** Go to the end and stay there. */
+  pin() {
+    this.#isPinned = true;
+    this.#follow();
+  }
+
+  #distance() {
+    return this.#thread.scrollHeight - this.#thread.clientHeight - this.#thread.scrollTop;
+  }
+
+  #look() {
+    this.#isPinned = this.#distance() < NEAR_PX;
+    this.#jump.hidden = this.#isPinned;
+  }
+
+  #follow() {
+    if (this.#isPinned) this.#thread.scrollTop = this.#thread.scrollHeight;
+    this.#jump.hidden = this.#isPinned || this.#distance() < NEAR_PX;
+  }
+}

@@ -1,0 +1,84 @@
+/** The chat page: makes its parts and ties them together. Everything it does is in ../lib. */
+
+import { Composer } from "../lib/composer.js";
+import { showConnection } from "../lib/connection.js";
+import { dressCode, listenForCopies } from "../lib/copy.js";
+import { listenForDialogs } from "../lib/dialogs.js";
+import { one } from "../lib/dom.js";
+import { Drawer } from "../lib/drawer.js";
+import { History } from "../lib/history.js";
+import { Outbox } from "../lib/outbox.js";
+import { Picker } from "../lib/picker.js";
+import { SentenceReader } from "../lib/reader.js";
+import { StickyScroll } from "../lib/scroll.js";
+import { listenForKeys } from "../lib/shortcuts.js";
+import { ChatSocket } from "../lib/socket.js";
+import { Thread } from "../lib/thread.js";
+import { Turns } from "../lib/turns.js";
+
+/** @type {import("../lib/protocol.js").PageData} */
+const data = JSON.parse(one("#page-data").textContent ?? "{}");
+const siteName = document.title.split(" · ").at(-1);
+
+const socket = new ChatSocket(data.socket_path);
+const reader = new SentenceReader(one("#announcer"));
+const composer = new Composer(data.limits.message_max_chars);
+const picker = new Picker(!data.conversation);
+const scroll = new StickyScroll(one("#thread"), one("#thread-column"), one("#jump"));
+const thread = new Thread({ again: () => turns.regenerate() });
+const drawer = new Drawer();
+const history_ = new History({ renamed: showTitle });
+const turns = new Turns({
+  socket,
+  outbox: new Outbox(socket),
+  thread,
+  composer,
+  scroll,
+  reader,
+  notice: one("#notice"),
+  model: () => picker.model,
+  conversation: data.conversation,
+});
+
+/** @param {string} title */
+function showTitle(title) {
+  document.title = `${title} · ${siteName}`;
+  one("#header-title").textContent = title;
+  one("#conversation-title").textContent = title;
+}
+
+turns.addEventListener("conversation", (event) => {
+  const { title, url } = /** @type {CustomEvent} */ (event).detail;
+  if (location.pathname !== url) history.pushState(null, "", url);
+  showTitle(title);
+  history_.refresh();
+});
+turns.addEventListener("changed", (event) => {
+  const { conversation, title } = /** @type {CustomEvent} */ (event).detail;
+  if (conversation === turns.conversation && title) showTitle(title);
+  history_.refresh();
+});
+turns.addEventListener("ended", () => history_.refresh());
+window.addEventListener("popstate", () => location.reload());
+
+for (const button of document.querySelectorAll("[data-prompt]")) {
+  button.addEventListener("click", () => {
+    composer.text = /** @type {HTMLElement} */ (button).dataset.prompt ?? "";
+    composer.focus();
+    composer.submit();
+  });
+}
+
+listenForDialogs();
+listenForCopies((words) => reader.say(words));
+listenForKeys({
+  closeDrawer: () => drawer.isOpen && (drawer.close(), true),
+  stop: () => composer.stop(),
+  write: () => composer.focus(),
+});
+showConnection(socket, one("#connection"));
+dressCode(one("#messages"));
+composer.openDraft(data.conversation ?? "");
+if (matchMedia("(hover: hover)").matches) composer.focus();
+scroll.pin();
+socket.connect();
