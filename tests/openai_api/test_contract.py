@@ -1,0 +1,159 @@
+"""The API as its clients meet it: the official SDK, a real worker with a real tiny model, on both ASGI servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from tests.gpu_worker.tiny_models import Shape, make_tiny_model
+from tests.live import LiveSite, running_site, wait_until
+
+pytestmark = pytest.mark.processes
+
+HI = [{"role": "user", "content": "Hi there"}]
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    folder = tmp_path_factory.mktemp(request.param)
+    model: Path = make_tiny_model(folder / "tiny", shape=Shape(context=16_384))
+    with running_site(folder, server=request.param) as site:
+        site.start_worker(model, "tiny")
+        yield site
+
+
+@pytest.fixture(scope="module")
+def key(site: LiveSite) -> str:
+    return site.api_key()
+
+
+@pytest.fixture
+def client(site: LiveSite, key: str) -> Iterator[openai.OpenAI]:
+    http = httpx.Client(trust_env=False)
+    with openai.OpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0, http_client=http) as client:
+        yield client
+
+
+def greedy(client: openai.OpenAI, max_tokens: int = 24) -> tuple[str, str | None, int]:
+    reply = client.chat.completions.create(model="tiny", messages=HI, max_tokens=max_tokens, temperature=0)  # type: ignore[arg-type]
+    assert reply.usage is not None
+    return reply.choices[0].message.content or "", reply.choices[0].finish_reason, reply.usage.completion_tokens
+
+
+def test_the_models_are_listed_and_retrieved(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    model = client.models.retrieve("tiny")
+    assert (model.id, model.object) == ("tiny", "model")
+
+
+def test_a_streamed_answer_joins_to_the_whole_one(client: openai.OpenAI) -> None:
+    whole, finish_reason, n_tokens = greedy(client)
+    assert (finish_reason, n_tokens) == ("length", 24)
+
+    chunks = list(
+        client.chat.completions.create(
+            model="tiny",
+            messages=HI,  # type: ignore[arg-type]
+            max_tokens=24,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == whole
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason] == ["length"]
+    assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
+    assert (chunks[-1].choices, chunks[-1].usage and chunks[-1].usage.completion_tokens) == ([], 24)
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert len(chunks) > 5
+
+
+def test_a_seed_repeats_and_sampling_fields_reach_the_worker(client: openai.OpenAI) -> None:
+    def sample(seed: int) -> str | None:
+        reply = client.chat.completions.create(
+            model="tiny",
+            messages=HI,
+            max_tokens=16,
+            temperature=1.5,
+            seed=seed,  # type: ignore[arg-type]
+        )
+        return reply.choices[0].message.content
+
+    assert sample(1) == sample(1) != sample(2)
+
+
+def test_errors_are_the_sdks_own_exceptions(client: openai.OpenAI, site: LiveSite) -> None:
+    def create(**changes: object) -> object:
+        return client.chat.completions.create(**({"model": "tiny", "messages": HI} | changes))  # type: ignore[call-overload]
+
+    with pytest.raises(openai.NotFoundError) as unknown:
+        create(model="nope")
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError) as hot:
+        create(temperature=9)
+    assert hot.value.param == "temperature"
+    with pytest.raises(openai.BadRequestError) as unsupported:
+        create(n=2)
+    assert (unsupported.value.param, unsupported.value.code) == ("n", "unsupported_parameter")
+    with pytest.raises(openai.BadRequestError) as long:
+        create(messages=[{"role": "user", "content": "word " * 20_000}])
+    assert long.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError) as empty:
+        create(messages=[], stream=True)
+    assert empty.value.param == "messages"
+    stranger = client.with_options(api_key="fcs_wrong")
+    with pytest.raises(openai.AuthenticationError):
+        stranger.models.list()
+
+
+def test_a_body_over_the_limit_is_refused(site: LiveSite, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "x" * (9 << 20)}]})
+    reply = httpx.post(f"{site.url}/v1/chat/completions", content=body, headers=headers, trust_env=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_the_site_cannot_be_made_to_keep_a_generation_for_a_program(site: LiveSite, key: str) -> None:
+    reply = httpx.post(
+        f"{site.url}/v1/chat/completions",
+        json={"model": "tiny", "messages": HI, "max_tokens": 2, "generation_id": "not even a uuid"},
+        headers={"Authorization": f"Bearer {key}"},
+        trust_env=False,
+    )
+    assert reply.status_code == 200
+
+
+def test_a_client_that_leaves_a_stream_frees_the_worker(site: LiveSite, key: str) -> None:
+    before = cancelled(site)
+    body = {"model": "tiny", "messages": HI, "stream": True}
+    with (
+        httpx.Client(trust_env=False, headers={"Authorization": f"Bearer {key}"}) as client,
+        client.stream("POST", f"{site.url}/v1/chat/completions", json=body) as reply,
+    ):
+        assert next(reply.iter_lines()).startswith("data:")
+    wait_until(lambda: cancelled(site) == before + 1, what="the worker to count the request as cancelled")
+
+
+def test_a_client_that_leaves_a_whole_answer_frees_the_worker(site: LiveSite, key: str) -> None:
+    before = cancelled(site)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{site.url}/v1/chat/completions",
+            json={"model": "tiny", "messages": HI},
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=httpx.Timeout(10, read=0.5),
+            trust_env=False,
+        )
+    wait_until(lambda: cancelled(site) == before + 1, what="the worker to count the request as cancelled")
+
+
+def cancelled(site: LiveSite) -> float:
+    """The worker's own count of requests whose reader left."""
+    [(url, token)] = site.query("SELECT base_url, access_token FROM workers_worker")
+    text = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}, trust_env=False).text
+    counts = [line for line in text.splitlines() if line.startswith("fastchat_worker_requests_total{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counts if 'reason="disconnect' in line)
