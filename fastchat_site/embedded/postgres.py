@@ -35,7 +35,7 @@ LEFTOVER_PATIENCE_S = 5.0
 SETTINGS = ("listen_addresses=", f"port={PORT}", "unix_socket_permissions=0700", "max_connections=200",
             "log_line_prefix=%m [%p] ")  # fmt: skip
 # For tests only: a crash of the machine (not of Postgres) would lose or corrupt data.
-NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
-
 from .binaries import redis_server
 from .identity import ServiceUser
 from .paths import owned_folder, socket_dir
@@ -59,17 +57,6 @@ class Redis:
                 return connection.recv(16).startswith(b"+PONG")
             except OSError:
                 return False
-
-
-def redis_answers(url: str) -> bool:
-    """Whether the server at this URL, ours or not, answers within some seconds."""
-    client = redis.Redis.from_url(url, socket_connect_timeout=3.0, socket_timeout=3.0)
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
-    finally:
-        client.close()
 
 
 def prepare_redis(data_dir: Path, user: ServiceUser, *, durable: bool = True) -> Redis:

@@ -23,6 +23,8 @@ from .redis import prepare_redis
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
+ROOMY_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,22 @@ def embedded_services(data_dir: Path | None = None, *, durable: bool = True) -> 
 def scratch_data_dir() -> Iterator[Path]:
     """A data directory that the service user can reach and that is gone afterwards.
 
-    Not pytest's `tmp_path`: for root that lies in a folder which no other user can pass through.
+    Not pytest's `tmp_path`: for root that lies in a folder which no other user can pass through. In memory where there
+    is room: a cluster is a thousand files, whose making and deleting takes seconds on a busy disk.
     """
-    with tempfile.TemporaryDirectory(prefix="fastchat-", ignore_cleanup_errors=True) as name:
+    base = str(MEMORY) if _is_roomy(MEMORY) else None
+    with tempfile.TemporaryDirectory(prefix="fastchat-", dir=base) as name:
         path = Path(name)
         path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         yield path
+
+
+def _is_roomy(folder: Path) -> bool:
+    """Containers often have 64 MB of it, or allow no program there."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return False
+    file_system = os.statvfs(folder)
+    return file_system.f_bavail * file_system.f_frsize > ROOMY_BYTES and not file_system.f_flag & os.ST_NOEXEC
 
 
 def _start(spec: ProcessSpec, data_dir: Path, stack: ExitStack) -> subprocess.Popen[bytes]:

@@ -27,7 +27,14 @@ LAYER_RESERVE_S = 3.0
 class Supervisor:
     """The processes of one launch; an async context manager, whose exit stops them all."""
 
-    def __init__(self, log_dir: Path, *, say: Say, stop_limit_s: float = STOP_LIMIT_S) -> None:
+    def __init__(
+        self,
+        log_dir: Path,
+        *,
+        say: Say,
+        stop_limit_s: float = STOP_LIMIT_S,
+        warden_limit_s: float = WARDEN_LIMIT_S,
+    ) -> None:
         self._log_dir = log_dir
         self._say = say
         self._stop_limit_s = stop_limit_s
@@ -35,7 +42,7 @@ class Supervisor:
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._hurry = asyncio.Event()
         self.is_stopping = False
-        self._warden = Warden(limit_s=WARDEN_LIMIT_S)
+        self._warden = Warden(limit_s=warden_limit_s)
 
     async def __aenter__(self) -> Self:
         return self
