@@ -16,6 +16,10 @@ from django.conf import settings  # noqa: E402
 
 from apps.core.body_limit import BodyLimit  # noqa: E402
 from fastchat_site.routing import websocket_urlpatterns  # noqa: E402
+from fastchat_site.static_files import StaticFiles  # noqa: E402
+
+if settings.SERVES_STATIC_FILES:
+    http_application = StaticFiles(http_application)
 
 application = ProtocolTypeRouter(
     {

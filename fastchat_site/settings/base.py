@@ -22,7 +22,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "servestatic.runserver_nostatic",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
@@ -42,7 +41,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "apps.core.middleware.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -151,6 +149,7 @@ TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+SERVES_STATIC_FILES = True
 
 # Bodies are capped before they are read; the API has its own, larger cap for prompts.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024

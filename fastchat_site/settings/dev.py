@@ -4,7 +4,6 @@ from .base import *  # noqa: F403
 from .base import SECRET_KEY as _SECRET_KEY
 
 DEBUG = False
-SERVESTATIC_USE_FINDERS = True
 
 # Commands that touch no session or signature (`launch`, `help`) run before a key exists. `launch` keeps one in the data
 # directory and passes it on, so that the site's own processes never see this one.

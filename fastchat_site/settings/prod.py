@@ -14,10 +14,12 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
 if not _DATABASES or not _REDIS_URL:
     raise ImproperlyConfigured("production needs DATABASE_URL and REDIS_URL: set both in the environment")
 
+# nginx serves this folder, which `collectstatic` fills: see deploy/nginx/.
+SERVES_STATIC_FILES = False
 STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / "staticfiles")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
 }
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True

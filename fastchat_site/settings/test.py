@@ -9,7 +9,6 @@ from .base import *  # noqa: F403
 from .base import DATABASES as _DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-SERVESTATIC_USE_FINDERS = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 # A pool keeps connections open, and a test database with open connections cannot be dropped.
