@@ -1,0 +1,1 @@
+"""Conversations: turns, readers, the socket, the pages."""

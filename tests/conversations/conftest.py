@@ -1,0 +1,82 @@
+"""A chat with everything real but the model: Postgres, Redis, the ASGI application, a scripted worker over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connections
+from django.test import Client
+
+from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
+from apps.accounts.models import User
+from tests.conversations.pages import Page, open_page
+from tests.fake_worker import FakeWorker, enrol, fake_worker
+
+MODEL = "scripted"
+
+
+class Opens(Protocol):
+    """Opens the chat socket as a user, as a visitor, or as nobody."""
+
+    def __call__(self, who: User | UUID | None = ...) -> AbstractAsyncContextManager[Page]: ...
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[FakeWorker]:
+    """An enrolled worker of the test's own, which may be killed."""
+    with fake_worker() as worker:
+        enrol(worker, MODEL)
+        yield worker
+
+
+@pytest.fixture
+def visitor() -> UUID:
+    """The public id in a visitor's cookie."""
+    return uuid4()
+
+
+@pytest.fixture
+def alices(alice: User) -> Actor:
+    return Actor(user_id=alice.pk)
+
+
+@pytest.fixture
+def charlies(charlie: User) -> Actor:
+    return Actor(user_id=charlie.pk)
+
+
+@pytest_asyncio.fixture
+async def opens(transactional_db: None) -> AsyncIterator[Opens]:
+    @asynccontextmanager
+    async def page(who: User | UUID | None = None) -> AsyncIterator[Page]:
+        async with open_page(await sync_to_async(cookies_of)(who)) as opened:
+            yield opened
+
+    yield page
+    await shut_down_readers()
+    # asgiref's thread keeps its connection, which would keep the test database from being dropped.
+    await sync_to_async(connections.close_all)()
+
+
+async def shut_down_readers() -> None:
+    """Do what the event loop does when a web process is told to end: cancel the tasks, and wait for them."""
+    readers = [task for task in asyncio.all_tasks() if task.get_name().startswith("read generation")]
+    for task in readers:
+        task.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+
+
+def cookies_of(who: User | UUID | None) -> dict[str, str]:
+    if who is None:
+        return {}
+    if isinstance(who, UUID):
+        return {VISITOR_COOKIE: visitor_cookie_value(who)}
+    client = Client()
+    client.force_login(who)
+    return {settings.SESSION_COOKIE_NAME: client.cookies[settings.SESSION_COOKIE_NAME].value}
