@@ -15,7 +15,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
 CLASS_PREFIX = "hl-"
-MAX_HIGHLIGHTED_CHARS = 20_000
+MAX_HIGHLIGHTED_CHARS = 10_000
 
 # fmt: off
 LANGUAGES = frozenset((

@@ -86,6 +86,7 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
 _CLEANER = nh3.Cleaner(
     tags=_TAGS,
     attributes={
+        "*": set(),  # without it, lang and title would be allowed everywhere
         "a": {"href"},
         "code": {"class"},
         "div": {"class"},
