@@ -3,7 +3,6 @@
 from typing import Any
 
 from adrf.views import APIView as AsyncAPIView
-from asgiref.sync import sync_to_async
 from django.http import HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,6 +11,7 @@ from rest_framework.views import APIView
 from apps.accounts.actors import Actor
 from apps.accounts.errors import KeyInvalid
 from apps.accounts.services import api_key_authenticate
+from apps.core.threads import in_thread
 from apps.openai_api.errors import UnknownPath, api_error
 from apps.openai_api.shapes import chat_request, model_object
 from apps.openai_api.sse import sse_chunks
@@ -55,7 +55,7 @@ class ChatCompletions(ApiDoor, AsyncAPIView):
 
     async def post(self, request: Request) -> HttpResponseBase:
         wanted = chat_request(request.data)
-        await sync_to_async(model_get_offered)(self.actor, wanted.model)
+        await in_thread(model_get_offered, self.actor, wanted.model)
         if not wanted.is_stream:
             return Response(await relay.complete(model=wanted.model, body=wanted.body))
         return await _streamed(wanted.model, wanted.body)

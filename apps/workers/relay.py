@@ -4,15 +4,18 @@ What goes wrong before the first event is tried on another worker; after it, the
 Only what is a worker's own fault is remembered against it.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
+from apps.core.threads import in_thread
 from apps.workers import client, selectors, services
 from apps.workers.client import TransportFailed
 from apps.workers.dispatch import Method, choose
@@ -30,6 +33,8 @@ Json = dict[str, Any]
 OnAssigned = Callable[[Target], Awaitable[None]]
 
 MAX_ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
 
 _random = SystemRandom()
 
@@ -53,7 +58,7 @@ async def generate(
         target = await attempts.next_target()
         if on_assigned is not None:
             await on_assigned(target)
-        await sync_to_async(services.assignment_begin)(target.worker_id)
+        await _count(services.assignment_begin, target)
         started = False
         try:
             async with aclosing(client.completion_stream(target, body)) as events:
@@ -79,7 +84,7 @@ async def generate(
         except WorkerOverloaded as exc:
             attempts.overloaded(target, exc)
         finally:
-            await sync_to_async(services.assignment_end)(target.worker_id)
+            await _count(services.assignment_end, target)
 
 
 async def complete(*, model: str, body: Json) -> Json:
@@ -88,7 +93,7 @@ async def complete(*, model: str, body: Json) -> Json:
     attempts = _Attempts(model)
     while True:
         target = await attempts.next_target()
-        await sync_to_async(services.assignment_begin)(target.worker_id)
+        await _count(services.assignment_begin, target)
         try:
             return await client.completion(target, body)
         except TransportFailed as exc:
@@ -100,7 +105,7 @@ async def complete(*, model: str, body: Json) -> Json:
         except WorkerOverloaded as exc:
             attempts.overloaded(target, exc)
         finally:
-            await sync_to_async(services.assignment_end)(target.worker_id)
+            await _count(services.assignment_end, target)
 
 
 async def follow(target: Target, generation_id: UUID, *, after: int = 0) -> AsyncGenerator[WorkerEvent, None]:
@@ -123,7 +128,7 @@ async def cancel(target: Target, generation_id: UUID) -> None:
 
 async def target_get(worker_id: int) -> Target:
     """Raises: WorkerDied when the worker's row is gone."""
-    return await sync_to_async(selectors.target_load)(worker_id)
+    return await in_thread(selectors.target_load, worker_id)
 
 
 class _Attempts:
@@ -136,9 +141,7 @@ class _Attempts:
         self._overloaded: WorkerOverloaded | None = None
 
     async def next_target(self) -> Target:
-        candidates = [
-            c for c in await sync_to_async(selectors.candidates)(self._model) if c.worker_id not in self._tried
-        ]
+        candidates = [c for c in await in_thread(selectors.candidates, self._model) if c.worker_id not in self._tried]
         chosen = choose(candidates, Method(settings.DISPATCH_METHOD), _random)
         if chosen is None or len(self._tried) >= MAX_ATTEMPTS:
             raise self._give_up()
@@ -168,4 +171,12 @@ async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGen
 
 
 async def _failed(target: Target, error: Exception) -> None:
-    await sync_to_async(services.failure_record)(target.worker_id, str(error))
+    await _count(partial(services.failure_record, error=str(error)), target)
+
+
+async def _count(service: Callable[[int], None], target: Target) -> None:
+    """Keep the pool's books. While Postgres is away a stream must go on, and each report sets them right."""
+    try:
+        await in_thread(service, target.worker_id)
+    except (OperationalError, InterfaceError) as exc:
+        logger.warning("worker %s could not be accounted for: %s", target.worker_id, exc)

@@ -75,7 +75,7 @@ TEMPLATES: list[dict[str, Any]] = [
 # `launch` makes the embedded services and hands their URLs to its children, so it runs before these are known.
 DATABASES: dict[str, Any] = {}
 if env.str("DATABASE_URL", ""):
-    DATABASES["default"] = env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 0}
+    DATABASES["default"] = env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     # The URL may bring options of its own: the folder of a unix socket is one.
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 20}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -10,7 +10,8 @@ from django.test import Client
 from apps.accounts.services import api_key_create
 from tests.workers.leases import HEADERS, failed, lease_body, loading, put_lease
 
-pytestmark = pytest.mark.django_db
+# Transactional: the async views read from a thread with a connection of its own.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+SHORTEST_MEASURED_S = 0.1
+"""Pieces that come closer together travelled together: their distance says nothing about the model's speed."""
+
 
 class Stopwatch:
     """Measures from the question to the first piece of text, and from there to the last.
@@ -31,8 +34,8 @@ class Stopwatch:
         return max(0, round((self._first - self._asked) * 1000))
 
     def tokens_per_s(self, n_tokens: int | None) -> float | None:
-        """Speed of the tokens after the first one; None when it was not measured."""
+        """Speed of the tokens after the first one; None when it was not measured, or too short to be."""
         if self._asked is None or n_tokens is None or n_tokens < 2 or self._first is None or self._last is None:
             return None
         took_s = self._last - self._first
-        return (n_tokens - 1) / took_s if took_s > 0 else None
+        return (n_tokens - 1) / took_s if took_s >= SHORTEST_MEASURED_S else None
