@@ -13,12 +13,16 @@ const WORDS = Object.freeze({
   "chat.bad_frame": ["The site did not understand this page. It may have been updated: reload the page.", "reload"],
   "chat.sign_in_required": ["Sign in to chat here. Your text stays in the box.", "sign_in"],
   "models.unknown": ["This model is not offered any more. Choose another one above, then try again.", "again"],
+  "chat.too_many_attached": ["", "none"],
   "workers.none": ["Nothing is serving this model right now. Choose another one above, or try again in a while.", "again"],
   "workers.loading": ["The model is still loading. It will be ready soon: try again in a moment.", "again"],
   "workers.overloaded": ["The model has too many questions waiting. Try again in a moment.", "again"],
   "workers.died": ["The machine that was answering went away. What it had written is kept.", "again"],
   "workers.unreachable": ["The machine that runs this model could not be reached. Try again in a moment.", "again"],
   "workers.refused": ["", "again"],
+  "workers.failed": ["This model could not be loaded. Choose another one above.", "again"],
+  "workers.internal": ["The model failed while it was answering. Try again.", "again"],
+  "workers.generation_gone": ["The rest of this answer was lost. What came so far is kept.", "again"],
   "prompt.too_long": ["This chat has become too long for the model. Start a new one, or choose a model with more room.", "new_chat"],
 });
 

@@ -3,10 +3,14 @@
 import { openDialog, postInBackground } from "./dialogs.js";
 import { appendServerHtml, one } from "./dom.js";
 
+const REFRESH_DELAY_MS = 120;
+
 export class History {
   #list = /** @type {HTMLElement} */ (one("#history"));
   #rename = /** @type {HTMLDialogElement} */ (one("#dialog-rename"));
   #delete = /** @type {HTMLDialogElement} */ (one("#dialog-delete"));
+
+  #refreshTimer = 0;
 
   /** @param {{renamed: (title: string) => void}} steps called when the open chat has a new title */
   constructor({ renamed }) {
@@ -21,7 +25,13 @@ export class History {
     });
   }
 
-  async refresh() {
+  /** Bring the list up to date; several reasons at once make one request. */
+  refresh() {
+    clearTimeout(this.#refreshTimer);
+    this.#refreshTimer = setTimeout(() => this.#load(), REFRESH_DELAY_MS);
+  }
+
+  async #load() {
     try {
       const response = await fetch(this.#list.dataset.url ?? "", { headers: { Accept: "text/html" } });
       if (response.ok && !response.redirected) this.#replace(await response.text());
