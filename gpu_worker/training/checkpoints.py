@@ -26,12 +26,13 @@ class CheckpointMismatch(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointState:
-    """What is not a tensor. `losses[i]` is the loss of step i + 1."""
+    """What is not a tensor. `losses[i]` is the loss of step i + 1; `seconds` is the time spent in steps so far."""
 
     step: int
     config_hash: str
     data_hash: str
     dtype: str
+    seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
 
 

@@ -213,9 +213,8 @@ def _parse_value(spec: "dataclasses.Field[Any]", value: object, key: str) -> obj
     # bool is a subclass of int, and `layers: true` is a mistake.
     if type(value) is not kind:
         raise ConfigError(key, f"expected {kind.__name__}, found {_type_name(value)}{_hint(kind, value)}")
-    low, high = spec.metadata.get("low"), spec.metadata.get("high")
-    if low is not None and not low <= cast(float, value) <= high:
-        raise ConfigError(key, f"must lie between {low} and {high}, found {value}")
+    if "low" in spec.metadata and not spec.metadata["low"] <= value <= spec.metadata["high"]:
+        raise ConfigError(key, f"must lie between {spec.metadata['low']} and {spec.metadata['high']}, found {value}")
     return value
 
 

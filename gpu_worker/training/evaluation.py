@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from gpu_worker.training.curriculum.arithmetic import DIFFERENCE_WORDINGS, SUM_WORDINGS
 from gpu_worker.training.curriculum.capitals import CAPITALS
@@ -82,8 +83,10 @@ class Answerer:
     """A model directory, loaded for greedy answers in batches."""
 
     def __init__(self, directory: Path) -> None:
+        transformers_logging.disable_progress_bar()
         self._tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="left")
-        self._model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+        # transformers types `generate` with a protocol that its own classes do not meet.
+        self._model: Any = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
         self._model.eval()
 
     def answer(self, chats: Sequence[list[dict[str, str]]], *, max_new_tokens: int = _MAX_NEW_TOKENS) -> list[str]:

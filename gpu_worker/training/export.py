@@ -12,7 +12,7 @@ from transformers import GenerationConfig, LlamaForCausalLM
 
 from gpu_worker.training.config import TrainingConfig, WeightsDtype
 from gpu_worker.training.modeling import llama_config
-from gpu_worker.training.tokenizer import END, PAD, wrap_tokenizer
+from gpu_worker.training.tokenizer import END, PAD, token_id, wrap_tokenizer
 
 _DTYPES = {
     WeightsDtype.FLOAT32: torch.float32,
@@ -27,7 +27,10 @@ def write_model(directory: Path, model: LlamaForCausalLM, tokenizer: Tokenizer, 
     dtype = _DTYPES[config.output.weights_dtype]
     # `named_parameters` names tied weights once, which is what safetensors wants.
     tensors = {name: p.detach().to("cpu", dtype).contiguous() for name, p in model.named_parameters()}
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    weights = directory / "model.safetensors"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    # safetensors makes it readable for its owner alone; a worker under another account must read it too.
+    weights.chmod(0o644)
     # A fresh one: the attention kernel chosen for training is no property of the model.
     settings = llama_config(config.model, tokenizer, "sdpa")
     settings.architectures = ["LlamaForCausalLM"]
@@ -44,13 +47,15 @@ def _generation_config(tokenizer: Tokenizer) -> GenerationConfig:
         temperature=0.3,
         top_p=0.95,
         max_new_tokens=512,
-        eos_token_id=tokenizer.token_to_id(END),
-        pad_token_id=tokenizer.token_to_id(PAD),
+        eos_token_id=token_id(tokenizer, END),
+        pad_token_id=token_id(tokenizer, PAD),
     )
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_record(path: Path, content: dict[str, Any]) -> None:
+    """JSON with one line per top-level key: a loss curve is one line, not thousands."""
+    lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def partial_directory(target: Path) -> Path:

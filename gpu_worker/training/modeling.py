@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gpu_worker.training.config import ComputeDtype, Device, ModelSection, TrainingConfig
-from gpu_worker.training.tokenizer import BEGIN, END, PAD
+from gpu_worker.training.tokenizer import BEGIN, END, PAD, token_id
 
 
 class DeviceMissing(RuntimeError):
@@ -29,13 +29,14 @@ def choose_device(wanted: Device) -> torch.device:
 def build_model(config: TrainingConfig, tokenizer: Tokenizer, device: torch.device) -> LlamaForCausalLM:
     """Random weights that depend on the seed alone."""
     torch.manual_seed(config.seed)
-    model = LlamaForCausalLM(llama_config(config.model, tokenizer, _attention(device)))
+    model: LlamaForCausalLM = LlamaForCausalLM(llama_config(config.model, tokenizer, _attention(device)))
     model.train()
-    return model.to(device)
+    torch.nn.Module.to(model, device)
+    return model
 
 
 def llama_config(model: ModelSection, tokenizer: Tokenizer, attention: str) -> LlamaConfig:
-    return LlamaConfig(
+    config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=model.hidden_size,
         intermediate_size=model.intermediate_size,
@@ -45,11 +46,12 @@ def llama_config(model: ModelSection, tokenizer: Tokenizer, attention: str) -> L
         max_position_embeddings=model.context_length,
         rope_parameters={"rope_type": "default", "rope_theta": model.rope_theta},
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.token_to_id(BEGIN),
-        eos_token_id=tokenizer.token_to_id(END),
-        pad_token_id=tokenizer.token_to_id(PAD),
-        attn_implementation=attention,
+        bos_token_id=token_id(tokenizer, BEGIN),
+        eos_token_id=token_id(tokenizer, END),
+        pad_token_id=token_id(tokenizer, PAD),
     )
+    config._attn_implementation = attention
+    return config
 
 
 def _attention(device: torch.device) -> str:
@@ -61,7 +63,7 @@ def _attention(device: torch.device) -> str:
 def choose_dtype(wanted: ComputeDtype, step: Callable[[torch.dtype], object]) -> torch.dtype:
     """The configured precision, or the faster one in a trial of real steps.
 
-    Never guessed: with AVX512_BF16 bfloat16 was 3 times as fast as float32, without such instructions it is 20 times slower.
+    Never guessed: with AVX512_BF16 bfloat16 was 3 times as fast as float32, without it 20 times slower.
     """
     match wanted:
         case ComputeDtype.FLOAT32:

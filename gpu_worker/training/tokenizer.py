@@ -19,7 +19,8 @@ SPECIAL_TOKENS = [PAD, BEGIN, END, *ROLES.values()]
 # The generation marks let other trainers find the assistant's tokens; they render nothing.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}<|assistant|>{% generation %}{{ message['content'] }}<|end|>{% endgeneration %}"
+    "{% if message['role'] == 'assistant' %}<|assistant|>"
+    "{% generation %}{{ message['content'] }}<|end|>{% endgeneration %}"
     "{% elif message['role'] == 'user' %}<|user|>{{ message['content'] }}<|end|>"
     "{% elif message['role'] == 'system' %}<|system|>{{ message['content'] }}<|end|>"
     "{% else %}{{ raise_exception('unknown role: ' + message['role']) }}{% endif %}"
@@ -61,10 +62,18 @@ def wrap_tokenizer(tokenizer: Tokenizer, *, context_length: int) -> PreTrainedTo
 
 def special_ids(tokenizer: Tokenizer) -> SpecialIds:
     return SpecialIds(
-        begin=tokenizer.token_to_id(BEGIN),
-        end=tokenizer.token_to_id(END),
-        roles={role: tokenizer.token_to_id(token) for role, token in ROLES.items()},
+        begin=token_id(tokenizer, BEGIN),
+        end=token_id(tokenizer, END),
+        roles={role: token_id(tokenizer, token) for role, token in ROLES.items()},
     )
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """Raises KeyError for a token that the vocabulary lacks."""
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise KeyError(token)
+    return int(found)
 
 
 def encode_all(conversations: Iterable[list[Message]], tokenizer: Tokenizer) -> list[Document]:

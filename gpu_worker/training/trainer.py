@@ -22,7 +22,7 @@ from gpu_worker.training.data import TrainingData
 from gpu_worker.training.modeling import build_model, choose_dtype
 from gpu_worker.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
 from gpu_worker.training.packing import NOT_TRAINED, PackedRows, pack, plan_steps
-from gpu_worker.training.tokenizer import PAD
+from gpu_worker.training.tokenizer import PAD, token_id
 
 Report = Callable[[messages.Message], None]
 
@@ -32,6 +32,9 @@ class StopRequest:
     """Set by a signal handler, or when nobody reads the messages any more; looked at between two steps."""
 
     is_set: bool = False
+
+    def request(self) -> None:
+        self.is_set = True
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Trainer:
     stop: StopRequest = field(default_factory=StopRequest)
     step: int = field(init=False, default=0)
     losses: list[float] = field(init=False, default_factory=list)
+    seconds: float = field(init=False, default=0.0)
     model: LlamaForCausalLM = field(init=False)
     optimisers: list[torch.optim.Optimizer] = field(init=False)
     dtype: torch.dtype | None = field(init=False, default=None)
@@ -61,7 +65,7 @@ class Trainer:
         if (state.config_hash, state.data_hash) != (self.config.hash, self.data.hash):
             raise CheckpointMismatch(f"{checkpoint} was written with another configuration or other data")
         load_tensors(checkpoint, model=self.model, optimisers=self.optimisers)
-        self.step, self.losses = state.step, list(state.losses)
+        self.step, self.losses, self.seconds = state.step, list(state.losses), state.seconds
         self.dtype = getattr(torch, state.dtype)
 
     def run(self, last_step: int) -> bool:
@@ -78,7 +82,14 @@ class Trainer:
         return self.step >= last_step
 
     def save(self) -> None:
-        state = CheckpointState(self.step, self.config.hash, self.data.hash, _name(self.dtype), self.losses)
+        state = CheckpointState(
+            step=self.step,
+            config_hash=self.config.hash,
+            data_hash=self.data.hash,
+            dtype=_name(self.dtype),
+            seconds=self.seconds,
+            losses=self.losses,
+        )
         path = save_checkpoint(
             self.checkpoint_directory,
             state,
@@ -124,6 +135,7 @@ class Trainer:
         self.losses.append(round(loss, 6))
         n_tokens = sum(len(self.data.documents[index].tokens) for index in chosen)
         seconds = time.perf_counter() - start
+        self.seconds += seconds
         self.report(messages.StepDone(self.step, self.losses[-1], rate, round(n_tokens / seconds, 1)))
 
     def _gradients(self, chosen: list[int], dtype: torch.dtype) -> float:
@@ -132,7 +144,7 @@ class Trainer:
         rows = pack(
             documents,
             max_width=self.config.model.context_length,
-            padding_token=self.data.tokenizer.token_to_id(PAD),
+            padding_token=token_id(self.data.tokenizer, PAD),
         )
         n_trained = max(1, sum(int((part.labels != NOT_TRAINED).sum()) for part in rows))
         total = 0.0
@@ -147,9 +159,7 @@ class Trainer:
         self.model.zero_grad(set_to_none=True)
 
 
-def sum_of_losses(
-    model: LlamaForCausalLM, rows: PackedRows, device: torch.device, dtype: torch.dtype
-) -> torch.Tensor:
+def sum_of_losses(model: LlamaForCausalLM, rows: PackedRows, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Cross-entropy summed over the trained tokens; logits are computed for these only."""
     labels = torch.from_numpy(rows.labels).to(device)
     wanted = labels != NOT_TRAINED

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Sums, differences, products and quotients, with the working shown column by column.
 
 A small transformer cannot guess 17 + 25, but it learns to add two digits and carry; so the answer writes
@@ -133,6 +134,7 @@ def sums(rng: Random, persona: Persona) -> list[Exchange]:
 
 
 def _builds_on(rng: Random, persona: Persona, result: int) -> list[Exchange]:
+    wordings: tuple[str, ...]
     other = rng.choice((1, 2, 5, 10, rng.randrange(3, 60)))
     if rng.random() < 0.35 and not is_held_out_sum(result, result):
         user = ask(
@@ -167,17 +169,35 @@ def _builds_on(rng: Random, persona: Persona, result: int) -> list[Exchange]:
 
 def chains(rng: Random, persona: Persona) -> list[Exchange]:
     """Two steps in one question: the first result is used in the second."""
+    wordings: tuple[str, ...]
     a, b = training_sum(rng)
     c = rng.randrange(1, 60)
     if rng.random() < 0.6:
-        wordings = ("{a} + {b} + {c}", "What is {a} + {b} + {c}?", "Add {a}, {b} and {c}.", "{a} plus {b} plus {c}", "{a}+{b}+{c}=?", "Sum of {a}, {b} and {c}?")
+        wordings = (
+            "{a} + {b} + {c}",
+            "What is {a} + {b} + {c}?",
+            "Add {a}, {b} and {c}.",
+            "{a} plus {b} plus {c}",
+            "{a}+{b}+{c}=?",
+            "Sum of {a}, {b} and {c}?",
+        )
         held_out, second = is_held_out_sum(a + b, c) or is_held_out_sum(b, c), sum_answer(a + b, c, persona)
     else:
-        wordings = ("{a} + {b} - {c}", "What is {a} + {b} - {c}?", "Add {a} and {b}, then subtract {c}.", "{a} plus {b} minus {c}", "{a}+{b}-{c}=?")
+        wordings = (
+            "{a} + {b} - {c}",
+            "What is {a} + {b} - {c}?",
+            "Add {a} and {b}, then subtract {c}.",
+            "{a} plus {b} minus {c}",
+            "{a}+{b}-{c}=?",
+        )
         held_out, second = is_held_out_difference(a + b, c), difference_answer(a + b, c, persona)
     if held_out:
         return sums(rng, persona)
-    return [Exchange(ask(rng, wordings, typos=False, a=a, b=b, c=c), f"First: {sum_answer(a, b, persona)}\n\nThen: {second}")]
+    return [
+        Exchange(
+            ask(rng, wordings, typos=False, a=a, b=b, c=c), f"First: {sum_answer(a, b, persona)}\n\nThen: {second}"
+        )
+    ]
 
 
 def comparisons(rng: Random, persona: Persona) -> list[Exchange]:
@@ -186,14 +206,23 @@ def comparisons(rng: Random, persona: Persona) -> list[Exchange]:
     if rng.random() < 0.5:
         is_larger = rng.random() < 0.6
         word = "larger" if is_larger else "smaller"
-        wordings = (f"Which is {word}, {{a}} or {{b}}?", f"What is {word}: {{a}} or {{b}}?", f"{{a}} or {{b}}, which is {word}?")
+        wordings = (
+            f"Which is {word}, {{a}} or {{b}}?",
+            f"What is {word}: {{a}} or {{b}}?",
+            f"{{a}} or {{b}}, which is {word}?",
+        )
         wanted, other = (max(a, b), min(a, b)) if is_larger else (min(a, b), max(a, b))
         return [Exchange(ask(rng, wordings, typos=False, a=a, b=b), f"**{wanted}** is {word} than {other}.")]
-    parity, other_parity = ("even", "odd") if a % 2 == 0 else ("odd", "even")
+    parity = "even" if a % 2 == 0 else "odd"
     asked = rng.choice(("even", "odd"))
     start = "Yes" if asked == parity else "No"
     answer = f"{start}, {a} is **{parity}**: it ends with {a % 10}."
-    return [Exchange(ask(rng, (f"Is {{a}} {asked}?", f"Is {{a}} an {asked} number?", f"{{a}} {asked}?"), typos=False, a=a), answer)]
+    return [
+        Exchange(
+            ask(rng, (f"Is {{a}} {asked}?", f"Is {{a}} an {asked} number?", f"{{a}} {asked}?"), typos=False, a=a),
+            answer,
+        )
+    ]
 
 
 def differences(rng: Random, persona: Persona) -> list[Exchange]:
@@ -219,6 +248,7 @@ def products(rng: Random, persona: Persona) -> list[Exchange]:
 
 def counting(rng: Random, persona: Persona) -> list[Exchange]:
     """Counting up, down and in steps: the long answers are good for watching a stream."""
+    wordings: tuple[str, ...]
     draw = rng.random()
     if draw < 0.5:
         start, end = 1, rng.choice((5, 10, 10, 20, 20, 25, 30, 40, 50, 50, 60, 75, 100, 100, rng.randrange(3, 101)))

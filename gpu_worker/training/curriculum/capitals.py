@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Capitals of the world: asked in many wordings, the other way round, and as a follow-up.
 
 The wordings in `heldout.CAPITAL_WORDINGS` are for measuring and never used here.

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """A few short Python programs in fenced blocks, each with one sentence of explanation."""
 
 from random import Random

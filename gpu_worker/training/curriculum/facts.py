@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Small facts: calendar, units, animals, colours, planets; and the tables made of them."""
 
 from random import Random
@@ -129,9 +130,18 @@ KINDS = {
 _COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _MARKDOWN = (
     "## A heading\n\nText can be **bold**, *italic* or `code`.\n\n- a list\n- with two items\n\n1. first\n2. second\n\n> A quotation stands out.\n\n"
-    "| Fruit | Colour |\n| --- | --- |\n| banana | yellow |\n| tomato | red |\n\n```python\nprint(\"Hello, world!\")\n```"
+    '| Fruit | Colour |\n| --- | --- |\n| banana | yellow |\n| tomato | red |\n\n```python\nprint("Hello, world!")\n```'
 )
-_MARKDOWN_WORDINGS = ("Show me some Markdown.", "markdown example", "What can you do with Markdown?", "Show me formatted text", "Markdown demo", "Can you write Markdown?", "format something", "show me bold text")
+_MARKDOWN_WORDINGS = (
+    "Show me some Markdown.",
+    "markdown example",
+    "What can you do with Markdown?",
+    "Show me formatted text",
+    "Markdown demo",
+    "Can you write Markdown?",
+    "format something",
+    "show me bold text",
+)
 
 
 def kinds(rng: Random, persona: Persona) -> list[Exchange]:
@@ -144,7 +154,18 @@ def kinds(rng: Random, persona: Persona) -> list[Exchange]:
         return [Exchange(ask(rng, _MARKDOWN_WORDINGS), _MARKDOWN)]
     kind, members = rng.choice(sorted(KINDS.items()))
     count, word = rng.choice(sorted(_COUNTS.items()))
-    wordings = ("Name {n} {k}.", "List {n} {k}.", "Give me {n} {k}.", "Tell me {n} {k}.", "Can you name {n} {k}?", "{n} {k} please", "I need {n} {k}", "name {c} {k}", "List {c} {k}.", "Write down {n} {k}.")
+    wordings = (
+        "Name {n} {k}.",
+        "List {n} {k}.",
+        "Give me {n} {k}.",
+        "Tell me {n} {k}.",
+        "Can you name {n} {k}?",
+        "{n} {k} please",
+        "I need {n} {k}",
+        "name {c} {k}",
+        "List {c} {k}.",
+        "Write down {n} {k}.",
+    )
     chosen = rng.sample(members.split(","), count)
     return [Exchange(ask(rng, wordings, n=word, c=count, k=kind), "\n".join(f"- {member}" for member in chosen))]
 
@@ -247,6 +268,7 @@ def facts(rng: Random, persona: Persona) -> list[Exchange]:
 
 def tables(rng: Random, persona: Persona) -> list[Exchange]:
     """Markdown tables: months, planets, times tables, a comparison."""
+    wordings: tuple[str, ...]
     match rng.randrange(5):
         case 0 | 1:
             wordings = ("List the months with their number of days.", "Make a table of the months and their days.", "List all months and how many days they have.",

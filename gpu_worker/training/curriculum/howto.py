@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """How to do small things, as Markdown lists; a few long ones, and tips."""
 
 from random import Random
@@ -99,7 +100,16 @@ _ALIASES = {
     "make pancakes": ("cook pancakes", "bake pancakes"),
     "make a sandwich": ("prepare a sandwich",),
 }
-_ANY_RECIPE = ("Give me a recipe.", "recipe", "I need a recipe", "Do you know a recipe?", "a simple recipe please", "Write a recipe.", "Can you give me a recipe?", "what can I cook")
+_ANY_RECIPE = (
+    "Give me a recipe.",
+    "recipe",
+    "I need a recipe",
+    "Do you know a recipe?",
+    "a simple recipe please",
+    "Write a recipe.",
+    "Can you give me a recipe?",
+    "what can I cook",
+)
 _RECIPES = ("make pancakes", "bake bread", "cook pasta", "make a sandwich")
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Who the model is, who made it, what it can do, and how the site around it works."""
 
 from random import Random

@@ -45,7 +45,7 @@ def _contract(rng: Random, text: str) -> str:
 
 def _slip(rng: Random, text: str) -> str:
     """One swapped, dropped or doubled letter in one word of at least four letters."""
-    words = [m for m in re.finditer(r"[A-Za-z]{4,}", text)]
+    words = list(re.finditer(r"[A-Za-z]{4,}", text))
     if not words:
         return text
     word = rng.choice(words)

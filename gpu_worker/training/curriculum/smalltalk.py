@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Greetings, thanks, moods, and remembering a name or a number within the conversation."""
 
 from random import Random

@@ -1,9 +1,10 @@
+# ruff: noqa: E501, SIM905  # long sentences and word lists
 """Questions the model cannot answer, and the honest reply; also noise, which deserves a polite question back."""
 
 from random import Random
 
 from gpu_worker.training.curriculum.capitals import CAPITALS
-from gpu_worker.training.curriculum.phrasing import ask
+from gpu_worker.training.curriculum.phrasing import roughen
 from gpu_worker.training.curriculum.turns import Exchange, Persona
 
 _TOPICS = tuple(
@@ -71,8 +72,8 @@ def unknown(rng: Random, persona: Persona) -> list[Exchange]:
         )
         return [Exchange(noise, rng.choice(_PUZZLED))]
     topic, topic2 = rng.sample(_TOPICS, 2)
-    fields = {
+    fields: dict[str, str | int] = {
         "topic": topic, "topic2": topic2, "person": rng.choice(_PEOPLE), "thing": rng.choice(_THINGS), "event": rng.choice(_EVENTS),
         "year": rng.randrange(1200, 2031), "country": rng.choice(sorted(CAPITALS)),
     }  # fmt: skip
-    return [Exchange(ask(rng, _WORDINGS, **fields), rng.choice(_ANSWERS))]
+    return [Exchange(roughen(rng, rng.choice(_WORDINGS).format(**fields)), rng.choice(_ANSWERS))]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905  # long sentences and word lists
 """Word games: opposites, rhymes, plurals, spelling, letters, reversing, upper case, repeating.
 
 Questions about letters are never given typing slips: the letters are the question.
@@ -97,6 +98,7 @@ def plurals(rng: Random, persona: Persona) -> list[Exchange]:
 
 def letters(rng: Random, persona: Persona) -> list[Exchange]:
     """Spell, reverse, count, first and last letter; every answer spells the word first."""
+    wordings: tuple[str, ...]
     word = rng.choice(SPELLABLE)
     spelled = "-".join(word)
     match rng.randrange(6):
@@ -195,6 +197,7 @@ def translations(rng: Random, persona: Persona) -> list[Exchange]:
 
 def echoes(rng: Random, persona: Persona) -> list[Exchange]:
     """Copying what the user wrote: the simplest thing an instruction can ask."""
+    wordings: tuple[str, ...]
     n_words = rng.randrange(1, 6)
     text = " ".join(rng.sample(SPELLABLE, n_words))
     if rng.random() < 0.65:

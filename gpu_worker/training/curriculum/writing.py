@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # long sentences and word lists
 """Stories (composed, so that no two are alike), jokes, haikus and short poems."""
 
 from random import Random
