@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .child import Say
-from .external import check_external_redis
+from .external import check_external_servers
 from .identity import ServiceUser, current_user, service_user
 from .logs import RotatingLog
 from .options import LaunchOptions
@@ -45,7 +45,7 @@ def launch(options: LaunchOptions, *, environ: Mapping[str, str], say: Say) -> N
     plan = SitePlan(options=options, data_dir=data_dir, env={})
     with data_dir_lock(data_dir, address=plan.address), news_log(data_dir, say) as say:
         check_address(options.host, options.port)
-        check_external_redis(environ)
+        check_external_servers(environ)
         env = dict(environ) | site_secrets(data_dir, environ) | _site_env(data_dir, environ)
         asyncio.run(_Launch(replace(plan, env=env), user, say).run())
 
