@@ -37,7 +37,7 @@ class ServiceUser:
     def own(self, path: Path) -> None:
         """Give a file or folder that the launcher made to this user."""
         if self.drops:
-            os.chown(path, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 def service_user() -> ServiceUser:

@@ -98,7 +98,8 @@ class _Launch:
 
     async def _start_all(self, supervisor: Supervisor) -> None:
         self._plan = await self._start_services(supervisor)
-        await supervisor.run_once(self._with_env(self._plan.migrate()))
+        for preparation in self._plan.preparations():
+            await supervisor.run_once(preparation)
         options = self._plan.options
         (self._plan.data_dir / "jobs").mkdir(exist_ok=True, mode=0o700)
         specs = [self._plan.web()]

@@ -15,7 +15,7 @@ DEFAULT_MODELS = ("examples/models/demo-base", "examples/models/demo-small")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 ENV_KEY = re.compile(r"[A-Za-z_]\w*")
-SITE_PROCESSES = ("postgres", "redis", "migrate", "web", "jobs")
+SITE_PROCESSES = ("postgres", "redis", "migrate", "collectstatic", "web", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,14 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """Everything `launch` needs to know; `data_dir` is empty for the default."""
+    """Everything `launch` needs to know; `data_dir` and `device` are empty for the default."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     data_dir: str = ""
     device: str = ""
     jobs: bool = True
+    collect_static: bool = False
     models: tuple[ModelChoice, ...] = ()
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 

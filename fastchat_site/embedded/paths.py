@@ -80,7 +80,7 @@ def _check_owned(path: Path, user: ServiceUser) -> None:
     if found.st_uid != user.uid:
         raise DataDirUnusable(
             f"{path} belongs to user id {found.st_uid}, but Postgres and Redis would run as {user.name} here: "
-            "start the site as the user who started it first, or choose another --data-dir."
+            "start the site as the user who did it first, give the folder to this user, or choose another --data-dir."
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise DataDirUnusable(f"{path} is open to other users: it holds the site's data, so make it `chmod 700`.")
@@ -104,7 +104,11 @@ def data_dir_lock(data_dir: Path, *, address: str) -> Iterator[None]:
     Raises:
         AlreadyRunning: another process holds it; the message names its pid and address.
     """
-    descriptor = os.open(data_dir / "launch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = data_dir / "launch.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise DataDirUnusable(f"The lock {path} cannot be opened: {exc.strerror}.") from exc
     try:
         _lock_or_refuse(descriptor, data_dir)
         os.ftruncate(descriptor, 0)

@@ -224,7 +224,13 @@ def _run_initdb(bin_folder: Path, folder: Path, user: ServiceUser, password_file
     if not durable:
         command.append("--no-sync")
     done = subprocess.run(
-        leashed(command, user=user), env=SERVICE_ENV, cwd="/", capture_output=True, text=True, check=False
+        leashed(command, user=user),
+        env=SERVICE_ENV,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
     )
     if done.returncode != 0:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])

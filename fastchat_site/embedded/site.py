@@ -40,10 +40,19 @@ class SitePlan:
         """What to open in a browser on this machine."""
         return f"http://{_in_url(self.reachable_host)}:{self.options.port}"
 
-    def migrate(self) -> ProcessSpec:
-        """Bring the tables up to date; ends by itself."""
-        argv = (sys.executable, "manage.py", "migrate", "--noinput")
-        return ProcessSpec(name="migrate", argv=argv, env=self._env("migrate"), cwd=REPOSITORY, ready=always_ready)
+    def preparations(self) -> list[ProcessSpec]:
+        """What runs to its end before the site is served: the tables, and static files if the settings want them so."""
+        names = ["migrate", "collectstatic"] if self.options.collect_static else ["migrate"]
+        return [
+            ProcessSpec(
+                name=name,
+                argv=(sys.executable, "manage.py", name, "--noinput"),
+                env=self._env(name),
+                cwd=REPOSITORY,
+                ready=always_ready,
+            )
+            for name in names
+        ]
 
     def web(self) -> ProcessSpec:
         """The ASGI server, one process."""

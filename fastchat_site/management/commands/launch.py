@@ -2,9 +2,11 @@
 
 import os
 from argparse import ArgumentParser
+from io import StringIO
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from fastchat_site.embedded.errors import LaunchError
 from fastchat_site.embedded.launch import launch
@@ -46,6 +48,7 @@ class Command(BaseCommand):
                 data_dir=options["data_dir"],
                 device=options["device"],
                 jobs=not options["no_jobs"],
+                collect_static=not settings.SERVES_STATIC_FILES,
                 models=models,
                 env=parse_env(options["env"], models),
             )
@@ -54,5 +57,9 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
 
     def _say(self, name: str, words: str) -> None:
-        self.stdout.write(f"{name:<16} {words}")
-        self.stdout.flush()
+        try:
+            self.stdout.write(f"{name:<16} {words}")
+            self.stdout.flush()
+        except OSError:
+            # The terminal or the reader of our output is gone. The site runs on, and `launch.log` has the same words.
+            self.stdout = OutputWrapper(StringIO())
