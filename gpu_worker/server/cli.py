@@ -46,6 +46,9 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("httpx", "transformers", "huggingface_hub", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Read by OpenMP when torch is imported. Threads that spin while they wait make a step ten times slower as soon as
+    # anything else wants a core, such as the web server on the same machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options = read_options(argv, os.environ)
         listener = _listen(options.host, options.port)
