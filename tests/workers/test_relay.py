@@ -1,0 +1,210 @@
+"""From a request to a worker's answer: fail-over, taking up a broken stream, and the pool's books."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from apps.core.errors import SiteError
+from apps.core.outbound import http_client
+from apps.workers import relay
+from apps.workers.errors import (
+    GenerationGone,
+    PromptTooLong,
+    WorkerDied,
+    WorkerInternal,
+    WorkerOverloaded,
+    WorkerRefused,
+    WorkerUnreachable,
+)
+from apps.workers.models import Worker
+from apps.workers.target import Target
+from gpu_worker.protocol import WorkerErrorCode
+from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Refuse, enrol, fake_worker
+
+BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.fixture
+def workers(transactional_db: None) -> Iterator[list[FakeWorker]]:
+    """Two workers with the same model."""
+    with fake_worker() as first, fake_worker() as second:
+        for worker in (first, second):
+            enrol(worker, "tiny")
+        yield [first, second]
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def clean_up() -> AsyncIterator[None]:
+    yield
+    await http_client().aclose()
+    await sync_to_async(connections.close_all)()
+
+
+async def answer(generation_id: UUID | None = None, seen: list[str] | None = None) -> str:
+    """The whole text; `seen` keeps what came before an error."""
+    pieces = [] if seen is None else seen
+    async with aclosing(relay.generate(model="tiny", body=BODY, generation_id=generation_id)) as events:
+        async for event in events:
+            pieces.append(event.text)
+    return "".join(pieces)
+
+
+def asked(workers: list[FakeWorker]) -> list[int]:
+    return sorted(len(worker.requests) for worker in workers)
+
+
+async def counts() -> list[int]:
+    return [worker.assigned_since_report async for worker in Worker.objects.all()]
+
+
+async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: list[FakeWorker]) -> None:
+    async with aclosing(relay.generate(model="tiny", body=BODY)) as events:
+        arrived = [event async for event in events]
+
+    assert [event.number for event in arrived] == list(range(1, len(arrived) + 1))
+    assert "".join(event.text for event in arrived) == "Hello there."
+    assert [event.finish_reason for event in arrived if event.finish_reason] == ["stop"]
+    assert arrived[-1].usage == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert await counts() == [0, 0]
+
+
+async def test_a_running_request_counts_against_its_worker(workers: list[FakeWorker]) -> None:
+    gate = Gate()
+    for worker in workers:
+        worker.play("a", gate, "b")
+    async with aclosing(relay.generate(model="tiny", body=BODY)) as events:
+        await anext(events)
+        assert sorted(await counts()) == [0, 1]
+        assert await answer_of_the_idle_one(workers, gate) == "ab"
+    assert await counts() == [0, 0]
+
+
+async def answer_of_the_idle_one(workers: list[FakeWorker], gate: Gate) -> str:
+    """The next request goes to the worker that has none."""
+    gate.open()
+    text = await answer()
+    assert asked(workers) == [1, 1]
+    return text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Refuse(503, WorkerErrorCode.OVERLOADED, retry_after_s=1),
+        Refuse(500, WorkerErrorCode.INTERNAL),
+        Refuse(401, WorkerErrorCode.UNAUTHORISED),
+    ],
+    ids=str,
+)
+async def test_a_fault_before_the_first_event_is_tried_elsewhere(workers: list[FakeWorker], fault: Refuse) -> None:
+    for worker in workers:
+        worker.scripts.append(fault)
+        worker.play("second try")
+    with pytest.raises(SiteError):
+        await answer()  # both refuse once
+    assert asked(workers) == [1, 1]
+    assert await answer() == "second try"
+
+
+async def test_a_dead_worker_is_passed_over_and_remembered(workers: list[FakeWorker]) -> None:
+    workers[0].kill()
+    for _ in range(6):
+        assert await answer() == "Hello there."
+    workers[1].kill()
+    with pytest.raises(WorkerUnreachable) as failure:
+        await answer()
+    assert failure.value.message.count("connection refused") == 2
+    dead = await Worker.objects.aget(base_url=workers[0].base_url)
+    assert (dead.last_error, dead.cooling_until is not None) == ("connection refused", True)
+
+
+async def test_full_queues_everywhere_are_told_as_such(workers: list[FakeWorker]) -> None:
+    for worker in workers:
+        worker.scripts.append(Refuse(503, WorkerErrorCode.OVERLOADED, retry_after_s=7))
+    with pytest.raises(WorkerOverloaded, match="7 seconds"):
+        await answer()
+    assert [w.cooling_until async for w in Worker.objects.all()] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        (Refuse(400, WorkerErrorCode.INVALID_REQUEST, "temperature is out of range"), WorkerRefused),
+        (Refuse(400, WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED, "9000 of 1024 tokens"), PromptTooLong),
+    ],
+)
+async def test_a_clients_fault_is_told_at_once_and_held_against_nobody(
+    workers: list[FakeWorker], refusal: Refuse, error: type[SiteError]
+) -> None:
+    for worker in workers:
+        worker.scripts.append(refusal)
+    with pytest.raises(error, match=refusal.message):
+        await answer()
+    assert asked(workers) == [0, 1]
+    assert [w.last_error async for w in Worker.objects.all()] == ["", ""]
+
+
+async def test_a_broken_connection_is_taken_up_without_gap_or_duplicate(workers: list[FakeWorker]) -> None:
+    for worker in workers:
+        worker.play("one ", "two ", Cut(), "three ", "four")
+    assert await answer(uuid4()) == "one two three four"
+
+
+async def test_a_plain_call_whose_connection_breaks_has_died(workers: list[FakeWorker]) -> None:
+    seen: list[str] = []
+    gate = Gate()
+    for worker in workers:
+        worker.play("one ", gate, Cut(), Gate())
+    gate.open()
+    with pytest.raises(WorkerDied):
+        await answer(seen=seen)
+    assert "".join(seen) == "one "
+
+
+async def test_a_worker_killed_in_mid_answer_has_died_and_what_came_is_kept(workers: list[FakeWorker]) -> None:
+    gate = Gate()
+    for worker in workers:
+        worker.play("one ", gate)
+    seen: list[str] = []
+    async with aclosing(relay.generate(model="tiny", body=BODY, generation_id=uuid4())) as events:
+        with pytest.raises(WorkerDied):
+            async for event in events:
+                seen.append(event.text)
+                if event.text:
+                    await gate.was_reached()
+                    for worker in workers:
+                        worker.kill()
+    assert "".join(seen) == "one "
+    assert await counts() == [0, 0]
+
+
+async def test_an_error_event_in_the_stream_is_raised(workers: list[FakeWorker]) -> None:
+    for worker in workers:
+        worker.play("one ", Fail(message="out of paper"))
+    seen: list[str] = []
+    with pytest.raises(WorkerInternal, match="out of paper"):
+        await answer(uuid4(), seen)
+    assert "".join(seen) == "one "
+
+
+async def test_attaching_after_a_number_replays_what_follows(workers: list[FakeWorker]) -> None:
+    generation_id = uuid4()
+    assert await answer(generation_id) == "Hello there."
+    asked_one = next(worker for worker in workers if worker.requests)
+    target = Target(worker_id=0, base_url=asked_one.base_url, access_token=asked_one.access_token)
+
+    async with aclosing(relay.follow(target, generation_id, after=2)) as events:
+        numbers = [event.number async for event in events]
+    assert numbers == [3, 4, 5, 6]
+
+    asked_one.forget()
+    with pytest.raises(GenerationGone):
+        async with aclosing(relay.follow(target, generation_id, after=2)) as events:
+            await anext(events)
+    await relay.cancel(target, generation_id)  # nothing to cancel is no error
