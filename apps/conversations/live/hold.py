@@ -54,11 +54,15 @@ class Hold:
             self._n_saved = n_chars
         return kept
 
-    async def release(self, answer: Answer) -> None:
+    async def release(self, answer: Answer, ttft_ms: int | None) -> None:
         """Let go, so that another process may go on at once instead of waiting for the lease to run out."""
         try:
             await in_thread(
-                generations.generation_release, self._generation_id, self._reader_id, text=self._unsaved(answer)
+                generations.generation_release,
+                self._generation_id,
+                self._reader_id,
+                text=self._unsaved(answer),
+                ttft_ms=ttft_ms,
             )
         except DATABASE_AWAY as exc:
             logger.warning("generation %s could not be let go, its lease will run out: %s", self._generation_id, exc)

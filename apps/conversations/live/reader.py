@@ -73,6 +73,7 @@ class Reader:
         self._watch = Stopwatch(time.monotonic)
         self._target: Target | None = None
         self._last_event = 0
+        self._had_ended = False
         self._finish_reason = ""
         self._usage: dict[str, int] = {}
         self._stop = asyncio.Event()
@@ -101,11 +102,12 @@ class Reader:
         """Read, save and settle. Cancelling it lets go of the generation, so that another process may go on."""
         try:
             outcome = await self._read_beside_keeper()
-            self.phase = Phase.SETTLING
-            outcome, self.answer = await self._hold.settle(outcome, self.answer)
+            if not self._had_ended:
+                self.phase = Phase.SETTLING
+                outcome, self.answer = await self._hold.settle(outcome, self.answer)
             self._end(outcome)
         except asyncio.CancelledError:
-            await self._hold.release(self.answer)
+            await self._hold.release(self.answer, self._watch.ttft_ms)
             raise
         except Exception:
             # A fault of ours in one answer: its page must hear of it, and other answers must not suffer.
@@ -139,7 +141,10 @@ class Reader:
                 return self._outcome(GenerationState.STOPPED)
             self._load(job)
             if job.outcome is not None:
+                self._had_ended = True
                 return job.outcome
+            self.loaded.set()
+            self._notify()
             try:
                 if await self._read_events(job):
                     return self._completed()
@@ -150,12 +155,11 @@ class Reader:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     def _load(self, job: ReadingJob) -> None:
-        if self.answer.n_received == 0 and self.answer.n_chars < len(job.text):
+        nothing_came = self.answer.n_received == 0 and self.answer.n_chars < len(job.text)
+        if nothing_came or (job.outcome is not None and job.text != self.answer.text):
             self.answer = Answer(job.text)
         if job.is_stop_requested:
             self._stop.set()
-        self.loaded.set()
-        self._notify()
 
     async def _read_events(self, job: ReadingJob) -> bool:
         """Read to the end. False if there is nothing to read from yet, because another process asks for a worker."""

@@ -48,21 +48,20 @@ def generation_keep(generation_id: UUID, reader: UUID, *, text: str | None, ttft
     with transaction.atomic():
         is_mine = generation_claim(generation_id, reader)
         if is_mine and text is not None:
-            Generation.objects.filter(public_id=generation_id).update(state=GenerationState.RUNNING, ttft_ms=ttft_ms)
-            Message.objects.filter(generation__public_id=generation_id).update(content=text)
+            _text_save(generation_id, text, ttft_ms)
         row = Generation.objects.filter(public_id=generation_id, state__in=UNFINISHED)
         stop = row.values_list("is_stop_requested", flat=True).first()
     return None if stop is None else Kept(is_mine=is_mine, is_stop_requested=stop)
 
 
-def generation_release(generation_id: UUID, reader: UUID, *, text: str | None) -> None:
+def generation_release(generation_id: UUID, reader: UUID, *, text: str | None, ttft_ms: int | None) -> None:
     """Let go, so that another process may go on at once; called when this one shuts down."""
     with transaction.atomic():
         released = Generation.objects.filter(public_id=generation_id, reader=reader, state__in=UNFINISHED).update(
             reader=None, reader_lease_expires_at=Now()
         )
         if released and text is not None:
-            Message.objects.filter(generation__public_id=generation_id).update(content=text)
+            _text_save(generation_id, text, ttft_ms)
 
 
 def generation_assign(generation_id: UUID, worker_id: int) -> None:
@@ -96,6 +95,12 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
         if written:
             Message.objects.filter(generation__public_id=generation_id).update(content=text)
     return written == 1
+
+
+def _text_save(generation_id: UUID, text: str, ttft_ms: int | None) -> None:
+    measured = {} if ttft_ms is None else {"ttft_ms": ttft_ms}
+    Generation.objects.filter(public_id=generation_id).update(state=GenerationState.RUNNING, **measured)
+    Message.objects.filter(generation__public_id=generation_id).update(content=text)
 
 
 def _lease_end_in_database() -> Combinable:

@@ -1,0 +1,175 @@
+"""Charlie, who owns nothing here, knocks on every door; and frames that are in no contract."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.test import Client
+
+from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
+from apps.accounts.models import User
+from apps.conversations.consumers import ATTACHED_MAX
+from apps.conversations.frames import FRAME_MAX_BYTES
+from apps.conversations.models import Conversation, Message
+from apps.conversations.services.turns import Turn, turn_start
+from apps.conversations.threads import in_thread
+from fastchat_site.asgi import application
+from tests.conversations.conftest import MODEL, Opens
+from tests.fake_worker import FakeWorker, Gate
+
+
+def alices_turn(alice: User) -> Turn:
+    return turn_start(actor=Actor(user_id=alice.pk), conversation_id=None, model_name=MODEL, text="Alice's secret")
+
+
+STRANGERS_FRAMES = [
+    {"type": "turn.send", "ref": "r", "conversation": "CONVERSATION", "model": MODEL, "text": "Hi"},
+    {"type": "turn.regenerate", "ref": "r", "conversation": "CONVERSATION", "model": None},
+    {"type": "turn.stop", "generation": "GENERATION"},
+    {"type": "generation.attach", "generation": "GENERATION"},
+]
+
+
+@pytest.mark.parametrize("frame", STRANGERS_FRAMES, ids=lambda frame: frame["type"])
+async def test_charlie_gets_nothing_of_alices_over_the_socket(
+    opens: Opens, alice: User, charlie: User, worker: FakeWorker, frame: dict[str, str | None]
+) -> None:
+    turn = await in_thread(alices_turn, alice)
+    known = {"CONVERSATION": str(turn.conversation.public_id), "GENERATION": str(turn.generation.public_id)}
+    asked = {key: known.get(value, value) if value else value for key, value in frame.items()}
+    for who in (charlie, uuid4()):
+        async with opens(who) as page:
+            assert await page.refused(asked) == "chat.not_found"
+            # The same words as for what does not exist: nobody learns which ids are taken.
+            nothing = {k: str(uuid4()) if v in known.values() else v for k, v in asked.items()}
+            assert await page.refused(nothing) == "chat.not_found"
+    assert await in_thread(Message.objects.count) == 2
+    assert not worker.requests
+    assert not worker.cancelled
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", "/chat/{}"), ("post", "/chat/{}/rename"), ("post", "/chat/{}/delete")]
+)
+@pytest.mark.parametrize("who", ["charlie", "a visitor", "nobody"])
+def test_charlie_gets_nothing_of_alices_over_http(
+    alice: User, charlie: User, worker: FakeWorker, method: str, path: str, who: str
+) -> None:
+    turn = alices_turn(alice)
+    client = Client()
+    if who == "charlie":
+        client.force_login(charlie)
+    elif who == "a visitor":
+        client.cookies[VISITOR_COOKIE] = visitor_cookie_value(uuid4())
+    response = getattr(client, method)(path.format(turn.conversation.public_id), {"title": "mine now"})
+    assert response.status_code == 404
+    assert b"secret" not in response.content
+    assert Conversation.objects.get().title == "Alice's secret"
+
+
+def test_charlies_history_holds_nothing_of_alices(alice: User, charlie: User, worker: FakeWorker) -> None:
+    alices_turn(alice)
+    for client, n_titles in ((Client(), 0), (Client(), 1)):
+        client.force_login(alice if n_titles else charlie)
+        response = client.get("/chat/history")
+        assert response.content.decode().count("secret") >= n_titles
+        assert (b"secret" in response.content) == bool(n_titles)
+
+
+async def test_charlies_pages_hear_no_hint_about_alices(
+    opens: Opens, alice: User, charlie: User, worker: FakeWorker
+) -> None:
+    async with opens(alice) as alices, opens(charlie) as charlies:
+        accepted = await alices.ask("Alice's secret")
+        await alices.until_end(accepted["generation"])
+        own = await charlies.ask("Charlie's own")
+        await charlies.until_end(own["generation"])
+        await charlies.send({"type": "nonsense"})
+        while (frame := await charlies.next())["type"] != "error":
+            assert "Alice" not in json.dumps(frame)
+
+
+def test_a_forged_visitor_cookie_is_nobody(alice: User, worker: FakeWorker) -> None:
+    owner = uuid4()
+    actor = Actor(visitor_public_id=owner)
+    turn = turn_start(actor=actor, conversation_id=None, model_name=MODEL, text="Hi")
+    client = Client()
+    client.cookies[VISITOR_COOKIE] = visitor_cookie_value(owner)[:-1] + "x"
+    assert client.get(f"/chat/{turn.conversation.public_id}").status_code == 404
+    client.cookies[VISITOR_COOKIE] = visitor_cookie_value(owner)
+    assert client.get(f"/chat/{turn.conversation.public_id}").status_code == 200
+
+
+async def test_another_sites_page_cannot_open_the_socket(transactional_db: None) -> None:
+    headers = [(b"origin", b"https://evil.example")]
+    communicator = WebsocketCommunicator(application, "/ws/chat", headers=headers)
+    connected, _ = await communicator.connect()
+    assert not connected
+
+
+MALFORMED = {
+    "no json": "{",
+    "a list": "[]",
+    "no type": "{}",
+    "a number as type": '{"type": 7}',
+    "unknown type": '{"type": "turn.explode"}',
+    "missing field": '{"type": "turn.stop"}',
+    "unknown field": json.dumps({"type": "turn.stop", "generation": str(uuid4()), "force": True}),
+    "no id": '{"type": "turn.stop", "generation": "12"}',
+    "number as id": '{"type": "generation.attach", "generation": 12}',
+    "text is a list": '{"type": "turn.send", "ref": "r", "conversation": null, "model": "m", "text": []}',
+    "long ref": json.dumps({"type": "turn.regenerate", "ref": "r" * 101, "conversation": str(uuid4()), "model": None}),
+    "deep": "[" * 100_000,
+    "huge": " " * (FRAME_MAX_BYTES + 1),
+    "huge in bytes": '"' + "ü" * (FRAME_MAX_BYTES // 2) + '"',
+    "big number": '{"type": "turn.stop", "generation": ' + "9" * 5000 + "}",
+    "surrogate": '"\ud800"',
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_frame_gets_an_error_and_the_socket_stays(
+    opens: Opens, alice: User, text: str, worker: FakeWorker
+) -> None:
+    async with opens(alice) as page:
+        await page.send_raw(text)
+        answer = await page.next()
+        assert (answer["type"], answer["error"]["code"]) == ("error", "chat.bad_frame")
+        assert await page.refused({"type": "turn.stop", "generation": str(uuid4())}) == "chat.not_found"
+
+
+async def test_a_binary_frame_gets_an_error(opens: Opens, alice: User) -> None:
+    async with opens(alice) as page:
+        await page.send_raw(data=b"\x00\xff")
+        assert (await page.next())["error"]["code"] == "chat.bad_frame"
+
+
+async def test_a_page_cannot_follow_more_answers_than_a_page_can_show(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    gate = Gate()
+    async with opens(alice) as page:
+        for _ in range(ATTACHED_MAX):
+            worker.play(gate)
+            await page.ask("Hi")
+        send = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "One more"}
+        assert await page.refused(send) == "chat.too_many_attached"
+        gate.open()
+        for generation in list(page.answers):
+            await page.until_end(generation)
+        assert (await page.ask("Now there is room"))["generation"]
+
+
+async def test_a_fault_of_ours_is_told_logged_and_does_not_close_the_socket(
+    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("apps.conversations.consumers.turn_start", broken)
+    send = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "Hi"}
+    async with opens(alice) as page:
+        assert await page.refused(send) == "site.internal"
+        assert "ZeroDivisionError" in caplog.text
+        assert await page.refused({"type": "turn.stop", "generation": str(uuid4())}) == "chat.not_found"
