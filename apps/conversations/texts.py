@@ -23,7 +23,6 @@ def title_from(text: str) -> str:
     line = " ".join(line.split())
     if len(line) <= TITLE_CHARS:
         return line
-    cut = line[: TITLE_CHARS - 1]
+    at_word = line[:TITLE_CHARS].rpartition(" ")[0]
     # A text without spaces (Chinese, a long link) is cut in the middle rather than to nothing.
-    at_word = cut.rpartition(" ")[0]
-    return (at_word if len(at_word) >= TITLE_CHARS // 2 else cut).rstrip() + "…"
+    return (at_word if len(at_word) >= TITLE_CHARS // 2 else line[: TITLE_CHARS - 1]) + "…"
