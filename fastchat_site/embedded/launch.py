@@ -1,6 +1,6 @@
 """Start the whole site on this machine and keep it running until told to stop.
 
-The order: look for what stands in the way, secrets, services, tables, then web, jobs and workers side by side.
+The order: look for what stands in the way, secrets, services; then tables, web and jobs, with the workers beside them.
 How one process is kept running is the business of `supervisor`.
 """
 
@@ -98,18 +98,26 @@ class _Launch:
 
     async def _start_all(self, supervisor: Supervisor) -> None:
         self._plan = await self._start_services(supervisor)
+        # Workers take the longest to start and need no tables: they call the site until it answers.
+        await asyncio.gather(supervisor.start(self._workers()), self._start_site(supervisor))
+
+    async def _start_site(self, supervisor: Supervisor) -> None:
         for preparation in self._plan.preparations():
             await supervisor.run_once(preparation)
-        options = self._plan.options
-        (self._plan.data_dir / "jobs").mkdir(exist_ok=True, mode=0o700)
         specs = [self._plan.web()]
-        if options.jobs:
+        if self._plan.options.jobs:
+            (self._plan.data_dir / "jobs").mkdir(exist_ok=True, mode=0o700)
             specs.append(self._plan.jobs())
+        await supervisor.start(specs)
+
+    def _workers(self) -> list[ProcessSpec]:
+        options = self._plan.options
         ids = _worker_ids(self._plan.data_dir, [model.name for model in options.models])
         ports = free_ports(len(options.models), taken=options.port)
-        for model, port in zip(options.models, ports, strict=True):
-            specs.append(self._plan.worker(model, port=port, worker_id=ids[model.name]))
-        await supervisor.start(specs)
+        return [
+            self._plan.worker(model, port=port, worker_id=ids[model.name])
+            for model, port in zip(options.models, ports, strict=True)
+        ]
 
     async def _start_services(self, supervisor: Supervisor) -> SitePlan:
         """Start what the operator has not brought; returns the plan with both URLs."""

@@ -114,6 +114,9 @@ class Supervisor:
             keeper.result()
 
     def _child(self, spec: ProcessSpec) -> Child:
+        if self.is_stopping:
+            # Another task was about to start something just when one failed; nobody would stop it any more.
+            raise asyncio.CancelledError
         path = self._log_dir / f"{spec.name}.log"
         try:
             log = RotatingLog(path, complain=lambda words: self._say(spec.name, words))

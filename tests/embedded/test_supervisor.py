@@ -168,6 +168,18 @@ async def test_losing_patience_kills_a_deaf_process_at_once(tmp_path: Path, news
     assert time.monotonic() - started < 5
 
 
+async def test_nothing_starts_any_more_once_the_stop_has_begun(tmp_path: Path, news: News) -> None:
+    async with Supervisor(tmp_path, say=news) as supervisor:
+        await supervisor.start([spec("web", DEAF)])
+        stop = asyncio.create_task(supervisor.stop())
+        await holds(lambda: supervisor.is_stopping)
+        with pytest.raises(asyncio.CancelledError):
+            await supervisor.start([spec("jobs", UP_AND_WAIT)])
+        supervisor.hurry()
+        await stop
+        assert supervisor.pids == {}
+
+
 async def test_what_a_dead_process_started_dies_before_it_is_brought_back(tmp_path: Path, news: News) -> None:
     async with Supervisor(tmp_path, say=news) as supervisor:
         await supervisor.start([spec("jobs", WITH_CHILD)])
