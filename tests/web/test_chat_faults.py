@@ -137,7 +137,7 @@ def test_a_refused_message_returns_to_the_box_with_the_reason(tab: ChatPage, wor
     tab.wait_for_state("complete", count=2)
     other.notice.get_by_role("link", name="Reload").click()
     other.wait_for_text("Two.")
-    assert other.text_box.input_value() == "My careful words"
+    expect(other.text_box).to_have_value("My careful words")
 
 
 def test_the_picker_learns_that_a_model_has_loaded(tab: ChatPage, worker: ScriptedWorker) -> None:

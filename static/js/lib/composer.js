@@ -33,7 +33,7 @@ export class Composer extends EventTarget {
     this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.submit()));
     this.#stop.addEventListener("click", () => this.stop());
     this.#text.addEventListener("keydown", (event) => this.#key(event));
-    this.#text.addEventListener("input", () => this.#changed());
+    this.#text.addEventListener("input", () => (this.#planDraft(), this.#changed()));
     this.#text.addEventListener("paste", (event) => this.#paste(event));
     window.addEventListener("pagehide", () => this.#saveDraft());
     this.#changed();
@@ -90,6 +90,7 @@ export class Composer extends EventTarget {
   hold() {
     this.#held = this.text;
     this.text = "";
+    this.#planDraft();
   }
 
   /** The held text was not sent: put it before what was typed since. */
@@ -97,18 +98,28 @@ export class Composer extends EventTarget {
     const texts = [this.#held, this.text];
     this.#held = "";
     this.text = texts.filter(Boolean).join("\n\n");
+    this.#planDraft();
   }
 
   /** The held text went through: what is in the box now belongs to `conversation`. @param {string} conversation */
   moveDraft(conversation) {
-    clearTimeout(this.#draftTimer);
     this.#held = "";
     remember(this.#draftKey, "");
     this.#draftKey = `draft:${conversation}`;
+    this.#planDraft();
     this.#saveDraft();
   }
 
+  /** Only what changed here is saved: another tab may have a draft of the same chat. */
+  #planDraft() {
+    clearTimeout(this.#draftTimer);
+    this.#draftTimer = setTimeout(() => this.#saveDraft(), DRAFT_DELAY_MS);
+  }
+
   #saveDraft() {
+    if (!this.#draftTimer) return;
+    clearTimeout(this.#draftTimer);
+    this.#draftTimer = 0;
     const text = [this.#held, this.text].filter(Boolean).join("\n\n");
     if (this.#draftKey && text.length <= 2 * this.maxChars) remember(this.#draftKey, text);
   }
@@ -139,8 +150,6 @@ export class Composer extends EventTarget {
     this.#text.setAttribute("aria-invalid", String(Boolean(count?.isOver)));
     const canSend = this.#mode === "ready" && this.text.trim() !== "" && !count?.isOver;
     this.#send.setAttribute("aria-disabled", String(!canSend));
-    clearTimeout(this.#draftTimer);
-    this.#draftTimer = setTimeout(() => this.#saveDraft(), DRAFT_DELAY_MS);
   }
 
   /** @param {string} type @param {string} [detail] */
