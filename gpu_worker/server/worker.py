@@ -28,7 +28,7 @@ class Worker:
         options: ServingOptions,
         *,
         access_token: str,
-        on_change: Callable[[], None],
+        on_change: Callable[[], None] = lambda: None,
         store: GenerationStore | None = None,
     ) -> None:
         self.access_token = access_token

@@ -1,0 +1,19 @@
+"""Tiny real models, made once per run of the tests."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.gpu_worker.tiny_models import Shape, make_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that never ends by itself, with a context of 512."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with room for 30,000 tokens: its answers last longer than any test looks at them."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "endless", shape=Shape(context=30_000))

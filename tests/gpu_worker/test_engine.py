@@ -1,0 +1,259 @@
+"""The engine over a real model: what it computes together is what each request computes alone."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gpu_worker.engine.engine import Engine, StepReport, Vocabulary
+from gpu_worker.engine.request import Request, SamplingParams, StepOutput
+from gpu_worker.engine.runner import Runner
+from gpu_worker.engine.scheduler import Limits
+from gpu_worker.errors import WorkerError
+from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
+from gpu_worker.modeling.source import ModelSpec
+from gpu_worker.protocol import FinishReason, WorkerErrorCode
+
+ROOMY = Limits(max_batch=8, max_waiting=100, cache_tokens=100_000, prefill_tokens=64)
+
+
+def load(path: Path) -> LoadedModel:
+    return load_model(ModelSpec(str(path), "m"), LoadOptions(torch.device("cpu"), "float32"), lambda share: None)
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny: Path) -> LoadedModel:
+    return load(tiny)
+
+
+class Bench:
+    """An engine and everything it has delivered."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        limits: Limits = ROOMY,
+        runner: Runner | None = None,
+        end_ids: frozenset[int] | None = None,
+    ) -> None:
+        self.outputs: dict[str, list[StepOutput]] = {}
+        self.batches: list[int] = []
+        self.on_output: Callable[[StepOutput], None] = lambda output: None
+        self._changed = threading.Condition()
+        vocabulary = Vocabulary(loaded.decode, end_ids or loaded.end_ids)
+        self.runner = runner or Runner(loaded.model)
+        self.engine = Engine(self.runner, vocabulary, limits, self._take, name="test")
+
+    def _take(self, report: StepReport) -> None:
+        with self._changed:
+            self.batches.append(report.n_decoded)
+            for output in report.outputs:
+                self.outputs.setdefault(output.request_id, []).append(output)
+                self.on_output(output)
+            self._changed.notify_all()
+
+    def submit(self, name: str, prompt: Sequence[int], **params: Any) -> Request:
+        request = Request(name, list(prompt), SamplingParams(**{"temperature": 0, **params}), time.perf_counter())
+        self.engine.submit(request)
+        return request
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = 30) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, timeout_s), "the engine did not get there"
+
+    def last(self, name: str) -> StepOutput:
+        self.wait(lambda: bool(self.outputs.get(name)) and self.outputs[name][-1].is_last)
+        return self.outputs[name][-1]
+
+    def text(self, name: str) -> str:
+        return "".join(output.text for output in self.outputs[name])
+
+
+@pytest.fixture
+def bench(loaded: LoadedModel) -> Iterator[Bench]:
+    bench = Bench(loaded)
+    bench.engine.start()
+    yield bench
+    assert bench.engine.close(10)
+
+
+def prompts_of(lengths: Sequence[int], seed: int = 1) -> list[list[int]]:
+    draw = random.Random(seed)
+    return [[draw.randrange(3, 512) for _ in range(length)] for length in lengths]
+
+
+def generated_alone(loaded: LoadedModel, prompt: list[int], max_tokens: int) -> list[int]:
+    """transformers' own greedy decoding."""
+    ids = torch.tensor([prompt])
+    output = loaded.model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_tokens, do_sample=False, pad_token_id=0
+    )
+    tokens: list[int] = output[0, len(prompt) :].tolist()
+    return tokens
+
+
+def test_greedy_decoding_in_a_mixed_batch_equals_generate_for_each_prompt_alone(
+    loaded: LoadedModel, bench: Bench
+) -> None:
+    # More prompts than the batch holds, some longer than a prefill chunk and a block of the cache: they join and
+    # leave at different steps, and rows move.
+    prompts = prompts_of((5, 300, 17, 64, 33, 8, 120, 1, 2, 90, 200))
+    requests = [bench.submit(str(i), prompt, max_tokens=64 + 5 * i) for i, prompt in enumerate(prompts)]
+    for request in requests:
+        last = bench.last(request.id)
+        expected = generated_alone(loaded, request.prompt_ids, request.params.max_tokens)
+        assert request.output_ids == expected
+        assert bench.text(request.id) == loaded.decode(expected)
+        assert (last.finish_reason, last.n_tokens) == (FinishReason.LENGTH, len(expected))
+    assert max(bench.batches) == 8
+
+
+def test_the_end_token_ends_it_is_counted_and_is_not_shown(loaded: LoadedModel) -> None:
+    prompt = prompts_of([40])[0]
+    free = generated_alone(loaded, prompt, 60)
+    end = free[30]
+    expected = free[: free.index(end) + 1]
+    bench = Bench(loaded, end_ids=frozenset({end}))
+    bench.engine.start()
+    request = bench.submit("ends", prompt, max_tokens=60)
+    goes_on = bench.submit("goes on", prompt, max_tokens=60, ignore_eos=True)
+    assert (bench.last("ends").finish_reason, bench.last("ends").n_tokens) == (FinishReason.STOP, len(expected))
+    assert request.output_ids == expected
+    assert bench.text("ends") == loaded.decode(expected[:-1])
+    assert bench.last("goes on").finish_reason is FinishReason.LENGTH
+    assert goes_on.output_ids == free
+    assert bench.engine.close(10)
+
+
+def test_a_stop_string_ends_the_text_before_it(loaded: LoadedModel, bench: Bench) -> None:
+    prompt = prompts_of([40])[0]
+    whole = loaded.decode(generated_alone(loaded, prompt, 60))
+    stop = whole[20:26]
+    request = bench.submit("r", prompt, max_tokens=60, stop=(stop,))
+    assert bench.last("r").finish_reason is FinishReason.STOP
+    assert bench.text("r") == whole[: whole.index(stop)]
+    assert stop in loaded.decode(request.output_ids)
+    assert stop not in loaded.decode(request.output_ids[:-1])
+
+
+def test_a_cancelled_request_computes_no_further_token(bench: Bench) -> None:
+    bench.on_output = lambda output: bench.engine.cancel("r") if output.n_tokens == 5 else None
+    request = bench.submit("r", [5, 6, 7], max_tokens=400)
+    assert bench.last("r").finish_reason is FinishReason.CANCELLED
+    assert bench.last("r").n_tokens == len(request.output_ids) == 5
+
+
+def test_a_waiting_request_can_be_cancelled(loaded: LoadedModel) -> None:
+    bench = Bench(loaded, Limits(max_batch=1, max_waiting=5, cache_tokens=10_000, prefill_tokens=64))
+    bench.submit("running", [5], max_tokens=400)
+    bench.submit("waiting", [5], max_tokens=400)
+    bench.engine.cancel("waiting")
+    bench.engine.start()
+    assert bench.last("waiting") == StepOutput("waiting", "", 0, FinishReason.CANCELLED)
+    bench.engine.cancel("running")
+    assert bench.last("running").finish_reason is FinishReason.CANCELLED
+    assert bench.engine.n_requests == 0
+    assert bench.engine.close(10)
+
+
+def test_a_seeded_answer_is_the_same_alone_and_in_a_crowd(bench: Bench) -> None:
+    alone = bench.submit("alone", [5, 6, 7], max_tokens=50, temperature=1, seed=11)
+    bench.last("alone")
+    crowd = [bench.submit(str(i), p, max_tokens=90, temperature=1) for i, p in enumerate(prompts_of((30, 9, 50)))]
+    again = bench.submit("again", [5, 6, 7], max_tokens=50, temperature=1, seed=11)
+    bench.last("again")
+    assert again.output_ids == alone.output_ids
+    assert all(bench.last(one.id).finish_reason is FinishReason.LENGTH for one in crowd)
+
+
+def test_a_full_queue_refuses_and_serves_on(loaded: LoadedModel) -> None:
+    bench = Bench(loaded, Limits(max_batch=1, max_waiting=2, cache_tokens=10_000, prefill_tokens=64))
+    for name in ("a", "b"):
+        bench.submit(name, [5], max_tokens=3)
+    with pytest.raises(WorkerError) as caught:
+        bench.submit("c", [5], max_tokens=3)
+    assert caught.value.code is WorkerErrorCode.OVERLOADED
+    bench.engine.start()
+    assert bench.last("b").finish_reason is FinishReason.LENGTH
+    assert bench.engine.close(10)
+
+
+def test_numbers_that_are_not_finite_end_one_request_and_leave_no_trace(tiny: Path) -> None:
+    loaded = load(tiny)
+    poison = 499
+    with torch.no_grad():
+        loaded.model.model.embed_tokens.weight[poison] = torch.nan
+    bench = Bench(loaded)
+    healthy = [bench.submit(f"healthy {i}", p, max_tokens=60) for i, p in enumerate(prompts_of((12, 200)))]
+    for request in healthy:
+        request.prompt_ids[:] = [token if token != poison else 9 for token in request.prompt_ids]
+    bench.submit("poisoned", [5, poison, 8], max_tokens=60)
+    bench.engine.start()
+    error = bench.last("poisoned").error
+    assert error is not None
+    assert error.code is WorkerErrorCode.INTERNAL
+    # The next request takes over the poisoned row of the cache.
+    heir = bench.submit("heir", [5, 6], max_tokens=60)
+    for request in [*healthy, heir]:
+        assert bench.last(request.id).finish_reason is FinishReason.LENGTH
+        assert request.output_ids == generated_alone(loaded, request.prompt_ids, 60)
+    assert bench.engine.close(10)
+
+
+class FailingRunner(Runner):
+    """Fails once, at the third decode step."""
+
+    n_calls = 0
+
+    def __init__(self, model: Any, error: Exception) -> None:
+        super().__init__(model)
+        self._error = error
+
+    def decode(self, requests: Sequence[Request]) -> torch.Tensor:
+        self.n_calls += 1
+        if self.n_calls == 3:
+            raise self._error
+        return super().decode(requests)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), WorkerErrorCode.OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), WorkerErrorCode.OUT_OF_MEMORY),
+        (ValueError("something else"), WorkerErrorCode.INTERNAL),
+    ],
+)
+def test_a_step_that_fails_ends_what_runs_and_the_engine_serves_on(
+    loaded: LoadedModel, error: Exception, code: WorkerErrorCode
+) -> None:
+    bench = Bench(loaded, ROOMY, FailingRunner(loaded.model, error))
+    bench.submit("a", [5, 6], max_tokens=50)
+    bench.engine.start()
+    failure = bench.last("a").error
+    assert failure is not None
+    assert failure.code is code
+    after = bench.submit("b", [5, 6], max_tokens=20)
+    assert bench.last("b").finish_reason is FinishReason.LENGTH
+    assert after.output_ids == generated_alone(loaded, [5, 6], 20)
+    assert bench.engine.close(10)
+
+
+def test_closing_ends_what_is_left_with_an_error_and_refuses_more(loaded: LoadedModel) -> None:
+    bench = Bench(loaded, Limits(max_batch=1, max_waiting=5, cache_tokens=10_000, prefill_tokens=64))
+    for name in ("running", "waiting"):
+        bench.submit(name, [5], max_tokens=5000)
+    bench.engine.start()
+    bench.wait(lambda: "running" in bench.outputs)
+    assert bench.engine.close(10)
+    for name in ("running", "waiting"):
+        error = bench.outputs[name][-1].error
+        assert error is not None
+        assert error.code is WorkerErrorCode.SHUTTING_DOWN
+    with pytest.raises(WorkerError, match="shutting down"):
+        bench.submit("late", [5], max_tokens=1)
