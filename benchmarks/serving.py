@@ -132,8 +132,8 @@ def wait_for(url: str, *, key: str = "", until: bytes = b"") -> None:
     end = monotonic() + START_LIMIT_S
     while monotonic() < end:
         try:
-            reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
-        except httpx.TransportError:
+            reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, trust_env=False)
+        except (httpx.ConnectError, httpx.ReadError):
             reply = None
         if reply is not None and reply.status_code == 200 and until in reply.content:
             return

@@ -3,6 +3,7 @@
 from typing import Any
 
 from adrf.views import APIView as AsyncAPIView
+from django.db import close_old_connections
 from django.http import HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,6 +53,11 @@ class ModelDetail(ApiDoor, APIView):
 
 class ChatCompletions(ApiDoor, AsyncAPIView):
     """`POST /v1/chat/completions`, streamed or whole. A client that leaves cancels its request at the worker."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        # Django would keep the connection until the answer has ended, and the pool has fewer than there may be streams.
+        close_old_connections()
 
     async def post(self, request: Request) -> HttpResponseBase:
         wanted = chat_request(request.data)

@@ -73,11 +73,16 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- State: Postgres holds all of it, Redis only hints and the job queue ----------------------------------------------
 
 # `launch` makes the embedded services and hands their URLs to its children, so it runs before these are known.
+DATABASE_POOL_SIZE = 16
 DATABASES: dict[str, Any] = {}
 if env.str("DATABASE_URL", ""):
     DATABASES["default"] = env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     # The URL may bring options of its own: the folder of a unix socket is one.
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 20}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 20,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")

@@ -1,5 +1,6 @@
 """The API as its clients meet it: the official SDK, a real worker with a real tiny model, on both ASGI servers."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from django.conf import settings
 
 from tests.gpu_worker.tiny_models import Shape, make_tiny_model
 from tests.live import LiveSite, running_site, wait_until
@@ -125,6 +127,21 @@ def test_the_site_cannot_be_made_to_keep_a_generation_for_a_program(site: LiveSi
         trust_env=False,
     )
     assert reply.status_code == 200
+
+
+def test_more_streams_at_once_than_database_connections_are_all_served(site: LiveSite, key: str) -> None:
+    n_streams = settings.DATABASE_POOL_SIZE + 8
+
+    async def first_words() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=key, max_retries=0, timeout=90) as client:
+
+            async def one() -> str:
+                stream = await client.chat.completions.create(model="tiny", messages=HI, max_tokens=150, stream=True)
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+            return await asyncio.gather(*(one() for _ in range(n_streams)))
+
+    assert all(asyncio.run(first_words()))
 
 
 def test_a_client_that_leaves_a_stream_frees_the_worker(site: LiveSite, key: str) -> None:
