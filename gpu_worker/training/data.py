@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from gpu_worker.training.config import TrainingConfig
@@ -24,7 +23,7 @@ class TrainingData:
 
     @property
     def lengths(self) -> list[int]:
-        return [len(document.tokens) for document in self.documents]
+        return [len(document) for document in self.documents]
 
 
 def prepare_data(config: TrainingConfig, tokenizer: Tokenizer | None = None) -> TrainingData:
@@ -43,6 +42,6 @@ def hash_documents(documents: list[Document]) -> str:
     """SHA-256 over token ids and training marks, in order."""
     digest = hashlib.sha256()
     for document in documents:
-        digest.update(np.asarray(document.tokens, dtype="<u4").tobytes())
-        digest.update(np.asarray(document.trained, dtype=np.bool_).tobytes())
+        digest.update(document.tokens.astype("<u4").tobytes())
+        digest.update(document.trained.tobytes())
     return digest.hexdigest()

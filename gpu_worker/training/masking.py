@@ -6,6 +6,9 @@ Pure; no model. What it writes equals what the tokenizer's chat template renders
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from gpu_worker.training.curriculum.turns import Message
 
 ASSISTANT = "assistant"
@@ -20,12 +23,18 @@ class SpecialIds:
     roles: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """One conversation: `trained[i]` says whether token i is something the model should learn to write."""
+    """One conversation, shape [T] each: `trained[i]` says whether token i is something the model should write.
 
-    tokens: tuple[int, ...]
-    trained: tuple[bool, ...]
+    Arrays, because a training set holds tens of millions of tokens and a Python integer takes ten times the room.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    trained: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
 
 
 def encode_conversation(
@@ -39,4 +48,4 @@ def encode_conversation(
         tokens += [special.roles[message["role"]], *text, special.end]
         # The role token is given, never written: it is what asks the model to answer.
         trained += [False, *([is_assistant] * (len(text) + 1))]
-    return Document(tuple(tokens), tuple(trained))
+    return Document(np.asarray(tokens, dtype=np.int32), np.asarray(trained, dtype=np.bool_))

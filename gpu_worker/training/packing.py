@@ -67,7 +67,7 @@ def _epochs(count: int, seed: int) -> Iterator[int]:
 def pack(documents: Sequence[Document], *, max_width: int, padding_token: int) -> list[PackedRows]:
     """Documents into rows, one result per width; documents longer than `max_width` are cut."""
     widths = [width for width in _WIDTHS if width < max_width] + [max_width]
-    lengths = [min(len(document.tokens), max_width) for document in documents]
+    lengths = [min(len(document), max_width) for document in documents]
     groups: dict[int, list[list[int]]] = {}
     for width, members in first_fit(lengths, widths):
         groups.setdefault(width, []).append(members)
@@ -86,7 +86,7 @@ def _pack_rows(
         start = 0
         for index in members:
             document = documents[index]
-            ids = np.asarray(document.tokens[:width], dtype=np.int64)
+            ids = document.tokens[:width]
             end = start + len(ids)
             tokens[row, start:end] = ids
             positions[row, start:end] = np.arange(len(ids))

@@ -4,7 +4,7 @@ Digits are always single tokens: a model that sees 17 as "1" and "7" can learn t
 """
 
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache
 from typing import Any, cast
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -77,15 +77,12 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 def encode_all(conversations: Iterable[list[Message]], tokenizer: Tokenizer) -> list[Document]:
-    """Documents of all conversations. Equal texts, of which there are many, are encoded once."""
-    known: dict[str, list[int]] = {}
+    """Documents of all conversations."""
     special = special_ids(tokenizer)
-    encode = partial(_encode, tokenizer, known)
+
+    # Many texts are equal, for example short answers; all of them would not fit into memory.
+    @lru_cache(maxsize=20_000)
+    def encode(text: str) -> list[int]:
+        return list(cast(Any, tokenizer.encode(text, add_special_tokens=False)).ids)
+
     return [encode_conversation(messages, encode, special) for messages in conversations]
-
-
-def _encode(tokenizer: Tokenizer, known: dict[str, list[int]], text: str) -> list[int]:
-    ids = known.get(text)
-    if ids is None:
-        ids = known[text] = cast(Any, tokenizer.encode(text, add_special_tokens=False)).ids
-    return ids

@@ -133,7 +133,7 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.losses.append(round(loss, 6))
-        n_tokens = sum(len(self.data.documents[index].tokens) for index in chosen)
+        n_tokens = sum(len(self.data.documents[index]) for index in chosen)
         seconds = time.perf_counter() - start
         self.seconds += seconds
         self.report(messages.StepDone(self.step, self.losses[-1], rate, round(n_tokens / seconds, 1)))

@@ -25,11 +25,16 @@ CHAT = [
 ]
 
 
+def make_document(tokens: list[int], n_given: int = 0) -> Document:
+    """Everything after the first `n_given` tokens is trained."""
+    return Document(np.array(tokens, dtype=np.int32), np.arange(len(tokens)) >= n_given)
+
+
 def test_only_the_assistants_words_and_its_end_are_trained() -> None:
     document = encode_conversation(CHAT, lambda text: [100 + ord(c) for c in text], SPECIAL)
 
-    assert document.tokens == (1, 3, 215, 2, 4, 217, 217, 2, 5, 197, 197, 197, 2)
-    assert document.trained == (False,) * 9 + (True,) * 4
+    assert document.tokens.tolist() == [1, 3, 215, 2, 4, 217, 217, 2, 5, 197, 197, 197, 2]
+    assert document.trained.tolist() == [False] * 9 + [True] * 4
 
 
 def test_what_is_trained_equals_what_the_chat_template_marks() -> None:
@@ -39,8 +44,8 @@ def test_what_is_trained_equals_what_the_chat_template_marks() -> None:
 
     for chat, document in zip(chats, encode_all(chats, tokenizer), strict=True):
         rendered = wrapped.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
-        assert rendered["input_ids"] == list(document.tokens)
-        assert [bool(mark) for mark in rendered["assistant_masks"]] == list(document.trained)
+        assert rendered["input_ids"] == document.tokens.tolist()
+        assert [bool(mark) for mark in rendered["assistant_masks"]] == document.trained.tolist()
 
 
 def test_the_template_asks_for_an_answer_and_refuses_unknown_roles() -> None:
@@ -74,8 +79,8 @@ def test_every_document_lies_in_exactly_one_row_that_holds_it(lengths: list[int]
 
 
 def test_packed_rows_keep_tokens_labels_and_positions() -> None:
-    first = Document((1, 4, 50, 2, 5, 60, 61, 2), (False,) * 5 + (True,) * 3)
-    second = Document((1, 5, 70, 2), (False, False, True, True))
+    first = make_document([1, 4, 50, 2, 5, 60, 61, 2], n_given=5)
+    second = make_document([1, 5, 70, 2], n_given=2)
     (rows,) = pack([first, second], max_width=16, padding_token=0)
 
     assert rows.tokens[0, :12].tolist() == [*first.tokens, *second.tokens]
@@ -86,7 +91,7 @@ def test_packed_rows_keep_tokens_labels_and_positions() -> None:
 
 
 def test_a_token_sees_only_its_own_document_and_nothing_ahead() -> None:
-    (rows,) = pack([Document((1,) * 5, (True,) * 5), Document((2,) * 3, (True,) * 3)], max_width=8, padding_token=0)
+    (rows,) = pack([make_document([1] * 5), make_document([2] * 3)], max_width=8, padding_token=0)
     mask = rows.attention_mask()[0, 0]
 
     for query in range(8):
@@ -118,7 +123,7 @@ def test_packing_changes_no_loss() -> None:
 
 
 def test_a_document_that_is_too_long_is_cut_and_not_dropped() -> None:
-    (rows,) = pack([Document(tuple(range(40)), (True,) * 40)], max_width=16, padding_token=0)
+    (rows,) = pack([make_document(list(range(40)))], max_width=16, padding_token=0)
     assert rows.tokens.tolist() == [list(range(16))]
 
 
