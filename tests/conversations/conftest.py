@@ -1,6 +1,5 @@
 """A chat with everything real but the model: Postgres, Redis, the ASGI application, a scripted worker over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
@@ -15,6 +14,7 @@ from django.test import Client
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
+from apps.conversations.live.registry import readers_release
 from tests.conversations.pages import Page, open_page
 from tests.fake_worker import FakeWorker, enrol, fake_worker
 
@@ -59,17 +59,9 @@ async def opens(transactional_db: None) -> AsyncIterator[Opens]:
             yield opened
 
     yield page
-    await shut_down_readers()
+    await readers_release()
     # asgiref's thread keeps its connection, which would keep the test database from being dropped.
     await sync_to_async(connections.close_all)()
-
-
-async def shut_down_readers() -> None:
-    """Do what the event loop does when a web process is told to end: cancel the tasks, and wait for them."""
-    readers = [task for task in asyncio.all_tasks() if task.get_name().startswith("read generation")]
-    for task in readers:
-        task.cancel()
-    await asyncio.gather(*readers, return_exceptions=True)
 
 
 def cookies_of(who: User | UUID | None) -> dict[str, str]:

@@ -70,11 +70,11 @@ async def attach(socket: ClientConnection, generation: str) -> None:
 
 
 @contextmanager
-def replica(site: LiveSite) -> Iterator[str]:
+def replica(site: LiveSite, *, server: str) -> Iterator[str]:
     """A second web process on the same Postgres and Redis."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [part.format(port=port) for part in SERVERS["uvicorn"]]
+    command = [part.format(port=port) for part in SERVERS[server]]
     process = start_process(command, env=site.env, log=site.logs / "replica.log")
     try:
         wait_until(lambda: _is_ready(process, url), what="the replica to be ready", limit_s=60)
@@ -116,9 +116,26 @@ async def test_an_answer_survives_kill_9_of_the_web_process(own_site: LiveSite) 
         assert stored == [(script.text,)]
 
 
+async def test_a_web_process_that_is_told_to_end_lets_go_of_its_answers_at_once(own_site: LiveSite) -> None:
+    with fake_worker() as worker:
+        enrol_by_lease(own_site, worker)
+        worker.play("one", Gate())
+        async with page(own_site.url, visitor_of(own_site.url)) as socket:
+            await ask(socket, "Count")
+            await show(socket, ShownAnswer(), until="one")
+            own_site.web.stop()
+        rows = own_site.query(
+            "SELECT g.state, g.reader, g.reader_lease_expires_at <= now(), m.content"
+            " FROM conversations_generation g JOIN conversations_message m ON m.id = g.message_id"
+        )
+        assert rows == [("running", None, True, "one")]
+        assert worker.cancelled == []
+
+
 async def test_a_page_that_comes_back_at_another_replica_reads_on_and_can_stop_it(own_site: LiveSite) -> None:
     gate = Gate()
-    with fake_worker() as worker, replica(own_site) as other_url:
+    # The other server that the site supports, so that both pass on the same frames.
+    with fake_worker() as worker, replica(own_site, server="daphne") as other_url:
         enrol_by_lease(own_site, worker)
         worker.play("one ", "two ", gate, "never")
         visitor = visitor_of(own_site.url)

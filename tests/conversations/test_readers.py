@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
@@ -25,7 +25,7 @@ from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.turns import turn_start
 from apps.conversations.threads import in_thread
 from apps.workers.models import Worker
-from tests.conversations.conftest import MODEL, Opens, shut_down_readers
+from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.pages import ShownAnswer
 from tests.fake_worker import FakeWorker, Gate
 
@@ -84,10 +84,12 @@ async def until_ended(reader: Reader) -> None:
     await until(lambda: reader.outcome is not None, on=reader)
 
 
-def leave_to_a_dead_process(generation_id: UUID, *, lease: timedelta, text: str) -> None:
-    """Make the row look as kill -9 leaves it."""
-    Generation.objects.filter(public_id=generation_id).update(reader=uuid4(), reader_lease_expires_at=Now() + lease)
-    Message.objects.filter(generation__public_id=generation_id).update(content=text)
+def leave_to_a_dead_process(generation_id: UUID, *, lease: timedelta, text: str | None = None) -> None:
+    """Make the row look as kill -9 leaves it; the text stays unless one is given."""
+    with transaction.atomic():
+        Generation.objects.filter(public_id=generation_id).update(reader=uuid4(), reader_lease_expires_at=Now() + lease)
+        if text is not None:
+            Message.objects.filter(generation__public_id=generation_id).update(content=text)
 
 
 # --- Pages come and go ----------------------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ async def test_a_process_that_is_told_to_end_lets_go_and_another_goes_on(
     script = worker.play("one", gate, " two")
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one")
-    await shut_down_readers()
+    await registry.readers_release()
     found = await in_thread(row, generation_id)
     assert (found.reader, found.message.content, found.state) == (None, "one", "running")
 
@@ -233,7 +235,7 @@ async def test_after_kill_9_a_reader_goes_on_from_the_text_that_was_saved(
     script = worker.play("one", " two", gate, " three")
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one two")
-    await shut_down_readers()
+    await registry.readers_release()
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1), text="one t")
 
     async with running(Reader(generation_id)) as other:
@@ -252,7 +254,7 @@ async def test_while_another_process_saves_a_reader_shows_but_does_not_save_unti
     script = worker.play("one", gate, " two")
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one")
-    await shut_down_readers()
+    await registry.readers_release()
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(hours=1), text="")
 
     async with running(Reader(generation_id)) as follower:
@@ -261,7 +263,7 @@ async def test_while_another_process_saves_a_reader_shows_but_does_not_save_unti
         assert kept is not None
         assert not kept.is_mine
         assert (await in_thread(row, generation_id)).message.content == ""
-        await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1), text="")
+        await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1))
         await until_row(generation_id, lambda found: found.message.content == "one")
         gate.open()
         await until_ended(follower)
@@ -352,7 +354,7 @@ async def test_an_orphan_is_read_to_its_end_without_any_page(opens: Opens, alice
     script = worker.play("one", gate, " two")
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one")
-    await shut_down_readers()
+    await registry.readers_release()
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1), text="on")
     gate.open()
     assert await recover(limit=10, within_s=WAIT_S) == 1
@@ -373,7 +375,7 @@ async def test_recovery_lets_go_of_what_takes_too_long(opens: Opens, alice: User
     script = worker.play("one", gate, " two")
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one")
-    await shut_down_readers()
+    await registry.readers_release()
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1), text="")
     assert await recover(limit=10, within_s=0.2) == 1
     assert (await in_thread(row, generation_id)).state == "running"
@@ -389,7 +391,7 @@ async def test_an_orphan_that_its_worker_forgot_fails_and_keeps_its_text(
     worker.play("one", gate)
     generation_id = await in_thread(question, alice)
     await until_text(registry.reader_of(generation_id), "one")
-    await shut_down_readers()
+    await registry.readers_release()
     worker.forget()
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(seconds=-1), text="one")
     assert await recover(limit=10, within_s=WAIT_S) == 1

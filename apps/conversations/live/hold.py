@@ -69,10 +69,10 @@ class Hold:
 
     async def settle(self, outcome: Outcome, answer: Answer) -> tuple[Outcome, Answer]:
         """Write the end. Return it, or the one that another process wrote first."""
-        if not self.is_mine:
-            await self._leave_the_end()
         for delay_s in (*SETTLE_DELAYS_S, None):
             try:
+                if not self.is_mine:
+                    await self._leave_the_end()
                 written = await in_thread(generations.generation_finish, self._generation_id, outcome, answer.text)
                 return (outcome, answer) if written else await self._settled_elsewhere(outcome, answer)
             except DATABASE_AWAY as exc:

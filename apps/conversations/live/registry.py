@@ -9,7 +9,7 @@ from apps.conversations.live.reader import Reader
 # A process has one event loop; the tests have many, and must not meet each other's tasks.
 _readers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[UUID, Reader]] = WeakKeyDictionary()
 _tasks: set["asyncio.Task[None]"] = set()
-"""An event loop keeps only weak references to its tasks."""
+"""Kept here because an event loop has only weak references to its tasks."""
 
 
 def reader_of(generation_id: UUID) -> Reader:
@@ -30,3 +30,12 @@ def reader_of(generation_id: UUID) -> Reader:
 
         task.add_done_callback(forget)
     return reader
+
+
+async def readers_release() -> None:
+    """Let go of everything that this process reads, because it is about to end; others go on at once."""
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in _tasks if task.get_loop() is loop]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
