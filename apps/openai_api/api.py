@@ -17,6 +17,7 @@ from apps.openai_api.errors import UnknownPath, api_error
 from apps.openai_api.shapes import chat_request, model_object
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
+from apps.workers.events import HEARTBEAT
 from apps.workers.selectors import model_get_offered, models_offered, offered_get
 
 
@@ -79,6 +80,8 @@ async def _streamed(model: str, body: dict[str, Any]) -> StreamingHttpResponse:
     events = relay.generate(model=model, body=body)
     # The first event decides the status: until it is there, an error can still be told by one.
     first = await anext(events)
+    while first is HEARTBEAT:
+        first = await anext(events)
     response = StreamingHttpResponse(sse_chunks(first, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"

@@ -18,7 +18,8 @@ from apps.workers.errors import (
     WorkerOverloaded,
     WorkerRefused,
 )
-from apps.workers.events import WorkerEvent
+from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.sse import SseParser
 from apps.workers.target import Target
 from gpu_worker.protocol import WorkerErrorCode
 
@@ -99,21 +100,24 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
     try:
         if response.status_code != 200:
             _raise_for(response.status_code, await response.aread(), response.headers)
-        number = after
-        async for line in response.aiter_lines():
-            if line.startswith("id:"):
-                number = int(line[3:])
-            elif line.startswith("data:"):
-                data = line[5:].strip()
-                if data == "[DONE]":
+        parser = SseParser()
+        async for piece in response.aiter_bytes():
+            for sent in parser.feed(piece):
+                if sent.data == "[DONE]":
                     return
-                body = json.loads(data)
+                if not sent.data:
+                    yield HEARTBEAT
+                    continue
+                body = json.loads(sent.data)
                 if "error" in body:
                     _raise_error(500, body["error"], retry_after="")
-                after = number
-                yield WorkerEvent(number=number, data=data, body=body)
+                # A plain call's events may come without numbers; then they are counted.
+                after = sent.number or after + 1
+                yield WorkerEvent(number=after, data=sent.data, body=body)
     except httpx.TransportError as exc:
         raise TransportFailed(_cause(exc), after) from exc
+    except ValueError as exc:
+        raise WorkerInternal(reason=f"it does not speak the protocol: {exc}") from exc
     finally:
         await response.aclose()
     # A stream that closes without [DONE] was cut, however politely.

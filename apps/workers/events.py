@@ -33,3 +33,7 @@ class WorkerEvent:
     def usage(self) -> dict[str, int] | None:
         usage: dict[str, int] | None = self.body.get("usage")
         return usage
+
+
+HEARTBEAT = WorkerEvent(number=0, data="", body={})
+"""The worker is there and has nothing to say yet."""

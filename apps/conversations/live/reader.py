@@ -28,7 +28,7 @@ from apps.conversations.threads import in_thread
 from apps.core.errors import SiteError
 from apps.workers import relay
 from apps.workers.errors import GenerationGone, WorkerDied
-from apps.workers.events import WorkerEvent
+from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.target import Target
 
 logger = logging.getLogger(__name__)
@@ -198,8 +198,10 @@ class Reader:
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
         async with aclosing(events):
             async for event in events:
+                if event is HEARTBEAT:
+                    continue
                 self.phase = Phase.READING
-                self._last_event = event.number
+                self._last_event = event.number or self._last_event  # a heartbeat has none
                 self._finish_reason = event.finish_reason or self._finish_reason
                 self._usage = event.usage or self._usage
                 if text := event.text:
