@@ -67,7 +67,7 @@ class ChatPage:
 
     def open(self, path: str = "/chat", *, model: str = "") -> ChatPage:
         self.page.goto(self.site.url + path)
-        self.page.wait_for_function("document.querySelector('#connection').hidden")
+        self.page.wait_for_function("() => document.querySelector('#connection').hidden")
         if model:
             self.page.select_option("#model", model)
         return self

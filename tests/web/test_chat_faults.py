@@ -348,3 +348,14 @@ def test_links_of_an_answer_open_apart_and_tell_nothing(tab: ChatPage, worker: S
 
     assert link.get_attribute("rel") == "noopener noreferrer nofollow ugc"
     assert (link.get_attribute("target"), link.get_attribute("referrerpolicy")) == ("_blank", "no-referrer")
+
+
+def test_back_leads_from_a_new_chat_to_the_empty_page(tab: ChatPage, worker: ScriptedWorker) -> None:
+    tab.open(model=worker.model)
+    tab.send("Forth")
+    tab.wait_for_state("complete")
+
+    tab.page.go_back()
+
+    expect(tab.page.locator("#empty")).to_be_visible()
+    expect(tab.page.locator(".message")).to_have_count(0)

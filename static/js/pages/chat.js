@@ -18,6 +18,7 @@ import { Turns } from "../lib/turns.js";
 
 /** @type {import("../lib/protocol.js").PageData} */
 const data = JSON.parse(one("#page-data").textContent ?? "{}");
+let shownPath = location.pathname;
 const siteName = document.title.split(" · ").at(-1);
 
 const socket = new ChatSocket(data.socket_path);
@@ -50,6 +51,7 @@ function showTitle(title) {
 turns.addEventListener("conversation", (event) => {
   const { title, url } = /** @type {CustomEvent} */ (event).detail;
   if (location.pathname !== url) history.pushState(null, "", url);
+  shownPath = location.pathname;
   showTitle(title);
   history_.refresh();
 });
@@ -59,7 +61,8 @@ turns.addEventListener("changed", (event) => {
   history_.refresh();
 });
 turns.addEventListener("ended", () => history_.refresh());
-window.addEventListener("popstate", () => location.reload());
+// A skip link changes the hash, which is a "popstate" too but the same page.
+window.addEventListener("popstate", () => location.pathname !== shownPath && location.reload());
 
 for (const button of document.querySelectorAll("[data-prompt]")) {
   button.addEventListener("click", () => {
