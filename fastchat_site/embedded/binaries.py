@@ -75,7 +75,6 @@ def _copy(root: Path, folders: list[Path], target: Path) -> None:
             if (root / folder).exists():
                 shutil.copytree(root / folder, fresh / folder, symlinks=True)
         _open_for_reading(target.parent)
-        _open_for_reading(fresh)
         fresh.rename(target)
     except OSError as exc:
         raise DataDirUnusable(f"The servers' binaries cannot be copied to {target}: {exc.strerror}.") from exc

@@ -89,12 +89,6 @@ def refused(data_dir: Path, port: int, *options: str) -> str:
     return done.stderr
 
 
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with scratch_data_dir() as path:
-        yield path
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Launched]:
     with scratch_data_dir() as path:

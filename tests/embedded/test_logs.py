@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,20 @@ def test_a_full_disk_is_said_once_and_the_tail_still_works(tmp_path: Path) -> No
     assert "No space left on device" in complaints[0]
     assert log.tail() == ["one", "two"]
     log.close()
+
+
+def test_a_disk_that_fills_up_twice_is_said_twice(small_disk: Path) -> None:
+    log, complaints = open_log(small_disk / "web.log", max_bytes=10**9)
+    for times in (1, 2):
+        filler = small_disk / "filler"
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(b"x" * 10**8)
+        log.write(b"lost" * 10**6)
+        assert len(complaints) == times
+        filler.unlink()
+        log.write(b"kept\n")
+    log.close()
+    assert (small_disk / "web.log").read_bytes().count(b"kept\n") == 2
 
 
 @given(chunks=st.lists(st.binary(max_size=150), max_size=30))

@@ -15,7 +15,8 @@ import redis
 from fastchat_site.embedded.binaries import redis_server
 from fastchat_site.embedded.errors import AlreadyRunning, DataDirUnusable, ServiceNotReady, WrongPostgresVersion
 from fastchat_site.embedded.identity import ServiceUser, service_user
-from fastchat_site.embedded.services import embedded_services, scratch_data_dir
+from fastchat_site.embedded.process import leashed
+from fastchat_site.embedded.services import embedded_services
 
 from .support import python_for, read_line, started_python, wait_for, wait_until_gone
 
@@ -24,17 +25,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 HOLD_SERVICES = """
 import sys
 from pathlib import Path
+from fastchat_site.embedded.process import leashed
 from fastchat_site.embedded.services import embedded_services
 with embedded_services(Path(sys.argv[1]), durable=False) as services:
     print(*services.pids.values(), services.database_url, services.redis_url, flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with scratch_data_dir() as path:
-        yield path
 
 
 def test_rows_and_keys_are_still_there_after_a_restart(data_dir: Path) -> None:
@@ -75,9 +71,12 @@ def test_both_servers_end_when_their_owner_is_killed(data_dir: Path) -> None:
 def test_a_stale_lock_file_with_the_pid_of_somebody_else_does_not_stop_postgres(data_dir: Path) -> None:
     with embedded_services(data_dir, durable=False):
         lock_lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
-    (data_dir / "postgres" / "postmaster.pid").write_text("\n".join(["1", *lock_lines[1:]]) + "\n")
-    with embedded_services(data_dir, durable=False) as services, psycopg.connect(services.database_url) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with subprocess.Popen(leashed(["sleep", "600"], user=service_user()), start_new_session=True) as somebody:
+        wait_for(lambda: Path(f"/proc/{somebody.pid}/comm").read_text() == "sleep\n")
+        (data_dir / "postgres" / "postmaster.pid").write_text("\n".join([str(somebody.pid), *lock_lines[1:]]) + "\n")
+        with embedded_services(data_dir, durable=False) as services, psycopg.connect(services.database_url) as db:
+            assert db.execute("SELECT 1").fetchone() == (1,)
+        somebody.kill()
 
 
 def test_a_second_user_of_the_data_directory_is_refused_by_pid_and_address(data_dir: Path) -> None:
@@ -166,7 +165,15 @@ def test_a_data_directory_out_of_the_service_users_reach_is_refused_and_keeps_it
     assert closed.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
 @needs_root
+@pytest.mark.usefixtures("strict_umask")
 def test_binaries_in_a_closed_virtual_environment_are_copied_once(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

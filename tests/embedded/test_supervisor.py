@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,17 @@ UP_AND_WAIT = "import signal; print('up', flush=True); signal.pause()"
 DEAF = """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+SLOW_TO_END = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.3)
+    print("closed")
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
 while True:
     signal.pause()
@@ -168,6 +180,13 @@ async def test_losing_patience_kills_a_deaf_process_at_once(tmp_path: Path, news
     assert time.monotonic() - started < 5
 
 
+async def test_a_database_may_close_its_files_even_without_patience(tmp_path: Path, news: News) -> None:
+    async with Supervisor(tmp_path, say=news) as supervisor:
+        await supervisor.start([replace(spec("postgres", SLOW_TO_END), hurried_stop_s=10.0)])
+        supervisor.hurry()
+    assert (tmp_path / "postgres.log").read_text().endswith("closed\n")
+
+
 async def test_nothing_starts_any_more_once_the_stop_has_begun(tmp_path: Path, news: News) -> None:
     async with Supervisor(tmp_path, say=news) as supervisor:
         await supervisor.start([spec("web", DEAF)])
@@ -197,6 +216,7 @@ async def test_lines_written_just_before_the_end_are_in_the_log(tmp_path: Path, 
 
 SUPERVISE = """
 import asyncio, sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from fastchat_site.embedded.supervisor import Supervisor
