@@ -21,11 +21,12 @@ from apps.conversations.live import feed
 from apps.conversations.live.registry import reader_of
 from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
-from apps.conversations.selectors import conversation_url, generation_get_owned
+from apps.conversations.selectors.conversations import generation_get_owned
+from apps.conversations.selectors.pages import conversation_url
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
-from apps.conversations.threads import in_thread
 from apps.core.errors import SiteError
+from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.actors import VISITOR_COOKIE, VISITOR_COOKIE_AGE_S, Actor, actor_get, visitor_cookie_value
-from apps.conversations import selectors
 from apps.conversations.hints import Hint, hint_send
 from apps.conversations.models import UNFINISHED, Conversation
 from apps.conversations.routing import SOCKET_PATH
+from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.selectors.pages import history_list, messages_shown
 from apps.conversations.services.conversations import conversation_delete, conversation_rename
 from apps.core.errors import SiteError
 from apps.workers.selectors import models_offered
@@ -60,14 +61,14 @@ def chat_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 @_for_people
 def chat_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    return _chat_page(request, selectors.conversation_get(_actor(request), conversation_id))
+    return _chat_page(request, conversation_get(_actor(request), conversation_id))
 
 
 @never_cache
 @require_GET
 def history(request: HttpRequest) -> HttpResponse:
     """The side bar alone, to be put in again after a change."""
-    groups = selectors.history_list(_actor(request), current=_uuid_or_none(request.GET.get("current", "")))
+    groups = history_list(_actor(request), current=_uuid_or_none(request.GET.get("current", "")))
     return render(request, "conversations/_history.html", {"history": groups})
 
 
@@ -128,14 +129,14 @@ def _chat_page(request: HttpRequest, conversation: Conversation | None) -> HttpR
 
 
 def _chat_context(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> dict[str, Any]:
-    messages = selectors.messages_shown(conversation) if conversation else []
+    messages = messages_shown(conversation) if conversation else []
     running = next((m.generation for m in messages if m.state in UNFINISHED), None)
     conversation_id = conversation.public_id if conversation else None
     limits = {"message_max_chars": settings.MESSAGE_MAX_CHARS}
     return {
         "conversation": conversation,
         "messages": messages,
-        "history": selectors.history_list(actor, current=conversation_id),
+        "history": history_list(actor, current=conversation_id),
         "models": models_offered(actor),
         "viewer": {
             "name": request.user.get_username(),

@@ -13,7 +13,7 @@ from apps.conversations.consumers import ATTACHED_MAX
 from apps.conversations.frames import FRAME_MAX_BYTES
 from apps.conversations.models import Conversation, Message
 from apps.conversations.services.turns import Turn, turn_start
-from apps.conversations.threads import in_thread
+from apps.core.threads import in_thread
 from fastchat_site.asgi import application
 from tests.conversations.conftest import MODEL, Opens
 from tests.fake_worker import FakeWorker, Gate

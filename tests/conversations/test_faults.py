@@ -5,7 +5,7 @@ import pytest
 from apps.accounts.models import User
 from apps.conversations.live import reader as reader_module
 from apps.conversations.models import Generation, GenerationState
-from apps.conversations.threads import in_thread
+from apps.core.threads import in_thread
 from apps.workers.models import HostedModel, HostedState, Worker
 from gpu_worker.protocol import WorkerErrorCode
 from tests.conversations.conftest import Opens

@@ -23,7 +23,7 @@ from apps.conversations.models import Generation, Message
 from apps.conversations.services import generations
 from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.turns import turn_start
-from apps.conversations.threads import in_thread
+from apps.core.threads import in_thread
 from apps.workers.models import Worker
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.pages import ShownAnswer

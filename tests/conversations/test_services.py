@@ -16,7 +16,8 @@ from apps.catalog.models import LanguageModel
 from apps.conversations.errors import AnswerRunning, ChatNotFound, TitleEmpty
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Failure, Outcome
-from apps.conversations.selectors import conversation_get, prompt_messages
+from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.selectors.reading import prompt_messages
 from apps.conversations.services.conversations import conversation_delete, conversation_rename
 from apps.conversations.services.generations import generation_finish
 from apps.conversations.services.turns import Turn, turn_regenerate, turn_start

@@ -7,8 +7,8 @@ from pytest_django import Settings
 
 from apps.accounts.models import User, Visitor
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
-from apps.conversations.selectors import path_list
-from apps.conversations.threads import in_thread
+from apps.conversations.selectors.conversations import path_list
+from apps.core.threads import in_thread
 from tests.conversations.conftest import Opens
 from tests.fake_worker import PROMPT_TOKENS, Fail, FakeWorker, Gate
 

@@ -16,16 +16,15 @@ from contextlib import aclosing
 from enum import StrEnum
 from uuid import UUID
 
-from apps.conversations import selectors
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.hold import DATABASE_AWAY, Hold
 from apps.conversations.live.timing import Stopwatch
 from apps.conversations.models import GenerationState
 from apps.conversations.outcomes import Failure, Outcome
-from apps.conversations.selectors import ReadingJob
+from apps.conversations.selectors.reading import ReadingJob, prompt_messages
 from apps.conversations.services import generations
-from apps.conversations.threads import in_thread
 from apps.core.errors import SiteError
+from apps.core.threads import in_thread
 from apps.workers import relay
 from apps.workers.errors import GenerationGone, WorkerDied
 from apps.workers.events import HEARTBEAT, WorkerEvent
@@ -180,7 +179,7 @@ class Reader:
     async def _ask(self, job: ReadingJob) -> AsyncGenerator[WorkerEvent, None]:
         self.phase = Phase.ASKING
         self._watch.start(asked_s_ago=job.age.total_seconds())
-        messages = await in_thread(selectors.prompt_messages, job.conversation_pk, before=self.generation_id)
+        messages = await in_thread(prompt_messages, job.conversation_pk, before=self.generation_id)
         events = relay.generate(
             model=job.model_name,
             body={"messages": messages},
@@ -201,7 +200,7 @@ class Reader:
                 if event is HEARTBEAT:
                     continue
                 self.phase = Phase.READING
-                self._last_event = event.number or self._last_event  # a heartbeat has none
+                self._last_event = event.number
                 self._finish_reason = event.finish_reason or self._finish_reason
                 self._usage = event.usage or self._usage
                 if text := event.text:

@@ -3,10 +3,10 @@
 import asyncio
 from uuid import uuid4
 
-from apps.conversations import selectors
 from apps.conversations.live.reader import Reader
+from apps.conversations.selectors.reading import generations_orphaned
 from apps.conversations.services import generations
-from apps.conversations.threads import in_thread
+from apps.core.threads import in_thread
 
 
 async def recover(*, limit: int, within_s: float) -> int:
@@ -16,7 +16,7 @@ async def recover(*, limit: int, within_s: float) -> int:
     reader begins with the text that was saved and the worker replays the rest.
     """
     tasks: list[asyncio.Task[None]] = []
-    for generation_id in await in_thread(selectors.generations_orphaned, limit):
+    for generation_id in await in_thread(generations_orphaned, limit):
         reader_id = uuid4()
         if await in_thread(generations.generation_claim, generation_id, reader_id):
             tasks.append(asyncio.create_task(Reader(generation_id, reader_id).run()))

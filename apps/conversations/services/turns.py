@@ -18,7 +18,7 @@ from apps.conversations.errors import (
     SignInRequired,
 )
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Role
-from apps.conversations.selectors import conversations_owned
+from apps.conversations.selectors.conversations import conversations_owned
 from apps.conversations.services.generations import lease_end
 from apps.conversations.texts import clean_text, title_from
 from apps.workers.selectors import model_get_offered

@@ -1,0 +1,96 @@
+"""What a reader needs to know. Readers act for nobody, so no owner is asked for here: no door may call these."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypedDict
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Role
+from apps.conversations.outcomes import Outcome
+from apps.conversations.selectors.conversations import failure_of, path_list
+
+
+class PromptMessage(TypedDict):
+    """A message as the worker gets it, in OpenAI's shape."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingJob:
+    """All that a reader needs to know before it reads a generation. `outcome` is set once it has ended."""
+
+    generation_id: UUID
+    conversation_pk: int
+    model_name: str
+    worker_id: int | None
+    text: str
+    age: timedelta
+    ttft_ms: int | None
+    is_stop_requested: bool
+    outcome: Outcome | None
+
+
+def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage]:
+    """What the worker is asked: the path to the message that generation `before` is to write, without that one.
+
+    Answers that failed without a word are left out, and what a user said twice in a row is joined: many chat templates
+    insist that the two sides take turns.
+    """
+    conversation = Conversation.objects.get(pk=conversation_pk)
+    prompt: list[PromptMessage] = []
+    for message in path_list(conversation):
+        if message.role == Role.ASSISTANT and message.generation.public_id == before:
+            break
+        if not message.content:
+            continue
+        if prompt and prompt[-1]["role"] == message.role:
+            prompt[-1]["content"] += "\n\n" + message.content
+        else:
+            prompt.append({"role": message.role, "content": message.content})
+    return prompt
+
+
+def reading_job_get(generation_id: UUID) -> ReadingJob | None:
+    """For readers, which act for nobody: no owner is asked for. None if the conversation was deleted."""
+    generation = (
+        Generation.objects.filter(public_id=generation_id)
+        .select_related("message", "message__model")
+        .annotate(now=Now())
+        .first()
+    )
+    if generation is None:
+        return None
+    model = generation.message.model
+    return ReadingJob(
+        generation_id=generation_id,
+        conversation_pk=generation.conversation_id,
+        model_name=model.name if model else "",
+        worker_id=generation.worker_id,
+        text=generation.message.content,
+        age=generation.now - generation.created_at,
+        ttft_ms=generation.ttft_ms,
+        is_stop_requested=generation.is_stop_requested,
+        outcome=None if generation.state in UNFINISHED else _outcome(generation),
+    )
+
+
+def generations_orphaned(limit: int) -> list[UUID]:
+    """Unfinished generations whose reader has not saved for too long, the longest first."""
+    orphans = Generation.objects.filter(state__in=UNFINISHED, reader_lease_expires_at__lt=Now())
+    return list(orphans.order_by("reader_lease_expires_at").values_list("public_id", flat=True)[:limit])
+
+
+def _outcome(generation: Generation) -> Outcome:
+    return Outcome(
+        state=GenerationState(generation.state),
+        finish_reason=generation.finish_reason,
+        error=failure_of(generation),
+        prompt_tokens=generation.prompt_tokens,
+        completion_tokens=generation.completion_tokens,
+        ttft_ms=generation.ttft_ms,
+        tokens_per_s=generation.tokens_per_s,
+    )
