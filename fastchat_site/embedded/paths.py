@@ -40,9 +40,10 @@ def prepare_data_dir(data_dir: Path, user: ServiceUser) -> None:
         DataDirUnusable: it cannot be made or written, or the service user cannot get into it.
     """
     try:
-        if not data_dir.exists():
-            data_dir.mkdir(parents=True)
-            data_dir.chmod(0o711 if user.drops else 0o700)
+        for folder in reversed([data_dir, *data_dir.parents]):
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o711 if user.drops else 0o700)
         (data_dir / "logs").mkdir(exist_ok=True, mode=0o700)
         _check_writable(data_dir)
     except OSError as exc:

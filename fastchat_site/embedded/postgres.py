@@ -1,14 +1,11 @@
-"""A real Postgres 18 on a unix socket, as a child of this process: its folder, its command, its two roles.
+"""A real Postgres 18 on a unix socket, as a child of this process: its command, its two roles, its leftovers.
 
-It does not supervise: `services` and `supervisor` start the command and watch it. It never listens on TCP.
+Its files are made in `cluster`; `services` and `supervisor` start the command and watch it. It never listens on TCP.
 Besides the superuser that only this module uses there is one role for the site, which owns its database and no more.
 """
 
 import os
-import secrets
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +16,14 @@ import psycopg
 from psycopg import sql
 
 from .binaries import postgres_bin
-from .errors import DataDirUnusable, InitdbFailed, ServiceNotReady, WrongPostgresVersion
+from .cluster import ADMIN_ROLE, CLUSTER_FOLDER, ensure_cluster
+from .errors import ServiceNotReady
 from .identity import ServiceUser
-from .paths import owned_folder, read_private_json, socket_dir, write_private_json
-from .process import ProcessSpec, leashed
+from .paths import socket_dir
+from .process import SERVICE_ENV, ProcessSpec
 
-MAJOR_VERSION = "18"
-ADMIN_ROLE = "fastchat_admin"
 SITE_ROLE = SITE_DATABASE = "fastchat"
 PORT = 5432  # only part of the socket's file name
-SERVICE_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}  # nothing of ours: no secret reaches a server that needs none
 LEFTOVER_LIMIT_S = 15.0
 LEFTOVER_PATIENCE_S = 5.0
 
@@ -130,16 +125,10 @@ def prepare_postgres(data_dir: Path, user: ServiceUser, *, durable: bool = True)
         InitdbFailed: the cluster cannot be created.
         DataDirUnusable: the folder is not ours, or its passwords are gone.
     """
-    folder = data_dir / "postgres"
     bin_folder = postgres_bin(data_dir, user)
-    passwords = _passwords(data_dir, exists=folder.exists())
-    if folder.exists():
-        owned_folder(folder, user)
-        _check_version(folder)
-    else:
-        _initdb(bin_folder, folder, user, passwords["admin"], durable=durable)
+    passwords = ensure_cluster(data_dir, bin_folder, user, durable=durable)
     return Postgres(
-        folder=folder,
+        folder=data_dir / CLUSTER_FOLDER,
         sockets=socket_dir(data_dir, user),
         bin=bin_folder,
         user=user,
@@ -172,66 +161,3 @@ def _push(pid: int) -> None:
         os.kill(pid, signal.SIGQUIT)
     except ProcessLookupError:
         return
-
-
-def _passwords(data_dir: Path, *, exists: bool) -> dict[str, str]:
-    path = data_dir / "postgres.json"
-    passwords = read_private_json(path)
-    if passwords:
-        return passwords
-    if exists:
-        raise DataDirUnusable(f"{path} is missing: it holds the passwords of the database in {data_dir / 'postgres'}.")
-    passwords = {"admin": secrets.token_urlsafe(24), "site": secrets.token_urlsafe(24)}
-    write_private_json(path, passwords)
-    return passwords
-
-
-def _check_version(folder: Path) -> None:
-    found = (folder / "PG_VERSION").read_text().strip()
-    if found != MAJOR_VERSION:
-        raise WrongPostgresVersion(
-            f"The database in {folder} was written by Postgres {found}, and this site brings Postgres {MAJOR_VERSION}: "
-            f"dump it with the old version and load it into a new --data-dir. Nothing was changed."
-        )
-
-
-def _initdb(bin_folder: Path, folder: Path, user: ServiceUser, password: str, *, durable: bool) -> None:
-    """Create the cluster under another name and rename it, so that a half-made one is never taken for a whole one."""
-    fresh = folder.with_name("postgres.new")
-    password_file = folder.with_name("postgres-password.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        owned_folder(fresh, user)
-        password_file.unlink(missing_ok=True)
-        password_file.touch(mode=0o600)
-        password_file.write_text(password)
-        user.own(password_file)
-        _run_initdb(bin_folder, fresh, user, password_file, durable=durable)
-        fresh.rename(folder)
-    except OSError as exc:
-        raise InitdbFailed(f"The database folder {folder} cannot be made: {exc.strerror}.") from exc
-    finally:
-        password_file.unlink(missing_ok=True)
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _run_initdb(bin_folder: Path, folder: Path, user: ServiceUser, password_file: Path, *, durable: bool) -> None:
-    command = [
-        str(bin_folder / "initdb"), "-D", str(folder), f"--username={ADMIN_ROLE}", f"--pwfile={password_file}",
-        "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8", "--no-instructions",
-    ]  # fmt: skip
-    if not durable:
-        command.append("--no-sync")
-    done = subprocess.run(
-        leashed(command, user=user),
-        env=SERVICE_ENV,
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-    )
-    if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
-        raise InitdbFailed(f"Postgres could not create its data directory {folder}:\n{last}")

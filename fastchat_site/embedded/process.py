@@ -16,6 +16,8 @@ from typing import IO
 
 from .identity import ServiceUser
 
+# For servers that need nothing of ours: no secret of the environment reaches them.
+SERVICE_ENV: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 LEASH = Path(__file__).with_name("leash.py")
 
 # Told the last lines that the child wrote, so that a log line can be the sign of readiness.

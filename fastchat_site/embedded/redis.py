@@ -12,8 +12,7 @@ from pathlib import Path
 from .binaries import redis_server
 from .identity import ServiceUser
 from .paths import owned_folder, socket_dir
-from .postgres import SERVICE_ENV
-from .process import ProcessSpec
+from .process import SERVICE_ENV, ProcessSpec
 
 SOCKET_NAME = "redis.sock"
 

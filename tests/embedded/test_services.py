@@ -172,6 +172,13 @@ def strict_umask() -> Iterator[None]:
     os.umask(before)
 
 
+@pytest.mark.usefixtures("strict_umask")
+def test_a_strict_umask_and_missing_parents_do_not_close_the_data_to_the_servers(data_dir: Path) -> None:
+    folder = data_dir / "new" / "data"
+    with embedded_services(folder, durable=False) as services, psycopg.connect(services.database_url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 @needs_root
 @pytest.mark.usefixtures("strict_umask")
 def test_binaries_in_a_closed_virtual_environment_are_copied_once(
