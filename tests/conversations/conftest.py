@@ -14,6 +14,7 @@ from django.test import Client
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
+from apps.catalog.models import LanguageModel
 from apps.conversations.live.registry import readers_release
 from tests.conversations.pages import Page, open_page
 from tests.fake_worker import FakeWorker, enrol, fake_worker
@@ -33,6 +34,12 @@ def worker(transactional_db: None) -> Iterator[FakeWorker]:
     with fake_worker() as worker:
         enrol(worker, MODEL)
         yield worker
+
+
+@pytest.fixture
+def model(db: None) -> LanguageModel:
+    """The worker's model, offered without a worker."""
+    return LanguageModel.objects.create(name=MODEL)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from django.test import Client
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
+from apps.catalog.models import LanguageModel
 from apps.conversations.consumers import ATTACHED_MAX
-from apps.conversations.frames import FRAME_MAX_BYTES
+from apps.conversations.errors import BadFrame
+from apps.conversations.frames import FRAME_MAX_BYTES, parse
 from apps.conversations.models import Conversation, Message
 from apps.conversations.services.turns import Turn, turn_start
 from apps.core.threads import in_thread
@@ -54,7 +56,7 @@ async def test_charlie_gets_nothing_of_alices_over_the_socket(
 )
 @pytest.mark.parametrize("who", ["charlie", "a visitor", "nobody"])
 def test_charlie_gets_nothing_of_alices_over_http(
-    alice: User, charlie: User, worker: FakeWorker, method: str, path: str, who: str
+    alice: User, charlie: User, model: LanguageModel, method: str, path: str, who: str
 ) -> None:
     turn = alices_turn(alice)
     client = Client()
@@ -68,7 +70,7 @@ def test_charlie_gets_nothing_of_alices_over_http(
     assert Conversation.objects.get().title == "Alice's secret"
 
 
-def test_charlies_history_holds_nothing_of_alices(alice: User, charlie: User, worker: FakeWorker) -> None:
+def test_charlies_history_holds_nothing_of_alices(alice: User, charlie: User, model: LanguageModel) -> None:
     alices_turn(alice)
     for client, n_titles in ((Client(), 0), (Client(), 1)):
         client.force_login(alice if n_titles else charlie)
@@ -90,7 +92,7 @@ async def test_charlies_pages_hear_no_hint_about_alices(
             assert "Alice" not in json.dumps(frame)
 
 
-def test_a_forged_visitor_cookie_is_nobody(alice: User, worker: FakeWorker) -> None:
+def test_a_forged_visitor_cookie_is_nobody(model: LanguageModel) -> None:
     owner = uuid4()
     actor = Actor(visitor_public_id=owner)
     turn = turn_start(actor=actor, conversation_id=None, model_name=MODEL, text="Hi")
@@ -129,13 +131,18 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_a_malformed_frame_gets_an_error_and_the_socket_stays(
-    opens: Opens, alice: User, text: str, worker: FakeWorker
-) -> None:
+def test_a_malformed_frame_is_told_apart(text: str) -> None:
+    with pytest.raises(BadFrame) as caught:
+        parse(text)
+    assert caught.value.message.endswith("Reload the page.")
+
+
+async def test_after_each_malformed_frame_the_socket_stays(opens: Opens, alice: User) -> None:
     async with opens(alice) as page:
-        await page.send_raw(text)
-        answer = await page.next()
-        assert (answer["type"], answer["error"]["code"]) == ("error", "chat.bad_frame")
+        for text in MALFORMED.values():
+            await page.send_raw(text)
+            answer = await page.next()
+            assert (answer["type"], answer["error"]["code"]) == ("error", "chat.bad_frame")
         assert await page.refused({"type": "turn.stop", "generation": str(uuid4())}) == "chat.not_found"
 
 

@@ -20,11 +20,6 @@ from tests.conversations.test_services import answered, start
 
 
 @pytest.fixture
-def model(db: None) -> LanguageModel:
-    return LanguageModel.objects.create(name="scripted")
-
-
-@pytest.fixture
 def alices_client(alice: User) -> Client:
     client = Client()
     client.force_login(alice)

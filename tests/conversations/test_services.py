@@ -13,7 +13,7 @@ from django.test import Client
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
-from apps.conversations.errors import AnswerRunning, ChatNotFound, TitleEmpty
+from apps.conversations.errors import AnswerRunning, ChatNotFound, EmptyMessage, MessageTooLong, TitleEmpty
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get
@@ -25,11 +25,6 @@ from apps.core.errors import SiteError
 
 MODEL = "scripted"
 COMPLETE = Outcome(GenerationState.COMPLETE, finish_reason="stop")
-
-
-@pytest.fixture
-def model(db: None) -> LanguageModel:
-    return LanguageModel.objects.create(name=MODEL)
 
 
 def start(actor: Actor, text: str = "Hi", conversation: Conversation | None = None) -> Turn:
@@ -80,6 +75,20 @@ def test_of_two_turns_at_once_exactly_one_is_stored(alices: Actor, model: Langua
         assert len(turns) == 1
         assert [type(result) for result in results if result not in turns] == [AnswerRunning]
         generation_finish(turns[0].generation.public_id, COMPLETE, "Yes.")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("", EmptyMessage), (" \n\t", EmptyMessage), ("\0", EmptyMessage), ("x" * 100_001, MessageTooLong)],
+    ids=["nothing", "white space", "nul", "too long"],
+)
+def test_a_text_that_is_no_message_is_refused_and_nothing_is_stored(
+    alices: Actor, model: LanguageModel, text: str, error: type[SiteError]
+) -> None:
+    with pytest.raises(error) as caught:
+        start(alices, text)
+    assert caught.value.message
+    assert not Conversation.objects.exists()
 
 
 def test_the_database_itself_forbids_two_unfinished_answers(alices: Actor, model: LanguageModel) -> None:

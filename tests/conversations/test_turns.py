@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import pytest
 from pytest_django import Settings
 
 from apps.accounts.models import User, Visitor
@@ -138,23 +137,6 @@ async def test_a_deactivated_user_is_refused_on_a_socket_that_was_open(
     async with opens(alice) as page:
         await in_thread(User.objects.filter(pk=alice.pk).update, is_active=False)
         assert await page.refused(_send("Hi")) == "chat.sign_in_required"
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("", "chat.empty_message"),
-        (" \n\t", "chat.empty_message"),
-        ("\0", "chat.empty_message"),
-        ("x" * 100_001, "chat.message_too_long"),
-    ],
-)
-async def test_a_text_that_is_no_message_is_refused_and_nothing_is_stored(
-    opens: Opens, alice: User, worker: FakeWorker, text: str, code: str
-) -> None:
-    async with opens(alice) as page:
-        assert await page.refused(_send(text)) == code
-    assert not await in_thread(Conversation.objects.exists)
 
 
 async def test_a_text_at_the_limit_is_a_message(opens: Opens, alice: User, worker: FakeWorker) -> None:
