@@ -3,8 +3,9 @@
 Plain Python and pure: no clock, no thread, no tensor. The engine calls `plan` before each step and `finish` when a
 request has ended.
 
-What happens at the bounds: a request beyond `max_waiting` is refused (`QueueFull`); one beyond `max_batch` or the
-cache budget waits. Order is first come, first served: a large request at the head is never overtaken, so none starves.
+What happens at the bounds: a request beyond `max_batch + max_waiting` is refused (`QueueFull`); one beyond `max_batch`
+or the cache budget waits. Order is first come, first served: a large request at the head is never overtaken, so none
+starves.
 """
 
 from collections import deque
@@ -14,7 +15,7 @@ from gpu_worker.engine.request import Request, RequestState
 
 
 class QueueFull(Exception):
-    """As many requests wait as may wait."""
+    """As many requests run and wait as may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ class Scheduler:
         """Raises: QueueFull. A request that could never fit the cache is a ValueError: refuse it before."""
         if request.n_reserved > self.limits.cache_tokens:
             raise ValueError(f"{request.n_reserved} tokens can never fit a cache of {self.limits.cache_tokens}")
-        if len(self.waiting) >= self.limits.max_waiting:
-            raise QueueFull(f"{len(self.waiting)} requests are waiting")
+        # Together: one that has just arrived on an idle engine waits for a moment too.
+        if len(self.waiting) + len(self.running) >= self.limits.max_waiting + self.limits.max_batch:
+            raise QueueFull(f"{len(self.running)} requests run and {len(self.waiting)} wait")
         self.waiting.append(request)
 
     def plan(self) -> StepPlan:

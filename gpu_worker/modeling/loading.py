@@ -38,6 +38,11 @@ class LoadedModel:
     load_s: float
 
     @property
+    def n_vocabulary(self) -> int:
+        """Rows of the embedding: larger than the tokenizer's vocabulary where it is padded."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
     def decode(self) -> Decode:
         """Turns token ids into text without special tokens."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
@@ -61,6 +66,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     started_at = time.perf_counter()
     folder = open_source(spec)
     dtype = choose_dtype(options.dtype, options.device, n_parameters=_n_stored_parameters(folder, spec.name))
+    _check_config(folder, spec.name)
     tokenizer = _load_tokenizer(folder, spec.name)
     with _Progress(on_progress):
         model = _load_weights(folder, spec.name, dtype.dtype, options.device)
@@ -92,13 +98,22 @@ def _n_stored_parameters(folder: ModelFolder, name: str) -> int:
     return n_parameters
 
 
+def _check_config(folder: ModelFolder, name: str) -> None:
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
+    except Exception as exc:  # transformers raises many kinds for what is one thing to a user
+        raise ModelRefused(f"{name}: its config.json describes no model ({_one_line(exc, folder)})") from exc
+
+
 def _load_tokenizer(folder: ModelFolder, name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({_first_line(exc, folder)})") from exc
+        raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({_one_line(exc, folder)})") from exc
 
 
 def _load_weights(folder: ModelFolder, name: str, dtype: torch.dtype, device: torch.device) -> Any:
@@ -117,7 +132,7 @@ def _load_weights(folder: ModelFolder, name: str, dtype: torch.dtype, device: to
     except (torch.OutOfMemoryError, MemoryError) as exc:
         raise ModelRefused(f"{name}: it does not fit into the memory of {device}") from exc
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: it cannot be loaded ({_first_line(exc, folder)})") from exc
+        raise ModelRefused(f"{name}: it cannot be loaded ({_one_line(exc, folder)})") from exc
     model, info = loaded
     # transformers fills what is missing with random numbers and only warns: the model would babble.
     for kind in ("missing_keys", "mismatched_keys"):
@@ -127,9 +142,9 @@ def _load_weights(folder: ModelFolder, name: str, dtype: torch.dtype, device: to
     return model.eval()
 
 
-def _first_line(exc: Exception, folder: ModelFolder) -> str:
-    lines = str(exc).strip().splitlines() or [type(exc).__name__]
-    return lines[0].replace(str(folder.path), "its folder")[:300]
+def _one_line(exc: Exception, folder: ModelFolder) -> str:
+    words = " ".join(str(exc).split()) or type(exc).__name__
+    return words.replace(str(folder.path), "its folder")[:300]
 
 
 def _context_length(model: Any, max_context: int | None) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpu_worker.engine.request import Request, SamplingParams
-from gpu_worker.errors import WorkerError
+from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import ModelReport, ModelState, WorkerErrorCode
 from gpu_worker.server.generations import Generation, Opening
 
@@ -102,9 +102,10 @@ class ServedModel:
         return self._prompter
 
     def start(self, opening: Opening, prompt_ids: list[int], params: SamplingParams) -> Generation:
-        """Queue a generation. Raises: WorkerError (overloaded, shutting_down)."""
-        if self._engine is None:
+        """Queue a generation. Raises: WorkerError (invalid_request, overloaded, shutting_down)."""
+        if self._engine is None or self._loaded is None:
             raise self._unavailable()
+        _refuse_unknown_tokens(prompt_ids, params, self._loaded.n_vocabulary)
         generation = Generation(opening)
         self._engine.submit(Request(opening.request_id, prompt_ids, params, time.perf_counter()))
         self._generations[opening.request_id] = generation
@@ -281,6 +282,15 @@ class ModelPool:
         """Call on the event loop's thread, later. After the loop's end there is nobody left to tell."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _refuse_unknown_tokens(prompt_ids: list[int], params: SamplingParams, n_vocabulary: int) -> None:
+    """One token beyond the vocabulary would fail the step for everybody in the batch."""
+    unknown = [token for token, _ in params.logit_bias if token >= n_vocabulary]
+    if unknown:
+        raise invalid("logit_bias", f"the model has {n_vocabulary} tokens, so there is no token {unknown[0]}")
+    if max(prompt_ids) >= n_vocabulary:
+        raise invalid("messages", f"the tokenizer makes token {max(prompt_ids)} of them, which the model does not have")
 
 
 def new_request_id() -> str:

@@ -17,3 +17,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with room for 30,000 tokens: its answers last longer than any test looks at them."""
     return make_tiny_model(tmp_path_factory.mktemp("models") / "endless", shape=Shape(context=30_000))
+
+
+@pytest.fixture(scope="session")
+def templateless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has no chat template."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "templateless", chat_template=None)

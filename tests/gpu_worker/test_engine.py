@@ -172,7 +172,7 @@ def test_a_seeded_answer_is_the_same_alone_and_in_a_crowd(bench: Bench) -> None:
 
 
 def test_a_full_queue_refuses_and_serves_on(loaded: LoadedModel) -> None:
-    bench = Bench(loaded, Limits(max_batch=1, max_waiting=2, cache_tokens=10_000, prefill_tokens=64))
+    bench = Bench(loaded, Limits(max_batch=1, max_waiting=1, cache_tokens=10_000, prefill_tokens=64))
     for name in ("a", "b"):
         bench.submit(name, [5], max_tokens=3)
     with pytest.raises(WorkerError) as caught:

@@ -1,6 +1,7 @@
 """From logits to tokens: checked against transformers' own processors, which are slow and separate."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -23,8 +24,8 @@ from gpu_worker.errors import WorkerError
 CPU = torch.device("cpu")
 
 
-def row(prompt: list[int] | None = None, **options: object) -> RowSampler:
-    return RowSampler(SamplingParams(max_tokens=8, **options), prompt or [0], CPU)  # type: ignore[arg-type]
+def row(prompt: list[int] | None = None, **options: Any) -> RowSampler:
+    return RowSampler(SamplingParams(max_tokens=8, **options), prompt or [0], CPU)
 
 
 class Fixed:
@@ -37,7 +38,7 @@ class Fixed:
         return self._number
 
 
-def drawn_at(logits: torch.Tensor, number: float, **options: object) -> int:
+def drawn_at(logits: torch.Tensor, number: float, **options: Any) -> int:
     sampler = row(**options)
     sampler.random = Fixed(number)  # type: ignore[assignment]
     return sample(logits[None].clone(), [sampler])[0]
@@ -52,7 +53,8 @@ def reference(logits: torch.Tensor, options: dict[str, float]) -> torch.Tensor:
         warpers.append(TopPLogitsWarper(options["top_p"]))
     if "min_p" in options:
         warpers.append(MinPLogitsWarper(options["min_p"]))
-    warped: torch.Tensor = warpers(torch.zeros((1, 1), dtype=torch.long), logits[None].clone())
+    no_ids: Any = torch.zeros((1, 1), dtype=torch.long)
+    warped: torch.Tensor = warpers(no_ids, logits[None].clone())
     return warped.softmax(-1)[0]
 
 
@@ -68,7 +70,7 @@ def test_shares_are_those_of_transformers(
     seed: int, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> None:
     logits = torch.randn(40, generator=torch.Generator().manual_seed(seed)) * 3
-    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     n = 200
     numbers = [(i + 0.5) / n for i in range(n)]
     rows = [row(**options) for _ in numbers]

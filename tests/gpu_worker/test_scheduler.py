@@ -41,7 +41,11 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_decode() -> None:
 
 def test_a_full_queue_refuses() -> None:
     scheduler = Scheduler(Limits(max_batch=1, max_waiting=1, cache_tokens=100, prefill_tokens=10))
-    scheduler.add(request(1, 1))
+    for _ in range(2):
+        scheduler.add(request(1, 1))
+    with pytest.raises(QueueFull):
+        scheduler.add(request(1, 1))
+    scheduler.plan()
     with pytest.raises(QueueFull):
         scheduler.add(request(1, 1))
 

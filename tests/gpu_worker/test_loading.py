@@ -1,0 +1,225 @@
+"""What may be loaded, and the sentence for everything that may not."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from gpu_worker.errors import WorkerError
+from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
+from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
+from gpu_worker.modeling.source import ModelRefused, ModelSpec
+from gpu_worker.prompts.chat import Message, Prompter
+
+OPTIONS = LoadOptions(torch.device("cpu"))
+
+
+def load(path: Path | str) -> LoadedModel:
+    return load_model(ModelSpec(str(path), "parrot"), OPTIONS, lambda share: None)
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    """A model folder that a test may break."""
+    return Path(shutil.copytree(tiny, tmp_path / "copy"))
+
+
+def refusal(path: Path | str) -> str:
+    with pytest.raises(ModelRefused) as caught:
+        load(path)
+    sentence = str(caught.value)
+    assert sentence.startswith("parrot: ")
+    assert "\n" not in sentence
+    assert str(path) not in sentence, "no paths of this machine"
+    return sentence
+
+
+def save_random_model(folder: Path, kind: str, **config: Any) -> None:
+    make: Any = AutoModelForCausalLM.from_config
+    make(AutoConfig.for_model(kind, **config)).save_pretrained(folder)
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_progress_is_told_and_what_was_loaded_is_described(tiny: Path) -> None:
+    shares: list[float] = []
+    loaded = load_model(ModelSpec(str(tiny), "parrot"), OPTIONS, shares.append)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert loaded.context_length == 512
+    assert loaded.end_ids == {2}
+    assert loaded.n_parameters == sum(p.numel() for p in loaded.model.parameters())
+    assert loaded.dtype.reason
+
+
+def test_pickled_weights_are_never_loaded(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    assert "pickle" in refusal(copy)
+
+
+def test_a_folder_without_weights(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    assert "no weights" in refusal(copy)
+
+
+def test_a_folder_without_config(copy: Path) -> None:
+    (copy / "config.json").unlink()
+    assert "no config.json" in refusal(copy)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model_type": 5}', "\x00\xff"])
+def test_a_malformed_config(copy: Path, text: str) -> None:
+    (copy / "config.json").write_text(text)
+    assert "config.json" in refusal(copy)
+
+
+def test_a_config_whose_numbers_make_no_model(copy: Path) -> None:
+    edit_config(copy, hidden_size="wide")
+    assert "config.json describes no model" in refusal(copy)
+
+
+def test_remote_code_is_not_run(copy: Path) -> None:
+    marker = copy / "ran"
+    (copy / "modeling_parrot.py").write_text(f"open({str(marker)!r}, 'w')")
+    auto_map = {"AutoModelForCausalLM": "modeling_parrot.Parrot", "AutoConfig": "modeling_parrot.Config"}
+    edit_config(copy, model_type="parrot", auto_map=auto_map)
+    assert "Python code" in refusal(copy)
+    assert not marker.exists()
+
+
+def test_a_model_type_that_nobody_knows(copy: Path) -> None:
+    edit_config(copy, model_type="parrot")
+    assert "'parrot'" in refusal(copy)
+
+
+def test_a_model_that_generates_no_text(copy: Path) -> None:
+    edit_config(copy, model_type="vit")
+    assert "does not generate text" in refusal(copy)
+
+
+def test_an_adapter_without_its_base(copy: Path) -> None:
+    (copy / "config.json").rename(copy / "adapter_config.json")
+    assert "adapter" in refusal(copy)
+
+
+def test_weights_that_are_cut_short(copy: Path) -> None:
+    whole = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert "damaged or incomplete" in refusal(copy)
+
+
+def test_a_missing_tensor_is_not_filled_with_random_numbers(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    del weights["model.layers.1.mlp.down_proj.weight"]
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    assert "missing or misshapen" in refusal(copy)
+
+
+def test_a_missing_shard_is_named(copy: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "model-00002-of-00002.safetensors" in refusal(copy)
+
+
+def test_a_folder_without_tokenizer(copy: Path) -> None:
+    for file in copy.glob("tokenizer*"):
+        file.unlink()
+    assert "no tokenizer" in refusal(copy)
+
+
+def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
+    assert "no folder" in refusal(tmp_path / "nowhere")
+
+
+def test_a_hub_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "hub" in refusal("nobody/nothing")
+
+
+def test_a_recurrent_model_is_refused_because_it_cannot_be_batched(tmp_path: Path, tiny: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "mamba"))
+    save_random_model(folder, "mamba", vocab_size=512, hidden_size=32, state_size=4, num_hidden_layers=2)
+    assert "in batches" in refusal(folder)
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 512,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.3,
+}
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "mistral": {**SMALL, "sliding_window": 6},
+    "gemma2": {**SMALL, "head_dim": 8, "sliding_window": 6},
+    "qwen2": SMALL,
+    "gpt2": {"vocab_size": 512, "n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 4},
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_families_are_computed_as_they_compute_themselves(kind: str, tmp_path: Path, tiny: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "other"))
+    torch.manual_seed(0)
+    save_random_model(folder, kind, **OTHERS[kind])
+    load(folder)  # compares batched and single logits itself, and refuses when they differ
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("/a/b/c", ("/a/b/c", "c")), ("/a/b/c/", ("/a/b/c/", "c")), ("org/m=x", ("org/m", "x")), ("m", ("m", "m"))],
+)
+def test_a_model_is_named_by_its_last_part_or_by_hand(text: str, expected: tuple[str, str]) -> None:
+    spec = ModelSpec.parse(text)
+    assert (spec.source, spec.name) == expected
+
+
+@pytest.mark.parametrize("text", ["", "=x", "/"])
+def test_a_model_needs_a_source_and_a_name(text: str) -> None:
+    with pytest.raises(ValueError, match="PATH_OR_HUB_ID"):
+        ModelSpec.parse(text)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert choose_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(DeviceError, match="no CUDA device"):
+            choose_device("cuda:1")
+
+
+def test_the_number_format_is_measured_on_a_cpu_and_can_be_asked_for() -> None:
+    choice = choose_dtype("auto", torch.device("cpu"), n_parameters=1000)
+    assert "us in float32" in choice.reason
+    assert choose_dtype("float16", torch.device("cpu"), n_parameters=1000).name == "float16"
+    assert choose_dtype("auto", torch.device("cpu"), n_parameters=10**15).name == "bfloat16"
+    assert physical_cores() >= 1
+
+
+def test_a_chat_template_that_refuses_the_messages_is_the_users_error(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(WorkerError, match="roles must alternate") as caught:
+        Prompter("parrot", tokenizer, 100).chat_ids([Message("user", "x")])
+    assert caught.value.http_status == 400
+
+
+def test_a_chat_template_cannot_reach_python(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.chat_template = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
+    with pytest.raises(WorkerError, match="chat template"):
+        Prompter("parrot", tokenizer, 100).chat_ids([Message("user", "x")])

@@ -1,0 +1,173 @@
+"""The worker as a process: what an operator starts, sees and stops."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gpu_worker.protocol import ModelState
+from gpu_worker.server.cli import UsageError, read_options
+from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, fake_site
+
+ROOT = Path(__file__).parents[2]
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+class Process:
+    """`python -m gpu_worker serve` and what it prints."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTCHAT_")}
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "gpu_worker", "serve", "--device", "cpu", *arguments],
+            cwd=ROOT,
+            env={**clean, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().strip()
+
+    def ended(self) -> tuple[int, str]:
+        _, errors = self.popen.communicate(timeout=40)
+        return self.popen.returncode, errors
+
+
+@contextmanager
+def process(*arguments: str, **environment: str) -> Iterator[Process]:
+    started = Process(*arguments, **environment)
+    try:
+        yield started
+    finally:
+        if started.popen.poll() is None:
+            started.popen.kill()
+        started.popen.communicate(timeout=20)
+
+
+def test_a_worker_listens_at_once_loads_enrols_serves_drains_and_leaves(endless: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        site_port = reserved.getsockname()[1]
+    worker_id = str(uuid.uuid4())
+    # The site is down when the worker starts.
+    with process(
+        *("--model", f"{endless}=parrot", "--site", f"http://127.0.0.1:{site_port}/", "--worker-id", worker_id),
+        *("--drain-s", "0.3", "--speed", "2.5"),
+        FASTCHAT_ENROLMENT_TOKEN=ENROLMENT_TOKEN,
+    ) as worker:
+        address = worker.line().removeprefix("listening on ")
+        with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
+            assert client.get("/health").status_code == 200
+            early = client.get("/ready")
+            assert (early.status_code, early.json()["models"][0]["state"]) == (503, "loading")
+            with fake_site(site_port) as site:
+                assert worker.line().startswith("ready: parrot (0.2M parameters, ")
+                assert client.get("/ready").status_code == 200
+                site.wait(lambda: bool(site.leases) and site.leases[-1].models[0].state is ModelState.LOADED)
+                lease = site.leases[-1]
+                assert (lease.base_url, lease.speed, lease.draining) == (address, 2.5, False)
+                assert lease.models[0].context_length == 30_000
+                client.headers["Authorization"] = f"Bearer {lease.access_token}"
+                body = {"model": "parrot", "messages": HELLO, "stream": True}
+                with client.stream("POST", "/v1/chat/completions", json=body) as reply:
+                    lines = reply.iter_lines()
+                    assert next(lines) == "id: 1"
+                    worker.popen.send_signal(signal.SIGTERM)
+                    site.wait(lambda: site.leases[-1].draining)
+                    refused = httpx.post(
+                        f"{address}/v1/chat/completions", headers=client.headers, json=body, trust_env=False
+                    )
+                    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
+                    last = [line for line in lines if line.startswith("data: ")][-1]
+                assert json.loads(last.removeprefix("data: "))["error"]["code"] == "shutting_down"
+                code, errors = worker.ended()
+                assert code == 0
+                assert "Traceback" not in errors
+                assert site.left == [f"/internal/workers/{worker_id}/lease"]
+
+
+def test_one_model_that_fails_does_not_keep_the_others_from_serving(tiny: Path, tmp_path: Path) -> None:
+    arguments = ("--model", str(tmp_path / "nowhere"), "--model", str(tiny))
+    with process(*arguments, FASTCHAT_WORKER_ACCESS_TOKEN="t") as worker:
+        address = worker.line().removeprefix("listening on ")
+        assert worker.line().startswith("ready: tiny")
+        ready = httpx.get(f"{address}/ready", trust_env=False)
+        assert ready.status_code == 503
+        assert [model["state"] for model in ready.json()["models"]] == ["failed", "loaded"]
+        assert "there is no folder" in ready.json()["models"][0]["error"]
+        headers = {"Authorization": "Bearer t"}
+        for name, status in (("tiny", 200), ("nowhere", 404)):
+            body = {"model": name, "messages": HELLO, "max_tokens": 2}
+            reply = httpx.post(f"{address}/v1/chat/completions", headers=headers, json=body, trust_env=False)
+            assert reply.status_code == status
+        worker.popen.send_signal(signal.SIGINT)
+        assert worker.ended()[0] == 0
+
+
+def test_a_worker_that_can_serve_nothing_ends_with_a_clear_last_line(tmp_path: Path) -> None:
+    with process("--model", str(tmp_path / "nowhere"), FASTCHAT_WORKER_ACCESS_TOKEN="t") as worker:
+        code, errors = worker.ended()
+        assert code == 1
+        assert errors.splitlines()[-1] == "gpu_worker serve: no model could be served; see the lines above"
+        assert "nowhere: there is no folder" in errors
+        assert "Traceback" not in errors
+
+
+def test_a_taken_port_is_told_before_anything_is_loaded(tiny: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with process("--model", str(tiny), "--port", port, FASTCHAT_WORKER_ACCESS_TOKEN="t") as worker:
+            code, errors = worker.ended()
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in errors
+
+
+def test_tokens_come_from_the_environment_alone() -> None:
+    with pytest.raises(UsageError, match="FASTCHAT_WORKER_ACCESS_TOKEN"):
+        read_options(["--model", "m"], {})
+    with pytest.raises(UsageError, match="FASTCHAT_ENROLMENT_TOKEN"):
+        read_options(["--model", "m", "--site", "http://site"], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
+    first, second = (
+        read_options(["--model", "m", "--site", "http://site"], {"FASTCHAT_ENROLMENT_TOKEN": "e"}) for _ in range(2)
+    )
+    assert first.access_token != second.access_token
+    assert first.worker_id != second.worker_id
+
+
+def test_two_models_need_two_names() -> None:
+    with pytest.raises(UsageError, match="same name"):
+        read_options(["--model", "a/m", "--model", "b/m"], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "70000"],
+        ["--device", "tpu"],
+        ["--dtype", "int3"],
+        ["--max-batch", "0"],
+        ["--speed", "nan"],
+        ["--speed", "0"],
+        ["--site", "site.example"],
+        ["--worker-id", "seven"],
+        ["--drain-s", "-1"],
+        ["--threads", "0"],
+        ["--model", "="],
+    ],
+)
+def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_options(["--model", "m", *arguments], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
