@@ -65,16 +65,16 @@ def test_an_answer_rendered_now_and_then_equals_the_whole_rendered_at_once(piece
         answer.append(piece)
         if number % every == 0:
             answer.render()
-    answer.finish()
+    answer.render(is_whole=True)
     assert "".join(answer.blocks) == render(answer.text)
     assert answer.tail == ""
 
 
 def test_finishing_twice_changes_nothing() -> None:
     answer = Answer("# One")
-    answer.finish()
+    answer.render(is_whole=True)
     blocks = list(answer.blocks)
-    answer.finish()
+    answer.render(is_whole=True)
     assert answer.blocks == blocks
 
 

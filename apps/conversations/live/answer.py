@@ -46,15 +46,19 @@ class Answer:
             self._parts.append(delta)
             self.n_chars += len(delta)
 
-    def render(self) -> None:
-        """Bring blocks and tail up to date."""
-        if self._n_rendered < len(self._parts):
-            self._stream.feed("".join(self._parts[self._n_rendered :]))
-            self._n_rendered = len(self._parts)
+    @property
+    def n_unrendered_chars(self) -> int:
+        return sum(map(len, self._parts[self._n_rendered :]))
 
-    def finish(self) -> None:
-        """The text is complete: what is left of the tail becomes blocks."""
-        self.render()
-        if not self._is_finished:
+    def render(self, *, is_whole: bool = False) -> None:
+        """Bring blocks and tail up to date; of a whole text, what is left of the tail becomes blocks.
+
+        May run beside `append` in another thread, but not beside itself.
+        """
+        n_parts = len(self._parts)
+        if self._n_rendered < n_parts:
+            self._stream.feed("".join(self._parts[self._n_rendered : n_parts]))
+            self._n_rendered = n_parts
+        if is_whole and not self._is_finished:
             self._is_finished = True
             self._stream.finish()

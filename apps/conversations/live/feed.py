@@ -6,6 +6,7 @@ frames: nothing is dropped, and the memory for a subscriber does not grow.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from apps.conversations import frames
 from apps.conversations.frames import Frame
@@ -14,6 +15,9 @@ from apps.conversations.live.reader import Reader
 FLUSH_EVERY_S = 0.03
 """Eyes cannot tell; 32 streams of fast models can: each frame costs a JSON document and a write for every page."""
 
+RENDERED_IN_PLACE_CHARS = 4000
+"""About 10 ms of work at the worst."""
+
 
 async def follow(reader: Reader) -> AsyncGenerator[Frame, None]:
     """Yield the snapshot, then what is new since the last frame, then the end."""
@@ -21,10 +25,10 @@ async def follow(reader: Reader) -> AsyncGenerator[Frame, None]:
     try:
         await reader.loaded.wait()
         mark = _Mark(reader)
-        yield mark.snapshot()
+        yield await mark.snapshot()
         while True:
             has_ended = reader.outcome is not None
-            if (frame := mark.advance()) is not None:
+            if (frame := await mark.advance()) is not None:
                 yield frame
             if has_ended:
                 break
@@ -47,18 +51,18 @@ class _Mark:
         self._n_blocks = 0
         self._tail = ""
 
-    def snapshot(self) -> Frame:
+    async def snapshot(self) -> Frame:
+        await _bring_up_to_date(self._reader)
         answer = self._answer = self._reader.answer
-        answer.render()
         self._n_blocks, self._tail = len(answer.blocks), answer.tail
         return frames.snapshot(self._reader.generation_id, self._reader.state, answer.blocks, answer.tail)
 
-    def advance(self) -> Frame | None:
+    async def advance(self) -> Frame | None:
         """The frame that takes the subscriber from its mark to now, or None if nothing changed."""
+        await _bring_up_to_date(self._reader)
         answer = self._reader.answer
         if answer is not self._answer:
-            return self.snapshot()
-        answer.render()
+            return await self.snapshot()
         n_seen, seen_tail = self._n_blocks, self._tail
         self._n_blocks, self._tail = len(answer.blocks), answer.tail
         if self._n_blocks > n_seen:
@@ -68,3 +72,16 @@ class _Mark:
         if self._tail.startswith(seen_tail):
             return frames.delta(self._reader.generation_id, self._tail[len(seen_tail) :])
         return frames.finished_blocks(self._reader.generation_id, [], self._tail)
+
+
+async def _bring_up_to_date(reader: Reader) -> None:
+    """Render what came since the last time, and all of it once the answer has ended.
+
+    A page that comes late to a long answer asks for up to a quarter of a second of Markdown: not on the event loop.
+    """
+    async with reader.rendering:
+        render = partial(reader.answer.render, is_whole=reader.outcome is not None)
+        if reader.answer.n_unrendered_chars > RENDERED_IN_PLACE_CHARS:
+            await asyncio.to_thread(render)
+        else:
+            render()

@@ -68,6 +68,8 @@ class Reader:
         """Replaced by another object when the text was found to be another one; appended to otherwise."""
         self.outcome: Outcome | None = None
         self.loaded = asyncio.Event()
+        self.rendering = asyncio.Lock()
+        """Held by whoever brings the answer's blocks up to date."""
         self._hold = Hold(generation_id, reader_id)
         self._watch = Stopwatch(time.monotonic)
         self._target: Target | None = None
@@ -115,7 +117,6 @@ class Reader:
 
     def _end(self, outcome: Outcome) -> None:
         self.phase = Phase.ENDED
-        self.answer.finish()
         self.outcome = outcome
         self.loaded.set()
         self._notify()
