@@ -305,6 +305,7 @@ def test_pictures_are_taken(
     tab.page.screenshot(path=artifacts / f"chat-{device}-{theme}-empty.png")
     ask(tab, worker)
     tab.page.locator("#jump").wait_for(state="hidden")
+    tab.page.locator("#history a[aria-current=page]").wait_for(state="attached")
     tab.page.screenshot(path=artifacts / f"chat-{device}-{theme}-answer.png")
 
     background = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")

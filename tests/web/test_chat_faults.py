@@ -359,3 +359,36 @@ def test_back_leads_from_a_new_chat_to_the_empty_page(tab: ChatPage, worker: Scr
 
     expect(tab.page.locator("#empty")).to_be_visible()
     expect(tab.page.locator(".message")).to_have_count(0)
+
+
+def test_a_failed_answer_that_is_not_the_last_offers_nothing_to_try(tab: ChatPage, worker: ScriptedWorker) -> None:
+    worker.fake.play("Half", Fail())
+    worker.fake.play("Whole.")
+    tab.open(model=worker.model)
+    tab.send("One")
+    tab.wait_for_state("failed")
+
+    tab.send("Two")
+    tab.wait_for_state("complete")
+
+    assert tab.page.get_by_role("button", name="Try again").count() == 0
+
+
+def test_drafts_of_one_person_are_not_shown_to_the_next(tab: ChatPage, worker: ScriptedWorker) -> None:
+    name, password = f"erin-{worker.model}", "a long enough secret"
+    tab.open("/chat")
+    tab.text_box.fill("nobody's draft")
+    tab.page.goto(tab.site.url + "/accounts/signup/")
+    tab.page.get_by_label("Username").fill(name)
+    tab.page.get_by_label("Password", exact=True).fill(password)
+    tab.page.get_by_label("Password (again)").fill(password)
+    tab.page.get_by_role("button", name="Make an account").click()
+
+    expect(tab.page.locator(".sidebar__viewer")).to_have_text(name)
+    tab.page.wait_for_function("() => document.querySelector('#send').getAttribute('aria-disabled')")
+    assert tab.text_box.input_value() == ""
+    tab.page.get_by_role("link", name="Sign out").click()
+    tab.page.get_by_role("button", name="Sign out").click()
+
+    expect(tab.page.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(tab.text_box).to_have_value("nobody's draft")

@@ -21,6 +21,8 @@ const NEXT = Object.freeze({
   failed: ["failed"],
 });
 
+const CUT_OFF = "The answer reached its length limit and may be cut off.";
+
 export class Answer {
   #tail = document.createTextNode("");
   #parts;
@@ -83,7 +85,7 @@ export class Answer {
     if (this.state === "queued" && blocks.length) this.#move("running");
     const added = blocks.flatMap((html) => appendServerHtml(this.#parts.body, html));
     const words = added.map((element) => element.textContent ?? "");
-    if (added.length) dressCode(this.#parts.body);
+    added.forEach(dressCode);
     this.#setTail(tail);
     return words;
   }
@@ -119,8 +121,8 @@ export class Answer {
     meta.textContent = facts.join(" · ");
     notice.hidden = state !== "failed" && state !== "stopped" && reason !== "length";
     if (state === "failed") showError(notice, error ?? { code: "", message: "" }, { again: this.again });
-    else if (state === "stopped") showNotice(notice, "You stopped this answer.");
-    else if (reason === "length") showNotice(notice, "The answer reached its length limit and may be cut off.");
+    else if (state === "stopped") showNotice(notice, "You stopped this answer.", { tone: "quiet" });
+    else if (reason === "length") showNotice(notice, CUT_OFF, { tone: "quiet" });
   }
 }
 

@@ -82,7 +82,7 @@ export class Composer extends EventTarget {
 
   /** Keep what is typed here under this name from now on. @param {string} conversation empty for a new chat */
   openDraft(conversation) {
-    this.#draftKey = `draft:${conversation || "new"}`;
+    this.#draftKey = this.#keyOf(conversation);
     if (!this.text) this.text = recall(this.#draftKey);
   }
 
@@ -105,9 +105,14 @@ export class Composer extends EventTarget {
   moveDraft(conversation) {
     this.#held = "";
     remember(this.#draftKey, "");
-    this.#draftKey = `draft:${conversation}`;
+    this.#draftKey = this.#keyOf(conversation);
     this.#planDraft();
     this.#saveDraft();
+  }
+
+  /** A browser may be shared, so a draft belongs to a person too. @param {string} conversation */
+  #keyOf(conversation) {
+    return `draft:${this.#form.dataset.owner}:${conversation || "new"}`;
   }
 
   /** Only what changed here is saved: another tab may have a draft of the same chat. */

@@ -34,11 +34,15 @@ function copyBySelection(text) {
   return done;
 }
 
-/** Give every code block below `root` its copy button, and a wide one its place in the tab order. @param {Element} root */
+/**
+ * Give the code in `root` its copy buttons, and what scrolls sideways its place in the tab order.
+ * @param {Element} root a message or one block; call it once for each
+ */
 export function dressCode(root) {
-  for (const bar of root.querySelectorAll(".code__bar:not(:has(button))")) bar.append(piece("copy-code"));
-  for (const wide of root.querySelectorAll(".code pre, .table")) {
-    if (wide.scrollWidth > wide.clientWidth) wide.setAttribute("tabindex", "0");
+  for (const bar of root.querySelectorAll(".code__bar")) bar.append(piece("copy-code"));
+  for (const wide of root.querySelectorAll(".code pre, .table table")) {
+    const scroller = /** @type {Element} */ (wide.matches("pre") ? wide : wide.parentElement);
+    if (scroller.scrollWidth > scroller.clientWidth) scroller.setAttribute("tabindex", "0");
   }
 }
 

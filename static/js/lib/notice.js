@@ -8,10 +8,10 @@ import { explain, stepLink } from "./explain.js";
 /**
  * @param {Element} place
  * @param {string} text
- * @param {{isProblem?: boolean, actions?: Action[]}} [options]
+ * @param {{tone?: "plain" | "problem" | "quiet", actions?: Action[]}} [options]
  */
-export function showNotice(place, text, { isProblem = false, actions = [] } = {}) {
-  const box = make("div", { className: isProblem ? "notice notice--problem" : "notice" });
+export function showNotice(place, text, { tone = "plain", actions = [] } = {}) {
+  const box = make("div", { className: `notice notice--${tone}` });
   box.append(piece("alert"), make("p", { text }));
   if (actions.length) box.append(make("div", { className: "notice__actions" }, ...actions.map(actionButton)));
   place.replaceChildren(box);
@@ -26,7 +26,7 @@ export function showNotice(place, text, { isProblem = false, actions = [] } = {}
 export function showError(place, error, { again } = {}) {
   const { text, step, isProblem } = explain(error);
   const actions = again && step === "again" ? [{ label: "Try again", run: again }] : [];
-  showNotice(place, text, { isProblem, actions });
+  showNotice(place, text, { tone: isProblem ? "problem" : "plain", actions });
   if (step === "none" || step === "again") return;
   const { label, href } = stepLink(step);
   const link = /** @type {HTMLAnchorElement} */ (make("a", { className: "button button--small", text: label }));

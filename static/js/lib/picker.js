@@ -3,7 +3,15 @@
 import { one } from "./dom.js";
 import { recall, remember } from "./storage.js";
 
-/** @typedef {{name: string, display_name: string, description: string, state: string, progress: number | null}} ModelInfo */
+/**
+ * @typedef {object} ModelInfo
+ * @property {string} name
+ * @property {string} display_name
+ * @property {string} description
+ * @property {"ready"|"loading"|"unavailable"} state
+ * @property {number | null} progress from 0 to 1
+ * @property {boolean} is_default
+ */
 
 const SOON_MS = 3_000;
 const LATER_MS = 30_000;
@@ -69,8 +77,11 @@ export class Picker {
       return option;
     });
     if (!options.length) return;
-    if (document.activeElement !== this.#select || options.length !== this.#select.options.length) this.#select.replaceChildren(...options);
-    if (options.some((option) => option.value === chosen)) this.#select.value = chosen;
+    // An open list must not be rebuilt under somebody's hand, unless it holds the wrong models.
+    const isSame = options.length === this.#select.options.length && options.every((option) => option.isConnected);
+    if (!isSame) this.#select.replaceChildren(...options);
+    const preferred = [chosen, models.find((model) => model.is_default)?.name ?? ""];
+    this.#select.value = preferred.find((name) => models.some((model) => model.name === name)) ?? models[0].name;
     this.#show();
   }
 

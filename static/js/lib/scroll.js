@@ -6,6 +6,7 @@ export class StickyScroll {
   #thread;
   #jump;
   #isPinned = true;
+  #lastTop = 0;
 
   /**
    * @param {HTMLElement} thread the scrolling element
@@ -32,8 +33,12 @@ export class StickyScroll {
     return this.#thread.scrollHeight - this.#thread.clientHeight - this.#thread.scrollTop;
   }
 
+  /** Only moving up lets go: growing content also puts a distance between the view and the end. */
   #look() {
-    this.#isPinned = this.#distance() < NEAR_PX;
+    const top = this.#thread.scrollTop;
+    if (this.#distance() < NEAR_PX) this.#isPinned = true;
+    else if (top < this.#lastTop) this.#isPinned = false;
+    this.#lastTop = top;
     this.#jump.hidden = this.#isPinned;
   }
 

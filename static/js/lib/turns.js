@@ -28,7 +28,7 @@ export class Turns extends EventTarget {
     const { socket, outbox, composer } = parts;
     socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
     socket.addEventListener("state", () => socket.state === "open" && this.#attach());
-    outbox.addEventListener("kept", () => this.#sayKept());
+    outbox.addEventListener("kept", (event) => this.#sayKept(/** @type {CustomEvent} */ (event).detail));
     outbox.addEventListener("sent", () => clearNotice(this.notice));
     outbox.addEventListener("uncertain", (event) => this.#uncertain(/** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
@@ -132,13 +132,15 @@ export class Turns extends EventTarget {
     });
   }
 
-  #sayKept() {
+  /** @param {import("./outbox.js").Request} kept */
+  #sayKept(kept) {
     const withdraw = () => {
       const request = this.outbox.withdraw();
       clearNotice(this.notice);
       if (request) this.#giveBack(request);
     };
-    showNotice(this.notice, "You are not connected. Your message is kept here and goes out when the connection is back.", {
+    const what = kept.type === "turn.send" ? "Your message" : "Your wish for another answer";
+    showNotice(this.notice, `You are not connected. ${what} is kept here and goes out when the connection is back.`, {
       actions: [{ label: "Take it back", run: withdraw }],
     });
   }
@@ -174,6 +176,6 @@ export class Turns extends EventTarget {
 
   /** @param {string} text */
   #problem(text) {
-    showNotice(this.notice, text, { isProblem: true });
+    showNotice(this.notice, text, { tone: "problem" });
   }
 }

@@ -2,7 +2,7 @@
 
 import { Composer } from "../lib/composer.js";
 import { showConnection } from "../lib/connection.js";
-import { dressCode, listenForCopies } from "../lib/copy.js";
+import { listenForCopies } from "../lib/copy.js";
 import { listenForDialogs } from "../lib/dialogs.js";
 import { one } from "../lib/dom.js";
 import { Drawer } from "../lib/drawer.js";
@@ -80,7 +80,6 @@ listenForKeys({
   write: () => composer.focus(),
 });
 showConnection(socket, one("#connection"));
-dressCode(one("#messages"));
 composer.openDraft(data.conversation ?? "");
 if (matchMedia("(hover: hover)").matches) composer.focus();
 scroll.pin();
