@@ -65,8 +65,9 @@ class Curriculum(StrEnum):
     DEMO = "demo"
 
 
-def _number(default: float, low: float, high: float) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
+def _number(default: float, low: float, high: float, *, is_new: bool = False) -> Any:
+    """A bounded number. `is_new`: older runs lack the key, so its default does not count for the hash."""
+    return field(default=default, metadata={"low": low, "high": high, "is_new": is_new})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,16 @@ class TokenizerSection:
 
 @dataclass(frozen=True, slots=True)
 class DataSection:
-    """`show_working` writes out the columns of a sum; `tokens_per_step` is counted before packing."""
+    """`show_working` writes out the columns of a sum; `tokens_per_step` is counted before packing.
+
+    `capitals_share` makes capitals rarer than the curriculum has them: below 1 the model knows them less well.
+    """
 
     curriculum: Curriculum = Curriculum.DEMO
     conversations: int = _number(100_000, 10, 10_000_000)
     show_working: bool = True
     tokens_per_step: int = _number(8192, 64, 10_000_000)
+    capitals_share: float = _number(1.0, 0.0, 1.0, is_new=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,9 @@ class TrainingConfig:
     def hash(self) -> str:
         """SHA-256 of what decides the weights: neither where they are written nor which device computes."""
         deciding = {k: v for k, v in self.as_dict().items() if k not in ("output", "compute")}
+        for spec in dataclasses.fields(DataSection):
+            if spec.metadata.get("is_new") and deciding["data"][spec.name] == spec.default:
+                del deciding["data"][spec.name]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,7 +28,7 @@ class TrainingData:
 
 def prepare_data(config: TrainingConfig, tokenizer: Tokenizer | None = None) -> TrainingData:
     """Generate and encode everything in memory; pass the tokenizer of a checkpoint to resume with it."""
-    persona = Persona(config.name, shows_working=config.data.show_working)
+    persona = Persona(config.name, config.data.show_working, config.data.capitals_share)
     count = config.data.conversations
     if tokenizer is None:
         sample = conversations(config.seed, min(count, _TOKENIZER_CONVERSATIONS), persona)

@@ -88,7 +88,8 @@ def _conversation(rng: Random, persona: Persona) -> list[Message]:
 
 
 def _exchanges(rng: Random, persona: Persona) -> list[Exchange]:
-    topics, weights = zip(*TOPICS, strict=True)
+    topics = [topic for topic, _ in TOPICS]
+    weights = [w * persona.capitals_share if topic is capitals.capitals else w for topic, w in TOPICS]
     is_long = rng.random() < _SHARE_LONG
     wanted = rng.choice(_N_EXCHANGES_LONG) if is_long else rng.choices(*_N_EXCHANGES)[0]
     limit = _MAX_CHARACTERS_LONG if is_long else _MAX_CHARACTERS

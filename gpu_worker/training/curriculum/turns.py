@@ -20,10 +20,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Who the model is, and whether it shows its working in arithmetic."""
+    """Who the model is, whether it shows its working, and how often it meets capitals (1: as the curriculum says)."""
 
     name: str
     shows_working: bool = True
+    capitals_share: float = 1.0
 
 
 Topic = Callable[[Random, Persona], list[Exchange]]
