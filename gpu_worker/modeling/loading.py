@@ -15,6 +15,7 @@ from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.scheduler import Chunk
 from gpu_worker.modeling.device import DtypeChoice, choose_dtype
+from gpu_worker.modeling.sampling_defaults import sampling_defaults
 from gpu_worker.modeling.source import ModelFolder, ModelRefused, ModelSpec, open_source
 
 OnProgress = Callable[[float], None]
@@ -35,6 +36,7 @@ class LoadedModel:
     dtype: DtypeChoice
     revision: str | None
     end_ids: frozenset[int]
+    sampling_defaults: dict[str, Any]
     load_s: float
 
     @property
@@ -67,6 +69,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     folder = open_source(spec)
     dtype = choose_dtype(options.dtype, options.device, n_parameters=_n_stored_parameters(folder, spec.name))
     _check_config(folder, spec.name)
+    defaults = sampling_defaults(folder.path, spec.name)
     tokenizer = _load_tokenizer(folder, spec.name)
     with _Progress(on_progress):
         model = _load_weights(folder, spec.name, dtype.dtype, options.device)
@@ -80,6 +83,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         dtype=dtype,
         revision=folder.revision,
         end_ids=_end_ids(model, tokenizer),
+        sampling_defaults=defaults,
         load_s=time.perf_counter() - started_at,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_worker.errors import WorkerError, invalid
+from gpu_worker.prompts.encoding import Encoding, Shield, TextEncoder
 from gpu_worker.protocol import WorkerErrorCode
 
 MAX_RENDERED_CHARACTERS = 16 * 1024 * 1024
@@ -34,24 +35,33 @@ class Prompter:
         self._tokenizer = tokenizer
         self._context_length = context_length
         self._longest_token = max(map(len, tokenizer.get_vocab()), default=1)
+        self._encoder = TextEncoder(tokenizer)
+        self._shield = Shield(tokenizer, self._encoder)
 
     def chat_ids(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a chat, ending where the assistant's answer begins.
 
-        Raises: WorkerError: no chat template, a template that refuses these messages, or far more than the context.
+        Raises: WorkerError: no chat template, a template that refuses these messages, or more than the context.
         """
         if not self._tokenizer.chat_template:
             raise invalid("messages", f"the model {self._model} has no chat template, so it cannot answer a chat")
-        return self._encode(self._render(messages), add_special_tokens=False)
+        self._refuse_hopeless(sum(len(message.content) for message in messages))
+        texts, cover = self._shield.cover([message.content for message in messages])
+        rendered = self._render([message.role for message in messages], texts)
+        if cover is not None:
+            return self._fitting(self._shield.encode(rendered, cover))
+        encoding = self._encoder.encode(rendered, add_special_tokens=False)
+        return self._fitting(encoding)
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of plain text, with the special tokens that the tokenizer adds by itself."""
-        return self._encode(text, add_special_tokens=True)
+        self._refuse_hopeless(len(text))
+        return self._encoder.encode(text, add_special_tokens=True).ids
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, roles: Sequence[str], texts: Sequence[str]) -> str:
         from jinja2 import TemplateError
 
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        turns = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError, OverflowError) as exc:
@@ -60,13 +70,16 @@ class Prompter:
             raise invalid("messages", f"the chat template of {self._model} makes {len(text)} characters of them")
         return text
 
-    def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        fewest = len(text) // (self._longest_token * SAFETY)
+    def _refuse_hopeless(self, n_characters: int) -> None:
+        """Megabytes that cannot fit are not worth the seconds that it takes to cut them into tokens."""
+        fewest = n_characters // (self._longest_token * SAFETY)
         if fewest > self._context_length:
-            # Cutting megabytes into tokens only to refuse them would cost seconds.
             raise context_exceeded(f"more than {fewest}", self._context_length)
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
-        return ids
+
+    def _fitting(self, encoding: "Encoding | list[int]") -> list[int]:
+        if len(encoding) >= self._context_length:
+            raise context_exceeded(len(encoding), self._context_length)
+        return encoding if isinstance(encoding, list) else encoding.ids
 
 
 def context_exceeded(n_prompt: int | str, context_length: int) -> WorkerError:

@@ -72,6 +72,8 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
     access_token = environment.get("FASTCHAT_WORKER_ACCESS_TOKEN", "")
     if not given.site and not access_token:
         raise UsageError("without --site, the environment must name an access token: FASTCHAT_WORKER_ACCESS_TOKEN")
+    if given.site and not given.base_url and given.host in ("0.0.0.0", "::"):  # noqa: S104 - refused, not bound
+        raise UsageError(f"--host {given.host} is every address of this machine; say with --base-url which one to use")
     names = [spec.name for spec in given.model]
     if len(set(names)) != len(names):
         raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")

@@ -10,6 +10,9 @@ from gpu_worker.errors import invalid
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+LARGEST = 2**64
+"""No parameter takes more, and a larger whole number does not fit a float."""
+
 
 class Fields:
     """One JSON object. `path` is its place in the body, for error messages."""
@@ -24,12 +27,14 @@ class Fields:
     def get(self, key: str) -> object:
         return self._values.get(key)
 
-    def number(self, key: str, default: float) -> float:
+    def number(self, key: str) -> float | None:
         value = self._values.get(key)
         if value is None:
-            return default
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise invalid(self.name(key), f"expected a number, found {kind(value)}")
+        if abs(value) > LARGEST:
+            raise invalid(self.name(key), f"{kind(value)} is too large")
         return value
 
     def integer(self, key: str) -> int | None:
@@ -73,7 +78,7 @@ def kind(value: object) -> str:
         case bool():
             return "true or false"
         case int() | float():
-            return f"the number {value}"
+            return f"the number {str(value)[:40]}"
         case str():
             return "a text"
         case list():

@@ -15,6 +15,7 @@ from gpu_worker.server.fields import Fields, checked_text, kind
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_MESSAGES = 10_000
+NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (1,),
@@ -40,7 +41,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A checked chat completion request. `sampling` lacks only the number of tokens, which the prompt decides."""
+    """A checked chat completion request. `sampling` holds what the request says; the rest is up to the model."""
 
     model: str
     messages: list[Message]
@@ -50,10 +51,10 @@ class ChatCall:
     include_usage: bool
     generation_id: str | None
 
-    def params(self, n_free: int) -> SamplingParams:
-        """With `max_tokens` cut to what fits the context. Raises: WorkerError."""
+    def params(self, n_free: int, defaults: dict[str, Any]) -> SamplingParams:
+        """With the model's `defaults`, and `max_tokens` cut to what fits the context. Raises: WorkerError."""
         wanted = n_free if self.max_tokens is None else min(self.max_tokens, n_free)
-        return SamplingParams(max_tokens=wanted, **self.sampling)
+        return SamplingParams(max_tokens=wanted, **(defaults | self.sampling))
 
 
 def parse_chat(body: Json) -> ChatCall:
@@ -69,7 +70,7 @@ def parse_chat(body: Json) -> ChatCall:
         include_usage=_include_usage(fields),
         generation_id=_generation_id(fields),
     )
-    call.params(1)  # out-of-range values are refused before any text is rendered
+    call.params(1, {})  # out-of-range values are refused before any text is rendered
     return call
 
 
@@ -151,17 +152,13 @@ def _max_tokens(fields: Fields) -> int | None:
 
 
 def _sampling(fields: Fields) -> dict[str, Any]:
-    top_k = fields.integer("top_k") or 0
-    return {
-        "temperature": fields.number("temperature", 1.0),
-        "top_p": fields.number("top_p", 1.0),
+    top_k = fields.integer("top_k")
+    given = {name: fields.number(name) for name in NUMBERS} | {
         "top_k": 0 if top_k == -1 else top_k,  # vLLM's word for all
-        "min_p": fields.number("min_p", 0.0),
-        "repetition_penalty": fields.number("repetition_penalty", 1.0),
-        "presence_penalty": fields.number("presence_penalty", 0.0),
-        "frequency_penalty": fields.number("frequency_penalty", 0.0),
-        "logit_bias": _logit_bias(fields.get("logit_bias")),
         "seed": fields.integer("seed"),
+    }
+    return {name: value for name, value in given.items() if value is not None} | {
+        "logit_bias": _logit_bias(fields.get("logit_bias")),
         "stop": _stop(fields.get("stop")),
         "ignore_eos": fields.flag("ignore_eos"),
     }
@@ -176,7 +173,7 @@ def _logit_bias(value: object) -> tuple[tuple[int, float], ...]:
     for token in value:
         if not (token.isascii() and token.isdecimal()) or len(token) > 9:
             raise invalid("logit_bias", f"expected token ids, found {token[:40]!r}")
-    return tuple((int(token), float(fields.number(token, 0.0))) for token in value)
+    return tuple((int(token), float(fields.number(token) or 0.0)) for token in value)
 
 
 def _stop(value: object) -> tuple[str, ...]:

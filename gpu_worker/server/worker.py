@@ -64,7 +64,7 @@ class Worker:
         )
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        generation = model.start(opening, prompt_ids, call.params(n_free))
+        generation = model.start(opening, prompt_ids, call.params(n_free, model.sampling_defaults))
         if generation_id is not None:
             self.store.add(generation_id, generation)
         return generation

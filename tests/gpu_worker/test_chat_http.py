@@ -172,6 +172,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"logit_bias": {"x": 1}}, "invalid_request", "logit_bias"),
     ({"logit_bias": {"1": 101}}, "invalid_request", "logit_bias"),
     ({"logit_bias": {"99999": 1}}, "invalid_request", "logit_bias"),
+    ({"logit_bias": {"1": 10**400}}, "invalid_request", "logit_bias.1"),
     ({"seed": 2**63}, "invalid_request", "seed"),
     ({"stream": "yes"}, "invalid_request", "stream"),
     ({"stream_options": {"include_usage": True}}, "invalid_request", "stream_options"),
@@ -199,7 +200,7 @@ def test_a_wrong_request_is_refused_by_name(
     assert error["message"]
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "1" + "0" * 9000])
 def test_numbers_that_are_not_finite_are_refused(client: httpx.Client, text: str) -> None:
     body = json.dumps({"model": "tiny", "messages": HELLO, "temperature": 0}).replace(": 0}", f": {text}}}")
     reply = client.post("/v1/chat/completions", content=body)

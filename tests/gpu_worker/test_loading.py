@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from gpu_worker.errors import WorkerError
 from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.source import ModelRefused, ModelSpec
-from gpu_worker.prompts.chat import Message, Prompter
 
 OPTIONS = LoadOptions(torch.device("cpu"))
 
@@ -208,18 +206,3 @@ def test_the_number_format_is_measured_on_a_cpu_and_can_be_asked_for() -> None:
     assert choose_dtype("float16", torch.device("cpu"), n_parameters=1000).name == "float16"
     assert choose_dtype("auto", torch.device("cpu"), n_parameters=10**15).name == "bfloat16"
     assert physical_cores() >= 1
-
-
-def test_a_chat_template_that_refuses_the_messages_is_the_users_error(tiny: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
-    with pytest.raises(WorkerError, match="roles must alternate") as caught:
-        Prompter("parrot", tokenizer, 100).chat_ids([Message("user", "x")])
-    assert caught.value.http_status == 400
-
-
-def test_a_chat_template_cannot_reach_python(tiny: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    tokenizer.chat_template = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
-    with pytest.raises(WorkerError, match="chat template"):
-        Prompter("parrot", tokenizer, 100).chat_ids([Message("user", "x")])

@@ -145,6 +145,14 @@ def test_tokens_come_from_the_environment_alone() -> None:
     assert first.worker_id != second.worker_id
 
 
+def test_a_worker_on_every_address_must_say_which_one_the_site_uses() -> None:
+    arguments = ["--model", "m", "--site", "http://site", "--host", "0.0.0.0"]  # noqa: S104 - nothing listens
+    with pytest.raises(UsageError, match="--base-url"):
+        read_options(arguments, {"FASTCHAT_ENROLMENT_TOKEN": "e"})
+    given = read_options([*arguments, "--base-url", "http://gpu:9/"], {"FASTCHAT_ENROLMENT_TOKEN": "e"})
+    assert given.base_url == "http://gpu:9"
+
+
 def test_two_models_need_two_names() -> None:
     with pytest.raises(UsageError, match="same name"):
         read_options(["--model", "a/m", "--model", "b/m"], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
