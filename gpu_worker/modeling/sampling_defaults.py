@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gpu_worker.engine.request import SamplingParams
-from gpu_worker.errors import ModelRefused, WorkerError
+from gpu_worker.errors import WorkerError
+from gpu_worker.modeling.source import ModelRefused
 
 NAMES = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.errors import WorkerError, invalid
@@ -100,6 +100,11 @@ class ServedModel:
         if self._prompter is None:
             raise self._unavailable()
         return self._prompter
+
+    @property
+    def sampling_defaults(self) -> dict[str, Any]:
+        """What the model's makers want where a request is silent."""
+        return {} if self._loaded is None else self._loaded.sampling_defaults
 
     def start(self, opening: Opening, prompt_ids: list[int], params: SamplingParams) -> Generation:
         """Queue a generation. Raises: WorkerError (invalid_request, overloaded, shutting_down)."""
