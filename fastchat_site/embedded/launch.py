@@ -9,13 +9,14 @@ import secrets
 import signal
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .child import Say
 from .external import check_external_servers
+from .guests import closed_to_guests
 from .identity import ServiceUser, current_user, service_user
 from .logs import RotatingLog
 from .options import LaunchOptions
@@ -97,13 +98,16 @@ class _Launch:
             self._task.cancel()
 
     async def _start_all(self, supervisor: Supervisor) -> None:
-        self._plan = await self._start_services(supervisor)
-        # Workers take the longest to start and need no tables: they call the site until it answers.
-        await asyncio.gather(supervisor.start(self._workers()), self._start_site(supervisor))
+        with ExitStack() as preparing:
+            preparing.enter_context(closed_to_guests(self._plan.data_dir))
+            self._plan = await self._start_services(supervisor)
+            # Workers take the longest to start and need no tables: they call the site until it answers.
+            await asyncio.gather(supervisor.start(self._workers()), self._start_site(supervisor, preparing))
 
-    async def _start_site(self, supervisor: Supervisor) -> None:
+    async def _start_site(self, supervisor: Supervisor, preparing: ExitStack) -> None:
         for preparation in self._plan.preparations():
             await supervisor.run_once(preparation)
+        preparing.close()
         specs = [self._plan.web()]
         if self._plan.options.jobs:
             (self._plan.data_dir / "jobs").mkdir(exist_ok=True, mode=0o700)

@@ -1,0 +1,66 @@
+"""Management commands on a machine where nobody has set DATABASE_URL."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .support import REPOSITORY, read_line, wait_for
+from .test_launch import environment
+
+pytestmark = pytest.mark.processes
+
+COUNT_USERS = """
+import sys
+from apps.accounts.models import User
+print("joined", flush=True)
+sys.stdin.readline()
+print("users:", User.objects.count(), flush=True)
+"""
+
+
+@contextmanager
+def shell(data_dir: Path, script: str) -> Iterator[subprocess.Popen[str]]:
+    """`manage.py shell -c`, with pipes to talk to its script."""
+    env = environment() | {"FASTCHAT_DATA_DIR": str(data_dir)}
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", script]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def press_enter(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_a_command_waits_for_those_that_use_its_database(data_dir: Path) -> None:
+    with shell(data_dir, COUNT_USERS) as owner:
+        assert read_line(owner) == "joined"
+        with shell(data_dir, COUNT_USERS) as guest:
+            assert read_line(guest) == "joined"
+            press_enter(owner)
+            assert owner.stderr is not None
+            assert read_line(owner) == "users: 0"
+            assert owner.stderr.readline() == "Another command still uses this database: waiting for its end.\n"
+            assert owner.poll() is None
+            press_enter(guest)
+            assert read_line(guest) == "users: 0"
+            assert guest.wait(10) == 0
+        wait_for(lambda: owner.poll() == 0)
+
+
+def test_two_commands_started_at_once_on_no_data_both_succeed(data_dir: Path) -> None:
+    with shell(data_dir, COUNT_USERS) as one, shell(data_dir, COUNT_USERS) as two:
+        press_enter(one)
+        press_enter(two)
+        wait_for(lambda: one.poll() is not None and two.poll() is not None, limit_s=30)
+        assert one.communicate()[0].endswith("users: 0\n")
+        assert two.communicate()[0].endswith("users: 0\n")
