@@ -201,8 +201,9 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 
 def test_the_number_format_is_measured_on_a_cpu_and_can_be_asked_for() -> None:
-    choice = choose_dtype("auto", torch.device("cpu"), n_parameters=1000)
-    assert "us in float32" in choice.reason
+    small, large = (choose_dtype("auto", torch.device("cpu"), n_parameters=n) for n in (1000, 200_000_000))
+    assert (small.name, "small" in small.reason) == ("float32", True)
+    assert "us in float32" in large.reason
     assert choose_dtype("float16", torch.device("cpu"), n_parameters=1000).name == "float16"
     assert choose_dtype("auto", torch.device("cpu"), n_parameters=10**15).name == "bfloat16"
     assert physical_cores() >= 1
