@@ -125,9 +125,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _attach(self, generation_id: UUID) -> None:
         """Follow an answer from its snapshot on; one that is followed already begins anew."""
         if (old := self._feeds.pop(generation_id, None)) is not None:
-            old.cancel()
-            # Until it has gone: a late delta after the new snapshot would be shown twice.
-            await asyncio.wait([old])
+            old.cancel()  # it sends nothing more, so no delta comes after the new snapshot
         self._check_room()
         task = self._feeds[generation_id] = asyncio.create_task(self._pass_on(generation_id))
         task.add_done_callback(lambda done: self._detached(generation_id, done))

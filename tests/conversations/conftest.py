@@ -1,5 +1,6 @@
 """A chat with everything real but the model: Postgres, Redis, the ASGI application, a scripted worker over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
@@ -11,10 +12,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
 from django.test import Client
+from redis.asyncio import Redis
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
+from apps.conversations.hints import GROUP
 from apps.conversations.live.registry import readers_release
 from tests.conversations.pages import Page, open_page
 from tests.fake_worker import FakeWorker, enrol, fake_worker
@@ -69,6 +72,14 @@ async def opens(transactional_db: None) -> AsyncIterator[Opens]:
     await readers_release()
     # asgiref's thread keeps its connection, which would keep the test database from being dropped.
     await sync_to_async(connections.close_all)()
+
+
+async def until_hints_are_heard() -> None:
+    """Wait until this process has told Redis that it listens."""
+    async with Redis.from_url(settings.REDIS_URL) as redis, asyncio.timeout(10):
+        # the pace of asking, not a guess at how long it takes
+        while not await redis.pubsub_channels(f"*{GROUP}"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def cookies_of(who: User | UUID | None) -> dict[str, str]:

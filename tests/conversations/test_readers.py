@@ -19,7 +19,10 @@ from apps.conversations.live import feed, hold, registry
 from apps.conversations.live import reader as reader_module
 from apps.conversations.live.reader import Reader
 from apps.conversations.live.recovery import recover
-from apps.conversations.models import Generation, Message
+from apps.conversations.models import Generation, GenerationState, Message
+from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.selectors import reading
+from apps.conversations.selectors.reading import ReadingJob
 from apps.conversations.services import generations
 from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.turns import turn_start
@@ -27,7 +30,7 @@ from apps.core.threads import in_thread
 from apps.workers.models import Worker
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.pages import ShownAnswer
-from tests.fake_worker import FakeWorker, Gate
+from tests.fake_worker import Cut, FakeWorker, Gate
 
 WAIT_S = 10.0
 
@@ -287,21 +290,58 @@ async def test_a_follower_waits_for_the_worker_that_the_other_process_looks_for(
     assert follower.answer.text == owner.answer.text == script.text
 
 
-async def test_two_readers_write_one_end(opens: Opens, alice: User, worker: FakeWorker) -> None:
-    gate = Gate()
+async def test_of_two_readers_the_one_that_measured_writes_the_end(
+    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, follower_waits = Gate(), asyncio.Event()
+    loop, job_get, finish = asyncio.get_running_loop(), reading.reading_job_get, generations.generation_finish
+
+    def job_get_noticed(generation_id: UUID) -> ReadingJob | None:
+        loop.call_soon_threadsafe(follower_waits.set)
+        return job_get(generation_id)
+
+    def finish_late(generation_id: UUID, outcome: Outcome, text: str) -> bool:
+        if outcome.ttft_ms is not None:  # the one that asked comes to its end after the follower
+            asyncio.run_coroutine_threadsafe(follower_waits.wait(), loop).result(WAIT_S)
+        else:
+            loop.call_soon_threadsafe(follower_waits.set)
+        return finish(generation_id, outcome, text)
+
     worker.play("one", gate)
     generation_id = await in_thread(question, alice)
     async with running(Reader(generation_id)) as first:
         await until_text(first, "one")
         async with running(Reader(generation_id)) as second:
             await until_text(second, "one")
+            monkeypatch.setattr(hold, "LEAVE_THE_END_S", 1.0)
+            monkeypatch.setattr(reading, "reading_job_get", job_get_noticed)
+            monkeypatch.setattr(generations, "generation_finish", finish_late)
             gate.open()
             await until_ended(first)
+            monkeypatch.setattr(hold, "LEAVE_THE_END_S", 0.1)
             await until_ended(second)
     assert first.outcome == second.outcome
     assert first.outcome is not None
-    # Measured by the one that asked: it is left to write the end.
     assert first.outcome.ttft_ms is not None
+
+
+async def test_a_follower_whose_connection_breaks_leaves_the_answer_whole(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    before, after = Gate(), Gate()
+    script = worker.play("one", before, Cut(), " two", after, " three")
+    generation_id = await in_thread(question, alice)
+    async with running(Reader(generation_id)) as owner, running(Reader(generation_id)) as follower:
+        await until_text(owner, "one")
+        await until_text(follower, "one")
+        before.open()
+        await until_text(owner, "one two")
+        await until_text(follower, "one two")
+        after.open()
+        await until_ended(owner)
+        await until_ended(follower)
+    assert (owner.state, follower.state) == ("complete", "complete")
+    assert owner.answer.text == follower.answer.text == script.text
 
 
 async def test_stopping_reaches_the_process_that_reads(opens: Opens, alice: User, worker: FakeWorker) -> None:
@@ -326,6 +366,33 @@ async def test_deleting_a_conversation_stops_its_answer(opens: Opens, alice: Use
         await until_ended(reader)
     assert str(generation_id) in worker.cancelled
     assert not await in_thread(Message.objects.exists)
+
+
+async def test_an_answer_that_loses_its_row_is_cancelled_at_the_worker(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    worker.play("one", Gate())
+    generation_id = await in_thread(question, alice)
+    async with running(Reader(generation_id)) as reader:
+        await until_text(reader, "one")
+        await in_thread(Generation.objects.all().delete)
+        await until_ended(reader)
+    assert set(worker.cancelled) == {str(generation_id)}
+    assert reader.state == "stopped"
+
+
+async def test_an_end_that_another_process_wrote_is_the_one_that_is_shown(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    worker.play("one", Gate())
+    generation_id = await in_thread(question, alice)
+    failed = Outcome(GenerationState.FAILED, error=Failure("workers.died", "It died.", retryable=True))
+    async with running(Reader(generation_id)) as reader:
+        await until_text(reader, "one")
+        assert await in_thread(generations.generation_finish, generation_id, failed, "o")
+        await until_ended(reader)
+    assert reader.outcome == failed
+    assert reader.answer.text == "o"
 
 
 async def test_an_end_that_cannot_be_saved_is_tried_again(
@@ -360,6 +427,13 @@ async def test_an_orphan_is_read_to_its_end_without_any_page(opens: Opens, alice
     assert await recover(limit=10, within_s=WAIT_S) == 1
     found = await in_thread(row, generation_id)
     assert (found.message.content, found.state) == (script.text, "complete")
+    assert await recover(limit=10, within_s=WAIT_S) == 0
+
+
+async def test_a_question_whose_process_is_about_to_read_is_not_recovered(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    await in_thread(question, alice)
     assert await recover(limit=10, within_s=WAIT_S) == 0
 
 

@@ -8,7 +8,7 @@ from apps.accounts.models import User, Visitor
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.selectors.conversations import path_list
 from apps.core.threads import in_thread
-from tests.conversations.conftest import Opens
+from tests.conversations.conftest import Opens, until_hints_are_heard
 from tests.fake_worker import PROMPT_TOKENS, Fail, FakeWorker, Gate
 
 
@@ -165,6 +165,7 @@ async def test_an_unknown_model_is_refused_and_nothing_is_stored(opens: Opens, a
 
 async def test_other_tabs_hear_of_a_new_conversation(opens: Opens, alice: User, worker: FakeWorker) -> None:
     async with opens(alice) as page, opens(alice) as other:
+        await until_hints_are_heard()
         accepted = await page.ask("A title")
         hint = await other.until("conversation.changed")
         await page.until_end(accepted["generation"])

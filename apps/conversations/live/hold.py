@@ -12,7 +12,8 @@ from django.db import InterfaceError, OperationalError
 
 from apps.conversations.live.answer import Answer
 from apps.conversations.outcomes import Outcome
-from apps.conversations.selectors.reading import ReadingJob, reading_job_get
+from apps.conversations.selectors import reading
+from apps.conversations.selectors.reading import ReadingJob
 from apps.conversations.services import generations
 from apps.conversations.services.generations import Kept
 from apps.core.threads import in_thread
@@ -37,7 +38,7 @@ class Hold:
     async def claim(self) -> ReadingJob | None:
         """Try to become the one that saves, and return what is known; None if the conversation was deleted."""
         self.is_mine = await in_thread(generations.generation_claim, self._generation_id, self._reader_id)
-        job = await in_thread(reading_job_get, self._generation_id)
+        job = await in_thread(reading.reading_job_get, self._generation_id)
         if job is not None:
             self._n_saved = len(job.text)
         return job
@@ -82,13 +83,13 @@ class Hold:
 
     async def _leave_the_end(self) -> None:
         for _ in range(4):
-            job = await in_thread(reading_job_get, self._generation_id)
+            job = await in_thread(reading.reading_job_get, self._generation_id)
             if job is None or job.outcome is not None:
                 return
             await asyncio.sleep(LEAVE_THE_END_S / 4)
 
     async def _settled_elsewhere(self, outcome: Outcome, answer: Answer) -> tuple[Outcome, Answer]:
-        job = await in_thread(reading_job_get, self._generation_id)
+        job = await in_thread(reading.reading_job_get, self._generation_id)
         if job is None or job.outcome is None:
             return outcome, answer
         return job.outcome, answer if job.text == answer.text else Answer(job.text)
