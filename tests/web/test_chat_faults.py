@@ -92,6 +92,18 @@ def test_regenerate_replaces_the_last_answer(tab: ChatPage, worker: ScriptedWork
     assert tab.answer_text.strip() == "Second answer."
 
 
+def test_an_old_chat_goes_on_with_the_model_it_is_with(tab: ChatPage, worker: ScriptedWorker) -> None:
+    tab.open(model=worker.model)
+    tab.send("Hello")
+    tab.wait_for_state("complete")
+    address = f"/chat/{tab.conversation}"
+    tab.open("/chat", model="demo-base")
+
+    tab.open(address)
+
+    assert tab.page.locator("#model").input_value() == worker.model
+
+
 def test_only_the_last_answer_can_be_regenerated(tab: ChatPage, worker: ScriptedWorker) -> None:
     tab.open(model=worker.model)
     tab.send("One")
@@ -292,6 +304,18 @@ def test_a_chat_can_be_renamed(tab: ChatPage, worker: ScriptedWorker) -> None:
     expect(tab.page.locator("#history a[aria-current=page]")).to_have_text("Better <b>title</b>")
     assert tab.page.title().startswith("Better <b>title</b> · ")
     assert tab.page.locator("#history b").count() == 0
+
+
+def test_a_title_of_spaces_is_refused_with_the_site_s_words(tab: ChatPage, worker: ScriptedWorker) -> None:
+    tab.open(model=worker.model)
+    tab.send("Old title")
+    tab.wait_for_state("complete")
+
+    rename(tab, "Old title", "   ")
+
+    expect(tab.page.get_by_role("alert")).to_have_text("A conversation needs a title. Write one first.")
+    assert tab.page.get_by_role("dialog").is_visible()
+    tab.problems.clear()  # the browser logs the 400 itself
 
 
 def test_a_chat_is_deleted_only_after_asking(tab: ChatPage, worker: ScriptedWorker) -> None:

@@ -53,6 +53,10 @@ export class Answer {
     return this.state === "queued" || this.state === "running";
   }
 
+  get model() {
+    return this.#parts.model.textContent ?? "";
+  }
+
   get tail() {
     return this.#tail.data;
   }

@@ -43,8 +43,8 @@ async function post(form) {
     const request = { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } };
     const response = await fetch(form.action, request);
     if (response.ok) return "";
-    if (response.status === 404) return "This chat is not here any more. Reload the page.";
-    return "The site did not accept this. Reload the page and try again.";
+    const isOurs = response.headers.get("Content-Type")?.startsWith("application/json");
+    return isOurs ? (await response.json()).error.message : "The site did not accept this. Reload the page and try again.";
   } catch (error) {
     if (error instanceof TypeError) return "The site could not be reached. Try again when you are connected.";
     throw error;

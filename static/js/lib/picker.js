@@ -30,10 +30,12 @@ export class Picker {
   #state = /** @type {HTMLElement} */ (one("#model-state"));
   #description = /** @type {HTMLElement} */ (one("#model-description"));
 
-  /** @param {boolean} isNewChat then the last choice counts, else the model that the chat is with */
-  constructor(isNewChat) {
-    const chosen = recall(CHOICE_KEY);
-    if (isNewChat && [...this.#select.options].some((option) => option.value === chosen)) this.#select.value = chosen;
+  /** @param {string} model that the chat on this page is with; empty for a new chat, where the last choice counts */
+  constructor(model) {
+    const wanted = model || recall(CHOICE_KEY);
+    const options = [...this.#select.options];
+    const found = options.find(({ value, dataset }) => value === wanted || dataset.label === wanted);
+    if (found) this.#select.value = found.value;
     this.#select.addEventListener("change", () => {
       remember(CHOICE_KEY, this.#select.value);
       this.#show();

@@ -24,9 +24,9 @@ const siteName = document.title.split(" · ").at(-1);
 const socket = new ChatSocket(data.socket_path);
 const reader = new SentenceReader(one("#announcer"));
 const composer = new Composer(data.limits.message_max_chars);
-const picker = new Picker(!data.conversation);
 const scroll = new StickyScroll(one("#thread"), one("#thread-column"), one("#jump"));
 const thread = new Thread({ again: () => turns.regenerate() });
+const picker = new Picker(thread.last?.model ?? "");
 const drawer = new Drawer();
 const history_ = new History({ renamed: showTitle });
 const turns = new Turns({
