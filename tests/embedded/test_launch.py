@@ -116,6 +116,16 @@ def test_a_taken_port_is_refused_before_anything_starts(site: Launched, data_dir
     assert not (data_dir / "postgres").exists()
 
 
+def test_a_command_uses_the_database_of_the_running_site(site: Launched) -> None:
+    script = "from django.conf import settings; from apps.accounts.models import User; User.objects.count()"
+    script += "; print(settings.DATABASES['default']['OPTIONS']['host'], settings.SECRET_KEY)"
+    line = [sys.executable, "manage.py", "shell", "--no-imports", "-c", script]
+    env = environment() | {"FASTCHAT_DATA_DIR": str(site.data_dir)}
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=REPOSITORY, env=env)
+    secret_key = json.loads((site.data_dir / "secrets.json").read_text())["SECRET_KEY"]
+    assert done.stdout == f"{site.data_dir / 'run'} {secret_key}\n"
+
+
 def test_no_secret_is_on_a_command_line_or_in_a_log(site: Launched) -> None:
     secrets = [
         secret
