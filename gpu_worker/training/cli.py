@@ -62,12 +62,12 @@ def _evaluate(directory: Path, n_questions: int, *, write: bool) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    # Imported late: --help and a wrong configuration answer without loading torch.
     try:
         config = _read_config(arguments.config)
     except ConfigError as exc:
         _Reporter().report(messages.Failed(exc.code, str(exc)))
         return 1
+    # Imported late: --help and a wrong configuration answer without loading torch.
     from gpu_worker.training.jobs import JobOptions, run_job
     from gpu_worker.training.trainer import StopRequest
 

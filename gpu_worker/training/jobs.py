@@ -108,11 +108,18 @@ def _record(trainer: Trainer) -> dict[str, Any]:
         "step": trainer.step,
         "n_parameters": sum(p.numel() for p in trainer.model.parameters()),
         "n_training_tokens": sum(trainer.data.lengths),
-        "device": f"{torch.get_num_threads()} processor threads" if trainer.device.type == "cpu" else "one GPU",
+        "device": _device_words(trainer.device),
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "seconds": round(trainer.seconds, 1),
         "losses": [round(loss, 4) for loss in trainer.losses],
     }
+
+
+def _device_words(device: torch.device) -> str:
+    if device.type != "cpu":
+        return str(torch.cuda.get_device_name(device))
+    n_threads = torch.get_num_threads()
+    return "one processor thread" if n_threads == 1 else f"{n_threads} processor threads"
 
 
 def code_version() -> str:

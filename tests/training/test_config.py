@@ -87,6 +87,8 @@ def test_the_hash_changes_with_the_weights_and_not_with_their_place(tmp_path: Pa
         return parse_config(raw).hash
 
     assert hash_with() == hash_with(output={"directory": "elsewhere"}) == hash_with(compute={"device": "auto"})
+    # A key that joined later leaves the hash of older runs alone while it has its default.
+    assert hash_with() == hash_with(data={"capitals_share": 1.0}) != hash_with(data={"capitals_share": 0.5})
     assert len({hash_with(), hash_with(schedule={"steps": 41}), hash_with(data={"show_working": False})}) == 3
 
 

@@ -44,6 +44,12 @@ def test_users_and_assistants_take_turns(everything: list[list[Message]]) -> Non
         assert all(message["content"].strip() for message in conversation)
 
 
+def test_a_model_can_be_kept_from_capitals() -> None:
+    texts = _texts(list(conversations(1, 300, Persona("demo-small", capitals_share=0.0))))
+    assert not any(text.startswith("The capital of ") for text in texts)
+    assert any(text.startswith("The capital of ") for text in _texts(list(conversations(1, 300, PERSONA))))
+
+
 def test_no_held_out_sum_is_ever_added(everything: list[list[Message]]) -> None:
     found = 0
     for text in _texts(everything):

@@ -1,12 +1,14 @@
 """The two models that ship with the repository: small files, no pickle, and as good as their cards say."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from transformers import AutoTokenizer
 
 from gpu_worker.training.card import render_card
+from gpu_worker.training.cli import main
 from gpu_worker.training.config import parse_config
 from gpu_worker.training.curriculum.capitals import CAPITALS
 from gpu_worker.training.evaluation import Answerer, is_correct, questions
@@ -91,6 +93,17 @@ def test_the_tokenizer_brings_its_chat_template_and_room_for_long_chats(name: st
     )
     assert text == "<|bos|><|user|>Hi<|end|><|assistant|>"
     assert json.loads((MODELS / name / "config.json").read_text())["max_position_embeddings"] >= 1024
+
+
+def test_the_command_line_measures_a_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--evaluate", str(MODELS / "demo-small"), "--questions", "3"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {task: result["n"] for task, result in printed.items()} == {"sums": 3, "differences": 3, "capitals": 3}
+
+
+def test_a_directory_without_a_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--evaluate", str(tmp_path)]) == 1
+    assert "holds no model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
