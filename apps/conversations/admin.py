@@ -76,13 +76,13 @@ class GenerationAdmin(ModelAdmin):
     list_display = (
         "public_id",
         "state",
-        "model",
+        "language_model",
         "worker",
         "error_code",
         "prompt_tokens",
         "completion_tokens",
         "ttft_ms",
-        "tokens_per_s",
+        "speed",
         "created_at",
     )
     list_filter = ("state", "error_code", "message__model", "worker", "created_at")
@@ -92,7 +92,7 @@ class GenerationAdmin(ModelAdmin):
     fields = readonly_fields = (
         "public_id",
         "state",
-        "model",
+        "language_model",
         "worker",
         "finish_reason",
         "error_code",
@@ -102,7 +102,7 @@ class GenerationAdmin(ModelAdmin):
         "prompt_tokens",
         "completion_tokens",
         "ttft_ms",
-        "tokens_per_s",
+        "speed",
         "reader",
         "reader_lease_expires_at",
         "created_at",
@@ -115,6 +115,11 @@ class GenerationAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # an answer without its generation could not be shown; delete the conversation
 
+    # Not named `model`: Django would find its own attribute of that name first.
     @admin.display(description="model", ordering="message__model__name")
-    def model(self, generation: Generation) -> str:
+    def language_model(self, generation: Generation) -> str:
         return str(generation.message.model or "deleted")
+
+    @admin.display(description="tokens/s", ordering="tokens_per_s")
+    def speed(self, generation: Generation) -> str:
+        return "-" if generation.tokens_per_s is None else f"{generation.tokens_per_s:.1f}"
