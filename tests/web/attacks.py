@@ -149,7 +149,9 @@ class Inspector(HTMLParser):
         self.problems.append(f"comment {data!r}")
 
     def _inspect_link(self, attrs: dict[str, str | None]) -> None:
-        href = attrs.get("href") or ""
+        href = attrs.get("href")
+        if href is None:
+            return  # leads nowhere
         self.links.append(href)
         if not href.lower().startswith(("http://", "https://", "mailto:")):
             self.problems.append(f"link to {href!r}")

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.conversations.markdown import BlockStream, render, render_user
+from apps.conversations.markdown.grammar import block_html, normalise_newlines, replace_unsafe_characters, split_blocks
+from apps.conversations.markdown.rendering import sanitise
 from tests.web.attacks import ATTACKS, SLOW_ONES, inspect
 
 PIECES = [
@@ -100,6 +102,16 @@ def test_a_person_s_text_keeps_its_lines_and_marks() -> None:
 def test_attacks_leave_nothing_but_harmless_elements(name: str) -> None:
     for html in (render(ATTACKS[name]), render_user(ATTACKS[name]), "".join(stream(ATTACKS[name], 3).blocks)):
         assert inspect(html).problems == []
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_each_of_the_two_locks_holds_alone(name: str) -> None:
+    attack = replace_unsafe_characters(normalise_newlines(ATTACKS[name]))
+
+    assert inspect(sanitise(attack)).problems == []
+    parsed = inspect("".join(block_html(block) for block in split_blocks(attack)))
+    own = ("attribute a title", "link with")  # harmless, and set or taken away by the sanitiser
+    assert [problem for problem in parsed.problems if not problem.startswith(own)] == []
 
 
 @pytest.mark.parametrize("name", ATTACKS)
