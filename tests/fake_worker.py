@@ -119,13 +119,14 @@ class _Generation:
 
 
 class FakeWorker:
-    """Made by `fake_worker()`. `requests` and `cancelled` record what the site asked."""
+    """Made by `fake_worker()`. `requests`, `attached` and `cancelled` record what the site asked."""
 
     def __init__(self) -> None:
         self.access_token = uuid.uuid4().hex
         self.scripts: deque[Script | Refuse] = deque()
         self.requests: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
+        self.attached: list[str] = []
         self.is_deaf_to_cancel = False
         self.port = 0
         self._generations: dict[str, _Generation] = {}
@@ -216,6 +217,7 @@ class FakeWorker:
     async def _events(self, request: Request) -> Response:
         if (refusal := self._unauthorised(request)) is not None:
             return refusal
+        self.attached.append(request.path_params["id"])
         generation = self._generations.get(request.path_params["id"])
         if generation is None:
             return _refused(Refuse(404, WorkerErrorCode.GENERATION_NOT_FOUND))

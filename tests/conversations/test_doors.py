@@ -86,9 +86,12 @@ async def test_charlies_pages_hear_no_hint_about_alices(
         await until_hints_are_heard()
         await alices.ask("Alice's secret")
         assert (await alices.until("conversation.changed"))["title"] == "Alice's secret"
-        await charlies.ask("Charlie's own")
-        # Hints keep their order, so hers would have come before his own.
-        assert (await charlies.until("conversation.changed"))["title"] == "Charlie's own"
+        own = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "Charlie's own"}
+        await charlies.send(own)
+        # Hints keep their order, so hers would come before his own.
+        while (frame := await charlies.next())["type"] != "conversation.changed":
+            pass
+        assert frame["title"] == "Charlie's own"
 
 
 def test_a_forged_visitor_cookie_is_nobody(model: LanguageModel) -> None:

@@ -15,11 +15,11 @@ from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
-from apps.conversations.live import feed, hold, registry
+from apps.conversations.live import feed, hold, registry, timing
 from apps.conversations.live import reader as reader_module
 from apps.conversations.live.reader import Reader
 from apps.conversations.live.recovery import recover
-from apps.conversations.models import Generation, GenerationState, Message
+from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors import reading
 from apps.conversations.selectors.reading import ReadingJob
@@ -290,6 +290,19 @@ async def test_a_follower_waits_for_the_worker_that_the_other_process_looks_for(
     assert follower.answer.text == owner.answer.text == script.text
 
 
+async def test_a_follower_asks_no_worker_again_while_another_process_may_be_asking(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    generation_id = await in_thread(question, alice)
+    worker_id = (await in_thread(Worker.objects.get)).pk
+    await in_thread(generations.generation_assign, generation_id, worker_id)
+    await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(hours=1))
+    async with running(Reader(generation_id)), asyncio.timeout(WAIT_S):
+        while len(worker.attached) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the pace of asking, not a guess at how long it takes
+    assert worker.requests == []
+
+
 async def test_of_two_readers_the_one_that_measured_writes_the_end(
     opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +320,8 @@ async def test_of_two_readers_the_one_that_measured_writes_the_end(
             loop.call_soon_threadsafe(follower_waits.set)
         return finish(generation_id, outcome, text)
 
-    worker.play("one", gate)
+    monkeypatch.setattr(timing, "SHORTEST_MEASURED_S", 0)
+    worker.play("one", gate, " two")
     generation_id = await in_thread(question, alice)
     async with running(Reader(generation_id)) as first:
         await until_text(first, "one")
@@ -322,7 +336,7 @@ async def test_of_two_readers_the_one_that_measured_writes_the_end(
             await until_ended(second)
     assert first.outcome == second.outcome
     assert first.outcome is not None
-    assert first.outcome.ttft_ms is not None
+    assert first.outcome.tokens_per_s is not None
 
 
 async def test_a_follower_whose_connection_breaks_leaves_the_answer_whole(
@@ -368,6 +382,16 @@ async def test_deleting_a_conversation_stops_its_answer(opens: Opens, alice: Use
     assert not await in_thread(Message.objects.exists)
 
 
+async def test_deleting_stops_an_answer_that_no_process_reads(opens: Opens, alice: User, worker: FakeWorker) -> None:
+    worker.play("one", Gate())
+    generation_id = await in_thread(question, alice)
+    await until_text(registry.reader_of(generation_id), "one")
+    await registry.readers_release()
+    conversation = await in_thread(Conversation.objects.get)
+    await in_thread(conversation_delete, actor=Actor(user_id=alice.pk), conversation_id=conversation.public_id)
+    assert worker.cancelled == [str(generation_id)]
+
+
 async def test_an_answer_that_loses_its_row_is_cancelled_at_the_worker(
     opens: Opens, alice: User, worker: FakeWorker
 ) -> None:
@@ -388,11 +412,15 @@ async def test_an_end_that_another_process_wrote_is_the_one_that_is_shown(
     generation_id = await in_thread(question, alice)
     failed = Outcome(GenerationState.FAILED, error=Failure("workers.died", "It died.", retryable=True))
     async with running(Reader(generation_id)) as reader:
-        await until_text(reader, "one")
+        shown, frames = ShownAnswer(), feed.follow(reader)
+        while "one" not in shown.tail:
+            shown.apply(await anext(frames))
         assert await in_thread(generations.generation_finish, generation_id, failed, "o")
-        await until_ended(reader)
+        async for frame in frames:
+            shown.apply(frame)
     assert reader.outcome == failed
-    assert reader.answer.text == "o"
+    assert shown.blocks == ["<p>o</p>\n"]
+    assert shown.state == "failed"
 
 
 async def test_an_end_that_cannot_be_saved_is_tried_again(
