@@ -120,6 +120,8 @@ class Engine:
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do. False: close."""
+        if not self._known:
+            self._runner.reset()  # an idle engine holds no memory but the weights
         with self._changed:
             while not self._closing and not self._known:
                 self._changed.wait()
@@ -154,13 +156,18 @@ class Engine:
         self._runner.add(plan.admitted)
         outputs: list[StepOutput] = []
         if plan.prefill:
-            done = self._runner.prefill(plan.prefill)
-            if done:
-                requests = [request for request, _ in done]
-                outputs += self._advance(requests, torch.stack([logits for _, logits in done]))
+            outputs += self._prefill(plan)
         if plan.decode:
             outputs += self._advance(plan.decode, self._runner.decode(plan.decode))
         return outputs
+
+    def _prefill(self, plan: StepPlan) -> list[StepOutput]:
+        started_at = time.perf_counter()
+        done = self._runner.prefill(plan.prefill)
+        self._scheduler.pace.observe(sum(chunk.n_tokens for chunk in plan.prefill), time.perf_counter() - started_at)
+        if not done:
+            return []
+        return self._advance([request for request, _ in done], torch.stack([logits for _, logits in done]))
 
     def _advance(self, requests: Sequence[Request], logits: torch.Tensor) -> list[StepOutput]:
         running = [self._running[request.id] for request in requests]

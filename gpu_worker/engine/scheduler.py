@@ -27,7 +27,7 @@ class Limits:
     cache_tokens: int
     """Rows times longest row may not exceed this: the cache is a rectangle."""
     prefill_tokens: int
-    """Prompt tokens per step, so that a long prompt does not stall the streams that run."""
+    """The most prompt tokens per step; `PrefillPace` goes below it while others decode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,37 @@ class StepPlan:
         return not self.prefill and not self.decode
 
 
+class PrefillPace:
+    """How many prompt tokens a step may take, so that a long prompt does not stall the streams that run.
+
+    It learns from how long prompts have taken. While nobody else decodes, nobody is stalled, and the most is allowed.
+    """
+
+    def __init__(self, most: int, *, target_s: float = 0.2, least: int = 32) -> None:
+        self._most = most
+        self._target_s = target_s
+        self._least = min(least, most)
+        self._tokens_per_s: float | None = None
+
+    def observe(self, n_tokens: int, duration_s: float) -> None:
+        """So many prompt tokens took so long. A few tokens say little: they are mostly overhead."""
+        if n_tokens >= self._least and duration_s > 0:
+            rate = n_tokens / duration_s
+            known = self._tokens_per_s
+            self._tokens_per_s = rate if known is None else 0.7 * known + 0.3 * rate
+
+    def budget(self, *, others_decode: bool) -> int:
+        if not others_decode or self._tokens_per_s is None:
+            return self._most
+        return max(self._least, min(self._most, int(self._tokens_per_s * self._target_s)))
+
+
 class Scheduler:
     """The waiting queue and the running set of one engine."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.pace = PrefillPace(limits.prefill_tokens)
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
 
@@ -77,7 +103,8 @@ class Scheduler:
         """Admit what fits, then share the prefill budget among the prompts in their order of arrival."""
         admitted = self._admit()
         decode = [request for request in self.running if request.state is RequestState.DECODING]
-        return StepPlan(admitted=admitted, prefill=self._prefill_chunks(), decode=decode)
+        budget = self.pace.budget(others_decode=bool(decode))
+        return StepPlan(admitted=admitted, prefill=self._prefill_chunks(budget), decode=decode)
 
     def finish(self, request: Request) -> None:
         """Forget a request, wherever it is. One that is already forgotten is left alone."""
@@ -100,9 +127,8 @@ class Scheduler:
             admitted.append(request)
         return admitted
 
-    def _prefill_chunks(self) -> list[Chunk]:
+    def _prefill_chunks(self, budget: int) -> list[Chunk]:
         chunks: list[Chunk] = []
-        budget = self.limits.prefill_tokens
         for request in self.running:
             if request.state is not RequestState.PREFILLING:
                 continue

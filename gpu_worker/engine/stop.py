@@ -8,7 +8,8 @@ class StopScanner:
     """Feed text as it comes; what `feed` and `flush` return is safe to show.
 
     At most `max(len(stop)) - 1` characters are held back, and only while they are a prefix of some stop string.
-    Where several stop strings match, the one that begins first wins; `matched` names it.
+    The stop string that is complete first ends the text, and of two that end together the longer; so the result does
+    not depend on how the text was cut. `matched` names it.
     """
 
     def __init__(self, stops: tuple[str, ...]) -> None:
@@ -38,8 +39,8 @@ class StopScanner:
         return held
 
     def _find(self, window: str) -> tuple[int, str] | None:
-        hits = [(at, stop) for stop in self._stops if (at := window.find(stop)) >= 0]
-        return min(hits, default=None)
+        hits = [(at + len(stop), at, stop) for stop in self._stops if (at := window.find(stop)) >= 0]
+        return min(hits)[1:] if hits else None
 
     def _n_possible(self, window: str) -> int:
         """Length of the longest end of `window` with which some stop string begins."""

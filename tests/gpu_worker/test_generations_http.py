@@ -173,6 +173,12 @@ async def test_an_ended_generation_is_forgotten_after_its_time(monkeypatch: pyte
     assert not is_known(store, "a")
 
 
+async def test_a_silent_generation_sends_heartbeats_that_are_no_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_worker.server.generations.HEARTBEAT_S", 0.01)
+    events = Generation(Opening(request_id="r", model="m", n_prompt=1)).follow(1)
+    assert [await anext(events), await anext(events)] == [b": still here\n\n"] * 2
+
+
 def test_events_are_one_json_object_per_line(client: httpx.Client) -> None:
     _, reply = start(client, max_tokens=30)
     for block in reply.text.strip().split("\n\n"):

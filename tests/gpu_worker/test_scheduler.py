@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_worker.engine.request import Request, RequestState, SamplingParams
-from gpu_worker.engine.scheduler import Limits, QueueFull, Scheduler, StepPlan
+from gpu_worker.engine.scheduler import Limits, PrefillPace, QueueFull, Scheduler, StepPlan
 
 
 def request(n_prompt: int, max_tokens: int, name: str = "r") -> Request:
@@ -37,6 +37,20 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_decode() -> None:
         compute(scheduler, plan, done)
     assert chunks == [[("short", 0, 2), ("long", 0, 8)], [("long", 8, 10)], [("long", 18, 7)]]
     assert done == {"short": 3, "long": 1}
+
+
+def test_while_others_decode_a_prompt_takes_about_a_fifth_of_a_second_per_step() -> None:
+    pace = PrefillPace(512)
+    assert pace.budget(others_decode=True) == 512, "nothing is known yet"
+    pace.observe(512, 2.0)
+    assert pace.budget(others_decode=True) == 51
+    assert pace.budget(others_decode=False) == 512
+    for _ in range(20):
+        pace.observe(64, 10.0)
+    assert pace.budget(others_decode=True) == 32, "never so little that it takes for ever"
+    for _ in range(40):
+        pace.observe(64, 0.001)
+    assert pace.budget(others_decode=True) == 512
 
 
 def test_a_full_queue_refuses() -> None:
@@ -89,8 +103,10 @@ def test_every_request_finishes_in_order_of_arrival_and_no_bound_is_broken(
     pending = [request(n_prompt, n_new, str(i)) for i, (n_prompt, n_new) in enumerate(sizes)]
     generated: dict[str, int] = {}
     admitted: list[str] = []
-    for step in range(2000):
-        for _ in range(arrivals[step % 25] if step else 1):
+    for step in range(3000):
+        if not pending and not scheduler.running and not scheduler.waiting:
+            break
+        for _ in range(max(arrivals[step % 25], step % 5 == 0)):
             if pending:
                 scheduler.add(pending.pop(0))
         plan = scheduler.plan()

@@ -35,8 +35,12 @@ def test_no_more_is_held_back_than_could_be_a_stop_string() -> None:
     assert scanner.feed("ill") == "STill"
 
 
-def test_of_two_stop_strings_the_one_that_begins_first_wins() -> None:
+def test_of_two_stop_strings_that_end_together_the_longer_wins() -> None:
     assert shown(("b", "ab"), ["xab"]) == ("x", "ab")
+
+
+def test_the_stop_string_that_is_complete_first_wins_however_the_text_comes() -> None:
+    assert shown(("abc", "b"), ["abc"]) == shown(("abc", "b"), ["a", "b", "c"]) == ("a", "b")
 
 
 def test_without_stop_strings_text_passes_unchanged() -> None:
@@ -51,8 +55,8 @@ def test_without_stop_strings_text_passes_unchanged() -> None:
 def test_however_the_text_is_cut_it_ends_before_the_first_stop_string(
     text: str, stops: tuple[str, ...], cuts: list[int]
 ) -> None:
-    # A character at a time a stop string is noticed as soon as it is complete: the earliest end decides.
     result, matched = shown(stops, pieces_of(text, cuts))
+    assert (result, matched) == shown(stops, list(text)), "as if it came a character at a time"
     if matched is None:
         assert result == text
         assert not any(stop in text for stop in stops)
