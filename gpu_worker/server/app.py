@@ -6,14 +6,13 @@ Everything but /health and /ready needs the worker's access token.
 import asyncio
 import hmac
 import json
-import logging
 from dataclasses import asdict
 from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,8 +22,6 @@ from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCod
 from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, error_reply
 from gpu_worker.server.schema import parse_chat, parse_tokenize
 from gpu_worker.server.worker import Worker
-
-logger = logging.getLogger(__name__)
 
 OPEN_PATHS = {"/health", "/ready"}
 
@@ -47,7 +44,12 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/generations/{generation_id}", endpoints.cancel, methods=["DELETE"]),
         ],
         middleware=[Middleware(TokenGuard, access_token=worker.access_token)],
-        exception_handlers={WorkerError: _worker_error, HTTPException: _http_error, Exception: _unexpected},
+        exception_handlers={
+            WorkerError: _worker_error,
+            HTTPException: _http_error,
+            ClientDisconnect: _left_while_sending,
+            Exception: _unexpected,
+        },
     )
     # A redirect would send the token and the body a second time; the addresses are exact.
     app.router.redirect_slashes = False
@@ -119,11 +121,11 @@ class Endpoints:
         return WholeAnswer(generation, on_left=on_left)
 
     async def events(self, request: Request) -> Response:
-        generation = self._worker.store.get(request.path_params["generation_id"])
+        generation = self._worker.store.get(request.path_params["generation_id"].lower())
         return EventStream(generation, after=_after(request))
 
     async def cancel(self, request: Request) -> Response:
-        generation = self._worker.store.get(request.path_params["generation_id"])
+        generation = self._worker.store.get(request.path_params["generation_id"].lower())
         self._worker.cancel(generation, "cancelled")
         return Response(status_code=204)
 
@@ -175,6 +177,11 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     return JsonReply(body, status_code=exc.status_code, headers=exc.headers)
 
 
+async def _left_while_sending(request: Request, exc: Exception) -> Response:
+    """Nobody is there to read it; without this it would be logged as a failure of the worker."""
+    return Response(status_code=400)
+
+
 async def _unexpected(request: Request, exc: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    """The server logs the exception with its traceback."""
     return error_reply(WorkerError(WorkerErrorCode.INTERNAL, "the worker failed; its log has the cause"))

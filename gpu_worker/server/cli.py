@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from gpu_worker.modeling.source import ModelSpec
 from gpu_worker.server.models import ServingOptions
@@ -131,7 +132,7 @@ def _spec(text: str) -> ModelSpec:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text) > 200:
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname or len(text) > 200:
         raise argparse.ArgumentTypeError(f"expected an address that begins with http:// or https://, found {text!r}")
     return text.rstrip("/")
 

@@ -57,7 +57,7 @@ class LeaseClient:
         try:
             async with httpx.AsyncClient(timeout=2.0, headers=self._headers, trust_env=False) as client:
                 await client.delete(self._address)
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
             logger.info("could not tell the site that this worker stops: %s", _words(exc))
 
     async def _sleep(self, seconds: float) -> None:

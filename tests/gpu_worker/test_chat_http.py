@@ -274,6 +274,19 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(live: LiveWorker) ->
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
+def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_failure(
+    live: LiveWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = httpx.URL(live.url)
+    n_before = len(caplog.records)
+    with socket.create_connection((address.host, address.port or 0), timeout=10) as connection:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: worker\r\nAuthorization: Bearer {TOKEN}\r\n"
+        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+    # A later request has been answered, so the earlier one is over.
+    assert httpx.get(f"{live.url}/health", trust_env=False).is_success
+    assert not [record for record in caplog.records[n_before:] if record.levelname == "ERROR"]
+
+
 def test_a_chunked_body_is_cut_off_at_the_limit(client: httpx.Client) -> None:
     def endless_body() -> Iterator[bytes]:
         for _ in range(MAX_BODY_BYTES // 65536 + 2):

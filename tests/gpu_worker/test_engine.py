@@ -189,19 +189,22 @@ def test_numbers_that_are_not_finite_end_one_request_and_leave_no_trace(tiny: Pa
     with torch.no_grad():
         loaded.model.model.embed_tokens.weight[poison] = torch.nan
     bench = Bench(loaded)
-    healthy = [bench.submit(f"healthy {i}", p, max_tokens=60) for i, p in enumerate(prompts_of((12, 200)))]
-    for request in healthy:
-        request.prompt_ids[:] = [token if token != poison else 9 for token in request.prompt_ids]
+    prompts = [[token for token in prompt if token != poison] for prompt in prompts_of((12, 200))]
+    healthy = [bench.submit(f"healthy {i}", prompt, max_tokens=200) for i, prompt in enumerate(prompts)]
+    heirs: list[Request] = []
+    # At once, while the others still run: the heir gets the poisoned row, and they make it read beyond its own length.
+    bench.on_output = lambda output: (
+        heirs.append(bench.submit("heir", [5], max_tokens=60)) if output.error is not None else None
+    )
     bench.submit("poisoned", [5, poison, 8], max_tokens=60)
     bench.engine.start()
     error = bench.last("poisoned").error
     assert error is not None
     assert error.code is WorkerErrorCode.INTERNAL
-    # The next request takes over the poisoned row of the cache.
-    heir = bench.submit("heir", [5, 6], max_tokens=60)
-    for request in [*healthy, heir]:
+    for request in [*healthy, *heirs]:
         assert bench.last(request.id).finish_reason is FinishReason.LENGTH
-        assert request.output_ids == generated_alone(loaded, request.prompt_ids, 60)
+        assert request.output_ids == generated_alone(loaded, request.prompt_ids, request.params.max_tokens)
+    assert len(heirs) == 1
     assert bench.engine.close(10)
 
 

@@ -56,13 +56,13 @@ def test_whatever_people_write_is_read_as_they_wrote_it(tokenizer: Any, prompter
     assert tokenizer.decode(ids) == f"<s>user: {''.join(text)}\nassistant: "
 
 
-def test_a_large_text_does_not_stop_other_threads(prompter: Prompter) -> None:
-    text = "def something(x): return 5\n" * 30_000
+def test_a_large_text_does_not_stop_other_threads(tokenizer: Any) -> None:
+    text = "def something(x): return 5\n" * 20_000
+    roomy = Prompter("parrot", tokenizer, 1_000_000)
     longest_s, done = 0.0, threading.Event()
 
     def work() -> None:
-        with pytest.raises(WorkerError):
-            prompter.chat_ids([Message("user", text)])
+        assert len(roomy.chat_ids([Message("user", text)])) > 100_000
         done.set()
 
     threading.Thread(target=work).start()
