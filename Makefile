@@ -39,12 +39,17 @@ demo-models: $(VENV)/run.stamp ## Train both demo models again from nothing (abo
 	$(BIN)/python manage.py train configs/demo-small.yaml --overwrite
 	$(BIN)/python manage.py train configs/demo-base.yaml --overwrite
 
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --unsafe-package torch --no-emit-index-url \
+	--no-emit-find-links --extra web --extra worker
+# The resolver follows PyPI's torch to its CUDA packages; whoever installs that torch gets them with it.
+WITHOUT_CUDA := awk '/^[a-z0-9]/ {skip = /^(nvidia-|cuda-|triton==)/} !skip'
+
 lock: $(VENV)/dev.stamp ## Write the lock files anew from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --unsafe-package torch --no-emit-index-url \
-		--no-emit-find-links --extra web --extra worker --output-file requirements/run.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --unsafe-package torch --no-emit-index-url \
-		--no-emit-find-links --extra web --extra worker --extra dev --constraint requirements/run.lock \
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --output-file requirements/run.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev --constraint requirements/run.lock \
 		--output-file requirements/dev.lock pyproject.toml
+	for lock in run dev; do $(WITHOUT_CUDA) requirements/$$lock.lock > requirements/$$lock.new \
+		&& mv requirements/$$lock.new requirements/$$lock.lock; done
 
 clean: ## Remove the virtual environment and caches; data in .data stays
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-artifacts
