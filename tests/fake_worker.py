@@ -212,7 +212,7 @@ class FakeWorker:
         task = asyncio.create_task(self._play(script, generation, body["model"]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return StreamingResponse(_stream(generation, 0), media_type="text/event-stream")
+        return StreamingResponse(_stream(generation, 0, generation.n_cuts), media_type="text/event-stream")
 
     async def _events(self, request: Request) -> Response:
         if (refusal := self._unauthorised(request)) is not None:
@@ -222,7 +222,7 @@ class FakeWorker:
         if generation is None:
             return _refused(Refuse(404, WorkerErrorCode.GENERATION_NOT_FOUND))
         after = int(request.query_params.get("after", "0"))
-        return StreamingResponse(_stream(generation, after), media_type="text/event-stream")
+        return StreamingResponse(_stream(generation, after, generation.n_cuts), media_type="text/event-stream")
 
     async def _cancel(self, request: Request) -> Response:
         if (refusal := self._unauthorised(request)) is not None:
@@ -262,8 +262,8 @@ class FakeWorker:
         await generation.add("[DONE]", is_last=True)
 
 
-async def _stream(generation: _Generation, after: int) -> AsyncGenerator[str, None]:
-    n_cuts = generation.n_cuts
+async def _stream(generation: _Generation, after: int, n_cuts: int) -> AsyncGenerator[str, None]:
+    """The events above `after`, until the end or the next cut; `n_cuts` is how many there were before."""
     number = after
     while True:
         await generation.wait_beyond(number, n_cuts)

@@ -159,11 +159,14 @@ async def test_a_page_cannot_follow_more_answers_than_a_page_can_show(
 ) -> None:
     gate = Gate()
     async with opens(alice) as page:
+        ended = (await page.ask("Hi"))["generation"]
+        await page.until_end(ended)
         for _ in range(ATTACHED_MAX):
             worker.play(gate)
             await page.ask("Hi")
         send = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "One more"}
         assert await page.refused(send) == "chat.too_many_attached"
+        assert await page.refused({"type": "generation.attach", "generation": ended}) == "chat.too_many_attached"
         gate.open()
         for generation in list(page.answers):
             await page.until_end(generation)

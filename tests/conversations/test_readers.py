@@ -79,6 +79,12 @@ async def until_row(generation_id: UUID, condition: Callable[[Generation], bool]
     return found
 
 
+async def until_attached(worker: FakeWorker, *, n_times: int) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while len(worker.attached) < n_times:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the pace of asking, not a guess at how long it takes
+
+
 async def until_text(reader: Reader, text: str) -> None:
     await until(lambda: reader.answer.text == text, on=reader)
 
@@ -140,6 +146,17 @@ async def test_attaching_to_an_ended_answer_shows_it_whole(opens: Opens, alice: 
         again = await page.until_end(generation)
     assert snapshot["state"] == "complete"
     assert (again.html, again.end) == (first.html, first.end)
+
+
+async def test_a_reader_is_forgotten_when_its_answer_has_ended(opens: Opens, alice: User, worker: FakeWorker) -> None:
+    generation_id = await in_thread(question, alice)
+    reader = registry.reader_of(generation_id)
+    assert registry.reader_of(generation_id) is reader
+    async for _ in feed.follow(reader):
+        pass
+    async with asyncio.timeout(WAIT_S):
+        while registry.reader_of(generation_id) is reader:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # the task ends a turn of the loop after the answer
 
 
 async def test_two_pages_see_the_same_text(opens: Opens, alice: User, worker: FakeWorker) -> None:
@@ -297,9 +314,8 @@ async def test_a_follower_asks_no_worker_again_while_another_process_may_be_aski
     worker_id = (await in_thread(Worker.objects.get)).pk
     await in_thread(generations.generation_assign, generation_id, worker_id)
     await in_thread(leave_to_a_dead_process, generation_id, lease=timedelta(hours=1))
-    async with running(Reader(generation_id)), asyncio.timeout(WAIT_S):
-        while len(worker.attached) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # the pace of asking, not a guess at how long it takes
+    async with running(Reader(generation_id)):
+        await until_attached(worker, n_times=3)
     assert worker.requests == []
 
 
@@ -342,16 +358,20 @@ async def test_of_two_readers_the_one_that_measured_writes_the_end(
 async def test_a_follower_whose_connection_breaks_leaves_the_answer_whole(
     opens: Opens, alice: User, worker: FakeWorker
 ) -> None:
-    before, after = Gate(), Gate()
-    script = worker.play("one", before, Cut(), " two", after, " three")
+    before, after, last = Gate(), Gate(), Gate()
+    script = worker.play("one", before, Cut(), " two", after, " three", last)
     generation_id = await in_thread(question, alice)
     async with running(Reader(generation_id)) as owner, running(Reader(generation_id)) as follower:
         await until_text(owner, "one")
         await until_text(follower, "one")
+        await until_attached(worker, n_times=1)  # the follower; the owner asked
         before.open()
         await until_text(owner, "one two")
-        await until_text(follower, "one two")
+        await until_attached(worker, n_times=3)  # both again
+        assert follower.outcome is None
         after.open()
+        await until_text(follower, script.text)
+        last.open()
         await until_ended(owner)
         await until_ended(follower)
     assert (owner.state, follower.state) == ("complete", "complete")
@@ -408,12 +428,12 @@ async def test_an_answer_that_loses_its_row_is_cancelled_at_the_worker(
 async def test_an_end_that_another_process_wrote_is_the_one_that_is_shown(
     opens: Opens, alice: User, worker: FakeWorker
 ) -> None:
-    worker.play("one", Gate())
+    worker.play("# One\n\n", "two", Gate())
     generation_id = await in_thread(question, alice)
     failed = Outcome(GenerationState.FAILED, error=Failure("workers.died", "It died.", retryable=True))
     async with running(Reader(generation_id)) as reader:
         shown, frames = ShownAnswer(), feed.follow(reader)
-        while "one" not in shown.tail:
+        while "two" not in shown.tail:
             shown.apply(await anext(frames))
         assert await in_thread(generations.generation_finish, generation_id, failed, "o")
         async for frame in frames:
