@@ -378,6 +378,23 @@ async def test_a_follower_whose_connection_breaks_leaves_the_answer_whole(
     assert owner.answer.text == follower.answer.text == script.text
 
 
+async def test_a_reader_that_took_over_survives_a_broken_connection_too(
+    opens: Opens, alice: User, worker: FakeWorker
+) -> None:
+    before, after = Gate(), Gate()
+    script = worker.play("one", before, Cut(), " two", after, " three")
+    generation_id = await in_thread(question, alice)
+    await until_text(registry.reader_of(generation_id), "one")
+    await registry.readers_release()
+    async with running(Reader(generation_id)) as heir:
+        await until_attached(worker, n_times=1)
+        before.open()
+        await until_attached(worker, n_times=2)
+        after.open()
+        await until_ended(heir)
+    assert (heir.state, heir.answer.text) == ("complete", script.text)
+
+
 async def test_stopping_reaches_the_process_that_reads(opens: Opens, alice: User, worker: FakeWorker) -> None:
     worker.play("one", Gate())
     generation_id = await in_thread(question, alice)

@@ -168,11 +168,20 @@ class Reader:
         self.phase = Phase.FOLLOWING
         try:
             self._target = await relay.target_get(job.worker_id)
-            return await self._consume(relay.follow(self._target, self.generation_id, after=self._last_event))
+            return await self._follow(self._target)
         except (GenerationGone, WorkerDied):
             if self._stop.is_set() or not (self._hold.is_mine and self._may_ask_again(job)):
                 raise
         return await self._consume(self._ask(job))
+
+    async def _follow(self, target: Target) -> bool:
+        """Read on after the last event; a connection that breaks is taken up once, as `relay.generate` does."""
+        try:
+            return await self._consume(relay.follow(target, self.generation_id, after=self._last_event))
+        except WorkerDied:
+            if self._last_event == 0:
+                raise
+        return await self._consume(relay.follow(target, self.generation_id, after=self._last_event))
 
     def _may_ask_again(self, job: ReadingJob) -> bool:
         return self.answer.n_chars == 0 and job.age.total_seconds() < ASK_AGAIN_WITHIN_S
