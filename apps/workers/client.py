@@ -25,15 +25,21 @@ from gpu_worker.protocol import WorkerErrorCode
 
 Json = dict[str, Any]
 
+REFUSED = "connection refused"
+
 _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
 
 
 class TransportFailed(Exception):
-    """The connection could not be made or broke. `after` is the number of the last event that arrived."""
+    """The connection could not be made or broke. `after` is the number of the last event that arrived.
+
+    `is_refused`: nobody listens at the address, so the worker's process is gone.
+    """
 
     def __init__(self, cause: str, after: int) -> None:
         super().__init__(cause)
         self.after = after
+        self.is_refused = cause == REFUSED
 
 
 async def completion_stream(target: Target, body: Json) -> AsyncGenerator[WorkerEvent, None]:
@@ -130,7 +136,7 @@ def _headers(target: Target) -> dict[str, str]:
 
 def _cause(exc: httpx.TransportError) -> str:
     return {
-        httpx.ConnectError: "connection refused",
+        httpx.ConnectError: REFUSED,
         httpx.ConnectTimeout: "no answer to the connection",
         httpx.ReadTimeout: "silent for too long",
     }.get(type(exc), "connection lost")

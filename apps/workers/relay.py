@@ -4,6 +4,7 @@ What goes wrong before the first event is tried on another worker; after it, the
 Only what is a worker's own fault is remembered against it.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -26,13 +27,15 @@ from apps.workers.errors import (
     WorkerOverloaded,
     WorkerUnreachable,
 )
-from apps.workers.events import WorkerEvent
+from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.target import Target
 
 Json = dict[str, Any]
 OnAssigned = Callable[[Target], Awaitable[None]]
 
 MAX_ATTEMPTS = 3
+TAKE_UP_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""A network that is away for some seconds must not end an answer: the worker keeps its events for minutes."""
 
 logger = logging.getLogger(__name__)
 
@@ -161,13 +164,26 @@ class _Attempts:
 
 
 async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGenerator[WorkerEvent, None]:
-    """Go on after a broken connection; a worker that has lost the generation has died in between."""
-    try:
-        async with aclosing(follow(target, generation_id, after=after)) as events:
-            async for event in events:
-                yield event
-    except GenerationGone as exc:
-        raise WorkerDied from exc
+    """Go on after a broken connection, however often it breaks, while each time some events arrive or a try is left.
+
+    Raises: WorkerDied when nobody listens any more, the generation is lost, or the tries are used up.
+    """
+    delays = iter(TAKE_UP_DELAYS_S)
+    while True:
+        try:
+            async with aclosing(client.generation_events(target, generation_id, after=after)) as events:
+                async for event in events:
+                    if event is not HEARTBEAT:
+                        after, delays = event.number, iter(TAKE_UP_DELAYS_S)
+                    yield event
+            return
+        except GenerationGone as exc:
+            raise WorkerDied from exc
+        except TransportFailed as exc:
+            delay_s = next(delays, None)
+            if exc.is_refused or delay_s is None:
+                raise WorkerDied from exc
+        await asyncio.sleep(delay_s)
 
 
 async def _failed(target: Target, error: Exception) -> None:

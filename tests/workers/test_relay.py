@@ -152,7 +152,7 @@ async def test_a_clients_fault_is_told_at_once_and_held_against_nobody(
 
 async def test_a_broken_connection_is_taken_up_without_gap_or_duplicate(workers: list[FakeWorker]) -> None:
     for worker in workers:
-        worker.play("one ", "two ", Cut(), "three ", "four")
+        worker.play("one ", "two ", Cut(), "three ", Cut(), "four")
     assert await answer(uuid4()) == "one two three four"
 
 
