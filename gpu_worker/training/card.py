@@ -60,8 +60,8 @@ short how-tos, a few Python snippets, Markdown tables, composed stories, jokes a
 
 ## Limits
 
-It is tiny. It knows nothing beyond the list above, says so for most other questions, and is sometimes wrong within the list. English
-only. It has no safety training beyond the fact that it has never seen an unkind text. Do not rely on its answers.
+It is tiny. It knows nothing beyond the list above, says so for most other questions, and is sometimes wrong within the list:
+it often misspells words letter by letter, miscounts letters, and counts past the number it was asked for. English only. It has no safety training beyond the fact that it has never seen an unkind text. Do not rely on its answers.
 
 ## Licence
 
