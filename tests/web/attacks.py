@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 ATTACKS = {
@@ -54,6 +55,7 @@ ATTACKS = {
     "file link": "[x](file:///etc/passwd)",
     "blob link": "[x](blob:https://evil.example/1)",
     "relative link": "[x](/accounts/logout/)",
+    "relative links as html": '<a href="/accounts/logout/">x</a> <a href="//evil.example">y</a>',
     "link without a scheme": "[x](//evil.example)",
     "link that leaves its attribute": '[x](https://e.example/"onmouseover="alert(1))',
     "title that leaves its attribute": "[x](https://e.example '\" onmouseover=alert(1) x=\"')",
@@ -95,6 +97,7 @@ SLOW_ONES = {
     "one line of a megabyte in words": "word " * 200_000,
     "one line of a megabyte in a fence": "```python\n" + "x" * 1_000_000 + "\n```",
     "one open string in a fence": "```javascript\n" + "'\\" * 4_990 + "\n```",
+    "a long block of code with open strings": "```javascript\n" + "'\\" * 100_000 + "\n```",
     "blank lines": "\n" * 100_000,
 }
 
@@ -114,6 +117,7 @@ _TAGS = {
     "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }
 # fmt: on
+_CLASS = re.compile(r"(code(__bar|__language)?|table|plain|align-\w+|hl-\w+)( hl-\w+)*")
 _VOID = {"br", "hr"}
 
 
@@ -133,6 +137,8 @@ class Inspector(HTMLParser):
         for name, value in attrs:
             if name not in _ATTRIBUTES.get(tag, set()):
                 self.problems.append(f"attribute {tag} {name}={value!r}")
+            if name == "class" and not _CLASS.fullmatch(value or ""):
+                self.problems.append(f"class {value!r}")
         if tag == "a":
             self._inspect_link(dict(attrs))
         if tag not in _VOID:

@@ -3,7 +3,7 @@
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.conversations.markdown import BlockStream, render, render_user
@@ -51,6 +51,10 @@ def test_known_languages_are_coloured_by_classes_and_keep_their_text() -> None:
     assert '<span class="hl-nb">print</span>' in html
     assert "style" not in html
     assert inspect(html).text == 'pythonprint("<hi>")  # ✓\n\n'
+
+
+def test_the_blank_lines_of_code_are_kept_for_the_copy_button() -> None:
+    assert inspect(render("```python\n\n\nx = 1\n\n```")).text == "python\n\nx = 1\n\n\n"
 
 
 @pytest.mark.parametrize("language", ["", "klingon", "makefile"])
@@ -157,6 +161,14 @@ def test_whatever_a_model_writes_comes_out_harmless(text: str) -> None:
 
 @given(TEXTS, st.lists(st.integers(min_value=1, max_value=12), min_size=1, max_size=12))
 @settings(max_examples=600, deadline=None)
+@example("```\n\nstill code", [1])
+@example("p\n```a|b\n-|-\n```\nthe fence begins after the table", [1])
+@example("# h\n    a\n\n    b", [1])
+@example("# a|b\n-|-\nthis is one too", [1])
+@example("- a\n\n- b\n\n  c\n\nd", [1])
+@example("    a\n\n    b\n\nc", [1])
+@example("````\n```\n````\n", [1])
+@example("a\n===\n> b\nlazy\n\n> c", [1])
 def test_blocks_of_a_stream_joined_are_the_finished_text_however_it_is_cut(text: str, sizes: list[int]) -> None:
     blocks = BlockStream()
     start = turn = 0
@@ -214,12 +226,15 @@ LONG = {
     "table rows": "|a|b|\n",
     "lists by turns": "- a\n* b\n",
     "interrupted lists": "- a\n# b\n",
+    "numbers that begin no list": "2. b\n",
 }
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_a_long_answer_in_small_deltas_costs_less_than_two_seconds(name: str) -> None:
-    head = {"open fence": "```python\n", "table rows": "|a|b|\n|-|-|\n"}.get(name, "")
+    head = {"open fence": "```python\n", "numbers that begin no list": "a\n", "table rows": "|a|b|\n|-|-|\n"}.get(
+        name, ""
+    )
     text = (head + LONG[name] * 10_000)[:100_000]
 
     start = process_time()

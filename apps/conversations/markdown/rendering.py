@@ -39,7 +39,6 @@ _TAGS = frozenset((
 _CLASS = re.compile(
     r"(?:hl-[a-z0-9]{1,4}(?: hl-[a-z0-9]{1,4})*|code|code__bar|code__language|table|plain|align-[a-z]{4,6})"
 )
-_LINK = re.compile(r"(?:https?://|mailto:).+", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"-?\d{1,9}")
 _LANGUAGE = re.compile(r"[\w+#.-]{1,24}")
 
@@ -73,8 +72,6 @@ def _paragraph(text: str, *, css_class: str = "") -> str:
 
 def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     match tag, name:
-        case "a", "href":
-            return value if _LINK.fullmatch(value) else None
         case _, "class":
             return value if _CLASS.fullmatch(value) else None
         case "ol", "start":
