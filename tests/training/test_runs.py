@@ -198,6 +198,24 @@ def test_the_configuration_can_be_printed_without_a_run(tmp_path: Path, capsys: 
     assert not TrainingRun.objects.exists()
 
 
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_a_step_count_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    with pytest.raises(CommandError, match="--max-steps"):
+        call_command("train", str(write_config(tmp_path)), f"--max-steps={number}")
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_run_can_stop_early_and_go_on_later(tmp_path: Path) -> None:
+    path = str(write_config(tmp_path, steps=8))
+    call_command("train", path, "--max-steps", "5")
+    assert TrainingRun.objects.get().last_step == 5
+    assert json.loads((tmp_path / "model" / "run.json").read_text())["step"] == 5
+
+    call_command("train", path, "--resume")
+    run = TrainingRun.objects.get()
+    assert (run.status, run.last_step, len(stored_losses(run))) == (Status.SUCCEEDED, 8, 8)
+
+
 @pytest.mark.parametrize(("text", "words"), [("name: [", "cannot be read"), ("nome: x", "did you mean 'name'")])
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "wrong.yaml"

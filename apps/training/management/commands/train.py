@@ -2,7 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--output", metavar="DIR", help="write the model here instead of output.directory")
         parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint, if any")
         parser.add_argument("--overwrite", action="store_true", help="start anew and replace the output directory")
-        parser.add_argument("--max-steps", type=int, metavar="N", help="stop after step N and write the model")
+        parser.add_argument("--max-steps", type=_positive, metavar="N", help="stop after step N and write the model")
         parser.add_argument("--device", choices=[str(d) for d in Device], help="instead of compute.device")
         parser.add_argument("--print-config", action="store_true", help="print the complete configuration and exit")
 
@@ -54,6 +54,13 @@ class Command(BaseCommand):
         if status is Status.CANCELLED:
             sys.exit(_EXIT_STOPPED)
         self.stdout.write(config.output.directory)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _child_arguments(options: dict[str, object]) -> list[str]:
