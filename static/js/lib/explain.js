@@ -13,7 +13,8 @@ const WORDS = Object.freeze({
   "chat.bad_frame": ["The site did not understand this page. It may have been updated: reload the page.", "reload"],
   "chat.sign_in_required": ["Sign in to chat here. Your text stays in the box.", "sign_in"],
   "models.unknown": ["This model is not offered any more. Choose another one above, then try again.", "again"],
-  "chat.too_many_attached": ["", "none"],
+  "chat.title_empty": ["A chat needs a title.", "none"],
+  "chat.too_many_attached": ["This page follows too many answers at once. Wait for one to finish.", "none"],
   "workers.none": ["Nothing is serving this model right now. Choose another one above, or try again in a while.", "again"],
   "workers.loading": ["The model is still loading. It will be ready soon: try again in a moment.", "again"],
   "workers.overloaded": ["The model has too many questions waiting. Try again in a moment.", "again"],
@@ -23,6 +24,7 @@ const WORDS = Object.freeze({
   "workers.failed": ["This model could not be loaded. Choose another one above.", "again"],
   "workers.internal": ["The model failed while it was answering. Try again.", "again"],
   "workers.generation_gone": ["The rest of this answer was lost. What came so far is kept.", "again"],
+  "site.internal": ["Something went wrong on our side, and it is in the log. Try again.", "again"],
   "prompt.too_long": ["This chat has become too long for the model. Start a new one, or choose a model with more room.", "new_chat"],
 });
 
