@@ -15,7 +15,7 @@ from apps.conversations.texts import clean_text
 
 Frame = dict[str, Any]
 
-FRAME_MAX_BYTES = 256 * 1024
+FRAME_MAX_BYTES = 640 * 1024
 _REF_CHARS = 100
 _MODEL_CHARS = 200
 

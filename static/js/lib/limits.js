@@ -1,6 +1,6 @@
 /** How much one message may hold. The site checks again; this says so before anything is sent. */
 
-const FRAME_MAX_BYTES = 256 * 1024;
+const FRAME_MAX_BYTES = 640 * 1024;
 const FRAME_OVERHEAD_BYTES = 1024;
 const SHOW_COUNT_FROM = 0.8;
 
