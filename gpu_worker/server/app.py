@@ -85,9 +85,9 @@ class Endpoints:
         return JsonReply({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """200 when all models are loaded; else 503 with each model's progress or error."""
+        """200 when all models are loaded and the site knows it; else 503 with each model's progress or error."""
         models = [asdict(model.report()) for model in self._worker.pool.models.values()]
-        is_ready = self._worker.pool.is_ready and not self._worker.is_draining
+        is_ready = self._worker.is_ready
         status = "draining" if self._worker.is_draining else "ready" if is_ready else "not ready"
         return JsonReply({"status": status, "models": models}, status_code=200 if is_ready else 503)
 

@@ -16,17 +16,26 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 2.0
 
 
 class LeaseClient:
     """One worker's lease at one site."""
 
-    def __init__(self, site: str, worker_id: str, enrolment_token: str, describe: Callable[[], LeaseRequest]) -> None:
-        """`describe` says how the worker is doing now."""
+    def __init__(
+        self,
+        site: str,
+        worker_id: str,
+        enrolment_token: str,
+        describe: Callable[[], LeaseRequest],
+        *,
+        on_granted: Callable[[LeaseRequest], None] = lambda request: None,
+    ) -> None:
+        """`describe` says how the worker is doing now; `on_granted` hears what the site has taken note of."""
         self._address = f"{site.rstrip('/')}/internal/workers/{worker_id}/lease"
         self._headers = {"Authorization": f"Bearer {enrolment_token}"}
         self._describe = describe
+        self._on_granted = on_granted
         self._news = asyncio.Event()
         self._trouble: str | None = None
         self._is_enrolled = False
@@ -68,8 +77,9 @@ class LeaseClient:
 
     async def _renew(self, client: httpx.AsyncClient) -> float | None:
         """Return after how many seconds to renew, or None when it failed."""
+        request = self._describe()
         try:
-            response = await client.put(self._address, json=self._describe().to_json())
+            response = await client.put(self._address, json=request.to_json())
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             self._failed(f"the site cannot be reached: {_words(exc)}")
             return None
@@ -82,6 +92,7 @@ class LeaseClient:
             self._failed(f"the site's answer is not a lease: {exc}")
             return None
         self._granted(grant)
+        self._on_granted(request)
         return min(grant.renew_in_s, LEASE_RENEW_S * 4)
 
     def _failed(self, trouble: str) -> None:

@@ -45,7 +45,9 @@ async def serve(options: ServeOptions, listener: socket.socket) -> int:
             options.worker_id,
             options.enrolment_token,
             lambda: worker.lease_request(base_url, options.speed),
+            on_granted=worker.site_took_note,
         )
+        worker.is_offered = False
     server = _Server(
         uvicorn.Config(
             build_app(worker),

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from gpu_worker.errors import WorkerError
-from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, WorkerErrorCode
+from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, ModelState, WorkerErrorCode
 from gpu_worker.server.generations import Generation, GenerationStore, Opening
 from gpu_worker.server.metrics import Metrics
 from gpu_worker.server.models import ModelPool, ServingOptions, new_request_id
@@ -36,7 +36,19 @@ class Worker:
         self.store = store or GenerationStore()
         self.pool = ModelPool(specs, options, self.metrics, on_end=self._ended, on_change=on_change)
         self.is_draining = False
+        self.is_offered = True
+        """Without a site, always; with one, from when the site knows that all models are loaded."""
         self._ended_one = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request that comes in by the usual door would be answered."""
+        return self.pool.is_ready and self.is_offered and not self.is_draining
+
+    def site_took_note(self, request: LeaseRequest) -> None:
+        """The site has granted a lease for this report."""
+        if all(model.state is ModelState.LOADED for model in request.models):
+            self.is_offered = True
 
     async def start(self, call: ChatCall) -> Generation:
         """Render, count and queue one chat. Raises: WorkerError."""

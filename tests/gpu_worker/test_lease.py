@@ -5,12 +5,16 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from gpu_worker.protocol import PROTOCOL_VERSION, LeaseGrant, LeaseRequest, ModelReport, ModelState
 from gpu_worker.server.lease import LeaseClient
+from gpu_worker.server.models import ServingOptions
+from gpu_worker.server.worker import Worker
 from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, FakeSite, fake_site
+from tests.gpu_worker.live_worker import eventually
 
 
 def lease_request() -> LeaseRequest:
@@ -47,6 +51,22 @@ async def test_a_worker_enrols_and_renews_at_once_when_something_changes() -> No
             assert site.leases[0] == lease_request()
             client.poke()
             await heard(site, 2)
+
+
+async def test_a_worker_is_ready_once_the_site_knows_that_its_models_are_loaded() -> None:
+    worker = Worker([], ServingOptions(), access_token="t")
+    worker.is_offered = False
+    still_loading = lease_request()
+    worker.site_took_note(still_loading)
+    assert not worker.is_ready
+
+    loaded = replace(still_loading, models=[ModelReport("tiny", ModelState.LOADED)])
+    with fake_site() as site:
+        client = LeaseClient(site.url, "id", ENROLMENT_TOKEN, lambda: loaded, on_granted=worker.site_took_note)
+        task = asyncio.create_task(client.run())
+        await heard(site, 1)
+        await asyncio.to_thread(eventually, lambda: worker.is_ready)
+        task.cancel()
 
 
 async def test_it_renews_when_the_grant_says_so() -> None:

@@ -17,6 +17,7 @@ import pytest
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.cli import UsageError, read_options
 from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, fake_site
+from tests.gpu_worker.live_worker import eventually
 
 ROOT = Path(__file__).parents[2]
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -73,7 +74,7 @@ def test_a_worker_listens_at_once_loads_enrols_serves_drains_and_leaves(endless:
             assert (early.status_code, early.json()["models"][0]["state"]) == (503, "loading")
             with fake_site(site_port) as site:
                 assert worker.line().startswith("ready: parrot (0.2M parameters, ")
-                assert client.get("/ready").status_code == 200
+                eventually(lambda: client.get("/ready").status_code == 200)
                 site.wait(lambda: bool(site.leases) and site.leases[-1].models[0].state is ModelState.LOADED)
                 lease = site.leases[-1]
                 assert (lease.base_url, lease.speed, lease.draining) == (address, 2.5, False)
