@@ -16,6 +16,7 @@ from apps.conversations.texts import clean_text
 Frame = dict[str, Any]
 
 FRAME_MAX_BYTES = 640 * 1024
+"""The longest message fits, even if JSON escapes every character of it in six bytes."""
 _REF_CHARS = 100
 _MODEL_CHARS = 200
 

@@ -96,6 +96,8 @@ def test_everything_can_be_done_by_keyboard(tab: ChatPage, worker: ScriptedWorke
     keyboard.press("Escape")
     tab.wait_for_state("stopped")
 
+    # The list follows a moment after the answer; a person's fingers are slower than that.
+    expect(tab.page.locator("#history a[aria-current=page]")).to_have_text("By hand")
     press_until(tab, "Rename “By hand”", "Shift+Tab")
     keyboard.press("Enter")
     keyboard.type("By keyboard")

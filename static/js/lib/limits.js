@@ -1,7 +1,5 @@
 /** How much one message may hold. The site checks again; this says so before anything is sent. */
 
-const FRAME_MAX_BYTES = 640 * 1024;
-const FRAME_OVERHEAD_BYTES = 1024;
 const SHOW_COUNT_FROM = 0.8;
 
 const numbers = new Intl.NumberFormat("en");
@@ -21,10 +19,6 @@ function countCharacters(text) {
 export function lengthProblem(text, maxChars) {
   if (text.length > 2 * maxChars || countCharacters(text) > maxChars) {
     return `This is too long for one message: at most ${numbers.format(maxChars)} characters fit.`;
-  }
-  const bytes = new TextEncoder().encode(JSON.stringify(text)).length;
-  if (bytes > FRAME_MAX_BYTES - FRAME_OVERHEAD_BYTES) {
-    return "This text takes too much room for one message. Send it in parts.";
   }
   return "";
 }
