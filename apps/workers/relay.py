@@ -34,6 +34,7 @@ Json = dict[str, Any]
 OnAssigned = Callable[[Target], Awaitable[None]]
 
 MAX_ATTEMPTS = 3
+WORKERS_FAULT = (TransportFailed, WorkerInternal, WorkerOverloaded)
 TAKE_UP_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 """A network that is away for some seconds must not end an answer: the worker keeps its events for minutes."""
 
@@ -69,23 +70,18 @@ async def generate(
                     started = True
                     yield event
             return
-        except TransportFailed as exc:
-            await _failed(target, exc)
-            if started and generation_id is not None:
-                async with aclosing(_taken_up(target, generation_id, exc.after)) as events:
-                    async for event in events:
-                        yield event
-                return
-            if started:
-                raise WorkerDied from exc
-            attempts.failed(target, str(exc))
-        except WorkerInternal as exc:
-            await _failed(target, exc)
-            if started:
+        except WORKERS_FAULT as exc:
+            await attempts.note(target, exc)
+            if not started:
+                continue
+            if not isinstance(exc, TransportFailed):
                 raise
-            attempts.failed(target, str(exc.details["reason"]))
-        except WorkerOverloaded as exc:
-            attempts.overloaded(target, exc)
+            if generation_id is None:
+                raise WorkerDied from exc
+            async with aclosing(_taken_up(target, generation_id, exc.after)) as events:
+                async for event in events:
+                    yield event
+            return
         finally:
             await _count(services.assignment_end, target)
 
@@ -99,14 +95,8 @@ async def complete(*, model: str, body: Json) -> Json:
         await _count(services.assignment_begin, target)
         try:
             return await client.completion(target, body)
-        except TransportFailed as exc:
-            await _failed(target, exc)
-            attempts.failed(target, str(exc))
-        except WorkerInternal as exc:
-            await _failed(target, exc)
-            attempts.failed(target, str(exc.details["reason"]))
-        except WorkerOverloaded as exc:
-            attempts.overloaded(target, exc)
+        except WORKERS_FAULT as exc:
+            await attempts.note(target, exc)
         finally:
             await _count(services.assignment_end, target)
 
@@ -151,12 +141,15 @@ class _Attempts:
         self._tried.add(chosen.worker_id)
         return await target_get(chosen.worker_id)
 
-    def failed(self, target: Target, cause: str) -> None:
+    async def note(self, target: Target, error: TransportFailed | WorkerInternal | WorkerOverloaded) -> None:
+        """Keep the cause for the last error, and hold it against the worker unless it is only busy."""
+        cause = str(error.details["reason"]) if isinstance(error, WorkerInternal) else str(error)
+        if isinstance(error, WorkerOverloaded):
+            self._overloaded = WorkerOverloaded(model=self._model, retry_after_s=error.details["retry_after_s"])
+            cause = "queue full"
+        else:
+            await _count(partial(services.failure_record, error=cause), target)
         self._failures.append(f"worker {target.worker_id}: {cause}")
-
-    def overloaded(self, target: Target, error: WorkerOverloaded) -> None:
-        self.failed(target, "queue full")
-        self._overloaded = WorkerOverloaded(model=self._model, retry_after_s=error.details["retry_after_s"])
 
     def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
         # A full queue is the better news of the two: somebody is there.
@@ -184,10 +177,6 @@ async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGen
             if exc.is_refused or delay_s is None:
                 raise WorkerDied from exc
         await asyncio.sleep(delay_s)
-
-
-async def _failed(target: Target, error: Exception) -> None:
-    await _count(partial(services.failure_record, error=str(error)), target)
 
 
 async def _count(service: Callable[[int], None], target: Target) -> None:
