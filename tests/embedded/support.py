@@ -43,6 +43,14 @@ def family(pid: int) -> list[int]:
     return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
+def command_line(process: psutil.Process) -> list[str]:
+    """Empty for a process that ends this instant, as backends of Postgres do all the time."""
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
+
+
 @contextmanager
 def started_python(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a script of the test's own beside the test, with the site importable; killed at the end if it still runs."""

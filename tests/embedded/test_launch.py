@@ -19,7 +19,7 @@ import pytest
 from fastchat_site.embedded.ports import free_ports
 from fastchat_site.embedded.services import scratch_data_dir
 
-from .support import REPOSITORY, family, runs, wait_for, wait_until_gone
+from .support import REPOSITORY, command_line, family, runs, wait_for, wait_until_gone
 
 pytestmark = pytest.mark.processes
 
@@ -43,7 +43,7 @@ class Launched:
     def child(self, name: str) -> int:
         """The pid of the site's process whose command line has this word."""
         children = psutil.Process(self.process.pid).children()
-        return next(int(child.pid) for child in children if any(name in part for part in child.cmdline()))
+        return next(int(child.pid) for child in children if any(name in part for part in command_line(child)))
 
     def is_serving(self) -> bool:
         try:
@@ -133,7 +133,9 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(site: Launched) -> None:
         for secret in json.loads((site.data_dir / name).read_text()).values()
     ]
     assert len(secrets) == 4
-    lines = [" ".join(psutil.Process(pid).cmdline()) for pid in family(site.process.pid)]
+    launcher = psutil.Process(site.process.pid)
+    lines = [" ".join(command_line(process)) for process in (launcher, *launcher.children(recursive=True))]
+    assert len(lines) > 5
     logs = [log.read_text(errors="replace") for log in (site.data_dir / "logs").iterdir()]
     for text in [*lines, *logs, site.said()]:
         assert not any(secret in text for secret in secrets)
@@ -180,7 +182,7 @@ def test_a_process_that_cannot_start_stops_the_launch_with_its_last_lines(data_d
     words = refused(data_dir, free_ports(1, taken=0)[0], "--env", "web:DJANGO_SETTINGS_MODULE=no_such.settings")
     assert f"web ended with status 1 before it was ready. The end of {data_dir / 'logs' / 'web.log'}:" in words
     assert "No module named 'no_such'" in words
-    left = [process for process in psutil.process_iter() if str(data_dir) in " ".join(process.cmdline())]
+    left = [process for process in psutil.process_iter() if str(data_dir) in " ".join(command_line(process))]
     assert left == []
 
 

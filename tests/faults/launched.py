@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from fastchat_site.embedded.command import services_for_command
+from tests.embedded.support import command_line
 from tests.live import ROOT, Process, free_port, start_process, wait_until
 
 # How each process is recognised among the launcher's descendants.
@@ -38,7 +39,7 @@ class Launched:
 
     def process(self, name: str) -> psutil.Process:
         """The process itself, not the children that it may have. Raises: LookupError."""
-        found = [p for p in self.descendants() if MARKS[name] in " ".join(cmdline(p))]
+        found = [p for p in self.descendants() if MARKS[name] in " ".join(command_line(p))]
         if not found:
             raise LookupError(f"there is no {name} process")
         return min(found, key=lambda p: p.create_time())
@@ -73,13 +74,6 @@ def environment_without_services() -> dict[str, str]:
     """This process's environment as a newcomer's would be: without the test run's own services and settings."""
     ours = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "FASTCHAT_ENROLMENT_TOKEN"}
     return {name: value for name, value in os.environ.items() if name not in ours}
-
-
-def cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.NoSuchProcess:
-        return []
 
 
 @contextmanager
