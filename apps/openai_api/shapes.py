@@ -1,7 +1,7 @@
 """OpenAI's request and response shapes, as far as the site itself looks into them.
 
-The site checks what it needs to route a request; the worker checks every sampling field, so that each rule is written
-once. A field that neither knows is not passed on.
+The site checks what it needs to route a request; the worker checks every other field, so that each rule is written once
+and what is known but not supported is refused by name there. A field that nobody knows is ignored.
 
 Source: OpenAI API reference, "Create chat completion" and "List models".
 """
@@ -14,37 +14,8 @@ from apps.workers.selectors import OfferedModel
 
 Json = dict[str, Any]
 
-# What a worker understands or refuses by name. `generation_id` is missing on purpose: it is the site's own.
-PASSED_ON = frozenset(
-    {
-        "messages",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "logit_bias",
-        "seed",
-        "stop",
-        "ignore_eos",
-        "stream_options",
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "functions",
-        "function_call",
-        "response_format",
-        "modalities",
-        "audio",
-    }
-)
+SITES_OWN = frozenset({"generation_id"})
+"""Fields of the protocol between site and worker that a program must not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +41,7 @@ def chat_request(data: object) -> ChatRequest:
         raise InvalidRequest(reason="'stream' must be true or false", param="stream")
     if "messages" not in data:
         raise InvalidRequest(reason="'messages' is missing", param="messages", api_code="missing_required_parameter")
-    return ChatRequest(model, bool(stream), {key: value for key, value in data.items() if key in PASSED_ON})
+    return ChatRequest(model, bool(stream), {key: value for key, value in data.items() if key not in SITES_OWN})
 
 
 def model_object(model: OfferedModel) -> Json:

@@ -98,9 +98,10 @@ def test_errors_are_the_sdks_own_exceptions(client: openai.OpenAI, site: LiveSit
     with pytest.raises(openai.BadRequestError) as hot:
         create(temperature=9)
     assert hot.value.param == "temperature"
-    with pytest.raises(openai.BadRequestError) as unsupported:
-        create(n=2)
-    assert (unsupported.value.param, unsupported.value.code) == ("n", "unsupported_parameter")
+    for field, value in {"n": 2, "reasoning_effort": "high", "store": True}.items():
+        with pytest.raises(openai.BadRequestError) as unsupported:
+            create(**{field: value})
+        assert (unsupported.value.param, unsupported.value.code) == (field, "unsupported_parameter")
     with pytest.raises(openai.BadRequestError) as long:
         create(messages=[{"role": "user", "content": "word " * 20_000}])
     assert long.value.code == "context_length_exceeded"
