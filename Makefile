@@ -46,7 +46,7 @@ WITHOUT_CUDA := awk '/^[a-z0-9]/ {skip = /^(nvidia-|cuda-|triton==)/} !skip'
 
 lock: $(VENV)/dev.stamp ## Write the lock files anew from pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --output-file requirements/run.lock pyproject.toml
-	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra dev --constraint requirements/run.lock \
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --extra quantisation --extra llamacpp --extra dev --constraint requirements/run.lock \
 		--output-file requirements/dev.lock pyproject.toml
 	for lock in run dev; do $(WITHOUT_CUDA) requirements/$$lock.lock > requirements/$$lock.new \
 		&& mv requirements/$$lock.new requirements/$$lock.lock; done
