@@ -5,6 +5,7 @@ engine's thread. It knows no HTTP and keeps nothing of a request that has ended.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field
 import torch
 
 from gpu_worker.engine.detokenize import Decode, Detokenizer
+from gpu_worker.engine.logprobs import LogprobQueue, TokenLogprobs
 from gpu_worker.engine.request import Request, RequestState, StepOutput
 from gpu_worker.engine.runner import Runner
-from gpu_worker.engine.sampling import BROKEN, RowSampler, sample
-from gpu_worker.engine.scheduler import Limits, QueueFull, Scheduler, StepPlan
+from gpu_worker.engine.sampling import BROKEN, RowSampler, sample, score
+from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, StepPlan
 from gpu_worker.engine.stop import StopScanner
 from gpu_worker.errors import WorkerError
 from gpu_worker.protocol import FinishReason, WorkerErrorCode
@@ -53,6 +55,10 @@ class _Running:
     sampler: RowSampler
     detokenizer: Detokenizer
     stops: StopScanner = field(init=False)
+    logprobs: LogprobQueue = field(default_factory=LogprobQueue)
+    prompt_logprobs: list[TokenLogprobs] = field(default_factory=list)
+    """Until the first output takes them along."""
+    has_put_out: bool = False
 
     def __post_init__(self) -> None:
         self.stops = StopScanner(self.request.params.stop)
@@ -79,16 +85,19 @@ class Engine:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, request: Request) -> None:
-        """Raises: WorkerError (overloaded, shutting_down)."""
+    def submit(self, *requests: Request) -> None:
+        """Queue all of them or none. Raises: WorkerError (overloaded, shutting_down)."""
         with self._changed:
             if self._closing:
                 raise WorkerError(WorkerErrorCode.SHUTTING_DOWN, "the worker is shutting down")
             try:
-                self._scheduler.add(request)
+                for request in requests:
+                    self._scheduler.add(request)
             except QueueFull as exc:
+                for request in requests:
+                    self._scheduler.finish(request)
                 raise WorkerError(WorkerErrorCode.OVERLOADED, f"the model is busy: {exc}; try again later") from exc
-            self._known[request.id] = request
+            self._known.update({request.id: request for request in requests})
             self._changed.notify()
 
     def cancel(self, request_id: str) -> None:
@@ -151,7 +160,8 @@ class Engine:
 
     def _compute(self, plan: StepPlan) -> list[StepOutput]:
         for request in plan.admitted:
-            sampler = RowSampler(request.params, request.prompt_ids, self._runner.device)
+            ends = self._vocabulary.end_ids
+            sampler = RowSampler(request.params, request.prompt_ids, self._runner.device, ends)
             self._running[request.id] = _Running(request, sampler, Detokenizer(self._vocabulary.decode))
         self._runner.add(plan.admitted)
         outputs: list[StepOutput] = []
@@ -163,38 +173,63 @@ class Engine:
 
     def _prefill(self, plan: StepPlan) -> list[StepOutput]:
         started_at = time.perf_counter()
-        done = self._runner.prefill(plan.prefill)
+        computed = self._runner.prefill(plan.prefill)
         self._scheduler.pace.observe(sum(chunk.n_tokens for chunk in plan.prefill), time.perf_counter() - started_at)
+        for chunk, logits in computed:
+            if chunk.is_scored:
+                self._score(chunk, logits)
+        done = [(chunk.request, logits[-1]) for chunk, logits in computed if chunk.completes_prompt]
         if not done:
             return []
         return self._advance([request for request, _ in done], torch.stack([logits for _, logits in done]))
 
+    def _score(self, chunk: Chunk, logits: torch.Tensor) -> None:
+        """Keep the log probabilities of the prompt tokens that `[n_tokens, V]` logits foretell."""
+        request = chunk.request
+        targets = request.prompt_ids[chunk.start + 1 : chunk.start + chunk.n_tokens + 1]
+        entries = score(logits[: len(targets)], targets, request.params.prompt_logprobs or 0)
+        self._running[request.id].prompt_logprobs += entries
+
     def _advance(self, requests: Sequence[Request], logits: torch.Tensor) -> list[StepOutput]:
         running = [self._running[request.id] for request in requests]
-        tokens = sample(logits, [one.sampler for one in running])
-        outputs = [self._output(one, token) for one, token in zip(running, tokens, strict=True)]
+        sampled = sample(logits, [one.sampler for one in running])
+        outputs = [
+            self._output(one, token, entry)
+            for one, token, entry in zip(running, sampled.tokens, sampled.logprobs, strict=True)
+        ]
         for one, output in zip(running, outputs, strict=True):
             if output.is_last:
                 self._forget(one.request, wipe=output.error is not None)
         return outputs
 
-    def _output(self, one: _Running, token: int) -> StepOutput:
+    def _output(self, one: _Running, token: int, logprobs: TokenLogprobs | None) -> StepOutput:
         """Take a token into a request: its text, and whether it was the last."""
         request = one.request
-        if token == BROKEN:
+        params = request.params
+        if token == BROKEN or any(math.isnan(entry.logprob) for entry in one.prompt_logprobs):
             error = WorkerError(WorkerErrorCode.INTERNAL, "the model computed numbers that are not finite")
             return StepOutput(request.id, "", len(request.output_ids), error=error)
         request.state = RequestState.DECODING
+        if params.max_tokens == 0:
+            return _made(one, "", FinishReason.LENGTH)
         request.output_ids.append(token)
         n_tokens = len(request.output_ids)
-        if token in self._vocabulary.end_ids and not request.params.ignore_eos:
-            return StepOutput(request.id, _rest(one), n_tokens, FinishReason.STOP)
-        text = one.stops.feed(one.detokenizer.feed(token))
+        is_end = token in self._vocabulary.end_ids and not params.ignore_eos
+        if is_end or token in params.stop_token_ids:
+            if logprobs is not None:
+                one.logprobs.add(logprobs, 0)
+            return _made(one, _rest(one), FinishReason.STOP)
+        text = one.detokenizer.feed(token)
+        if logprobs is not None:
+            one.logprobs.add(logprobs, len(text))
+        if n_tokens > params.min_tokens:
+            text = one.stops.feed(text)
         if one.stops.matched is not None:
-            return StepOutput(request.id, text, n_tokens, FinishReason.STOP)
-        if n_tokens >= request.params.max_tokens:
-            return _at_length(one, text, n_tokens)
-        return StepOutput(request.id, text, n_tokens)
+            return _made(one, text, FinishReason.STOP)
+        if n_tokens >= params.max_tokens:
+            text += _rest(one)
+            return _made(one, text, FinishReason.LENGTH if one.stops.matched is None else FinishReason.STOP)
+        return _made(one, text)
 
     def _end_cancelled(self) -> list[StepOutput]:
         with self._changed:
@@ -203,8 +238,10 @@ class Engine:
         outputs = []
         for request in ended:
             one = self._running.get(request.id)
-            text = _rest(one) if one else ""
-            outputs.append(StepOutput(request.id, text, len(request.output_ids), FinishReason.CANCELLED))
+            if one is None:
+                outputs.append(StepOutput(request.id, "", 0, FinishReason.CANCELLED))
+            else:
+                outputs.append(_made(one, _rest(one), FinishReason.CANCELLED))
             self._forget(request)
         return outputs
 
@@ -232,17 +269,25 @@ class Engine:
         self._deliver(report)
 
 
+def _made(one: _Running, text: str, finish_reason: FinishReason | None = None) -> StepOutput:
+    """What a step made of a request, with the log probabilities that go with it."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    if one.request.params.logprobs is not None:
+        logprobs = one.logprobs.shown(len(text))
+        if finish_reason is not None:
+            logprobs += one.logprobs.flush()
+    prompt_logprobs = None
+    if one.request.params.prompt_logprobs is not None and not one.has_put_out:
+        prompt_logprobs = tuple(one.prompt_logprobs)
+        one.prompt_logprobs.clear()
+    one.has_put_out = True
+    return StepOutput(one.request.id, text, len(one.request.output_ids), finish_reason, None, logprobs, prompt_logprobs)
+
+
 def _rest(one: _Running) -> str:
-    """The text that is still held back, at an end that is not a stop string."""
+    """The text that is still held back; if it completes a stop string, the text before that."""
     text = one.stops.feed(one.detokenizer.flush())
     return text + one.stops.flush()
-
-
-def _at_length(one: _Running, text: str, n_tokens: int) -> StepOutput:
-    text += one.stops.feed(one.detokenizer.flush())
-    if one.stops.matched is not None:
-        return StepOutput(one.request.id, text, n_tokens, FinishReason.STOP)
-    return StepOutput(one.request.id, text + one.stops.flush(), n_tokens, FinishReason.LENGTH)
 
 
 def _as_worker_error(exc: Exception) -> WorkerError:

@@ -6,19 +6,23 @@ Plain Python. It does not read text: prompts arrive as token ids.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gpu_worker.engine.logprobs import TokenLogprobs
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import FinishReason
 
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 1000
 MAX_LOGIT_BIASES = 1024
+MAX_STOP_TOKENS = 128
+MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How to choose the next token. Ranges are OpenAI's, or vLLM's for what OpenAI does not have.
 
-    Source: OpenAI API reference, "Create chat completion"; vLLM SamplingParams for top_k, min_p, repetition_penalty.
+    Source: OpenAI API reference, "Create chat completion"; vLLM SamplingParams for top_k, min_p, repetition_penalty,
+    min_tokens, stop_token_ids and prompt_logprobs.
     Raises: WorkerError (invalid_request) that names the field.
     """
 
@@ -35,10 +39,20 @@ class SamplingParams:
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    """End the answer as the model's own end tokens do, also with `ignore_eos`."""
+    min_tokens: int = 0
+    """Before so many tokens no token that ends the answer is possible, and stop strings are not looked for."""
     ignore_eos: bool = False
+    logprobs: int | None = None
+    """Report each token's log probability, and so many of the likeliest tokens at its place."""
+    prompt_logprobs: int | None = None
+    """The same for the prompt's tokens. Its keys and values must then be computed, not taken from another request."""
 
     def __post_init__(self) -> None:
-        _check_range("max_tokens", self.max_tokens, 1, 2**31)
+        # Without a token to generate there must be something else to do.
+        _check_range("max_tokens", self.max_tokens, 1 if self.prompt_logprobs is None else 0, 2**31)
+        _check_range("min_tokens", self.min_tokens, 0, self.max_tokens)
         _check_range("temperature", self.temperature, 0, 2)
         _check_range("top_p", self.top_p, 0, 1, above=True)
         _check_range("top_k", self.top_k, 0, 2**31)
@@ -54,6 +68,13 @@ class SamplingParams:
             _check_range("logit_bias", token, 0, 2**31)
             _check_range("logit_bias", bias, -100, 100)
         _check_stops(self.stop)
+        if len(self.stop_token_ids) > MAX_STOP_TOKENS:
+            raise invalid("stop_token_ids", f"at most {MAX_STOP_TOKENS} tokens, found {len(self.stop_token_ids)}")
+        for token in self.stop_token_ids:
+            _check_range("stop_token_ids", token, 0, 2**31)
+        for name, n_top in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
+            if n_top is not None:
+                _check_range(name, n_top, 0, MAX_LOGPROBS)
 
     @property
     def is_greedy(self) -> bool:
@@ -126,6 +147,10 @@ class StepOutput:
     """Tokens generated so far, the end token or the one that completed a stop string included."""
     finish_reason: FinishReason | None = None
     error: WorkerError | None = None
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of the tokens whose text begins in `text`; with the last output, of all that are left."""
+    prompt_logprobs: tuple[TokenLogprobs, ...] | None = None
+    """With the first output, when asked for: of each prompt token but the first, which nothing comes before."""
 
     @property
     def is_last(self) -> bool:

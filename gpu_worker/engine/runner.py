@@ -49,9 +49,12 @@ class Runner:
         if moved != row:
             self._rows[row] = last
 
-    def prefill(self, chunks: Sequence[Chunk]) -> list[tuple[Request, torch.Tensor]]:
-        """Compute prompt chunks; return `[V]` logits for each request whose prompt is now complete."""
-        done: list[tuple[Request, torch.Tensor]] = []
+    def prefill(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
+        """Compute prompt chunks; return logits `[n, V]` for each chunk that is scored or completes its prompt.
+
+        `n` is every token of a scored chunk, and only the last token of any other.
+        """
+        done: list[tuple[Chunk, torch.Tensor]] = []
         for group in grouped(chunks, [self._rows.index(chunk.request) for chunk in chunks]):
             done += self._prefill_group(group)
         return done
@@ -70,17 +73,19 @@ class Runner:
         picked = [order[id(request)] for request in requests]
         return logits if picked == list(range(n_rows)) else logits[torch.tensor(picked, device=self.device)]
 
-    def _prefill_group(self, group: list[tuple[int, Chunk]]) -> list[tuple[Request, torch.Tensor]]:
+    def _prefill_group(self, group: list[tuple[int, Chunk]]) -> list[tuple[Chunk, torch.Tensor]]:
         n_tokens = max(chunk.n_tokens for _, chunk in group)
         tokens = [_padded(chunk, n_tokens) for _, chunk in group]
-        ends = sorted({chunk.n_tokens - 1 for _, chunk in group})
+        is_scored = group[0][1].is_scored
+        ends = list(range(n_tokens)) if is_scored else sorted({chunk.n_tokens - 1 for _, chunk in group})
         logits = self._forward(group[0][0], [chunk.start for _, chunk in group], tokens, ends)
         done = []
         for index, (row, chunk) in enumerate(group):
             chunk.request.n_prefilled += chunk.n_tokens
             self.cache.lengths[row] = chunk.request.n_prefilled
-            if chunk.completes_prompt:
-                done.append((chunk.request, logits[index, ends.index(chunk.n_tokens - 1)]))
+            if chunk.is_scored or chunk.completes_prompt:
+                end = ends.index(chunk.n_tokens - 1)
+                done.append((chunk, logits[index, 0 if is_scored else end : end + 1]))
         return done
 
     def _forward(self, first_row: int, starts: list[int], tokens: list[list[int]], keep: list[int]) -> torch.Tensor:
@@ -135,11 +140,17 @@ def grouped(chunks: Sequence[Chunk], rows: Sequence[int]) -> list[list[tuple[int
     """Chunks that compute together: neighbours in the cache, of similar length. Each comes with its row."""
     groups: list[list[tuple[int, Chunk]]] = []
     for row, chunk in sorted(zip(rows, chunks, strict=True), key=lambda pair: pair[0]):
-        if groups and groups[-1][-1][0] == row - 1 and _padding([*groups[-1], (row, chunk)]) <= MAX_PADDING:
+        if groups and _belong_together([*groups[-1], (row, chunk)]):
             groups[-1].append((row, chunk))
         else:
             groups.append([(row, chunk)])
     return groups
+
+
+def _belong_together(group: list[tuple[int, Chunk]]) -> bool:
+    if any(chunk.is_scored for _, chunk in group):
+        return False
+    return group[-2][0] == group[-1][0] - 1 and _padding(group) <= MAX_PADDING
 
 
 def _padding(group: list[tuple[int, Chunk]]) -> float:

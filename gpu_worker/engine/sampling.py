@@ -6,9 +6,11 @@ in the batch. It changes no cache and knows no text.
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+from gpu_worker.engine.logprobs import LEAST, TokenLogprobs
 from gpu_worker.engine.request import SamplingParams
 
 BROKEN = -1
@@ -21,18 +23,27 @@ SORT_FIRST = 1024
 class RowSampler:
     """What one request carries from token to token: its random numbers and what it has said so far."""
 
-    def __init__(self, params: SamplingParams, prompt_ids: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self,
+        params: SamplingParams,
+        prompt_ids: Sequence[int],
+        device: torch.device,
+        end_ids: frozenset[int] = frozenset(),
+    ) -> None:
+        """`end_ids`: the model's end tokens, which `min_tokens` keeps away."""
         self.params = params
+        self.n_sampled = 0
         self.random = random.Random(params.seed)  # noqa: S311 - sampling, not secrets
         self._device = device
         self._prompt_ids = prompt_ids
         self._counts: torch.Tensor | None = None
         self._in_prompt: torch.Tensor | None = None
         self._bias = self._bias_tensors()
+        self._ends = self._end_tensor(end_ids)
 
     @property
     def changes_logits(self) -> bool:
-        return self._bias is not None or self.params.has_penalties
+        return self._bias is not None or self._ends is not None or self.params.has_penalties
 
     def adjust(self, logits: torch.Tensor) -> None:
         """Apply penalties and biases to this request's `[V]` in place.
@@ -52,8 +63,11 @@ class RowSampler:
         if self._bias is not None:
             tokens, biases = self._bias
             logits.index_add_(0, tokens, biases)
+        if self._ends is not None and self.n_sampled < self.params.min_tokens:
+            logits[self._ends] = -torch.inf
 
     def saw(self, token_id: int) -> None:
+        self.n_sampled += 1
         if self._counts is not None:
             self._counts[token_id] += 1
 
@@ -70,10 +84,53 @@ class RowSampler:
         tokens, biases = zip(*self.params.logit_bias, strict=True)
         return torch.tensor(tokens, device=self._device), torch.tensor(biases, device=self._device)
 
+    def _end_tensor(self, end_ids: frozenset[int]) -> torch.Tensor | None:
+        ends = sorted(end_ids | set(self.params.stop_token_ids))
+        return torch.tensor(ends, device=self._device) if ends and self.params.min_tokens > 0 else None
 
-def sample(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
-    """Return one token id per row of `[B, V]` logits, or BROKEN. Changes `logits`."""
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What one step drew, row by row."""
+
+    tokens: list[int]
+    """Token ids, or BROKEN."""
+    logprobs: list[TokenLogprobs | None]
+    """None for a row that does not ask, or is broken."""
+
+
+def sample(logits: torch.Tensor, rows: Sequence[RowSampler]) -> Sampled:
+    """Draw one token per row of `[B, V]` logits. Changes `logits`."""
     logits = logits.float()
+    asking = [i for i, row in enumerate(rows) if row.params.logprobs is not None]
+    raw = logits[torch.tensor(asking, device=logits.device)] if asking else None  # a copy: before any adjustment
+    tokens = _choose(logits, rows)
+    entries: list[TokenLogprobs | None] = [None] * len(rows)
+    sound = [(place, i) for place, i in enumerate(asking) if tokens[i] != BROKEN]
+    if raw is not None and sound:
+        n_top = max(rows[i].params.logprobs or 0 for _, i in sound)
+        places = torch.tensor([place for place, _ in sound], device=logits.device)
+        for (_, i), entry in zip(sound, score(raw[places], [tokens[i] for _, i in sound], n_top), strict=True):
+            entries[i] = TokenLogprobs(entry.token_id, entry.logprob, entry.top[: rows[i].params.logprobs])
+    return Sampled(tokens, entries)
+
+
+def score(logits: torch.Tensor, tokens: Sequence[int], n_top: int) -> list[TokenLogprobs]:
+    """Log probabilities of `tokens` and of the `n_top` likeliest under each row of `[N, V]` logits.
+
+    A row that is not finite gives NaN.
+    """
+    logprobs = logits.float().log_softmax(dim=-1)
+    chosen = logprobs.gather(-1, torch.tensor(tokens, device=logits.device)[:, None])
+    best, ids = logprobs.topk(min(n_top, logprobs.shape[-1]))
+    numbers = torch.cat([chosen, best], dim=-1).clamp_min(LEAST).tolist()
+    return [
+        TokenLogprobs(token, own, tuple(zip(row_ids, top, strict=True)))
+        for token, (own, *top), row_ids in zip(tokens, numbers, ids.tolist(), strict=True)
+    ]
+
+
+def _choose(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
     for index, row in enumerate(rows):
         if row.changes_logits:
             row.adjust(logits[index])

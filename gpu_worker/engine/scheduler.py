@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from gpu_worker.engine.request import Request, RequestState
 
+SCORED_TOKENS = 256
+"""The most prompt tokens per step of a request that asks for their log probabilities: each is a whole row of logits."""
+
 
 class QueueFull(Exception):
     """As many requests run and wait as may."""
@@ -41,6 +44,11 @@ class Chunk:
     @property
     def completes_prompt(self) -> bool:
         return self.start + self.n_tokens == self.request.n_prompt
+
+    @property
+    def is_scored(self) -> bool:
+        """The logits of all its tokens are wanted, not only the last one's."""
+        return self.request.params.prompt_logprobs is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,8 @@ class Scheduler:
             if budget == 0:
                 break
             n_tokens = min(request.n_prompt - request.n_prefilled, budget)
+            if request.params.prompt_logprobs is not None:
+                n_tokens = min(n_tokens, SCORED_TOKENS)
             chunks.append(Chunk(request, request.n_prefilled, n_tokens))
             budget -= n_tokens
         return chunks

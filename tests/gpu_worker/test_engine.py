@@ -260,3 +260,56 @@ def test_closing_ends_what_is_left_with_an_error_and_refuses_more(loaded: Loaded
         assert error.code is WorkerErrorCode.SHUTTING_DOWN
     with pytest.raises(WorkerError, match="shutting down"):
         bench.submit("late", [5], max_tokens=1)
+
+
+def reference_logprobs(loaded: LoadedModel, tokens: Sequence[int]) -> torch.Tensor:
+    """Of every token but the first, from one forward pass of transformers."""
+    with torch.inference_mode():
+        logits: torch.Tensor = loaded.model(input_ids=torch.tensor([list(tokens)])).logits[0, :-1]
+    return logits.log_softmax(-1)
+
+
+def test_the_prompts_log_probabilities_are_those_of_one_forward_pass(loaded: LoadedModel, bench: Bench) -> None:
+    # Longer than what is scored in one step, next to others that prefill and decode.
+    prompt, *others = prompts_of((400, 90, 12))
+    for i, other in enumerate(others):
+        bench.submit(str(i), other, max_tokens=20)
+    bench.submit("scored", prompt, max_tokens=0, prompt_logprobs=3)
+    last = bench.last("scored")
+    assert (last.finish_reason, last.n_tokens, last.text) == (FinishReason.LENGTH, 0, "")
+    assert last.prompt_logprobs is not None
+    expected = reference_logprobs(loaded, prompt)
+    own = expected.gather(-1, torch.tensor(prompt[1:])[:, None])[:, 0]
+    assert [entry.token_id for entry in last.prompt_logprobs] == prompt[1:]
+    assert torch.tensor([e.logprob for e in last.prompt_logprobs]).allclose(own, atol=1e-4)
+    best, ids = expected.topk(3)
+    assert [[token for token, _ in e.top] for e in last.prompt_logprobs] == ids.tolist()
+    assert torch.tensor([[p for _, p in e.top] for e in last.prompt_logprobs]).allclose(best, atol=1e-4)
+
+
+def test_each_tokens_log_probability_is_the_models_own_and_comes_once(loaded: LoadedModel, bench: Bench) -> None:
+    prompt = prompts_of([40])[0]
+    options = {"temperature": 1.5, "seed": 3, "presence_penalty": 1, "logit_bias": ((7, 3.0),)}
+    request = bench.submit("r", prompt, max_tokens=40, logprobs=2, prompt_logprobs=0, **options)
+    bench.last("r")
+    entries = [entry for output in bench.outputs["r"] for entry in output.logprobs]
+    assert [entry.token_id for entry in entries] == request.output_ids
+    expected = reference_logprobs(loaded, [*prompt, *request.output_ids])[len(prompt) - 1 :]
+    own = expected.gather(-1, torch.tensor(request.output_ids)[:, None])[:, 0]
+    assert torch.tensor([entry.logprob for entry in entries]).allclose(own, atol=1e-4)
+    scored = [output.prompt_logprobs for output in bench.outputs["r"] if output.prompt_logprobs is not None]
+    assert [[entry.token_id for entry in one] for one in scored] == [prompt[1:]]
+
+
+def test_requests_that_belong_together_are_queued_all_or_none(loaded: LoadedModel) -> None:
+    bench = Bench(loaded, Limits(max_batch=1, max_waiting=2, cache_tokens=10_000, prefill_tokens=64))
+    bench.submit("first", [5], max_tokens=2)
+    both = [Request(name, [5], SamplingParams(max_tokens=2), 0.0) for name in ("b", "c", "d")]
+    with pytest.raises(WorkerError, match="busy"):
+        bench.engine.submit(*both)
+    assert bench.engine.n_requests == 1
+    bench.engine.submit(*(Request(name, [5], SamplingParams(max_tokens=2), 0.0) for name in ("e", "f")))
+    bench.engine.start()
+    assert bench.last("f").finish_reason is FinishReason.LENGTH
+    assert set(bench.outputs) == {"first", "e", "f"}
+    assert bench.engine.close(10)

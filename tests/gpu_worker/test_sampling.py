@@ -18,7 +18,7 @@ from transformers import (
 
 from gpu_worker.engine import sampling
 from gpu_worker.engine.request import SamplingParams
-from gpu_worker.engine.sampling import BROKEN, RowSampler, sample
+from gpu_worker.engine.sampling import BROKEN, RowSampler
 from gpu_worker.errors import WorkerError
 
 CPU = torch.device("cpu")
@@ -26,6 +26,10 @@ CPU = torch.device("cpu")
 
 def row(prompt: list[int] | None = None, **options: Any) -> RowSampler:
     return RowSampler(SamplingParams(max_tokens=8, **options), prompt or [0], CPU)
+
+
+def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int]:
+    return sampling.sample(logits, rows).tokens
 
 
 class Fixed:
