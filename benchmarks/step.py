@@ -16,9 +16,7 @@ def main() -> int:
     parser.add_argument("--models", type=_words, default=["tiny", "small"], help=f"of {', '.join(NAMES)}")
     parser.add_argument("--batches", type=_numbers, default=[1, 8, 32], help="requests that decode together")
     parser.add_argument("--steps", type=int, default=64, help="steps of each run")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="runs of each size, turn about; medians are printed"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each size, turn about; medians are printed")
     parser.add_argument("--prompt", type=int, default=100, help="tokens of each prompt")
     parser.add_argument("--threads", type=int, default=2, help="of the model's arithmetic")
     parser.add_argument("--dtype", default="float32", choices=("auto", "float32", "bfloat16", "float16"))
