@@ -118,6 +118,8 @@ class Request:
     params: SamplingParams
     arrived_at: float
     """`time.perf_counter()` when the server took it."""
+    adapter: str | None = None
+    """Key of the adapter (`engine.lora`) that it computes with. Keys and values of a prompt depend on it."""
     state: RequestState = RequestState.WAITING
     n_prefilled: int = 0
     """Prompt tokens whose keys and values are in the cache."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gpu_worker.engine.cache import BatchCache, Window
+from gpu_worker.engine.lora import AdapterBank
 from gpu_worker.engine.request import Request
 from gpu_worker.engine.scheduler import Chunk
 
@@ -20,8 +21,9 @@ MAX_PADDING = 1.5
 class Runner:
     """One model and the cache of its running requests. Used by one thread, under `torch.inference_mode`."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model
+        self._adapters = adapters or AdapterBank()
         self.device: torch.device = model.device
         config = model.config.get_text_config()
         self._n_layers: int = config.num_hidden_layers
@@ -94,14 +96,16 @@ class Runner:
         options: dict[str, Any] = {}
         if self._keeps_logits:
             options["logits_to_keep"] = 1 if keep == [len(tokens[0]) - 1] else torch.tensor(keep, device=self.device)
-        output = self.model(
-            input_ids=torch.tensor(tokens, device=self.device),
-            attention_mask=self._masks.build(window),
-            position_ids=window.positions,
-            past_key_values=self.cache,
-            use_cache=True,
-            **options,
-        )
+        keys = [request.adapter for request in self._rows[first_row : first_row + len(starts)]]
+        with self._adapters.applied(keys, self.device):
+            output = self.model(
+                input_ids=torch.tensor(tokens, device=self.device),
+                attention_mask=self._masks.build(window),
+                position_ids=window.positions,
+                past_key_values=self.cache,
+                use_cache=True,
+                **options,
+            )
         logits: torch.Tensor = output.logits
         return logits if self._keeps_logits else logits[:, keep]
 
