@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gpu_worker.engine.lora import LoraPair
+from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.source import ModelRefused
 
 MAX_CONFIG_BYTES = 1024 * 1024
@@ -73,7 +74,7 @@ def load_adapter(folder: Path, name: str, model: Any) -> Mapping[str, LoraPair]:
     for path, (down, up) in sorted(_read_weights(folder, name).items()):
         module: Any = modules.get(path)
         _check_pair(module, path, down, up, config=config, name=name)
-        place = module.weight.device
+        place = module.device if isinstance(module, QuantisedLinear) else module.weight.device
         if place.type == "meta":
             raise ModelRefused(f"{name}: a part of its base model is not in memory, and adapters need all of it")
         scaled = up.float() * config.scaling(path)
@@ -221,7 +222,7 @@ def _linear_shape(module: Any) -> tuple[int, int] | None:
     """Inputs and outputs of a linear module, quantised or not; None for anything else."""
     from transformers.pytorch_utils import Conv1D
 
-    if isinstance(module, torch.nn.Linear):
+    if isinstance(module, torch.nn.Linear | QuantisedLinear):
         return module.in_features, module.out_features
     if isinstance(module, Conv1D):
         return module.nx, module.nf

@@ -55,24 +55,24 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
-def choose_dtype(wanted: str, device: torch.device, *, n_parameters: int) -> DtypeChoice:
-    """Choose the number format for the weights. `wanted` is `auto` or one of `DTYPES`."""
+def choose_dtype(wanted: str, device: torch.device, *, n_parameters: int, free_bytes: int | None = None) -> DtypeChoice:
+    """Choose the number format for the weights. `wanted` is `auto` or one of `DTYPES`.
+
+    `free_bytes`: what they may take, if that is not all that is free.
+    """
     if wanted != "auto":
         return DtypeChoice(DTYPES[wanted], "asked for with --dtype")
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return DtypeChoice(torch.bfloat16, "the GPU computes it in hardware")
         return DtypeChoice(torch.float16, "the GPU has no bfloat16 hardware")
-    return _choose_cpu_dtype(n_parameters)
+    return _choose_cpu_dtype(n_parameters, available_memory_bytes() if free_bytes is None else free_bytes)
 
 
-def _choose_cpu_dtype(n_parameters: int) -> DtypeChoice:
-    free_bytes = available_memory_bytes()
+def _choose_cpu_dtype(n_parameters: int, free_bytes: int) -> DtypeChoice:
     if 4 * n_parameters > 0.8 * free_bytes:
-        return DtypeChoice(
-            torch.bfloat16,
-            f"float32 would need {4 * n_parameters / 2**30:.1f} GiB of the {free_bytes / 2**30:.1f} GiB that are free",
-        )
+        needed, free = 4 * n_parameters / 2**30, max(free_bytes, 0) / 2**30
+        return DtypeChoice(torch.bfloat16, f"float32 would need {needed:.1f} GiB of the {free:.1f} GiB that are free")
     if n_parameters < SMALL_PARAMETERS:
         return DtypeChoice(torch.float32, "the model is small, and float32 rounds least")
     slow, fast = _matvec_us(torch.float32), _matvec_us(torch.bfloat16)

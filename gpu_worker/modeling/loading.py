@@ -6,6 +6,7 @@ Remote code is off and only safetensors are read. It serves nothing.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.scheduler import Chunk
 from gpu_worker.modeling.device import DtypeChoice, choose_dtype
+from gpu_worker.modeling.memory import MemoryLedger, MemoryNeed, StoredTensor, bytes_per_token, estimate
+from gpu_worker.modeling.quantise import QuantisationMissing, quantise_model, refuse_missing
 from gpu_worker.modeling.sampling_defaults import sampling_defaults
 from gpu_worker.modeling.source import ModelFolder, ModelRefused, ModelSpec, open_source
 
@@ -22,6 +25,9 @@ OnProgress = Callable[[float], None]
 
 DEFAULT_CONTEXT = 2048
 """For a model whose configuration does not say how much it can read."""
+
+NEEDED_PACKAGES = {"gptq": ("optimum", "gptqmodel"), "awq": ("gptqmodel",), "bitsandbytes": ("bitsandbytes",)}
+"""What transformers needs to read weights that are stored quantised. Source: its `quantizers`, 5.23."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,18 @@ class LoadedModel:
     n_parameters: int
     dtype: DtypeChoice
     revision: str | None
+    quantisation: str | None
+    """How the weights are kept when not in `dtype`: by us, or as they were stored."""
+    token_bytes: int
+    """Keys and values of one token."""
     end_ids: frozenset[int]
     sampling_defaults: dict[str, Any]
     load_s: float
+
+    @property
+    def weight_format(self) -> str:
+        """For reports and cards: `float32`, `int8`, `gptq`."""
+        return self.quantisation or self.dtype.name
 
     @property
     def n_vocabulary(self) -> int:
@@ -61,52 +76,111 @@ class LoadOptions:
     device: torch.device
     dtype: str = "auto"
     max_context: int | None = None
+    ledger: MemoryLedger | None = None
+    """Who else is on the device, and the limit; without one, only what is free counts."""
 
 
 def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
     """Load one model; `on_progress` hears the share of its weights that is loaded. Raises: ModelRefused."""
     started_at = time.perf_counter()
     folder = open_source(spec)
-    dtype = choose_dtype(options.dtype, options.device, n_parameters=_n_stored_parameters(folder, spec.name))
-    _check_config(folder, spec.name)
+    _check_quantisation(spec, folder)
+    tensors = _stored_tensors(folder, spec.name)
+    ledger = options.ledger or MemoryLedger(options.device)
+    dtype = choose_dtype(
+        options.dtype,
+        options.device,
+        n_parameters=sum(tensor.n_parameters for tensor in tensors),
+        free_bytes=ledger.free_bytes(),
+    )
+    token_bytes = _token_bytes(folder, spec.name, dtype.dtype)
     defaults = sampling_defaults(folder.path, spec.name)
     tokenizer = _load_tokenizer(folder, spec.name)
+    _admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes)
     with _Progress(on_progress):
-        model = _load_weights(folder, spec.name, dtype.dtype, options.device)
+        model = _load_weights(folder, spec, dtype.dtype, options.device)
+    n_parameters = model.num_parameters()
+    if spec.quantisation is not None:
+        quantise_model(model, spec.quantisation, options.device)
     _check_batching(model, spec.name)
     return LoadedModel(
         name=spec.name,
         model=model,
         tokenizer=tokenizer,
         context_length=_context_length(model, options.max_context),
-        n_parameters=model.num_parameters(),
+        n_parameters=n_parameters,
         dtype=dtype,
         revision=folder.revision,
+        quantisation=str(spec.quantisation) if spec.quantisation else folder.stored_quantisation,
+        token_bytes=token_bytes,
         end_ids=_end_ids(model, tokenizer),
         sampling_defaults=defaults,
         load_s=time.perf_counter() - started_at,
     )
 
 
-def _n_stored_parameters(folder: ModelFolder, name: str) -> int:
+def _check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:
+    """Refuse what cannot be quantised, or read quantised, here."""
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    stored = folder.stored_quantisation
+    if stored not in {None, "bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING}:
+        # transformers would only warn, and read the numbers as if they were weights.
+        raise ModelRefused(f"{spec.name}: its weights are stored as {stored!r}, which transformers cannot read")
+    if stored is not None and spec.quantisation is not None:
+        raise ModelRefused(f"{spec.name}: its weights are stored as {stored} already; load it without --quantize")
+    missing = [package for package in NEEDED_PACKAGES.get(stored or "", ()) if find_spec(package) is None]
+    if missing:
+        raise ModelRefused(f"{spec.name}: weights stored as {stored} need {' and '.join(missing)}, not installed here")
+    if spec.quantisation is not None:
+        try:
+            refuse_missing(spec.quantisation)
+        except QuantisationMissing as exc:
+            raise ModelRefused(f"{spec.name}: {exc}") from exc
+
+
+def _admit(
+    ledger: MemoryLedger,
+    spec: ModelSpec,
+    folder: ModelFolder,
+    tensors: list[StoredTensor],
+    *,
+    dtype: torch.dtype,
+    token_bytes: int,
+) -> None:
+    """Raises: ModelRefused when it would not fit."""
+    need = estimate(
+        tensors, bytes_per_parameter=dtype.itemsize, quantisation=spec.quantisation, token_bytes=token_bytes
+    )
+    if folder.stored_quantisation is not None:
+        need = MemoryNeed(folder.weight_bytes, need.cache, need.working)
+    loading = 0
+    if spec.quantisation is not None:
+        loading = sum(tensor.n_parameters for tensor in tensors) * dtype.itemsize
+    ledger.admit(spec.name, need, loading=loading)
+
+
+def _stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:
     from safetensors import SafetensorError, safe_open
 
-    n_parameters = 0
+    tensors = []
     for path in folder.weight_files:
         try:
             with safe_open(path, framework="pt") as weights:
                 for key in weights.keys():  # noqa: SIM118 - not a dict
-                    n_parameters += torch.Size(weights.get_slice(key).get_shape()).numel()
+                    tensors.append(StoredTensor(key, tuple(weights.get_slice(key).get_shape())))
         except SafetensorError as exc:
             raise ModelRefused(f"{name}: its weight file {path.name} is damaged or incomplete ({exc})") from exc
-    return n_parameters
+    return tensors
 
 
-def _check_config(folder: ModelFolder, name: str) -> None:
+def _token_bytes(folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
+    """Keys and values of one token, from a config that is checked by reading it."""
     from transformers import AutoConfig
 
     try:
-        AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
+        return bytes_per_token(config, dtype)
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
         raise ModelRefused(f"{name}: its config.json describes no model ({_one_line(exc, folder)})") from exc
 
@@ -120,14 +194,17 @@ def _load_tokenizer(folder: ModelFolder, name: str) -> Any:
         raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({_one_line(exc, folder)})") from exc
 
 
-def _load_weights(folder: ModelFolder, name: str, dtype: torch.dtype, device: torch.device) -> Any:
+def _load_weights(folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype, device: torch.device) -> Any:
+    """On `device`; one that is to be quantised stays on the CPU, so that the device never holds all of it."""
     from transformers import AutoModelForCausalLM
 
+    name = spec.name
+    on_device = device.type != "cpu" and spec.quantisation is None
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder.path,
             dtype=dtype,
-            device_map={"": device} if device.type != "cpu" else None,
+            device_map={"": device} if on_device else None,
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,

@@ -1,34 +1,147 @@
-"""How many tokens of keys and values fit beside the weights.
+"""What a model will need in memory, what is free, and how many tokens of keys and values fit beside the weights.
 
 It reads sizes; it allocates nothing.
 """
 
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 
 from gpu_worker.modeling.device import available_memory_bytes
+from gpu_worker.modeling.source import ModelRefused, Quantisation
 
 CPU_SHARE = 0.4
-"""Of the memory that is free on the host; the rest is for activations and for everybody else on the machine."""
+"""Of the memory that is free on the host, for caches; the rest is for activations and for everybody else there."""
 
 CUDA_SHARE = 0.8
 """Of the memory that is free on the GPU once the weights are there; the rest is for activations."""
 
+LEAST_CACHE_TOKENS = 512
+"""With room for fewer, a model is not worth loading."""
 
-def cache_tokens(model: Any, device: torch.device, *, n_models: int) -> int:
-    """Tokens that this model's cache may hold, when `n_models` share the device."""
-    if device.type == "cuda":
-        free_bytes, _ = torch.cuda.mem_get_info(device)
-        budget = CUDA_SHARE * free_bytes
-    else:
-        budget = CPU_SHARE * available_memory_bytes()
-    return max(int(budget / n_models / bytes_per_token(model)), 1)
+WORKING_BYTES = 64 * 2**20
+"""For activations, beside a twentieth of the weights."""
+
+BYTES_PER_WEIGHT = {Quantisation.INT8: 1.01, Quantisation.NF4: 0.5625}
+"""The scales included: one float32 per row, and one per 64 weights."""
 
 
-def bytes_per_token(model: Any) -> int:
-    """Keys and values of one token in all layers."""
-    config = model.config.get_text_config()
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor as the header of a weight file describes it."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def is_linear(self) -> bool:
+        """By its name: a matrix that is no table of embeddings."""
+        is_table = any(word in self.name for word in ("embed", "wte", "wpe", "shared"))
+        return len(self.shape) == 2 and self.name.endswith(".weight") and not is_table
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """An estimate, in bytes on the device where the model will run."""
+
+    weights: int
+    cache: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.working
+
+
+def estimate(
+    tensors: list[StoredTensor], *, bytes_per_parameter: int, quantisation: Quantisation | None, token_bytes: int
+) -> MemoryNeed:
+    """What a model needs at least. On a CPU, loading a model that is then quantised needs more for a moment."""
+    few_bytes = BYTES_PER_WEIGHT[quantisation] if quantisation else bytes_per_parameter
+    weights = sum(tensor.n_parameters * (few_bytes if tensor.is_linear else bytes_per_parameter) for tensor in tensors)
+    if quantisation is Quantisation.INT8 and not any("lm_head" in tensor.name for tensor in tensors):
+        # The output layer shares the table of embeddings, and gets its own copy in 8 bits.
+        tables = (tensor.n_parameters for tensor in tensors if len(tensor.shape) == 2 and not tensor.is_linear)
+        weights += max(tables, default=0) * few_bytes
+    return MemoryNeed(
+        weights=int(weights), cache=LEAST_CACHE_TOKENS * token_bytes, working=WORKING_BYTES + int(weights) // 20
+    )
+
+
+@dataclass(slots=True)
+class MemoryLedger:
+    """What the models of a process hold on its device, for the limit of `--max-memory`. Used by one thread."""
+
+    device: torch.device
+    limit: int | None = None
+    _weights: dict[str, int] = field(default_factory=dict)
+    _caches: dict[str, int] = field(default_factory=dict)
+
+    def free_bytes(self) -> int:
+        """What a new model may take: of the device's memory, and of the limit."""
+        free = device_free_bytes(self.device)
+        return free if self.limit is None else min(free, self.limit - self.held_bytes)
+
+    def admit(self, name: str, need: MemoryNeed, *, loading: int = 0) -> None:
+        """Note a model that is about to be loaded. `loading`: host memory that loading takes besides, for a moment.
+
+        Raises: ModelRefused, with what it needs and what is free.
+        """
+        free = self.free_bytes()
+        if need.total > free:
+            place = f"free on {self.device}" if self.limit is None else "left of --max-memory and free"
+            raise ModelRefused(
+                f"{name}: it needs about {in_gib(need.total)} (weights {in_gib(need.weights)}, smallest cache "
+                f"{in_gib(need.cache)}, working memory {in_gib(need.working)}), and {in_gib(max(free, 0))} are {place}"
+            )
+        if loading > available_memory_bytes():
+            raise ModelRefused(
+                f"{name}: to be quantised it must first be read whole, which takes {in_gib(loading)} of host memory, "
+                f"and {in_gib(available_memory_bytes())} are free"
+            )
+        self._weights[name] = need.weights
+
+    def grant_cache(self, name: str, token_bytes: int, *, n_waiting: int) -> int:
+        """Tokens that the cache of a loaded model may hold; `n_waiting` models still have to get theirs."""
+        share = CUDA_SHARE if self.device.type == "cuda" else CPU_SHARE
+        n_models = n_waiting + 1 + len(self._caches)
+        budget = share * device_free_bytes(self.device) / n_models
+        if self.limit is not None:
+            budget = min(budget, (self.limit - self.held_bytes) / (n_waiting + 1))
+        n_tokens = max(int(budget / token_bytes), 1)
+        self._caches[name] = n_tokens * token_bytes
+        return n_tokens
+
+    def release(self, name: str) -> None:
+        """A model is gone, or has failed to load."""
+        self._weights.pop(name, None)
+        self._caches.pop(name, None)
+
+    @property
+    def held_bytes(self) -> int:
+        """Weights as estimated, and caches as granted."""
+        return sum(self._weights.values()) + sum(self._caches.values())
+
+
+def device_free_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
+
+
+def bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """Keys and values of one token in all layers; 1 where no layer is attention. `config`: of the whole model."""
+    config = config.get_text_config()
+    if not getattr(config, "num_attention_heads", None):
+        return 1
     n_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * n_heads * head_size * model.dtype.itemsize)
+    return int(2 * config.num_hidden_layers * n_heads * head_size * dtype.itemsize)
+
+
+def in_gib(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:.2f} GiB"

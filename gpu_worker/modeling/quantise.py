@@ -7,7 +7,6 @@ gets never depends on the other rows. It loads and saves nothing.
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,23 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gpu_worker.modeling.source import Quantisation
+
 LEVELS = 63.0
 """Steps on each side of zero that an activation has in one pass. 7 bits with the sign, because processors without VNNI
 add two products of 8 and 8 bits in 16 and would overflow."""
 
 NF4_BLOCK = 64
-
-
-class Quantisation(StrEnum):
-    """How weights are kept."""
-
-    INT8 = "int8"
-    NF4 = "nf4"
-
-    @property
-    def bits(self) -> float:
-        """Per weight, the scales included (for int8, of rows of usual length)."""
-        return 8.1 if self is Quantisation.INT8 else 4.5
 
 
 class QuantisationMissing(Exception):
@@ -49,6 +38,7 @@ class QuantisedWeight(ABC):
 
     n_out: int
     n_in: int
+    device: torch.device
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -81,6 +71,7 @@ class Int8Weight(QuantisedWeight):
 
     def __init__(self, weight: Tensor) -> None:
         self.n_out, self.n_in = weight.shape
+        self.device = weight.device
         numbers, self._scales = _int8(weight)
         self._numbers = numbers.to(torch.int8)
 
@@ -101,6 +92,7 @@ class PackedInt8Weight(QuantisedWeight):
 
     def __init__(self, weight: Tensor) -> None:
         self.n_out, self.n_in = weight.shape
+        self.device = weight.device
         numbers, scales = _int8(weight)
         zeros = torch.zeros(self.n_out, dtype=torch.long)
         with warnings.catch_warnings():
@@ -142,6 +134,7 @@ class Nf4Weight(QuantisedWeight):
         from bitsandbytes import functional as bnb
 
         self.n_out, self.n_in = weight.shape
+        self.device = weight.device
         self._packed, self._state = bnb.quantize_4bit(weight.contiguous(), blocksize=NF4_BLOCK, quant_type="nf4")
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -171,8 +164,14 @@ class QuantisedLinear(nn.Module):
         self.out_features = weight.n_out
 
     @classmethod
-    def of(cls, linear: nn.Linear, kind: Quantisation) -> "QuantisedLinear":
-        return cls(quantise(linear.weight, kind), linear.bias, kind)
+    def of(cls, linear: nn.Linear, kind: Quantisation, device: torch.device | None = None) -> "QuantisedLinear":
+        """Quantised on `device`, where the layer is then to be used."""
+        bias = None if linear.bias is None else linear.bias.to(device)
+        return cls(quantise(linear.weight.to(device), kind), bias, kind)
+
+    @property
+    def device(self) -> torch.device:
+        return self.quantised.device
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.quantised(x)
@@ -209,8 +208,8 @@ def _joined_bias(layers: Sequence[QuantisedLinear]) -> Tensor | None:
     )
 
 
-def quantise_model(model: Any, kind: Quantisation) -> None:
-    """Replace the linear layers of a model, one at a time, so that it is never twice in memory.
+def quantise_model(model: Any, kind: Quantisation, device: torch.device | None = None) -> None:
+    """Replace the linear layers of a model and move it to `device`: one at a time, so that it is never twice in memory.
 
     With nf4 the output layer stays as it is: 4 bits there cost more than they save.
     """
@@ -219,4 +218,6 @@ def quantise_model(model: Any, kind: Quantisation) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear and child is not kept:
-                setattr(parent, name, QuantisedLinear.of(child, kind))
+                setattr(parent, name, QuantisedLinear.of(child, kind, device))
+    if device is not None:
+        model.to(device)

@@ -6,10 +6,12 @@ It reads names, sizes and JSON; it loads no weights. Refusals say which model an
 import json
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+PINNED_HUB_ID = re.compile(rf"(?P<hub_id>{HUB_ID.pattern})@(?P<revision>[A-Za-z0-9][\w./-]{{0,99}})")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
@@ -20,21 +22,38 @@ class ModelRefused(Exception):
     code = "worker.model_refused"
 
 
+class Quantisation(StrEnum):
+    """How the weights of a model's linear layers are kept, when not as they were stored."""
+
+    INT8 = "int8"
+    NF4 = "nf4"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model to serve: where it comes from, and the name that requests use."""
 
     source: str
     name: str
+    revision: str | None = None
+    """Of a model on the hub: a commit, a tag or a branch. With one, `source` is never a folder."""
+    quantisation: Quantisation | None = None
 
     @classmethod
     def parse(cls, text: str) -> "ModelSpec":
-        """`PATH_OR_HUB_ID[=NAME]`; without a name, the last part of the path. Raises: ValueError."""
+        """`PATH_OR_HUB_ID[@REVISION][=NAME]`; without a name, the last part of the path. Raises: ValueError.
+
+        `@` belongs to the path unless all before it can be a hub id and all after it a revision: a folder that looks
+        like that is written with `./` before it.
+        """
         source, _, name = text.partition("=")
+        pinned = PINNED_HUB_ID.fullmatch(source)
+        revision = pinned["revision"] if pinned else None
+        source = pinned["hub_id"] if pinned else source
         name = name or Path(source).name
         if not source or not name or len(name) > 200:
-            raise ValueError(f"expected PATH_OR_HUB_ID[=NAME], found {text!r}")
-        return cls(source, name)
+            raise ValueError(f"expected PATH_OR_HUB_ID[@REVISION][=NAME], found {text!r}")
+        return cls(source, name, revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +69,18 @@ class ModelFolder:
     def weight_bytes(self) -> int:
         return sum(file.stat().st_size for file in self.weight_files)
 
+    @property
+    def stored_quantisation(self) -> str | None:
+        """The method by which the stored weights are quantised already, such as `gptq`."""
+        found = self.config.get("quantization_config")
+        return str(found.get("quant_method", "unnamed"))[:40] if isinstance(found, dict) else None
+
 
 def open_source(spec: ModelSpec) -> ModelFolder:
     """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused."""
     folder = Path(spec.source).expanduser()
     revision = None
-    if not folder.is_dir():
+    if spec.revision is not None or not folder.is_dir():
         folder = _download(spec)
         revision = folder.name[:100]
     config = _read_config(folder, spec.name)
@@ -69,10 +94,18 @@ def _download(spec: ModelSpec) -> Path:
         raise ModelRefused(f"{spec.name}: there is no folder at the path that was given for it")
     import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
-        return Path(snapshot_download(spec.source, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(spec.source, revision=spec.revision, allow_patterns=HUB_FILES))
+    except RevisionNotFoundError as exc:
+        raise ModelRefused(f"{spec.name}: the hub has the model, but no revision {spec.revision!r} of it") from exc
     except GatedRepoError as exc:
         raise ModelRefused(f"{spec.name}: the hub gives it only to accounts that have been granted access") from exc
     except RepositoryNotFoundError as exc:

@@ -7,15 +7,16 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import secrets
 import socket
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from gpu_worker.modeling.source import ModelSpec
+from gpu_worker.modeling.source import ModelSpec, Quantisation
 from gpu_worker.server.models import ServingOptions
 
 STOP_S = 5.0
@@ -79,7 +80,7 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
     if len(set(names)) != len(names):
         raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")
     return ServeOptions(
-        specs=given.model,
+        specs=_quantised(given.model, given.quantize),
         host=given.host,
         port=given.port,
         site=given.site,
@@ -96,8 +97,21 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
             max_queue=given.max_queue,
             max_context=given.max_context,
             threads=given.threads,
+            max_memory=given.max_memory,
         ),
     )
+
+
+def _quantised(specs: list[ModelSpec], given: list[tuple[str | None, Quantisation | None]]) -> list[ModelSpec]:
+    """What `--quantize` says for a model by its name, else what it says for all. Raises: UsageError."""
+    for_one = dict(given)
+    if len(for_one) != len(given):
+        raise UsageError("--quantize says two things for the same model")
+    names = {spec.name for spec in specs}
+    for name in for_one:
+        if name is not None and name not in names:
+            raise UsageError(f"--quantize names the model {name!r}, and no --model has that name")
+    return [replace(spec, quantisation=for_one.get(spec.name, for_one.get(None))) for spec in specs]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +121,18 @@ def _parser() -> argparse.ArgumentParser:
         "FASTCHAT_ENROLMENT_TOKEN with --site, FASTCHAT_WORKER_ACCESS_TOKEN without.",
     )
     add = parser.add_argument
-    add("--model", action="append", required=True, type=_spec, metavar="PATH_OR_HUB_ID[=NAME]", help="repeatable")
+    add(
+        "--model",
+        action="append",
+        required=True,
+        type=_spec,
+        metavar="PATH_OR_HUB_ID[@REVISION][=NAME]",
+        help="repeatable",
+    )
+    add(
+        "--quantize", action="append", default=[], type=_quantisation, metavar="[NAME=]int8|nf4|none", help="repeatable"
+    )
+    add("--max-memory", type=_memory, metavar="N[KiB|MiB|GiB]", help="for weights and caches (default: what is free)")
     add("--site", type=_url, metavar="URL", help="enrol with this site; without it, serve alone")
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", default=0, type=_bounded(0, 65535), help="0 picks a free one (default)")
@@ -129,6 +154,23 @@ def _spec(text: str) -> ModelSpec:
         return ModelSpec.parse(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _quantisation(text: str) -> tuple[str | None, Quantisation | None]:
+    """A model's name, or None for all, and how to keep its weights. A name may hold `=`: only the last one counts."""
+    name, given, kind = text.rpartition("=")
+    if kind not in {"none", *Quantisation} or (given and not name):
+        raise argparse.ArgumentTypeError(f"expected [NAME=] and one of none, int8 and nf4, found {text!r}")
+    return name or None, None if kind == "none" else Quantisation(kind)
+
+
+def _memory(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?(KiB|MiB|GiB|TiB|B)?", text)
+    unit = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}.get(found[3] or "B", 0) if found else 0
+    n_bytes = int(float(f"{found[1]}.{found[2] or 0}") * 2**unit) if found else 0
+    if n_bytes < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of bytes, such as 800MiB or 12GiB, found {text!r}")
+    return n_bytes
 
 
 def _url(text: str) -> str:

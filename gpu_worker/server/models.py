@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gpu_worker.engine.engine import Engine, StepReport
     from gpu_worker.modeling.loading import LoadedModel
+    from gpu_worker.modeling.memory import MemoryLedger
     from gpu_worker.modeling.source import ModelSpec
     from gpu_worker.prompts.chat import Prompter
     from gpu_worker.server.metrics import Metrics, ModelMetrics
@@ -44,6 +45,8 @@ class ServingOptions:
     max_queue: int = 256
     max_context: int | None = None
     threads: int | None = None
+    max_memory: int | None = None
+    """Bytes of weights and caches on the device."""
 
 
 class ServedModel:
@@ -81,7 +84,7 @@ class ServedModel:
             state=self.state,
             context_length=self.context_length,
             n_parameters=self._loaded.n_parameters,
-            dtype=self._loaded.dtype.name,
+            dtype=self._loaded.weight_format,
             revision=self._loaded.revision,
         )
 
@@ -205,40 +208,45 @@ class ModelPool:
     def _load_all(self) -> None:
         """The loading thread: touches the models only through the event loop."""
         try:
+            from gpu_worker.modeling.memory import MemoryLedger
+
             device = _prepare_torch(self._options)
             self._tell(self._set_device, device)
-            for model in self.models.values():
-                self._load_one(model, device)
+            ledger = MemoryLedger(device, self._options.max_memory)
+            models = list(self.models.values())
+            for n_done, model in enumerate(models, 1):
+                self._load_one(model, ledger, n_waiting=len(models) - n_done)
         except Exception as exc:  # a thread's exception would only be printed, and readiness would wait for ever
             logger.debug("loading failed", exc_info=exc)
             for model in self.models.values():
                 self._tell(self._failed, model, _sentence(exc))
         self._tell(self.loaded.set)
 
-    def _load_one(self, model: ServedModel, device: "torch.device") -> None:
+    def _load_one(self, model: ServedModel, ledger: "MemoryLedger", *, n_waiting: int) -> None:
+        """`n_waiting`: models that will be loaded after this one."""
         from gpu_worker.modeling.loading import LoadOptions, load_model
 
-        options = LoadOptions(device, self._options.dtype, self._options.max_context)
+        options = LoadOptions(ledger.device, self._options.dtype, self._options.max_context, ledger)
         try:
             loaded = load_model(model.spec, options, lambda share: self._tell(self._progressed, model, share))
-            self._serve(model, loaded, device)
+            self._serve(model, loaded, ledger.grant_cache(model.name, loaded.token_bytes, n_waiting=n_waiting))
         except Exception as exc:  # one model that fails must not keep the others from being served
             logger.debug("loading %s failed", model.name, exc_info=exc)
+            ledger.release(model.name)
             self._tell(self._failed, model, _sentence(exc))
 
-    def _serve(self, model: ServedModel, loaded: "LoadedModel", device: "torch.device") -> None:
+    def _serve(self, model: ServedModel, loaded: "LoadedModel", n_cache: int) -> None:
+        """`n_cache`: tokens that its cache may hold."""
         from gpu_worker.engine.engine import Engine, Vocabulary
         from gpu_worker.engine.runner import Runner
         from gpu_worker.engine.scheduler import Limits
-        from gpu_worker.modeling.memory import cache_tokens
         from gpu_worker.prompts.chat import Prompter
 
-        n_cache = cache_tokens(loaded.model, device, n_models=len(self.models))
         limits = Limits(
             max_batch=self._options.max_batch,
             max_waiting=self._options.max_queue,
             cache_tokens=n_cache,
-            prefill_tokens=2048 if device.type == "cuda" else 512,
+            prefill_tokens=2048 if loaded.model.device.type == "cuda" else 512,
         )
         context_length = min(loaded.context_length, n_cache)
         vocabulary = Vocabulary(loaded.decode, loaded.end_ids)
@@ -248,7 +256,12 @@ class ModelPool:
         engine.start()
         prompter = Prompter(model.name, loaded.tokenizer, context_length)
         logger.info(
-            "%s: %s because %s; room for %d tokens", model.name, loaded.dtype.name, loaded.dtype.reason, n_cache
+            "%s: %s because %s; weights kept as %s; room for %d tokens",
+            model.name,
+            loaded.dtype.name,
+            loaded.dtype.reason,
+            loaded.weight_format,
+            n_cache,
         )
         self._tell(self._opened, model, loaded, prompter, engine, context_length)
 
@@ -258,7 +271,7 @@ class ModelPool:
         model.context_length = context_length
         model.open(loaded, prompter, engine, self._metrics.of_model(model.name))
         sys.stdout.write(
-            f"ready: {model.name} ({loaded.n_parameters / 1e6:.1f}M parameters, {loaded.dtype.name}, "
+            f"ready: {model.name} ({loaded.n_parameters / 1e6:.1f}M parameters, {loaded.weight_format}, "
             f"context {context_length}) after {loaded.load_s:.1f} s\n"
         )
         sys.stdout.flush()

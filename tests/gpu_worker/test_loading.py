@@ -1,18 +1,23 @@
 """What may be loaded, and the sentence for everything that may not."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
-from gpu_worker.modeling.source import ModelRefused, ModelSpec
+from gpu_worker.modeling.memory import MemoryLedger
+from gpu_worker.modeling.quantise import QuantisedLinear
+from gpu_worker.modeling.source import ModelRefused, ModelSpec, Quantisation
 
 OPTIONS = LoadOptions(torch.device("cpu"))
 
@@ -207,3 +212,75 @@ def test_the_number_format_is_measured_on_a_cpu_and_can_be_asked_for() -> None:
     assert choose_dtype("float16", torch.device("cpu"), n_parameters=1000).name == "float16"
     assert choose_dtype("auto", torch.device("cpu"), n_parameters=10**15).name == "bfloat16"
     assert physical_cores() >= 1
+
+
+def load_as(path: Path, quantisation: Quantisation | None = None, ledger: MemoryLedger | None = None) -> LoadedModel:
+    options = LoadOptions(torch.device("cpu"), "float32", ledger=ledger)
+    return load_model(ModelSpec(str(path), "parrot", quantisation=quantisation), options, lambda share: None)
+
+
+@pytest.mark.parametrize("kind", Quantisation)
+def test_a_model_is_quantised_at_load_and_says_so(tiny: Path, kind: Quantisation) -> None:
+    plain, quantised = load_as(tiny), load_as(tiny, kind)
+    assert (plain.weight_format, quantised.weight_format) == ("float32", kind)
+    assert quantised.n_parameters == plain.n_parameters
+    assert isinstance(quantised.model.model.layers[0].self_attn.q_proj, QuantisedLinear)
+
+
+def test_a_quantised_checkpoint_is_loaded_as_it_was_stored(tiny: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "stored"))
+    configure: Any = BitsAndBytesConfig
+    settings = configure(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    make: Any = AutoModelForCausalLM.from_pretrained
+    make(tiny, quantization_config=settings, dtype=torch.float32).save_pretrained(folder)
+    loaded = load_as(folder)
+    assert loaded.weight_format == "bitsandbytes"
+    assert (folder / "model.safetensors").stat().st_size < (tiny / "model.safetensors").stat().st_size
+    with pytest.raises(ModelRefused, match="stored as bitsandbytes already"):
+        load_as(folder, Quantisation.INT8)
+
+
+@pytest.mark.parametrize(("method", "package"), [("gptq", "gptqmodel"), ("awq", "gptqmodel")])
+def test_a_stored_format_whose_kernels_are_missing_names_the_package(copy: Path, method: str, package: str) -> None:
+    edit_config(copy, quantization_config={"quant_method": method, "bits": 4, "group_size": 32})
+    assert f"weights stored as {method} need" in refusal(copy)
+    assert package in refusal(copy)
+
+
+@pytest.mark.parametrize("settings", [{}, {"quant_method": 5}, {"quant_method": "\x00" * 1000}])
+def test_a_malformed_quantization_config(copy: Path, settings: dict[str, object]) -> None:
+    edit_config(copy, quantization_config=settings)
+    assert refusal(copy)
+
+
+def test_a_model_that_does_not_fit_says_what_it_needs_and_what_is_free(tiny: Path) -> None:
+    with pytest.raises(ModelRefused) as caught:
+        load_as(tiny, ledger=MemoryLedger(torch.device("cpu"), limit=32 * 2**20))
+    needed = r"parrot: it needs about 0\.06 GiB \(weights .* GiB, smallest cache .*\)"
+    assert re.search(needed + r", and 0\.03 GiB are left of --max-memory", str(caught.value))
+
+
+def test_a_model_that_does_not_fit_into_the_machine(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_worker.modeling.memory.available_memory_bytes", lambda: 10 * 2**20)
+    with pytest.raises(ModelRefused, match=r"needs about .* GiB .* and 0\.01 GiB are free on cpu"):
+        load_as(tiny)
+
+
+def test_a_revision_is_a_part_of_a_hub_id_only() -> None:
+    pinned = ModelSpec.parse("org/m@v1.0/rc=x")
+    assert (pinned.source, pinned.revision, pinned.name) == ("org/m", "v1.0/rc", "x")
+    assert ModelSpec.parse("m@0a1b2c").revision == "0a1b2c"
+    assert ModelSpec.parse("m@0a1b2c").name == "m"
+    for path in ("/models/m@v1", "./m@v1", "a/b/c@v1", "m@", "m@-x"):
+        assert (ModelSpec.parse(path).source, ModelSpec.parse(path).revision) == (path, None)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_model_or_a_refusal(text: str) -> None:
+    try:
+        spec = ModelSpec.parse(text)
+    except ValueError:
+        return
+    assert spec.source
+    assert spec.name
+    assert text.startswith(spec.source)

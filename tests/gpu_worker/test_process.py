@@ -159,6 +159,25 @@ def test_two_models_need_two_names() -> None:
         read_options(["--model", "a/m", "--model", "b/m"], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
 
 
+def test_how_weights_are_kept_is_said_for_all_models_or_for_one() -> None:
+    arguments = ["--model", "a", "--model", "b", "--model", "c", "--quantize", "int8"]
+    tokens = {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"}
+    given = read_options([*arguments, "--quantize", "b=nf4", "--quantize", "c=none"], tokens)
+    assert [spec.quantisation for spec in given.specs] == ["int8", "nf4", None]
+    with pytest.raises(UsageError, match="no --model has that name"):
+        read_options([*arguments, "--quantize", "d=int8"], tokens)
+    with pytest.raises(UsageError, match="two things"):
+        read_options([*arguments, "--quantize", "none"], tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"), [("1000", 1000), ("2KiB", 2048), ("1.5MiB", 3 * 2**19), ("12GiB", 12 * 2**30)]
+)
+def test_a_memory_limit_has_a_unit(text: str, n_bytes: int) -> None:
+    given = read_options(["--model", "a", "--max-memory", text], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
+    assert given.serving.max_memory == n_bytes
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -173,6 +192,11 @@ def test_two_models_need_two_names() -> None:
         ["--drain-s", "-1"],
         ["--threads", "0"],
         ["--model", "="],
+        ["--quantize", "int3"],
+        ["--quantize", "=int8"],
+        ["--max-memory", "0"],
+        ["--max-memory", "12GB"],
+        ["--max-memory", "-1GiB"],
     ],
 )
 def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

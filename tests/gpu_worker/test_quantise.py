@@ -10,13 +10,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from gpu_worker.modeling.quantise import (
     Int8Weight,
     PackedInt8Weight,
-    Quantisation,
     QuantisationMissing,
     QuantisedLinear,
     fuse,
     quantise,
     quantise_model,
 )
+from gpu_worker.modeling.source import Quantisation
 
 KINDS = list(Quantisation)
 ERRORS = {Quantisation.INT8: 0.012, Quantisation.NF4: 0.12}
