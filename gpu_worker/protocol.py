@@ -21,7 +21,11 @@ when its reader leaves, and its events stay readable for `GENERATION_KEPT_S` aft
 
 Events are server-sent events. Each has an `id:` line, counting from 1 without gaps, and a `data:` line with an OpenAI
 `chat.completion.chunk`, an `{"error": {...}}` object or `[DONE]`. The order is: one role chunk, content chunks, one
-chunk with a finish_reason, one usage chunk (with empty `choices`; always sent when there is a generation_id), `[DONE]`.
+chunk with a finish_reason, one usage chunk (with empty `choices`; always sent when there is a generation_id, and then
+all others say `"usage": null`), `[DONE]`. With `n` above 1 the chunks of all choices are interleaved, each with its
+`index`, in this order for each; the usage chunk counts the prompt once and the tokens of all choices. With `logprobs`
+a token's entry is in the chunk in which its text begins; tokens whose text is not shown are in the choice's last chunk
+that has text or a finish_reason.
 A failure ends the events with one error object instead; the text sent before it stays valid.
 Comment lines (`: ...`) are heartbeats.
 """

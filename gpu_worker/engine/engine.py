@@ -100,12 +100,11 @@ class Engine:
             self._known.update({request.id: request for request in requests})
             self._changed.notify()
 
-    def cancel(self, request_id: str) -> None:
-        """End a request before the next step; its last output says `cancelled`. An unknown id is left alone."""
+    def cancel(self, *request_ids: str) -> None:
+        """End requests before the next step; their last output says `cancelled`. An unknown id is left alone."""
         with self._changed:
-            if request_id in self._known:
-                self._cancelled.add(request_id)
-                self._changed.notify()
+            self._cancelled.update(self._known.keys() & set(request_ids))
+            self._changed.notify()
 
     @property
     def n_requests(self) -> int:

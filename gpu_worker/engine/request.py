@@ -3,6 +3,7 @@
 Plain Python. It does not read text: prompts arrive as token ids.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -83,6 +84,14 @@ class SamplingParams:
     @property
     def has_penalties(self) -> bool:
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+
+
+def choice_seed(seed: int | None, index: int) -> int | None:
+    """The seed of the choice `index` of several; the first has the seed that was given."""
+    if seed is None or index == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:

@@ -54,8 +54,11 @@ class Prompter:
         return self._fitting(encoding)
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of plain text, with the special tokens that the tokenizer adds by itself."""
-        self._refuse_hopeless(len(text))
+        """Token ids of plain text, with the special tokens that the tokenizer adds by itself.
+
+        Raises: WorkerError (context_length_exceeded) for what is far beyond the context.
+        """
+        self._refuse_hopeless(len(text), field="prompt")
         return self._encoder.encode(text, add_special_tokens=True).ids
 
     def _render(self, roles: Sequence[str], texts: Sequence[str]) -> str:
@@ -70,11 +73,11 @@ class Prompter:
             raise invalid("messages", f"the chat template of {self._model} makes {len(text)} characters of them")
         return text
 
-    def _refuse_hopeless(self, n_characters: int) -> None:
+    def _refuse_hopeless(self, n_characters: int, *, field: str = "messages") -> None:
         """Megabytes that cannot fit are not worth the seconds that it takes to cut them into tokens."""
         fewest = n_characters // (self._longest_token * SAFETY)
         if fewest > self._context_length:
-            raise context_exceeded(f"more than {fewest}", self._context_length)
+            raise context_exceeded(f"more than {fewest}", self._context_length, field=field)
 
     def _fitting(self, encoding: "Encoding | list[int]") -> list[int]:
         if len(encoding) >= self._context_length:
@@ -82,9 +85,10 @@ class Prompter:
         return encoding if isinstance(encoding, list) else encoding.ids
 
 
-def context_exceeded(n_prompt: int | str, context_length: int) -> WorkerError:
+def context_exceeded(n_prompt: int | str, context_length: int, *, field: str = "messages") -> WorkerError:
+    subject = "the messages are" if field == "messages" else f"the {field} is"
     return WorkerError(
         WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED,
-        f"the messages are {n_prompt} tokens long, and the model reads at most {context_length}, answer included",
-        param="messages",
+        f"{subject} {n_prompt} tokens long, and the model reads at most {context_length}, answer included",
+        param=field,
     )

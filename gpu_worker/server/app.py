@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCode, error_body
+from gpu_worker.server.completions import parse_completion
 from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, error_reply
 from gpu_worker.server.schema import parse_chat, parse_tokenize
 from gpu_worker.server.worker import Worker
@@ -40,6 +41,7 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/models", endpoints.models),
             Route("/v1/tokenize", endpoints.tokenize, methods=["POST"]),
             Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
+            Route("/v1/completions", endpoints.completions, methods=["POST"]),
             Route("/v1/generations/{generation_id}/events", endpoints.events),
             Route("/v1/generations/{generation_id}", endpoints.cancel, methods=["DELETE"]),
         ],
@@ -116,6 +118,14 @@ class Endpoints:
         generation = await self._worker.start(call)
         # A generation with an id lives on without its reader; a plain call ends with it.
         on_left = partial(self._worker.cancel, generation, "disconnected") if call.generation_id is None else None
+        if call.stream:
+            return EventStream(generation, on_left=on_left)
+        return WholeAnswer(generation, on_left=on_left)
+
+    async def completions(self, request: Request) -> Response:
+        call = parse_completion(await read_json(request))
+        generation = await self._worker.start_completion(call)
+        on_left = partial(self._worker.cancel, generation, "disconnected")
         if call.stream:
             return EventStream(generation, on_left=on_left)
         return WholeAnswer(generation, on_left=on_left)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gpu_worker.protocol import FinishReason
+from gpu_worker.server.choices import Choice
 from gpu_worker.server.generations import Generation
 
 if TYPE_CHECKING:
@@ -72,14 +73,14 @@ class ModelMetrics:
         if report.duration_s > 0:
             self._step.observe(report.duration_s)
 
-    def generated(self, generation: Generation, n_new: int, now: float) -> None:
-        """`n_new` tokens have arrived for a generation at `now` (`time.perf_counter`)."""
+    def generated(self, choice: Choice, started_at: float, n_new: int, now: float) -> None:
+        """`n_new` tokens have arrived for a choice at `now` (`time.perf_counter`)."""
         self._generation_tokens.inc(n_new)
-        if generation.last_token_at is None:
-            self._first_token.observe(now - generation.started_at)
+        if choice.last_token_at is None:
+            self._first_token.observe(now - started_at)
         else:
-            self._inter_token.observe(now - generation.last_token_at)
-        generation.last_token_at = now
+            self._inter_token.observe(now - choice.last_token_at)
+        choice.last_token_at = now
 
     def ended(self, generation: Generation, abort_reason: str | None) -> None:
         """Outcomes: finished (reason stop or length), aborted (who ended it), failed (the error's code)."""

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpu_worker.engine.request import Request, SamplingParams
+from gpu_worker.engine.detokenize import Decode
+from gpu_worker.engine.request import Request, SamplingParams, StepOutput
+from gpu_worker.engine.token_text import TokenText
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import ModelReport, ModelState, WorkerErrorCode
-from gpu_worker.server.generations import Generation, Opening
+from gpu_worker.server.generations import Generation
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +64,12 @@ class ServedModel:
         self._engine: Engine | None = None
         self._prompter: Prompter | None = None
         self._metrics: ModelMetrics | None = None
-        self._generations: dict[str, Generation] = {}
-        self._abort_reasons: dict[str, str] = {}
+        self._tokens: TokenText | None = None
+        self._requests: dict[str, tuple[Generation, int]] = {}
+        self._running: dict[Generation, list[str]] = {}
+        """Generations with the ids of their requests that have not ended."""
+        self._abort_reasons: dict[Generation, str] = {}
+        self.most_choices = 0
         self.context_length = 0
         self.created = int(time.time())
 
@@ -73,7 +79,7 @@ class ServedModel:
 
     @property
     def n_requests(self) -> int:
-        return len(self._generations)
+        return len(self._requests)
 
     def report(self) -> ModelReport:
         if self.state is not ModelState.LOADED or self._loaded is None:
@@ -91,6 +97,7 @@ class ServedModel:
     def open(self, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", metrics: "ModelMetrics") -> None:
         """Begin to serve."""
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
+        self._tokens = TokenText(loaded.tokenizer)
         self.state = ModelState.LOADED
 
     def fail(self, error: str) -> None:
@@ -109,22 +116,44 @@ class ServedModel:
         """What the model's makers want where a request is silent."""
         return {} if self._loaded is None else self._loaded.sampling_defaults
 
-    def start(self, opening: Opening, prompt_ids: list[int], params: SamplingParams) -> Generation:
-        """Queue a generation. Raises: WorkerError (invalid_request, overloaded, shutting_down)."""
-        if self._engine is None or self._loaded is None:
+    @property
+    def tokens(self) -> TokenText:
+        """Raises: WorkerError (model_loading, model_not_found) unless the model can be served."""
+        if self._tokens is None:
             raise self._unavailable()
-        _refuse_unknown_tokens(prompt_ids, params, self._loaded.n_vocabulary)
-        generation = Generation(opening)
-        self._engine.submit(Request(opening.request_id, prompt_ids, params, time.perf_counter()))
-        self._generations[opening.request_id] = generation
-        return generation
+        return self._tokens
+
+    @property
+    def decode(self) -> Decode:
+        """Raises: WorkerError (model_loading, model_not_found) unless the model can be served."""
+        if self._loaded is None:
+            raise self._unavailable()
+        return self._loaded.decode
+
+    def start(self, generation: Generation, requests: list[Request]) -> None:
+        """Queue a generation: one request per choice, all or none. What they ask for has been checked (`refuse`).
+
+        Raises: WorkerError (overloaded, shutting_down).
+        """
+        if self._engine is None:
+            raise self._unavailable()
+        self._engine.submit(*requests)
+        self._requests.update({request.id: (generation, index) for index, request in enumerate(requests)})
+        self._running[generation] = [request.id for request in requests]
+
+    def refuse(self, prompt_ids: Sequence[int], params: SamplingParams, n_choices: int, *, field: str) -> None:
+        """Raises: WorkerError for what this model cannot do. `field` is where the prompt came from."""
+        if self._loaded is None:
+            raise self._unavailable()
+        _refuse_unknown_tokens(prompt_ids, params, self._loaded.n_vocabulary, field)
+        if n_choices > self.most_choices:
+            raise invalid("n", f"this worker takes at most {self.most_choices} choices at once, found {n_choices}")
 
     def cancel(self, generation: Generation, reason: str) -> None:
-        """End a generation before its next token. One that has ended is left alone."""
-        request_id = generation.opening.request_id
-        if self._engine is not None and request_id in self._generations:
-            self._abort_reasons.setdefault(request_id, reason)
-            self._engine.cancel(request_id)
+        """End all choices of a generation before their next token. One that has ended is left alone."""
+        if self._engine is not None and generation in self._running:
+            self._abort_reasons.setdefault(generation, reason)
+            self._engine.cancel(*self._running[generation])
 
     def take(self, report: "StepReport") -> None:
         """Hand one engine step's outputs to their generations."""
@@ -133,15 +162,28 @@ class ServedModel:
         now = time.perf_counter()
         self._metrics.stepped(report)
         for output in report.outputs:
-            generation = self._generations[output.request_id]
-            n_new = output.n_tokens - generation.n_tokens
+            generation, index = self._requests[output.request_id]
+            choice = generation.choices[index]
+            n_new = output.n_tokens - choice.n_tokens
             if n_new:
-                self._metrics.generated(generation, n_new, now)
-            generation.take(output)
+                self._metrics.generated(choice, generation.started_at, n_new, now)
+            generation.take(output, index)
             if output.is_last:
-                del self._generations[output.request_id]
-                self._metrics.ended(generation, self._abort_reasons.pop(output.request_id, None))
-                self._on_end(generation)
+                self._ended(generation, output)
+
+    def _ended(self, generation: Generation, output: StepOutput) -> None:
+        """One choice has ended, and with the last of them, or after a failure, the generation."""
+        if self._metrics is None or self._engine is None:
+            return
+        del self._requests[output.request_id]
+        left = self._running[generation]
+        left.remove(output.request_id)
+        if left and output.error is not None:
+            self._engine.cancel(*left)
+        if not left:
+            del self._running[generation]
+            self._metrics.ended(generation, self._abort_reasons.pop(generation, None))
+            self._on_end(generation)
 
     def close(self, timeout_s: float) -> bool:
         """Stop the engine; what still runs ends with an error. Blocks; False if it does not stop in time."""
@@ -269,6 +311,7 @@ class ModelPool:
         self, model: ServedModel, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", context_length: int
     ) -> None:
         model.context_length = context_length
+        model.most_choices = self._options.max_batch + self._options.max_queue
         model.open(loaded, prompter, engine, self._metrics.of_model(model.name))
         sys.stdout.write(
             f"ready: {model.name} ({loaded.n_parameters / 1e6:.1f}M parameters, {loaded.weight_format}, "
@@ -302,13 +345,13 @@ class ModelPool:
             self._loop.call_soon_threadsafe(function, *arguments)
 
 
-def _refuse_unknown_tokens(prompt_ids: list[int], params: SamplingParams, n_vocabulary: int) -> None:
+def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_vocabulary: int, field: str) -> None:
     """One token beyond the vocabulary would fail the step for everybody in the batch."""
-    unknown = [token for token, _ in params.logit_bias if token >= n_vocabulary]
-    if unknown:
-        raise invalid("logit_bias", f"the model has {n_vocabulary} tokens, so there is no token {unknown[0]}")
-    if max(prompt_ids) >= n_vocabulary:
-        raise invalid("messages", f"the tokenizer makes token {max(prompt_ids)} of them, which the model does not have")
+    biased = [token for token, _ in params.logit_bias]
+    for name, tokens in (("logit_bias", biased), ("stop_token_ids", params.stop_token_ids), (field, prompt_ids)):
+        highest = max(tokens, default=0)
+        if highest >= n_vocabulary:
+            raise invalid(name, f"the model has {n_vocabulary} tokens, so there is no token {highest}")
 
 
 def new_request_id() -> str:

@@ -5,23 +5,27 @@ Source: OpenAI API reference, "Create chat completion". It does not know models 
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-from gpu_worker.engine.request import SamplingParams
+from gpu_worker.engine.request import MAX_LOGPROBS
 from gpu_worker.errors import invalid, unsupported
 from gpu_worker.prompts.chat import Message
 from gpu_worker.protocol import Json
+from gpu_worker.server.call import (
+    Call,
+    parse_include_usage,
+    parse_max_tokens,
+    parse_n,
+    parse_sampling,
+    refuse_unsupported,
+)
 from gpu_worker.server.fields import Fields, checked_text, kind
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_MESSAGES = 10_000
-NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
+    "prompt_logprobs": (),
+    "echo": (False,),
     "tools": ([],),
     "tool_choice": ("none",),
     "functions": ([],),
@@ -40,37 +44,28 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ChatCall:
-    """A checked chat completion request. `sampling` holds what the request says; the rest is up to the model."""
+class ChatCall(Call):
+    """A checked chat completion request."""
 
-    model: str
     messages: list[Message]
-    max_tokens: int | None
-    sampling: dict[str, Any]
-    stream: bool
-    include_usage: bool
     generation_id: str | None
-
-    def params(self, n_free: int, defaults: dict[str, Any]) -> SamplingParams:
-        """With the model's `defaults`, and `max_tokens` cut to what fits the context. Raises: WorkerError."""
-        wanted = n_free if self.max_tokens is None else min(self.max_tokens, n_free)
-        return SamplingParams(max_tokens=wanted, **(defaults | self.sampling))
 
 
 def parse_chat(body: Json) -> ChatCall:
     """Raises: WorkerError (invalid_request, unsupported_parameter) that names the field."""
     fields = Fields(body)
-    _refuse_unsupported(fields)
+    refuse_unsupported(fields, NEUTRAL)
     call = ChatCall(
         model=fields.text("model"),
-        messages=parse_messages(fields.get("messages")),
-        max_tokens=_max_tokens(fields),
-        sampling=_sampling(fields),
+        n=parse_n(fields),
+        max_tokens=parse_max_tokens(fields, ("max_completion_tokens", "max_tokens")),
+        sampling=parse_sampling(fields) | {"logprobs": _logprobs(fields)},
         stream=fields.flag("stream"),
-        include_usage=_include_usage(fields),
+        include_usage=parse_include_usage(fields),
+        messages=parse_messages(fields.get("messages")),
         generation_id=_generation_id(fields),
     )
-    call.params(1, {})  # out-of-range values are refused before any text is rendered
+    call.check()
     return call
 
 
@@ -134,69 +129,16 @@ def _part(item: object, path: str) -> str:
     return fields.text("text")
 
 
-def _refuse_unsupported(fields: Fields) -> None:
-    for name, neutral in NEUTRAL.items():
-        value = fields.get(name)
-        if value is not None and not any(value == harmless for harmless in neutral):
-            raise unsupported(name, "this worker does not support it")
-
-
-def _max_tokens(fields: Fields) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = fields.integer(name)
-        if value is not None:
-            if value < 1:
-                raise invalid(name, f"expected at least 1, found {value}")
-            return value
-    return None
-
-
-def _sampling(fields: Fields) -> dict[str, Any]:
-    top_k = fields.integer("top_k")
-    given = {name: fields.number(name) for name in NUMBERS} | {
-        "top_k": 0 if top_k == -1 else top_k,  # vLLM's word for all
-        "seed": fields.integer("seed"),
-    }
-    return {name: value for name, value in given.items() if value is not None} | {
-        "logit_bias": _logit_bias(fields.get("logit_bias")),
-        "stop": _stop(fields.get("stop")),
-        "ignore_eos": fields.flag("ignore_eos"),
-    }
-
-
-def _logit_bias(value: object) -> tuple[tuple[int, float], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise invalid("logit_bias", f"expected an object of token ids and numbers, found {kind(value)}")
-    fields = Fields(value, "logit_bias")
-    for token in value:
-        if not (token.isascii() and token.isdecimal()) or len(token) > 9:
-            raise invalid("logit_bias", f"expected token ids, found {token[:40]!r}")
-    return tuple((int(token), float(fields.number(token) or 0.0)) for token in value)
-
-
-def _stop(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list):
-        raise invalid("stop", f"expected a text or a list of texts, found {kind(value)}")
-    for stop in stops:
-        if not isinstance(stop, str):
-            raise invalid("stop", f"expected texts, found {kind(stop)}")
-    return tuple(checked_text(stop, "stop") for stop in stops)
-
-
-def _include_usage(fields: Fields) -> bool:
-    options = fields.get("stream_options")
-    if options is None:
-        return False
-    if not isinstance(options, dict):
-        raise invalid("stream_options", f"expected an object, found {kind(options)}")
-    if not fields.flag("stream"):
-        raise invalid("stream_options", "it is allowed only with stream: true")
-    return Fields(options, "stream_options").flag("include_usage")
+def _logprobs(fields: Fields) -> int | None:
+    """How many of the likeliest tokens to report; None for no log probabilities at all."""
+    n_top = fields.integer("top_logprobs")
+    if not fields.flag("logprobs"):
+        if n_top:
+            raise invalid("top_logprobs", "it is allowed only with logprobs: true")
+        return None
+    if n_top is not None and not 0 <= n_top <= MAX_LOGPROBS:
+        raise invalid("top_logprobs", f"expected a number from 0 to {MAX_LOGPROBS}, found {kind(n_top)}")
+    return n_top or 0
 
 
 def _generation_id(fields: Fields) -> str | None:

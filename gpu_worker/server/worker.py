@@ -8,12 +8,23 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from gpu_worker.errors import WorkerError
+from gpu_worker.engine.request import SamplingParams
+from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, ModelState, WorkerErrorCode
-from gpu_worker.server.generations import Generation, GenerationStore, Opening
+from gpu_worker.server.call import Call
+from gpu_worker.server.completions import CompletionCall
+from gpu_worker.server.generations import Door, Generation, Opening
 from gpu_worker.server.metrics import Metrics
-from gpu_worker.server.models import ModelPool, ServingOptions, new_request_id
+from gpu_worker.server.models import ModelPool, ServedModel, ServingOptions, new_request_id
 from gpu_worker.server.schema import ChatCall, TokenizeCall
+from gpu_worker.server.starting import (
+    ReadPrompt,
+    chat_choices,
+    choice_requests,
+    completion_choices,
+    completion_requests,
+)
+from gpu_worker.server.store import GenerationStore
 
 if TYPE_CHECKING:
     from gpu_worker.modeling.source import ModelSpec
@@ -52,8 +63,6 @@ class Worker:
 
     async def start(self, call: ChatCall) -> Generation:
         """Render, count and queue one chat. Raises: WorkerError."""
-        from gpu_worker.prompts.chat import context_exceeded
-
         model = self.pool.get(call.model)
         prompter = model.prompter
         self._refuse_if_draining()
@@ -63,9 +72,8 @@ class Worker:
         # A large prompt takes long to cut into tokens: not on the event loop.
         prompt_ids = await asyncio.to_thread(prompter.chat_ids, call.messages)
         self._refuse_if_draining()
-        n_free = model.context_length - len(prompt_ids)
-        if n_free < 1:
-            raise context_exceeded(len(prompt_ids), model.context_length)
+        params = self._params(model, call, len(prompt_ids), field="messages")
+        model.refuse(prompt_ids, params, call.n, field="messages")
         opening = Opening(
             request_id=new_request_id(),
             model=model.name,
@@ -76,10 +84,50 @@ class Worker:
         )
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        generation = model.start(opening, prompt_ids, call.params(n_free, model.sampling_defaults))
+        generation = Generation(opening, chat_choices(call, model.tokens))
+        model.start(generation, choice_requests(opening.request_id, prompt_ids, params, call.n))
         if generation_id is not None:
             self.store.add(generation_id, generation)
         return generation
+
+    async def start_completion(self, call: CompletionCall) -> Generation:
+        """Count and queue the prompts of one text completion. Raises: WorkerError."""
+        model = self.pool.get(call.model)
+        self._refuse_if_draining()
+        prompts = await asyncio.to_thread(self._read_prompts, model, call)
+        choices = await asyncio.to_thread(completion_choices, call, prompts, model.tokens, model.decode)
+        self._refuse_if_draining()
+        opening = Opening(
+            request_id=new_request_id(),
+            model=model.name,
+            n_prompt=sum(len(prompt.ids) for prompt in prompts),
+            has_events=call.stream,
+            sends_usage=call.include_usage,
+            door=Door.COMPLETIONS,
+        )
+        generation = Generation(opening, choices)
+        model.start(generation, completion_requests(opening.request_id, call, prompts))
+        return generation
+
+    def _read_prompts(self, model: ServedModel, call: CompletionCall) -> list[ReadPrompt]:
+        read = []
+        for prompt in call.prompts:
+            ids = model.prompter.text_ids(prompt) if isinstance(prompt, str) else list(prompt)
+            if not ids:
+                raise invalid("prompt", "it has no tokens")
+            params = self._params(model, call, len(ids), field="prompt")
+            model.refuse(ids, params, len(call.prompts) * call.n, field="prompt")
+            read.append(ReadPrompt(prompt, ids, params))
+        return read
+
+    def _params(self, model: ServedModel, call: Call, n_prompt: int, *, field: str) -> SamplingParams:
+        """How to sample after a prompt of so many tokens. Raises: WorkerError (context_length_exceeded)."""
+        from gpu_worker.prompts.chat import context_exceeded
+
+        n_free = model.context_length - n_prompt
+        if n_free < (0 if call.max_tokens == 0 else 1):
+            raise context_exceeded(n_prompt, model.context_length, field=field)
+        return call.params(n_free, model.sampling_defaults)
 
     async def tokenize(self, call: TokenizeCall) -> Json:
         """Count tokens as a chat or a text would be counted. Raises: WorkerError."""

@@ -14,8 +14,8 @@ import uvicorn
 
 from gpu_worker.modeling.source import ModelSpec
 from gpu_worker.server.app import build_app
-from gpu_worker.server.generations import GenerationStore
 from gpu_worker.server.models import ServingOptions
+from gpu_worker.server.store import GenerationStore
 from gpu_worker.server.worker import Worker
 
 TOKEN = "a-token-for-tests"

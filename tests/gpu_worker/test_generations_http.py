@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gpu_worker.server.generations import Generation, GenerationStore, Opening
+from gpu_worker.server.generations import Generation, Opening
+from gpu_worker.server.store import GenerationStore
 from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker
 from tests.gpu_worker.test_chat_http import HELLO, events_of, streamed_text
 
@@ -169,7 +170,7 @@ async def test_an_ended_generation_is_forgotten_after_its_time(monkeypatch: pyte
     store = GenerationStore()
     ended_generation(store, "a")
     assert is_known(store, "a")
-    monkeypatch.setattr("gpu_worker.server.generations.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("gpu_worker.server.store.time.monotonic", lambda: float("inf"))
     assert not is_known(store, "a")
 
 

@@ -88,6 +88,25 @@ def test_a_seed_repeats_and_sampling_fields_reach_the_worker(client: openai.Open
     assert sample(1) == sample(1) != sample(2)
 
 
+def test_choices_and_log_probabilities_pass_through_the_site_whole_and_streamed(client: openai.OpenAI) -> None:
+    def create(**more: Any) -> Any:
+        return client.chat.completions.create(
+            model="tiny", messages=HI, max_tokens=12, seed=3, n=2, logprobs=True, top_logprobs=2, **more
+        )
+
+    whole = create()
+    streamed: dict[int, list[str]] = {0: [], 1: []}
+    for chunk in create(stream=True):
+        for choice in chunk.choices:
+            streamed[choice.index] += [entry.token for entry in (choice.logprobs and choice.logprobs.content) or []]
+    assert whole.usage.completion_tokens == 24
+    for choice in whole.choices:
+        tokens = [entry.token for entry in choice.logprobs.content]
+        assert "".join(tokens) == choice.message.content
+        assert streamed[choice.index] == tokens
+        assert all(len(entry.top_logprobs) == 2 for entry in choice.logprobs.content)
+
+
 def test_errors_are_the_sdks_own_exceptions(client: openai.OpenAI, site: LiveSite) -> None:
     def create(**changes: Any) -> Any:
         return client.chat.completions.create(**({"model": "tiny", "messages": HI} | changes))
@@ -98,9 +117,9 @@ def test_errors_are_the_sdks_own_exceptions(client: openai.OpenAI, site: LiveSit
     with pytest.raises(openai.BadRequestError) as hot:
         create(temperature=9)
     assert hot.value.param == "temperature"
-    for field, value in {"n": 2, "reasoning_effort": "high", "store": True}.items():
+    for field, value in {"best_of": 2, "reasoning_effort": "high", "store": True}.items():
         with pytest.raises(openai.BadRequestError) as unsupported:
-            create(**{field: value})
+            create(extra_body={field: value})
         assert (unsupported.value.param, unsupported.value.code) == (field, "unsupported_parameter")
     with pytest.raises(openai.BadRequestError) as long:
         create(messages=[{"role": "user", "content": "word " * 20_000}])
