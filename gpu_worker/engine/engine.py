@@ -205,6 +205,8 @@ class Engine:
         """Take a token into a request: its text, and whether it was the last."""
         request = one.request
         params = request.params
+        if token == BROKEN and one.sampler.grammar is not None and one.sampler.grammar.failure is not None:
+            return StepOutput(request.id, "", len(request.output_ids), error=one.sampler.grammar.failure)
         if token == BROKEN or any(math.isnan(entry.logprob) for entry in one.prompt_logprobs):
             error = WorkerError(WorkerErrorCode.INTERNAL, "the model computed numbers that are not finite")
             return StepOutput(request.id, "", len(request.output_ids), error=error)

@@ -6,10 +6,14 @@ Plain Python. It does not read text: prompts arrive as token ids.
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from gpu_worker.engine.logprobs import TokenLogprobs
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import FinishReason
+
+if TYPE_CHECKING:
+    from gpu_worker.engine.grammar import Grammar
 
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 1000
@@ -49,6 +53,10 @@ class SamplingParams:
     """Report each token's log probability, and so many of the likeliest tokens at its place."""
     prompt_logprobs: int | None = None
     """The same for the prompt's tokens. Its keys and values must then be computed, not taken from another request."""
+    grammar: "Grammar | None" = None
+    """What the answer must look like; it ends where the grammar lets it."""
+    shows_markers: bool = False
+    """Show the special tokens that mark tool calls, so that the calls can be read."""
 
     def __post_init__(self) -> None:
         # Without a token to generate there must be something else to do.
@@ -76,6 +84,10 @@ class SamplingParams:
         for name, n_top in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
             if n_top is not None:
                 _check_range(name, n_top, 0, MAX_LOGPROBS)
+        if self.grammar is not None:
+            for name, is_asked in (("ignore_eos", self.ignore_eos), ("min_tokens", self.min_tokens > 0)):
+                if is_asked:
+                    raise invalid(name, "an answer in a given format ends where the format ends; leave it out")
 
     @property
     def is_greedy(self) -> bool:

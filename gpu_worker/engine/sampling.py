@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gpu_worker.engine.grammar import forbid_others
 from gpu_worker.engine.logprobs import LEAST, TokenLogprobs
 from gpu_worker.engine.request import SamplingParams
 
@@ -40,6 +41,7 @@ class RowSampler:
         self._in_prompt: torch.Tensor | None = None
         self._bias = self._bias_tensors()
         self._ends = self._end_tensor(end_ids)
+        self.grammar = params.grammar.start() if params.grammar is not None else None
 
     @property
     def changes_logits(self) -> bool:
@@ -68,6 +70,8 @@ class RowSampler:
 
     def saw(self, token_id: int) -> None:
         self.n_sampled += 1
+        if self.grammar is not None and token_id != BROKEN:
+            self.grammar.accept(token_id)
         if self._counts is not None:
             self._counts[token_id] += 1
 
@@ -131,6 +135,9 @@ def score(logits: torch.Tensor, tokens: Sequence[int], n_top: int) -> list[Token
 
 
 def _choose(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
+    constrained = [(index, row.grammar) for index, row in enumerate(rows) if row.grammar is not None]
+    if constrained:
+        forbid_others(logits, constrained)
     for index, row in enumerate(rows):
         if row.changes_logits:
             row.adjust(logits[index])
