@@ -6,10 +6,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+ORACLES := .cache/oracles
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench-serving demo-models clean lock chromium
+.PHONY: help run test check fmt oracles bench-serving demo-models clean lock chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +18,7 @@ help: ## List the targets
 run: $(VENV)/run.stamp ## Set up what is missing and start the site with its demo models (ARGS="--port 9000")
 	@$(BIN)/python manage.py launch $(ARGS)
 
-test: $(VENV)/dev.stamp chromium ## Set up what is missing and run every test (ARGS="-k chat")
+test: $(VENV)/dev.stamp oracles chromium ## Set up what is missing and run every test (ARGS="-k chat")
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, migrations, then the tests
@@ -31,6 +32,8 @@ check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, mig
 fmt: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ours are compared with, apart from our environment
 
 bench-serving: $(VENV)/dev.stamp ## Measure serving: tokens/s and latencies, through the site and at the worker
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
@@ -70,6 +73,13 @@ $(VENV)/run.stamp: requirements/run.lock | $(VENV)/torch.stamp
 $(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/run.stamp
 	@echo "Setting up: tests and checks"
 	@$(PIP) install --no-deps --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+# Apart, without its dependencies, and only ever run by a child process: nothing of it is ours.
+$(ORACLES)/fschat-0.2.36.stamp: requirements/oracle-fschat.lock | $(VENV)/torch.stamp
+	@echo "Setting up: fschat, as an oracle for prompt formats"
+	@rm -rf $(ORACLES)/fschat-0.2.36
+	@$(PIP) install --no-deps --require-hashes --target $(ORACLES)/fschat-0.2.36 --requirement requirements/oracle-fschat.lock
 	@touch $@
 
 chromium:

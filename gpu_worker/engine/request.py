@@ -4,7 +4,8 @@ Plain Python. It does not read text: prompts arrive as token ids.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 1000
 MAX_LOGIT_BIASES = 1024
 MAX_STOP_TOKENS = 128
+MAX_FORMAT_STOPS = 16
+"""What a prompt format may add to stop strings and to stop tokens."""
 MAX_LOGPROBS = 20
 
 
@@ -77,7 +80,7 @@ class SamplingParams:
             _check_range("logit_bias", token, 0, 2**31)
             _check_range("logit_bias", bias, -100, 100)
         _check_stops(self.stop)
-        if len(self.stop_token_ids) > MAX_STOP_TOKENS:
+        if len(self.stop_token_ids) > MAX_STOP_TOKENS + MAX_FORMAT_STOPS:
             raise invalid("stop_token_ids", f"at most {MAX_STOP_TOKENS} tokens, found {len(self.stop_token_ids)}")
         for token in self.stop_token_ids:
             _check_range("stop_token_ids", token, 0, 2**31)
@@ -88,6 +91,12 @@ class SamplingParams:
             for name, is_asked in (("ignore_eos", self.ignore_eos), ("min_tokens", self.min_tokens > 0)):
                 if is_asked:
                     raise invalid(name, "an answer in a given format ends where the format ends; leave it out")
+
+    def stopping_also(self, stop: Sequence[str], stop_token_ids: Sequence[int]) -> "SamplingParams":
+        """The same, ending also where the prompt's format ends a turn."""
+        strings = dict.fromkeys((*self.stop, *stop))
+        tokens = dict.fromkeys((*self.stop_token_ids, *stop_token_ids))
+        return replace(self, stop=tuple(strings), stop_token_ids=tuple(tokens))
 
     @property
     def is_greedy(self) -> bool:
@@ -114,7 +123,7 @@ def _check_range(name: str, value: float, low: float, high: float, *, above: boo
 
 
 def _check_stops(stops: tuple[str, ...]) -> None:
-    if len(stops) > MAX_STOPS:
+    if len(stops) > MAX_STOPS + MAX_FORMAT_STOPS:
         raise invalid("stop", f"at most {MAX_STOPS} stop strings, found {len(stops)}")
     for stop in stops:
         if not stop or len(stop) > MAX_STOP_CHARACTERS:

@@ -38,6 +38,8 @@ class ModelSpec:
     revision: str | None = None
     """Of a model on the hub: a commit, a tag or a branch. With one, `source` is never a folder."""
     quantisation: Quantisation | None = None
+    template: str | None = None
+    """The prompt format by name, instead of the tokenizer's own chat template."""
 
     @classmethod
     def parse(cls, text: str) -> "ModelSpec":

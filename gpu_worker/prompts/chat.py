@@ -1,88 +1,156 @@
-"""Chat messages to token ids, by the tokenizer's own chat template.
+"""Chat messages to token ids, by the tokenizer's own chat template or by one of ours that was chosen by name.
 
-The template comes with the model, so it runs in transformers' immutable sandbox. It knows no HTTP: messages arrive
-checked.
+It knows no HTTP: messages arrive checked.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gpu_worker.errors import WorkerError, invalid
-from gpu_worker.prompts.encoding import Encoding, Shield, TextEncoder
+from gpu_worker.modeling.source import ModelRefused
+from gpu_worker.prompts.conversation import ConversationTemplate
+from gpu_worker.prompts.encoding import Cover, Encoding, Shield, TextEncoder
+from gpu_worker.prompts.message import Message
+from gpu_worker.prompts.own_template import OwnTemplate
+from gpu_worker.prompts.template_runner import TemplateFailed
 from gpu_worker.protocol import WorkerErrorCode
 
-MAX_RENDERED_CHARACTERS = 16 * 1024 * 1024
-"""A template that turns messages into more text than this is broken or hostile."""
+MAX_THREADS = 4
+"""Of one model. Its own template is rendered by one at a time, while others cut their texts into tokens."""
 
 SAFETY = 4
 """A normaliser may shorten text before it is cut into tokens; none in use shortens it fourfold."""
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a chat. `role` is system, user or assistant."""
+class Prompt:
+    """What a model reads, as tokens and as text, and what ends its answer because of the format."""
 
-    role: str
-    content: str
+    ids: list[int]
+    text: str
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
 
 
 class Prompter:
     """Renders and counts prompts for one model. Safe to use from several threads."""
 
-    def __init__(self, model: str, tokenizer: Any, context_length: int) -> None:
+    def __init__(
+        self, model: str, tokenizer: Any, context_length: int, template: ConversationTemplate | None = None
+    ) -> None:
+        """`template`: used instead of the tokenizer's own. Raises: ModelRefused: the tokenizer's own is no template."""
         self._model = model
         self._tokenizer = tokenizer
         self._context_length = context_length
+        self._n_tokens = len(tokenizer)
         self._longest_token = max(map(len, tokenizer.get_vocab()), default=1)
         self._encoder = TextEncoder(tokenizer)
         self._shield = Shield(tokenizer, self._encoder)
+        self._template = template
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"prompts of {model}")
+        self._own = OwnTemplate(tokenizer) if tokenizer.chat_template and template is None else None
+        if self._own is not None:
+            self._try_own(self._own)
 
-    def chat_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a chat, ending where the assistant's answer begins.
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        template: ConversationTemplate | None = None,
+        add_generation_prompt: bool = True,
+    ) -> Prompt:
+        """The prompt of a chat, ending where the assistant's answer begins. `template`: for this chat alone.
 
         Raises: WorkerError: no chat template, a template that refuses these messages, or more than the context.
         """
-        if not self._tokenizer.chat_template:
-            raise invalid("messages", f"the model {self._model} has no chat template, so it cannot answer a chat")
+        template = template or self._template
         self._refuse_hopeless(sum(len(message.content) for message in messages))
         texts, cover = self._shield.cover([message.content for message in messages])
-        rendered = self._render([message.role for message in messages], texts)
-        if cover is not None:
-            return self._fitting(self._shield.encode(rendered, cover))
-        encoding = self._encoder.encode(rendered, add_special_tokens=False)
-        return self._fitting(encoding)
+        covered = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
+        if template is None:
+            rendered = self._render_own(covered, add_generation_prompt)
+        else:
+            rendered = template.render(covered, add_generation_prompt=add_generation_prompt)
+        ids = self._prefix(rendered, template) + self._encoded(rendered, cover)
+        if len(ids) >= self._context_length:
+            raise context_exceeded(len(ids), self._context_length)
+        text = rendered if cover is None else cover.reveal(rendered)
+        if template is None:
+            return Prompt(ids, text)
+        # A format knows the numbers of its own models' tokens; another model may have fewer.
+        known = tuple(token for token in template.stop_token_ids if token < self._n_tokens)
+        return Prompt(ids, text, template.stop, known)
 
-    def text_ids(self, text: str) -> list[int]:
-        """Token ids of plain text, with the special tokens that the tokenizer adds by itself.
+    def chat_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a chat alone. Raises: as `chat` does."""
+        return self.chat(messages).ids
+
+    def text_ids(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of plain text. `add_special_tokens`: with those that the tokenizer adds by itself.
 
         Raises: WorkerError (context_length_exceeded) for what is far beyond the context.
         """
         self._refuse_hopeless(len(text), field="prompt")
-        return self._encoder.encode(text, add_special_tokens=True).ids
+        return self._encoder.encode(text, add_special_tokens=add_special_tokens).ids
 
-    def _render(self, roles: Sequence[str], texts: Sequence[str]) -> str:
-        from jinja2 import TemplateError
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Render or count off the event loop, in threads of this model: a slow template delays no other model."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-        turns = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+    def close(self) -> None:
+        """End the threads and the process that renders the tokenizer's chat template."""
+        self._threads.shutdown(wait=False)
+        if self._own is not None:
+            self._own.close()
+
+    def _try_own(self, own: OwnTemplate) -> None:
+        """At loading, not at the first request, an operator should read what is wrong with a template."""
         try:
-            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except (TemplateError, TypeError, ValueError, OverflowError) as exc:
-            raise invalid("messages", f"the chat template of {self._model} refuses them: {exc}") from exc
-        if len(text) > MAX_RENDERED_CHARACTERS:
-            raise invalid("messages", f"the chat template of {self._model} makes {len(text)} characters of them")
-        return text
+            own.check()
+        except TemplateFailed as exc:
+            own.close()
+            raise ModelRefused(f"{self._model}: its chat template {exc}; --template replaces it") from exc
+
+    def _render_own(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        if self._own is None:
+            raise invalid(
+                "messages",
+                f"the model {self._model} has no chat template, so it cannot answer a chat: choose one with the "
+                "worker's --template or the field prompt_template; `python -m gpu_worker serve --help` lists them",
+            )
+        try:
+            return self._own.render(messages, add_generation_prompt=add_generation_prompt)
+        except TemplateFailed as exc:
+            raise invalid("messages", f"the chat template of {self._model} {exc}") from exc
+
+    def _encoded(self, rendered: str, cover: Cover | None) -> list[int]:
+        if cover is not None:
+            return self._shield.encode(rendered, cover)
+        encoding: Encoding = self._encoder.encode(rendered, add_special_tokens=False)
+        # Ids are copied out one by one, which is not worth it for a megabyte that is refused.
+        if len(encoding) >= self._context_length:
+            raise context_exceeded(len(encoding), self._context_length)
+        return encoding.ids
+
+    def _prefix(self, rendered: str, template: ConversationTemplate | None) -> list[int]:
+        """The begin token, where the tokenizer wants one and the format has none. A chat template writes its own."""
+        begin = self._tokenizer.bos_token
+        if template is None or begin is None or rendered.startswith(begin):
+            return []
+        # Asked of the tokenizer, because having such a token and wanting it are two things.
+        first = self._encoder.encode("a", add_special_tokens=True).ids[:1]
+        return first if first == [self._tokenizer.bos_token_id] else []
 
     def _refuse_hopeless(self, n_characters: int, *, field: str = "messages") -> None:
         """Megabytes that cannot fit are not worth the seconds that it takes to cut them into tokens."""
         fewest = n_characters // (self._longest_token * SAFETY)
         if fewest > self._context_length:
             raise context_exceeded(f"more than {fewest}", self._context_length, field=field)
-
-    def _fitting(self, encoding: "Encoding | list[int]") -> list[int]:
-        if len(encoding) >= self._context_length:
-            raise context_exceeded(len(encoding), self._context_length)
-        return encoding if isinstance(encoding, list) else encoding.ids
 
 
 def context_exceeded(n_prompt: int | str, context_length: int, *, field: str = "messages") -> WorkerError:

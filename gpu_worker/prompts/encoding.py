@@ -87,6 +87,10 @@ class Cover:
         self.words.append(found.group())
         return f"\ue000{self._secret}:{len(self.words) - 1}\ue001"
 
+    def reveal(self, rendered: str) -> str:
+        """The text with the hidden words where they were."""
+        return self.mark.sub(lambda found: self.words[int(found[1])], rendered)
+
 
 def _control_words(tokenizer: Any) -> list[str]:
     added = getattr(tokenizer, "added_tokens_decoder", {})

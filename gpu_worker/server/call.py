@@ -5,11 +5,13 @@ Source: OpenAI API reference; vLLM's "extra parameters" for what OpenAI does not
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from gpu_worker.engine.request import SamplingParams
+from gpu_worker.engine.request import MAX_STOP_TOKENS, MAX_STOPS, SamplingParams
 from gpu_worker.errors import invalid, unsupported
 from gpu_worker.server.fields import Fields, checked_text, kind
+
+T = TypeVar("T")
 
 MAX_CHOICES = 128
 """Source: OpenAI API reference, the maximum of `n`."""
@@ -94,10 +96,19 @@ def parse_sampling(fields: Fields) -> dict[str, Any]:
     }
     return {name: value for name, value in given.items() if value is not None} | {
         "logit_bias": _logit_bias(fields.get("logit_bias")),
-        "stop": _stop(fields.get("stop")),
-        "stop_token_ids": token_ids(fields.get("stop_token_ids"), "stop_token_ids"),
+        "stop": _at_most(MAX_STOPS, "stop", _stop(fields.get("stop"))),
+        "stop_token_ids": _at_most(
+            MAX_STOP_TOKENS, "stop_token_ids", token_ids(fields.get("stop_token_ids"), "stop_token_ids")
+        ),
         "ignore_eos": fields.flag("ignore_eos"),
     }
+
+
+def _at_most(limit: int, name: str, values: tuple[T, ...]) -> tuple[T, ...]:
+    """What a request may ask for itself: the prompt's format may add to it."""
+    if len(values) > limit:
+        raise invalid(name, f"at most {limit}, found {len(values)}")
+    return values
 
 
 def _logit_bias(value: object) -> tuple[tuple[int, float], ...]:

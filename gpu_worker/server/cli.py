@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gpu_worker.modeling.source import ModelSpec, Quantisation
+from gpu_worker.prompts.conversation import TemplateUnknown, find_template, templates
 from gpu_worker.server.models import ServingOptions
 
 STOP_S = 5.0
@@ -80,7 +81,7 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
     if len(set(names)) != len(names):
         raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")
     return ServeOptions(
-        specs=_quantised(given.model, given.quantize),
+        specs=_with_templates(_quantised(given.model, given.quantize), given.template),
         host=given.host,
         port=given.port,
         site=given.site,
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m gpu_worker serve",
         description="Load models and serve them over HTTP. Tokens come from the environment: "
         "FASTCHAT_ENROLMENT_TOKEN with --site, FASTCHAT_WORKER_ACCESS_TOKEN without.",
+        epilog=f"templates: {', '.join(templates())}",
     )
     add = parser.add_argument
     add(
@@ -133,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quantize", action="append", default=[], type=_quantisation, metavar="[NAME=]int8|nf4|none", help="repeatable"
     )
     add("--max-memory", type=_memory, metavar="N[KiB|MiB|GiB]", help="for weights and caches (default: what is free)")
+    add("--template", action="append", default=[], metavar="NAME=TEMPLATE", help="prompt format of a model; repeatable")
     add("--site", type=_url, metavar="URL", help="enrol with this site; without it, serve alone")
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", default=0, type=_bounded(0, 65535), help="0 picks a free one (default)")
@@ -147,6 +150,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--speed", default=1.0, type=_speed, help="relative speed, for dispatch (default %(default)s)")
     add("--drain-s", default=10.0, type=_seconds, metavar="S", help="time to finish when told to stop (%(default)s)")
     return parser
+
+
+def _with_templates(specs: list[ModelSpec], choices: list[str]) -> list[ModelSpec]:
+    """Raises: UsageError."""
+    chosen: dict[str, str] = {}
+    for choice in choices:
+        model, is_pair, template = choice.rpartition("=")
+        if not is_pair or model not in {spec.name for spec in specs} or model in chosen:
+            raise UsageError(f"--template takes NAME=TEMPLATE once for each model that is served, found {choice!r}")
+        try:
+            chosen[model] = find_template(template).name
+        except TemplateUnknown as exc:
+            raise UsageError(f"--template {choice}: {exc}") from exc
+    return [replace(spec, template=chosen.get(spec.name)) for spec in specs]
 
 
 def _spec(text: str) -> ModelSpec:

@@ -47,10 +47,10 @@ class Fields:
             raise invalid(self.name(key), f"expected a whole number, found {kind(value)}")
         return value
 
-    def flag(self, key: str) -> bool:
+    def flag(self, key: str, default: bool = False) -> bool:
         value = self._values.get(key)
         if value is None:
-            return False
+            return default
         if not isinstance(value, bool):
             raise invalid(self.name(key), f"expected true or false, found {kind(value)}")
         return value

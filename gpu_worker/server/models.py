@@ -187,6 +187,8 @@ class ServedModel:
 
     def close(self, timeout_s: float) -> bool:
         """Stop the engine; what still runs ends with an error. Blocks; False if it does not stop in time."""
+        if self._prompter is not None:
+            self._prompter.close()
         return self._engine is None or self._engine.close(timeout_s)
 
     def _unavailable(self) -> WorkerError:
@@ -283,6 +285,7 @@ class ModelPool:
         from gpu_worker.engine.runner import Runner
         from gpu_worker.engine.scheduler import Limits
         from gpu_worker.prompts.chat import Prompter
+        from gpu_worker.prompts.conversation import find_template
 
         limits = Limits(
             max_batch=self._options.max_batch,
@@ -296,7 +299,8 @@ class ModelPool:
             Runner(loaded.model), vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name
         )
         engine.start()
-        prompter = Prompter(model.name, loaded.tokenizer, context_length)
+        template = find_template(model.spec.template) if model.spec.template else None
+        prompter = Prompter(model.name, loaded.tokenizer, context_length, template)
         logger.info(
             "%s: %s because %s; weights kept as %s; room for %d tokens",
             model.name,

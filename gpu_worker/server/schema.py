@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gpu_worker.engine.request import MAX_LOGPROBS
 from gpu_worker.errors import invalid, unsupported
-from gpu_worker.prompts.chat import Message
+from gpu_worker.prompts.conversation import ConversationTemplate, TemplateUnknown, find_template
+from gpu_worker.prompts.message import Message
 from gpu_worker.protocol import Json
 from gpu_worker.server.call import (
     Call,
@@ -49,6 +50,8 @@ class ChatCall(Call):
 
     messages: list[Message]
     generation_id: str | None
+    template: ConversationTemplate | None
+    """The prompt format for this chat; None for what the worker uses for the model."""
 
 
 def parse_chat(body: Json) -> ChatCall:
@@ -64,6 +67,7 @@ def parse_chat(body: Json) -> ChatCall:
         include_usage=parse_include_usage(fields),
         messages=parse_messages(fields.get("messages")),
         generation_id=_generation_id(fields),
+        template=_template(fields),
     )
     call.check()
     return call
@@ -75,16 +79,46 @@ class TokenizeCall:
 
     model: str
     content: list[Message] | str
+    template: ConversationTemplate | None = None
+    add_generation_prompt: bool = True
+    add_special_tokens: bool = True
 
 
 def parse_tokenize(body: Json) -> TokenizeCall:
-    """`{model, messages}` or `{model, prompt}`. Raises: WorkerError that names the field."""
+    """`{model, messages}` or `{model, prompt}`. Raises: WorkerError that names the field.
+
+    Source: vLLM, TokenizeChatRequest and TokenizeCompletionRequest.
+    """
     fields = Fields(body)
     if fields.get("prompt") is not None and fields.get("messages") is not None:
         raise invalid("prompt", "give either messages or prompt")
+    model = fields.text("model")
     if fields.get("prompt") is not None:
-        return TokenizeCall(fields.text("model"), fields.text("prompt"))
-    return TokenizeCall(fields.text("model"), parse_messages(fields.get("messages")))
+        _refuse_chat_fields(fields)
+        return TokenizeCall(model, fields.text("prompt"), add_special_tokens=fields.flag("add_special_tokens", True))
+    if fields.flag("add_special_tokens"):
+        raise unsupported("add_special_tokens", "the special tokens of a chat are those of its template")
+    return TokenizeCall(
+        model,
+        parse_messages(fields.get("messages")),
+        template=_template(fields),
+        add_generation_prompt=fields.flag("add_generation_prompt", True),
+    )
+
+
+def _refuse_chat_fields(fields: Fields) -> None:
+    for name in ("prompt_template", "add_generation_prompt"):
+        if fields.get(name) is not None:
+            raise invalid(name, "it is allowed only with messages")
+
+
+def _template(fields: Fields) -> ConversationTemplate | None:
+    if fields.get("prompt_template") is None:
+        return None
+    try:
+        return find_template(fields.text("prompt_template"))
+    except TemplateUnknown as exc:
+        raise invalid("prompt_template", str(exc)) from exc
 
 
 def parse_messages(value: object) -> list[Message]:

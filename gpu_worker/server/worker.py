@@ -5,6 +5,7 @@ The endpoints call this; it knows no HTTP. All of it lives on the event loop's t
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,11 @@ class Worker:
         generation_id = call.generation_id
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        # A large prompt takes long to cut into tokens: not on the event loop.
-        prompt_ids = await asyncio.to_thread(prompter.chat_ids, call.messages)
+        prompt = await prompter.in_thread(partial(prompter.chat, call.messages, template=call.template))
+        prompt_ids = prompt.ids
         self._refuse_if_draining()
         params = self._params(model, call, len(prompt_ids), field="messages")
+        params = params.stopping_also(prompt.stop, prompt.stop_token_ids)
         model.refuse(prompt_ids, params, call.n, field="messages")
         opening = Opening(
             request_id=new_request_id(),
@@ -130,14 +132,23 @@ class Worker:
         return call.params(n_free, model.sampling_defaults)
 
     async def tokenize(self, call: TokenizeCall) -> Json:
-        """Count tokens as a chat or a text would be counted. Raises: WorkerError."""
+        """The tokens of a chat or a text as the model would read them; of a chat its text too. Raises: WorkerError."""
         model = self.pool.get(call.model)
         prompter = model.prompter
         if isinstance(call.content, str):
-            ids = await asyncio.to_thread(prompter.text_ids, call.content)
-        else:
-            ids = await asyncio.to_thread(prompter.chat_ids, call.content)
-        return {"count": len(ids), "max_model_len": model.context_length, "tokens": ids}
+            encode = partial(prompter.text_ids, call.content, add_special_tokens=call.add_special_tokens)
+            ids = await prompter.in_thread(encode)
+            return {"count": len(ids), "max_model_len": model.context_length, "tokens": ids}
+        render = partial(
+            prompter.chat, call.content, template=call.template, add_generation_prompt=call.add_generation_prompt
+        )
+        prompt = await prompter.in_thread(render)
+        return {
+            "count": len(prompt.ids),
+            "max_model_len": model.context_length,
+            "tokens": prompt.ids,
+            "rendered": prompt.text,
+        }
 
     def cancel(self, generation: Generation, reason: str) -> None:
         self.pool.get(generation.opening.model).cancel(generation, reason)

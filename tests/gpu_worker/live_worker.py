@@ -38,16 +38,20 @@ class LiveWorker:
 
 @contextmanager
 def live_worker(
-    models: dict[str, Path], options: ServingOptions | None = None, store: GenerationStore | None = None
+    models: dict[str, Path],
+    options: ServingOptions | None = None,
+    store: GenerationStore | None = None,
+    *,
+    templates: dict[str, str] | None = None,
 ) -> Iterator[LiveWorker]:
-    """Serve `models` (name to folder) until the block ends."""
+    """Serve `models` (name to folder) until the block ends. `templates`: prompt formats for some of them."""
     started = threading.Event()
     box: dict[str, object] = {}
     # Listening already: who connects before uvicorn accepts waits in the queue of the socket.
     listener = socket.create_server(("127.0.0.1", 0))
 
     async def serve() -> None:
-        specs = [ModelSpec(str(path), name) for name, path in models.items()]
+        specs = [ModelSpec(str(path), name, template=(templates or {}).get(name)) for name, path in models.items()]
         worker = Worker(
             specs, options or ServingOptions(device="cpu", dtype="float32"), access_token=TOKEN, store=store
         )

@@ -204,3 +204,22 @@ def test_nonsense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture
         read_options(["--model", "m", *arguments], {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"})
     assert caught.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_template_is_given_to_the_model_that_it_names() -> None:
+    secret = {"FASTCHAT_WORKER_ACCESS_TOKEN": "t"}
+    given = read_options(["--model", "m", "--model", "n", "--template", "n=vicuna_v1.1"], secret)
+    assert [spec.template for spec in given.specs] == [None, "vicuna_v1.1"]
+    for wrong in ("n", "other=zephyr", "=zephyr"):
+        with pytest.raises(UsageError, match="--template takes NAME=TEMPLATE"):
+            read_options(["--model", "m", "--template", wrong], secret)
+    with pytest.raises(UsageError, match=r"no template 'vicuna'.*vicuna_v1\.1"):
+        read_options(["--model", "m", "--template", "m=vicuna"], secret)
+    with pytest.raises(UsageError, match="once for each model"):
+        read_options(["--model", "m", "--template", "m=zephyr", "--template", "m=zephyr"], secret)
+
+
+def test_help_lists_the_templates(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--help"], {})
+    assert "vicuna_v1.1" in capsys.readouterr().out

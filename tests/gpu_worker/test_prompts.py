@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from gpu_worker.errors import WorkerError
-from gpu_worker.prompts.chat import Message, Prompter
+from gpu_worker.prompts.chat import Prompter
+from gpu_worker.prompts.message import Message
 from gpu_worker.protocol import WorkerErrorCode
 
 BEGIN, END = 1, 2
