@@ -5,12 +5,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PIP_OPTIONS := --disable-pip-version-check --quiet
+PIP := $(BIN)/pip $(PIP_OPTIONS)
 ORACLES := .cache/oracles
+PEERS := .cache/peers
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles bench-serving demo-models clean lock chromium
+.PHONY: help run test check fmt oracles peers bench-serving bench-gpu demo-models clean lock chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +37,21 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 
 oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ours are compared with, apart from our environment
 
-bench-serving: $(VENV)/dev.stamp ## Measure serving: tokens/s and latencies, through the site and at the worker
+bench-serving: $(VENV)/dev.stamp ## Measure serving beside its peers (run `make peers` first); ARGS=--help says what and how long
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-gpu: $(VENV)/dev.stamp ## Measure the engine on a CUDA GPU with a model of a billion random parameters
+	@$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+peers: $(PEERS)/fastchat.stamp $(PEERS)/transformers.stamp $(PEERS)/llamacpp.stamp ## Install what bench-serving compares with, each apart (2 GB)
+
+# Made again when its pins change. Its environment is never ours: the peers want other versions of the same packages.
+$(PEERS)/%.stamp: benchmarks/peers/%.txt
+	@echo "Setting up the peer: $*"
+	@$(PYTHON) -m venv --clear $(PEERS)/$*
+	@$(if $(filter llamacpp,$*),,$(PEERS)/$*/bin/pip $(PIP_OPTIONS) install torch==2.13.0)
+	@$(PEERS)/$*/bin/pip $(PIP_OPTIONS) install --no-deps --requirement $<
+	@touch $@
 
 demo-models: $(VENV)/run.stamp ## Train both demo models again from nothing (about an hour on two cores)
 	$(BIN)/python manage.py train configs/demo-small.yaml --overwrite

@@ -1,4 +1,4 @@
-"""What the machine can do at most: a bare matrix-vector product over more memory than any cache holds."""
+"""What the machine can do at most: a bare matrix-vector product, or a copy, of more memory than any cache holds."""
 
 import time
 
@@ -16,6 +16,20 @@ def matvec_bytes_per_s(dtype: torch.dtype, device: str = "cpu", repeats: int = 5
     vector = torch.ones((1, COLUMNS), dtype=dtype, device=device)
     times = [_pass_s(matrices, vector) for _ in range(repeats + 1)]
     return N_MATRICES * ROWS * COLUMNS * vector.element_size() / min(times[1:])
+
+
+def copy_bytes_per_s(device: str, repeats: int = 10) -> float:
+    """Bytes read and written per second by a copy of 1 GiB within a device's memory: the best of `repeats`."""
+    source = torch.ones(2**28, dtype=torch.float32, device=device)
+    goal = torch.empty_like(source)
+    times = []
+    for _ in range(repeats + 1):
+        _wait(source)
+        started_at = time.perf_counter()
+        goal.copy_(source)
+        _wait(source)
+        times.append(time.perf_counter() - started_at)
+    return 2 * source.nbytes / min(times[1:])
 
 
 def _pass_s(matrices: list[torch.Tensor], vector: torch.Tensor) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.bandwidth import matvec_bytes_per_s
+from benchmarks.bandwidth import copy_bytes_per_s, matvec_bytes_per_s
 from benchmarks.models import model_folder
 from benchmarks.report import Figure, middle, percentile
 from gpu_worker.engine.engine import Engine, StepReport, Vocabulary
@@ -20,11 +20,13 @@ from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.scheduler import Limits
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
-from gpu_worker.modeling.source import ModelSpec
+from gpu_worker.modeling.source import ModelSpec, Quantisation
 
 RUN_LIMIT_S = 600.0
 BANDWIDTH_SHARE = 0.7
 """Of what a bare matrix-vector product reads: the aim for one stream of a model that memory bounds."""
+
+Decode = Callable[[Sequence[Request]], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,19 @@ class StepPlan:
     temperature: float
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to measure, and what an engine needs beside it."""
+
+    model: Any
+    n_vocabulary: int
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> "Subject":
+        return cls(loaded.model, loaded.n_vocabulary, Vocabulary(loaded.decode, loaded.end_ids))
+
+
 @dataclass(slots=True)
 class Steps:
     """Durations of one run's steps, in seconds."""
@@ -47,26 +62,48 @@ class Steps:
     whole_s: list[float] = field(default_factory=list)
     forward_s: list[float] = field(default_factory=list)
 
+    @property
+    def overhead_s(self) -> list[float]:
+        """What a step takes beside the forward pass: sampling, text, bookkeeping."""
+        return [whole - forward for whole, forward in zip(self.whole_s, self.forward_s, strict=True)]
+
 
 def print_steps(name: str, plan: StepPlan) -> None:
-    """Measure one model at each batch size and print a line per figure."""
-    torch.set_num_threads(plan.threads)
-    spec, options = ModelSpec(str(model_folder(name)), name), LoadOptions(torch.device("cpu"), plan.dtype)
-    loaded = load_model(spec, options, lambda share: None)
+    """Measure one of the benchmarks' models on the CPU and print a line per figure."""
+    subject = Subject.of(load(name, plan))
+    print_step_lines(f"step.{name}", subject, plan, BANDWIDTH_SHARE if name == "small" else None)
+
+
+def print_step_lines(name: str, subject: Subject, plan: StepPlan, bandwidth_target: float | None) -> None:
+    """Measure at each batch size, turn about, and print a line per figure; at one stream also the bytes it reads."""
     rounds: dict[int, list[Steps]] = {batch: [] for batch in plan.batches}
     bandwidths = []
-    measure(loaded, 1, plan)  # warm
+    measure(subject, 1, plan)  # warm
     for _ in range(plan.rounds):
-        bandwidths.append(matvec_bytes_per_s(loaded.dtype.dtype))
+        bandwidths.append(_bandwidth(subject.model))
         for batch in plan.batches:
-            rounds[batch].append(measure(loaded, batch, plan))
+            rounds[batch].append(measure(subject, batch, plan))
     for batch, runs in rounds.items():
-        for figure in _figures(f"step.{name}.{batch}", batch, runs):
+        for figure in _figures(f"{name}.{batch}", batch, runs):
             print(figure.line(), flush=True)
     if 1 in rounds:
-        read = weight_bytes(loaded.model) / middle([middle(run.whole_s) for run in rounds[1]])
-        target = BANDWIDTH_SHARE if name == "small" else None
-        print(Figure(f"step.{name}.1.weights", read / 1e9, "GB/s", middle(bandwidths) / 1e9, target).line(), flush=True)
+        read = weight_bytes(subject.model) / middle([middle(run.whole_s) for run in rounds[1]])
+        most = middle(bandwidths)
+        print(Figure(f"{name}.1.weights", read / 1e9, "GB/s", most / 1e9, bandwidth_target).line(), flush=True)
+
+
+def _bandwidth(model: Any) -> float:
+    """Bytes per second that the device reaches: by a matrix-vector product on a CPU, by a copy on a GPU."""
+    if model.device.type == "cuda":
+        return copy_bytes_per_s(str(model.device))
+    return matvec_bytes_per_s(model.dtype)
+
+
+def load(name: str, plan: StepPlan, quantisation: Quantisation | None = None) -> LoadedModel:
+    """Load as the worker does, and set the threads of the process."""
+    torch.set_num_threads(plan.threads)
+    spec = ModelSpec(str(model_folder(name)), name, quantisation=quantisation)
+    return load_model(spec, LoadOptions(torch.device("cpu"), plan.dtype), lambda share: None)
 
 
 def _figures(name: str, batch: int, runs: list[Steps]) -> list[Figure]:
@@ -75,11 +112,12 @@ def _figures(name: str, batch: int, runs: list[Steps]) -> list[Figure]:
         Figure(f"{name}.step_p50", 1000 * step_s, "ms"),
         Figure(f"{name}.step_p95", 1000 * middle([percentile(run.whole_s, 0.95) for run in runs]), "ms"),
         Figure(f"{name}.forward_p50", 1000 * middle([middle(run.forward_s) for run in runs]), "ms"),
+        Figure(f"{name}.overhead_p50", 1000 * middle([middle(run.overhead_s) for run in runs]), "ms"),
         Figure(f"{name}.tokens_per_s", batch / step_s, "tokens/s"),
     ]
 
 
-def measure(loaded: LoadedModel, batch: int, plan: StepPlan) -> Steps:
+def measure(subject: Subject, batch: int, plan: StepPlan) -> Steps:
     """Let `batch` requests decode together for `n_steps` steps; only steps in which all of them decode count."""
     steps, done = Steps(), threading.Event()
     n_left, error = batch, None
@@ -88,19 +126,24 @@ def measure(loaded: LoadedModel, batch: int, plan: StepPlan) -> Steps:
         nonlocal n_left, error
         if report.n_decoded == batch and not report.n_prompt_tokens:
             steps.whole_s.append(report.duration_s)
-            steps.forward_s.append(timed.last_s)
+            steps.forward_s.append(timed.last_s())
         n_left -= sum(output.is_last for output in report.outputs)
         error = next((output.error for output in report.outputs if output.error), error)
         if error or not n_left:
             done.set()
 
-    runner = Runner(loaded.model)
-    timed = _Timed(runner.decode)
+    runner = Runner(subject.model)
+    timed = _Timed(runner.decode, runner.device)
     runner.decode = timed  # type: ignore[method-assign]
     # All prompts are computed in the first step, so that all requests decode in every other.
-    limits = Limits(max_batch=batch, max_waiting=batch, cache_tokens=10**9, prefill_tokens=batch * plan.n_prompt)
-    engine = Engine(runner, Vocabulary(loaded.decode, loaded.end_ids), limits, take, name="benchmark")
-    for request in _requests(loaded, batch, plan):
+    limits = Limits(
+        max_batch=batch,
+        max_waiting=batch,
+        cache_tokens=4 * batch * (plan.n_prompt + plan.n_steps),
+        prefill_tokens=batch * plan.n_prompt,
+    )
+    engine = Engine(runner, subject.vocabulary, limits, take, name="benchmark")
+    for request in _requests(subject, batch, plan):
         engine.submit(request)
     engine.start()
     try:
@@ -115,25 +158,42 @@ def measure(loaded: LoadedModel, batch: int, plan: StepPlan) -> Steps:
     return steps
 
 
-def _requests(loaded: LoadedModel, batch: int, plan: StepPlan) -> list[Request]:
+def _requests(subject: Subject, batch: int, plan: StepPlan) -> list[Request]:
     draw = random.Random(batch)
-    prompts = [[draw.randrange(3, loaded.n_vocabulary) for _ in range(plan.n_prompt)] for _ in range(batch)]
+    prompts = [[draw.randrange(3, subject.n_vocabulary) for _ in range(plan.n_prompt)] for _ in range(batch)]
     params = SamplingParams(max_tokens=plan.n_steps + 1, temperature=plan.temperature, ignore_eos=True)
     return [Request(str(number), ids, params, time.perf_counter()) for number, ids in enumerate(prompts)]
 
 
 class _Timed:
-    """The runner's decode, with a clock."""
+    """The runner's decode, with a clock: the GPU's own where it computes, because a call returns before it has."""
 
-    def __init__(self, decode: Callable[[Sequence[Request]], torch.Tensor]) -> None:
+    def __init__(self, decode: Decode, device: torch.device) -> None:
         self._decode = decode
-        self.last_s = 0.0
+        self._on_gpu = device.type == "cuda"
+        self._began: Any = None
+        self._ended: Any = None
 
     def __call__(self, requests: Sequence[Request]) -> torch.Tensor:
-        started_at = time.perf_counter()
+        self._began = self._now()
         logits = self._decode(requests)
-        self.last_s = time.perf_counter() - started_at
+        self._ended = self._now()
         return logits
+
+    def last_s(self) -> float:
+        """Of the last call. On a GPU, to be asked once the step is over."""
+        if self._on_gpu:
+            self._ended.synchronize()
+            return float(self._began.elapsed_time(self._ended)) / 1000
+        return float(self._ended - self._began)
+
+    def _now(self) -> Any:
+        if not self._on_gpu:
+            return time.perf_counter()
+        kind: Any = torch.cuda.Event  # torch does not annotate it
+        event = kind(enable_timing=True)
+        event.record()
+        return event
 
 
 def weight_bytes(model: Any) -> int:

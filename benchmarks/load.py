@@ -1,6 +1,7 @@
 """A load of concurrent streamed chat completions on an OpenAI-compatible server of this machine.
 
-Bounded: loopback addresses only, a fixed number of requests, a time limit for each.
+Bounded: loopback addresses only, a fixed number of requests, a time limit for each. It shares the machine's cores with
+the server, so it does as little as it can for an event: a client on httpx took a quarter of a core at 1,000 tokens/s.
 """
 
 import asyncio
@@ -9,11 +10,15 @@ import json
 from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httptools
+import uvloop
 
 REQUEST_LIMIT_S = 300.0
+PROMPT_WORDS = 40
+"""About 100 tokens of the benchmarks' models."""
 WORDS = """river stone window garden morning paper music bridge lamp winter bread road letter table green quiet
 seven open walk think carry learn small early round north silver simple answer number""".split()  # noqa: SIM905
 
@@ -25,14 +30,18 @@ class Door:
     url: str
     key: str
     model: str
+    ignores_end: bool = False
+    """Whether it knows `ignore_eos`; some peers refuse what OpenAI's API does not have."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Load:
     """What a run of one concurrency saw; times in seconds. A gap is the time between two content events."""
 
     wall_s: float = 0.0
     tokens: int = 0
+    n_prompt: int = 0
+    """Tokens of the longest prompt, 0 when the server does not say."""
     ttft_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
 
@@ -41,59 +50,147 @@ class Load:
         return self.tokens / self.wall_s
 
 
-def run_load(door: Door, *, streams: int, requests_each: int, max_tokens: int = 64) -> Load:
-    """Let `streams` clients send `requests_each` requests one after another. Any failed request fails the run."""
-    host = urlsplit(door.url).hostname or ""
-    if not ipaddress.ip_address(host).is_loopback:
-        raise ValueError(f"{door.url}: only loopback addresses")
-    return asyncio.run(_run(door, streams, requests_each, max_tokens))
+@dataclass(slots=True)
+class Answer:
+    """One streamed answer: what its events say and when text came, in seconds of `perf_counter`."""
+
+    text: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    finish_reason: str | None = None
+    sent_at: float = 0.0
+    text_at: list[float] = field(default_factory=list)
+
+    def read(self, event: dict[str, Any], at: float) -> None:
+        """Take an event in. Raises: RuntimeError for an error event."""
+        if "error" in event or "error_code" in event:
+            raise RuntimeError(f"the stream holds an error: {event}")
+        self.usage = event.get("usage") or self.usage
+        for choice in event["choices"]:
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            if text := choice["delta"].get("content"):
+                self.text += text
+                self.text_at.append(at)
+
+    @property
+    def ttft_s(self) -> float:
+        return self.text_at[0] - self.sent_at
+
+    def n_tokens(self, max_tokens: int) -> int:
+        """Its tokens. FastChat sends no usage in a stream, but says that the length ended it. Raises: RuntimeError."""
+        if self.finish_reason is None or not self.text_at:
+            raise RuntimeError("the stream was cut off")
+        if self.usage:
+            return self.usage["completion_tokens"]
+        if self.finish_reason != "length":
+            raise RuntimeError(f"an answer without usage ended by {self.finish_reason!r}")
+        return max_tokens
 
 
-async def _run(door: Door, streams: int, requests_each: int, max_tokens: int) -> Load:
+def run_load(door: Door, *, streams: int, requests_each: int, max_tokens: int = 64, seed: str = "warm") -> Load:
+    """Let `streams` clients send `requests_each` requests one after another. Any failed request fails the run.
+
+    Prompts are drawn from `seed`: those of another run would be in a server's cache of prompts.
+    """
+    return uvloop.run(_run(door, streams, requests_each, max_tokens, seed))
+
+
+def ask(door: Door, messages: list[dict[str, str]], *, max_tokens: int, temperature: float = 0.0) -> Answer:
+    """Send one request and wait for the end of its answer."""
+    return uvloop.run(stream(door, messages, max_tokens=max_tokens, temperature=temperature))
+
+
+async def _run(door: Door, streams: int, requests_each: int, max_tokens: int, seed: str) -> Load:
     load = Load()
-    limits = httpx.Limits(max_connections=streams)
-    async with httpx.AsyncClient(timeout=REQUEST_LIMIT_S, trust_env=False, limits=limits) as client:
-        began = perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number in range(streams):
-                group.create_task(_client(client, door, load, Random(number), requests_each, max_tokens))
-        load.wall_s = perf_counter() - began
+    began = perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(streams):
+            group.create_task(_client(door, load, Random(f"{seed}/{number}"), requests_each, max_tokens))
+    load.wall_s = perf_counter() - began
     return load
 
 
-async def _client(
-    client: httpx.AsyncClient, door: Door, load: Load, random: Random, requests: int, max_tokens: int
-) -> None:
+async def _client(door: Door, load: Load, random: Random, requests: int, max_tokens: int) -> None:
     for _ in range(requests):
-        await _request(client, door, load, " ".join(random.choice(WORDS) for _ in range(40)), max_tokens)
+        prompt = " ".join(random.choice(WORDS) for _ in range(PROMPT_WORDS))
+        messages = [{"role": "user", "content": prompt}]
+        answer = await stream(door, messages, max_tokens=max_tokens, temperature=0.7)
+        load.tokens += answer.n_tokens(max_tokens)
+        load.n_prompt = max(load.n_prompt, answer.usage.get("prompt_tokens", 0))
+        load.ttft_s.append(answer.ttft_s)
+        load.gaps_s += [late - early for early, late in zip(answer.text_at, answer.text_at[1:], strict=False)]
 
 
-async def _request(client: httpx.AsyncClient, door: Door, load: Load, prompt: str, max_tokens: int) -> None:
+async def stream(door: Door, messages: list[dict[str, str]], *, max_tokens: int, temperature: float) -> Answer:
+    """One request on a connection of its own. Raises: RuntimeError, OSError, TimeoutError."""
+    address = urlsplit(door.url)
+    host = address.hostname or ""
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(f"{door.url}: only loopback addresses")
     body = {
         "model": door.model,
-        "messages": [{"role": "user", "content": prompt}],
+        "messages": messages,
         "max_tokens": max_tokens,
-        "temperature": 0.7,
-        "ignore_eos": True,
+        "temperature": temperature,
         "stream": True,
         "stream_options": {"include_usage": True},
-    }
-    began = last = perf_counter()
-    seen = 0
-    headers = {"Authorization": f"Bearer {door.key}"}
-    async with client.stream("POST", f"{door.url}/v1/chat/completions", json=body, headers=headers) as reply:
-        if reply.status_code != 200:
-            raise RuntimeError(f"HTTP {reply.status_code}: {(await reply.aread()).decode()}")
-        async for line in reply.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line[6:])
-            if "error" in event:
-                raise RuntimeError(f"{event['error']}")
-            if event.get("usage"):
-                load.tokens += event["usage"]["completion_tokens"]
-            if not any(choice["delta"].get("content") for choice in event["choices"]):
-                continue
-            now = perf_counter()
-            (load.gaps_s if seen else load.ttft_s).append(now - last if seen else now - began)
-            seen, last = seen + 1, now
+    } | ({"ignore_eos": True} if door.ignores_end else {})
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(REQUEST_LIMIT_S):
+        transport, reader = await loop.create_connection(_EventReader, host, address.port or 80)
+        try:
+            reader.answer.sent_at = perf_counter()
+            transport.write(_request(door, json.dumps(body).encode()))
+            return await reader.done
+        finally:
+            transport.close()
+
+
+def _request(door: Door, body: bytes) -> bytes:
+    lines = [
+        "POST /v1/chat/completions HTTP/1.1",
+        f"Host: {urlsplit(door.url).netloc}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    lines += [f"Authorization: Bearer {door.key}"] if door.key else []
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class _EventReader(asyncio.Protocol):
+    """Reads server-sent events as httptools parses the reply; `done` is the answer, or why there is none."""
+
+    def __init__(self) -> None:
+        self.answer = Answer()
+        self.done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, RuntimeError) as exc:
+            self._fail(f"{exc.__context__ or exc}")
+
+    def on_body(self, body: bytes) -> None:
+        if self._parser.get_status_code() != 200:
+            self._rest += body
+            return
+        *lines, self._rest = (self._rest + body).split(b"\n")
+        now = perf_counter()
+        for line in lines:
+            if line.startswith(b"data: {"):
+                self.answer.read(json.loads(line[6:]), now)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() != 200:
+            self._fail(f"HTTP {self._parser.get_status_code()}: {self._rest.decode(errors='replace')}")
+        elif not self.done.done():
+            self.done.set_result(self.answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"the connection was cut ({exc})")
+
+    def _fail(self, why: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(why))

@@ -47,5 +47,11 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def shared_beginning(one: str, other: str) -> int:
+    """Characters up to the first that differs."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def middle(values: list[float]) -> float:
     return float(median(values))

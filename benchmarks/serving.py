@@ -1,7 +1,11 @@
-"""`make bench-serving`: tokens/s, time to first token and inter-token times of demo-base at 1, 8 and 32 streams.
+"""`make bench-serving`: tokens/s, time to first token and gaps between tokens at 1, 8 and 32 streams.
 
-Measured twice in one run, turn about: through the site (API key, dispatch, relay) and straight at a worker, which is
-the peer. The client shares the machine's cores with what it measures, as it would on a small installation.
+One run, turn about, medians of rounds; each figure a JSON line beside the same of a peer. The parts, all by default:
+`site` (demo-base through the site, beside its worker alone), the worker beside `fastchat`, `transformers`,
+`llamacpp-f32` and `llamacpp-q8_0`, `weights` (bytes read a second beside a bare matrix-vector product), `int8` beside
+float32, `prefix` (a second turn beside the first) and `memory`. Prompts have about 100 tokens and answers 64. The
+client shares the cores with what it measures, as it would on a small installation. FastChat streams two tokens an
+event, so its gaps are between pairs. On two quiet cores everything takes about 15 minutes, nearly half of it FastChat.
 """
 
 import argparse
@@ -11,134 +15,84 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
-import httpx
+from benchmarks.comparison import PEERS, compare_through_site, compare_with_peers, print_lines
+from benchmarks.models import ROOT, SHAPES
+from benchmarks.servers import PeerMissing, Setting
+from benchmarks.worker_alone import idle_memory, prefix_reuse
 
-from benchmarks.load import Door, Load, run_load
-from benchmarks.report import Figure, middle, percentile
-
-ROOT = Path(__file__).resolve().parents[1]
-MODEL = ROOT / "examples" / "models" / "demo-base"
-STREAMS = (1, 8, 32)
-START_LIMIT_S = 120.0
-WORKER_TOKEN = "benchmark-only"  # noqa: S105  # of a worker that lives for this run on the loopback address
+PARTS = ("site", *PEERS, "weights", "int8", "prefix", "memory")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench-serving", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; medians are printed")
-    parser.add_argument("--requests", type=int, default=4, help="requests of each stream and run")
-    parser.add_argument("--model", type=Path, default=MODEL, help="a model folder")
-    options = parser.parse_args()
-    print(f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastchat-bench-")))
+    options = _options()
+    # So that the children are ended as well when this process is told to stop.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    print(
+        f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, ",
+        end="",
+    )
+    print(f"{options.threads} threads each")
+    with tempfile.TemporaryDirectory(prefix="fastchat-bench-") as name:
+        folder = Path(name)
         folder.chmod(0o711)
-        direct = stack.enter_context(bare_worker(options.model, folder))
-        through = stack.enter_context(whole_site(options.model, folder))
-        for door in (direct, through):
-            run_load(door, streams=4, requests_each=1)  # warm
-        for streams in STREAMS:
-            compare(through, direct, streams=streams, rounds=options.rounds, requests=options.requests)
+        try:
+            _measure(Setting(folder, options.threads), options)
+        except PeerMissing as exc:
+            sys.stderr.write(f"bench-serving: {exc}\n")
+            return 1
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
     return 0
 
 
-def compare(through: Door, direct: Door, *, streams: int, rounds: int, requests: int) -> None:
-    """Measure both doors turn about and print a line per figure."""
-    loads: dict[str, list[Load]] = {"site": [], "worker": []}
-    for _ in range(rounds):
-        loads["worker"].append(run_load(direct, streams=streams, requests_each=requests))
-        loads["site"].append(run_load(through, streams=streams, requests_each=requests))
-    site, worker = (_figures(loads[kind]) for kind in ("site", "worker"))
-    for name, (unit, target, less_is_better) in FIGURES.items():
-        figure = Figure(f"serving.demo-base.{streams}.{name}", site[name], unit, worker[name], target, less_is_better)
-        print(figure.line(), flush=True)
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make bench-serving ARGS=...", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", type=_choice(PARTS), default=PARTS, help="parts, such as fastchat,prefix")
+    parser.add_argument("--models", type=_choice(tuple(SHAPES)), default=tuple(SHAPES), help="beside peers: tiny,small")
+    parser.add_argument("--streams", type=_numbers, default=[1, 8, 32], help="concurrent streams (1,8,32)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; medians are printed (%(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of each server's arithmetic (%(default)s)")
+    return parser.parse_args()
 
 
-# What the site may cost on top of the worker; aims of ours, not taken from elsewhere.
-FIGURES: dict[str, tuple[str, float | None, bool]] = {
-    "tokens_per_s": ("tokens/s", 0.7, False),
-    "ttft_p50": ("ms", None, True),
-    "ttft_p95": ("ms", None, True),
-    "inter_token_p50": ("ms", None, True),
-    "inter_token_p95": ("ms", None, True),
-}
+def _measure(setting: Setting, options: argparse.Namespace) -> None:
+    parts, rounds = options.only, options.rounds
+    if "memory" in parts:
+        print_lines(idle_memory(setting, "tiny"))
+    if "prefix" in parts:
+        print_lines(prefix_reuse(setting, "small", rounds))
+    if "weights" in parts:
+        _own_process("step", "--models", "small", "--batches", "1", "--threads", str(setting.threads))
+    if "int8" in parts:
+        _own_process("int8", "--threads", str(setting.threads))
+    if "site" in parts:
+        compare_through_site(setting, "demo-base", options.streams, rounds)
+    peers = [part for part in PEERS if part in parts]
+    for model in options.models if peers else ():
+        compare_with_peers(setting, model, peers, options.streams, rounds)
 
 
-def _figures(loads: list[Load]) -> dict[str, float]:
-    def ms(values: list[list[float]], share: float) -> float:
-        return 1000 * middle([percentile(one, share) for one in values])
-
-    ttft, gaps = [load.ttft_s for load in loads], [load.gaps_s for load in loads]
-    return {
-        "tokens_per_s": middle([load.tokens_per_s for load in loads]),
-        "ttft_p50": ms(ttft, 0.5),
-        "ttft_p95": ms(ttft, 0.95),
-        "inter_token_p50": ms(gaps, 0.5),
-        "inter_token_p95": ms(gaps, 0.95),
-    }
+def _own_process(module: str, *options: str) -> None:
+    """Run a benchmark that imports torch; this process stays without it."""
+    subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *options], cwd=ROOT, check=True)
 
 
-@contextmanager
-def bare_worker(model: Path, folder: Path) -> Iterator[Door]:
-    """A worker that belongs to no site."""
-    port = "18931"
-    command = [sys.executable, "-m", "gpu_worker", "serve", "--model", f"{model}=demo-base", "--port", port]
-    env = os.environ | {"FASTCHAT_WORKER_ACCESS_TOKEN": WORKER_TOKEN}
-    with child(command, env, folder / "worker.log"):
-        door = Door(f"http://127.0.0.1:{port}", WORKER_TOKEN, "demo-base")
-        wait_for(door.url + "/ready")
-        yield door
+def _choice(known: tuple[str, ...]) -> "type[str]":
+    def parse(text: str) -> tuple[str, ...]:
+        words = tuple(word for word in text.split(",") if word)
+        if unknown := sorted(set(words) - set(known)):
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; choose from {', '.join(known)}")
+        return words
+
+    return parse  # type: ignore[return-value]
 
 
-@contextmanager
-def whole_site(model: Path, folder: Path) -> Iterator[Door]:
-    """The site as `make run` starts it, with one worker, and a key for it."""
-    data = folder / "data"
-    command = [sys.executable, "manage.py", "launch", "--port", "18930", "--data-dir", str(data), "--no-jobs"]
-    with child([*command, "--model", f"{model}=demo-base"], dict(os.environ), folder / "site.log"):
-        url = "http://127.0.0.1:18930"
-        wait_for(url + "/ready")
-        env = os.environ | {"FASTCHAT_DATA_DIR": str(data)}
-        key = subprocess.run(
-            [sys.executable, "manage.py", "apikey", "create", "benchmark"],
-            cwd=ROOT, env=env, check=True, capture_output=True, text=True,
-        ).stdout.strip()  # fmt: skip
-        wait_for(url + "/v1/models/demo-base", key=key, until=b'"state":"ready"')
-        yield Door(url, key, "demo-base")
-
-
-@contextmanager
-def child(command: list[str], env: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a process for the length of the block; what it says goes to `log`, shown when it fails."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield
-    except Exception:
-        sys.stderr.write(log.read_text(errors="replace"))
-        raise
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def wait_for(url: str, *, key: str = "", until: bytes = b"") -> None:
-    """Ask until the address answers 200 and the reply holds `until`. Raises: TimeoutError."""
-    end = monotonic() + START_LIMIT_S
-    while monotonic() < end:
-        try:
-            reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, trust_env=False)
-        except (httpx.ConnectError, httpx.ReadError):
-            reply = None
-        if reply is not None and reply.status_code == 200 and until in reply.content:
-            return
-        sleep(0.1)
-    raise TimeoutError(f"{url} is not ready after {START_LIMIT_S:g} s")
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",") if word]
 
 
 if __name__ == "__main__":
