@@ -6,8 +6,6 @@ grammar, so that a worker without any does not pay for it.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,27 +20,6 @@ ALLOWED_S = 1.0
 ALLOWED_PER_TOKEN_S = 0.02
 """CPU time that the masks of one answer may take. Usual grammars need less than a millisecond per token; an ambiguous
 one may need more and more, on the thread that steps everybody's answers."""
-
-
-class ConstraintKind(StrEnum):
-    """In which language a constraint is written."""
-
-    JSON_SCHEMA = "json_schema"
-    REGEX = "regex"
-    EBNF = "ebnf"
-    STRUCTURAL_TAG = "structural_tag"
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """What an answer must look like, as text that can be compiled and is a key in a cache."""
-
-    kind: ConstraintKind
-    text: str
-    param: str
-    """The field of the request that asks for it, for error messages."""
-    allows_more: bool = False
-    """Objects may have properties that the schema does not name."""
 
 
 class Grammar:

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpu_worker.engine.grammar import Constraint, ConstraintKind
+from gpu_worker.engine.constraint import Constraint, ConstraintKind
 
 if TYPE_CHECKING:
     import xgrammar

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gpu_worker.engine.grammar import Constraint, Grammar
+from gpu_worker.engine.constraint import Constraint
+from gpu_worker.engine.grammar import Grammar
 from gpu_worker.engine.grammar_child import COMPILE_CPU_S, compile_in_child
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import WorkerErrorCode

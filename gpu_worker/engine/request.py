@@ -88,9 +88,7 @@ class SamplingParams:
             if n_top is not None:
                 _check_range(name, n_top, 0, MAX_LOGPROBS)
         if self.grammar is not None:
-            for name, is_asked in (("ignore_eos", self.ignore_eos), ("min_tokens", self.min_tokens > 0)):
-                if is_asked:
-                    raise invalid(name, "an answer in a given format ends where the format ends; leave it out")
+            refuse_going_on(ignore_eos=self.ignore_eos, min_tokens=self.min_tokens)
 
     def stopping_also(self, stop: Sequence[str], stop_token_ids: Sequence[int]) -> "SamplingParams":
         """The same, ending also where the prompt's format ends a turn."""
@@ -113,6 +111,13 @@ def choice_seed(seed: int | None, index: int) -> int | None:
         return seed
     digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def refuse_going_on(*, ignore_eos: bool, min_tokens: int) -> None:
+    """An answer in a given format ends where the format ends. Raises: WorkerError (invalid_request)."""
+    for name, is_asked in (("ignore_eos", ignore_eos), ("min_tokens", min_tokens > 0)):
+        if is_asked:
+            raise invalid(name, "it cannot be combined with a format that the answer must have")
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gpu_worker.engine.request import MAX_STOP_TOKENS, MAX_STOPS, SamplingParams
+from gpu_worker.engine.constraint import Constraint
+from gpu_worker.engine.request import MAX_STOP_TOKENS, MAX_STOPS, SamplingParams, refuse_going_on
 from gpu_worker.errors import invalid, unsupported
 from gpu_worker.server.fields import Fields, checked_text, kind
 
@@ -27,6 +28,9 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "allowed_token_ids": ([],),
     "bad_words": ([],),
     "logits_processors": ([],),
+    "structured_outputs": (),
+    "guided_whitespace_pattern": (),
+    "guided_decoding_backend": (),
 }
 """Sampling parameters that vLLM knows and this worker does not do, with the values that ask for nothing."""
 
@@ -39,6 +43,8 @@ class Call:
     n: int
     max_tokens: int | None
     sampling: dict[str, Any]
+    constraint: Constraint | None
+    """What the answer must look like."""
     stream: bool
     include_usage: bool
 
@@ -54,6 +60,8 @@ class Call:
     def check(self) -> None:
         """Refuse values out of range, before any text is rendered. Raises: WorkerError."""
         self.params(MOST_TOKENS, {})
+        if self.constraint is not None:
+            refuse_going_on(ignore_eos=self.sampling["ignore_eos"], min_tokens=self.sampling.get("min_tokens", 0))
 
 
 def refuse_unsupported(fields: Fields, neutral: Mapping[str, tuple[object, ...]]) -> None:

@@ -18,6 +18,7 @@ from gpu_worker.server.call import (
     token_ids,
 )
 from gpu_worker.server.fields import Fields, checked_text, kind
+from gpu_worker.server.formats import parse_constraint
 
 DEFAULT_MAX_TOKENS = 16
 MAX_LEGACY_LOGPROBS = 5
@@ -26,7 +27,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "suffix": ("",),
     "prompt_logprobs": (),
     "prompt_embeds": (),
-    "response_format": ({"type": "text"},),
     "generation_id": (),
 }
 """Parameters that are known and not supported here, with the values that ask for nothing."""
@@ -58,6 +58,7 @@ def parse_completion(body: Json) -> CompletionCall:
         n=parse_n(fields),
         max_tokens=max_tokens,
         sampling=parse_sampling(fields) | {"logprobs": logprobs, "prompt_logprobs": scored},
+        constraint=parse_constraint(fields),
         stream=fields.flag("stream"),
         include_usage=parse_include_usage(fields),
         prompts=parse_prompts(fields.get("prompt")),

@@ -14,17 +14,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpu_worker.engine.constraint import Constraint
 from gpu_worker.engine.detokenize import Decode
 from gpu_worker.engine.request import Request, SamplingParams, StepOutput
 from gpu_worker.engine.token_text import TokenText
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import ModelReport, ModelState, WorkerErrorCode
 from gpu_worker.server.generations import Generation
+from gpu_worker.tools.tokens import special_ids
 
 if TYPE_CHECKING:
     import torch
 
     from gpu_worker.engine.engine import Engine, StepReport
+    from gpu_worker.engine.grammar import Grammar
+    from gpu_worker.engine.grammar_compiler import GrammarCompiler
     from gpu_worker.modeling.loading import LoadedModel
     from gpu_worker.modeling.memory import MemoryLedger
     from gpu_worker.modeling.source import ModelSpec
@@ -65,6 +69,7 @@ class ServedModel:
         self._prompter: Prompter | None = None
         self._metrics: ModelMetrics | None = None
         self._tokens: TokenText | None = None
+        self._grammars: GrammarCompiler | None = None
         self._requests: dict[str, tuple[Generation, int]] = {}
         self._running: dict[Generation, list[str]] = {}
         """Generations with the ids of their requests that have not ended."""
@@ -98,6 +103,7 @@ class ServedModel:
         """Begin to serve."""
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
         self._tokens = TokenText(loaded.tokenizer)
+        self._grammars = grammar_compiler(loaded)
         self.state = ModelState.LOADED
 
     def fail(self, error: str) -> None:
@@ -129,6 +135,14 @@ class ServedModel:
         if self._loaded is None:
             raise self._unavailable()
         return self._loaded.decode
+
+    async def grammar(self, constraint: Constraint | None) -> "Grammar | None":
+        """Raises: WorkerError that names the field, for a constraint that cannot be compiled."""
+        if constraint is None:
+            return None
+        if self._grammars is None:
+            raise self._unavailable()
+        return await self._grammars.compile(constraint)
 
     def start(self, generation: Generation, requests: list[Request]) -> None:
         """Queue a generation: one request per choice, all or none. What they ask for has been checked (`refuse`).
@@ -189,6 +203,8 @@ class ServedModel:
         """Stop the engine; what still runs ends with an error. Blocks; False if it does not stop in time."""
         if self._prompter is not None:
             self._prompter.close()
+        if self._grammars is not None:
+            self._grammars.close()
         return self._engine is None or self._engine.close(timeout_s)
 
     def _unavailable(self) -> WorkerError:
@@ -356,6 +372,14 @@ def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_
         highest = max(tokens, default=0)
         if highest >= n_vocabulary:
             raise invalid(name, f"the model has {n_vocabulary} tokens, so there is no token {highest}")
+
+
+def grammar_compiler(loaded: "LoadedModel") -> "GrammarCompiler":
+    from gpu_worker.engine.grammar_compiler import GrammarCompiler
+
+    return GrammarCompiler(
+        loaded.tokenizer, loaded.n_vocabulary, loaded.end_ids, hidden_ids=special_ids(loaded.tokenizer)
+    )
 
 
 def new_request_id() -> str:

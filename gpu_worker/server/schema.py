@@ -20,6 +20,7 @@ from gpu_worker.server.call import (
     refuse_unsupported,
 )
 from gpu_worker.server.fields import Fields, checked_text, kind
+from gpu_worker.server.formats import parse_constraint
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_MESSAGES = 10_000
@@ -34,7 +35,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "audio": (),
     "modalities": (["text"],),
     "prediction": (),
-    "response_format": ({"type": "text"},),
     "reasoning_effort": (),
     "verbosity": (),
     "web_search_options": (),
@@ -63,6 +63,7 @@ def parse_chat(body: Json) -> ChatCall:
         n=parse_n(fields),
         max_tokens=parse_max_tokens(fields, ("max_completion_tokens", "max_tokens")),
         sampling=parse_sampling(fields) | {"logprobs": _logprobs(fields)},
+        constraint=parse_constraint(fields),
         stream=fields.flag("stream"),
         include_usage=parse_include_usage(fields),
         messages=parse_messages(fields.get("messages")),

@@ -5,6 +5,7 @@ The endpoints call this; it knows no HTTP. All of it lives on the event loop's t
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -76,6 +77,8 @@ class Worker:
         params = self._params(model, call, len(prompt_ids), field="messages")
         params = params.stopping_also(prompt.stop, prompt.stop_token_ids)
         model.refuse(prompt_ids, params, call.n, field="messages")
+        params = replace(params, grammar=await model.grammar(call.constraint))
+        self._refuse_if_draining()
         opening = Opening(
             request_id=new_request_id(),
             model=model.name,
@@ -97,6 +100,8 @@ class Worker:
         model = self.pool.get(call.model)
         self._refuse_if_draining()
         prompts = await asyncio.to_thread(self._read_prompts, model, call)
+        grammar = await model.grammar(call.constraint)
+        prompts = [replace(prompt, params=replace(prompt.params, grammar=grammar)) for prompt in prompts]
         choices = await asyncio.to_thread(completion_choices, call, prompts, model.tokens, model.decode)
         self._refuse_if_draining()
         opening = Opening(

@@ -197,7 +197,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"prompt_logprobs": 1}, "unsupported_parameter", "prompt_logprobs"),
     ({"use_beam_search": True}, "unsupported_parameter", "use_beam_search"),
     ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
-    ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+    ({"response_format": {"type": "grammar"}}, "unsupported_parameter", "response_format.type"),
     ({"audio": {"voice": "x"}}, "unsupported_parameter", "audio"),
     ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),
 ]

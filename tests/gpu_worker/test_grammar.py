@@ -13,7 +13,8 @@ import torch
 import xgrammar
 from transformers import AutoTokenizer
 
-from gpu_worker.engine.grammar import Constraint, ConstraintKind, Grammar
+from gpu_worker.engine.constraint import Constraint, ConstraintKind
+from gpu_worker.engine.grammar import Grammar
 from gpu_worker.engine.grammar_compiler import GrammarCompiler
 from gpu_worker.engine.request import SamplingParams
 from gpu_worker.engine.sampling import BROKEN, RowSampler, sample
