@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.core.validators import RegexValidator
 from django.db import models
 
 
@@ -23,6 +24,13 @@ class LanguageModel(models.Model):
     licence = models.CharField(max_length=100, blank=True)
     description = models.TextField(blank=True, help_text="One or two sentences for the model picker.")
     context_length = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens; reported by the worker.")
+    prompt_template = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[RegexValidator(r"^[A-Za-z0-9._-]+\Z", "A template's name has letters, digits and . _ - only.")],
+        help_text="Prompt format by name, such as vicuna_v1.1, for a model without a chat template of its own. Blank: "
+        "what the worker uses. `python -m gpu_worker serve --help` lists the names; an unknown one fails each request.",
+    )
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     position = models.PositiveIntegerField(default=100, help_text="Lower comes first; the first one is the default.")
     created_at = models.DateTimeField(auto_now_add=True)

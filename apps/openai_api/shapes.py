@@ -14,7 +14,7 @@ from apps.workers.selectors import OfferedModel
 
 Json = dict[str, Any]
 
-SITES_OWN = frozenset({"generation_id"})
+SITES_OWN = frozenset({"generation_id", "prompt_template"})
 """Fields of the protocol between site and worker that a program must not set."""
 
 

@@ -54,7 +54,7 @@ async def generate(
 
     Raises: SiteError subclasses of `apps.workers.errors`.
     """
-    body = body | {"model": model}
+    body = body | {"model": model} | await in_thread(selectors.prompt_fields, model)
     if generation_id is not None:
         body["generation_id"] = str(generation_id)
     attempts = _Attempts(model)
@@ -88,7 +88,7 @@ async def generate(
 
 async def complete(*, model: str, body: Json) -> Json:
     """Generate a whole answer and return the worker's `chat.completion`. Fails over like `generate`."""
-    body = body | {"model": model}
+    body = body | {"model": model} | await in_thread(selectors.prompt_fields, model)
     attempts = _Attempts(model)
     while True:
         target = await attempts.next_target()

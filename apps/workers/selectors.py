@@ -105,6 +105,12 @@ def candidates(model_name: str) -> list[Candidate]:
     raise NoWorker(model=model_name)
 
 
+def prompt_fields(model_name: str) -> dict[str, str]:
+    """What a request to a worker says about the prompt, as the admins chose for this model."""
+    chosen = LanguageModel.objects.filter(name=model_name).values_list("prompt_template", flat=True).first()
+    return {"prompt_template": chosen} if chosen else {}
+
+
 def target_load(worker_pk: int) -> Target:
     """Where and how to reach a worker. Raises: WorkerDied when its row is gone."""
     worker = Worker.objects.filter(pk=worker_pk).first()

@@ -139,14 +139,35 @@ def test_a_body_over_the_limit_is_refused(site: LiveSite, key: str) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
 
 
-def test_the_site_cannot_be_made_to_keep_a_generation_for_a_program(site: LiveSite, key: str) -> None:
+@pytest.mark.parametrize("own", [{"generation_id": "not even a uuid"}, {"prompt_template": "nonsense"}])
+def test_fields_between_site_and_worker_are_not_a_programs_to_set(
+    site: LiveSite, key: str, own: dict[str, str]
+) -> None:
     reply = httpx.post(
         f"{site.url}/v1/chat/completions",
-        json={"model": "tiny", "messages": HI, "max_tokens": 2, "generation_id": "not even a uuid"},
+        json={"model": "tiny", "messages": HI, "max_tokens": 2, **own},
         headers={"Authorization": f"Bearer {key}"},
         trust_env=False,
     )
     assert reply.status_code == 200
+
+
+def test_the_prompt_format_is_the_one_that_an_admin_chose(site: LiveSite, client: openai.OpenAI) -> None:
+    def choose(template: str) -> None:
+        site.query("UPDATE catalog_languagemodel SET prompt_template = %s RETURNING name", template)
+
+    own = client.chat.completions.create(model="tiny", messages=HI, max_tokens=1).usage
+    try:
+        choose("alpaca")
+        chosen = client.chat.completions.create(model="tiny", messages=HI, max_tokens=1).usage
+        choose("alpacca")
+        with pytest.raises(openai.BadRequestError, match=r"no template 'alpacca'; near are .*alpaca"):
+            greedy(client)
+    finally:
+        choose("")
+    assert own is not None
+    assert chosen is not None
+    assert chosen.prompt_tokens > own.prompt_tokens
 
 
 def test_more_streams_at_once_than_database_connections_are_all_served(site: LiveSite, key: str) -> None:

@@ -10,6 +10,7 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connections
 
+from apps.catalog.models import LanguageModel
 from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.workers import relay
@@ -72,6 +73,19 @@ async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: l
     assert [event.finish_reason for event in arrived if event.finish_reason] == ["stop"]
     assert arrived[-1].usage == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     assert await counts() == [0, 0]
+
+
+async def test_a_worker_hears_of_the_prompt_format_only_when_an_admin_chose_one(workers: list[FakeWorker]) -> None:
+    async def fields_sent() -> list[Any]:
+        await answer()
+        sent = [request.get("prompt_template") for worker in workers for request in worker.requests]
+        for worker in workers:
+            worker.requests.clear()
+        return sent
+
+    assert await fields_sent() == [None]
+    await LanguageModel.objects.filter(name="tiny").aupdate(prompt_template="vicuna_v1.1")
+    assert await fields_sent() == ["vicuna_v1.1"]
 
 
 async def test_a_running_request_counts_against_its_worker(workers: list[FakeWorker]) -> None:
