@@ -59,6 +59,15 @@ class ModelState(StrEnum):
     FAILED = "failed"
 
 
+class ModelKind(StrEnum):
+    """What a model does with text."""
+
+    TEXT = "text"
+    """It answers chats and completes texts."""
+    EMBEDDING = "embedding"
+    """It turns texts into vectors, and is of no use in a chat."""
+
+
 class FinishReason(StrEnum):
     """Why a generation ended without an error. Source: OpenAI's reference, plus our own `cancelled`."""
 
@@ -99,6 +108,8 @@ class ModelReport:
     n_parameters: int | None = None
     dtype: str | None = None
     revision: str | None = None
+    kind: ModelKind = ModelKind.TEXT
+    """Left out by workers that only know models of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +203,16 @@ def _model_report(item: object) -> ModelReport:
     _require(
         values,
         ModelReport,
-        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision"},
+        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind"},
     )
     try:
         state = ModelState(values["state"])
     except ValueError as exc:
         raise ProtocolError(f"model state {values['state']!r} is none of {[*map(str, ModelState)]}") from exc
+    try:
+        kind = ModelKind(values.get("kind", ModelKind.TEXT))
+    except ValueError as exc:
+        raise ProtocolError(f"model kind {values['kind']!r} is none of {[*map(str, ModelKind)]}") from exc
     return ModelReport(
         name=_text(values, "name", 200),
         state=state,
@@ -207,6 +222,7 @@ def _model_report(item: object) -> ModelReport:
         n_parameters=_optional_int(values, "n_parameters"),
         dtype=_optional_text(values, "dtype", 40),
         revision=_optional_text(values, "revision", 100),
+        kind=kind,
     )
 
 

@@ -18,6 +18,7 @@ from gpu_worker.protocol import (
     LEASE_RENEW_S,
     LeaseGrant,
     LeaseRequest,
+    ModelKind,
     ProtocolError,
 )
 
@@ -64,9 +65,10 @@ def lease_renew(*, worker_id: UUID, body: object) -> LeaseGrant:
 
 
 def _report_store(worker: Worker, request: LeaseRequest) -> None:
-    names = [report.name for report in request.models]
-    worker.hosted.exclude(model__name__in=names).delete()
-    for report in request.models:
+    # A model that makes vectors cannot answer: it is not offered for chats, so it does not enter the catalog.
+    reports = [report for report in request.models if report.kind is ModelKind.TEXT]
+    worker.hosted.exclude(model__name__in=[report.name for report in reports]).delete()
+    for report in reports:
         HostedModel.objects.update_or_create(
             worker=worker,
             model=model_ensure(name=report.name, context_length=report.context_length),

@@ -144,7 +144,7 @@ class Engine:
             outputs += self._compute(plan)
         except Exception as exc:  # whatever a model's code raises must not end the thread that serves all
             self._report(StepReport(outputs, time.perf_counter() - started_at, 0, 0, 0, 0))
-            self._end_all(_as_worker_error(exc))
+            self._end_all(as_worker_error(exc))
             return
         self._report(
             StepReport(
@@ -291,7 +291,8 @@ def _rest(one: _Running) -> str:
     return text + one.stops.flush()
 
 
-def _as_worker_error(exc: Exception) -> WorkerError:
+def as_worker_error(exc: Exception) -> WorkerError:
+    """What a failed step is to those whose requests it ends; the cause goes into the log."""
     if isinstance(exc, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(exc):
         logger.error("out of memory while generating; all running requests ended: %s", exc)
         return WorkerError(WorkerErrorCode.OUT_OF_MEMORY, "the worker ran out of memory; try again, or with less text")

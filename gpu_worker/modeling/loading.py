@@ -82,10 +82,12 @@ class LoadOptions:
 
 def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
     """Load one model; `on_progress` hears the share of its weights that is loaded. Raises: ModelRefused."""
+    from transformers import AutoModelForCausalLM
+
     started_at = time.perf_counter()
     folder = open_source(spec)
-    _check_quantisation(spec, folder)
-    tensors = _stored_tensors(folder, spec.name)
+    check_quantisation(spec, folder)
+    tensors = stored_tensors(folder, spec.name)
     ledger = options.ledger or MemoryLedger(options.device)
     dtype = choose_dtype(
         options.dtype,
@@ -93,12 +95,12 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         n_parameters=sum(tensor.n_parameters for tensor in tensors),
         free_bytes=ledger.free_bytes(),
     )
-    token_bytes = _token_bytes(folder, spec.name, dtype.dtype)
+    token_bytes = token_bytes_of(folder, spec.name, dtype.dtype)
     defaults = sampling_defaults(folder.path, spec.name)
-    tokenizer = _load_tokenizer(folder, spec.name)
-    _admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes)
-    with _Progress(on_progress):
-        model = _load_weights(folder, spec, dtype.dtype, options.device)
+    tokenizer = load_tokenizer(folder, spec.name)
+    admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes)
+    with Progress(on_progress):
+        model = load_weights(AutoModelForCausalLM, folder, spec, dtype.dtype, options.device)
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
@@ -119,12 +121,10 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     )
 
 
-def _check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:
-    """Refuse what cannot be quantised, or read quantised, here."""
-    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
-
+def check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:
+    """Refuse what cannot be quantised, or read quantised, here. Raises: ModelRefused."""
     stored = folder.stored_quantisation
-    if stored not in {None, "bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING}:
+    if stored is not None and not _is_known_format(stored):
         # transformers would only warn, and read the numbers as if they were weights.
         raise ModelRefused(f"{spec.name}: its weights are stored as {stored!r}, which transformers cannot read")
     if stored is not None and spec.quantisation is not None:
@@ -139,7 +139,14 @@ def _check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:
             raise ModelRefused(f"{spec.name}: {exc}") from exc
 
 
-def _admit(
+def _is_known_format(stored: str) -> bool:
+    # Costs seconds and memory, because it imports what is installed of all these packages.
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    return stored in {"bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING}
+
+
+def admit(
     ledger: MemoryLedger,
     spec: ModelSpec,
     folder: ModelFolder,
@@ -160,7 +167,7 @@ def _admit(
     ledger.admit(spec.name, need, loading=loading)
 
 
-def _stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:
+def stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:
     from safetensors import SafetensorError, safe_open
 
     tensors = []
@@ -174,7 +181,7 @@ def _stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:
     return tensors
 
 
-def _token_bytes(folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
+def token_bytes_of(folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
     """Keys and values of one token, from a config that is checked by reading it."""
     from transformers import AutoConfig
 
@@ -182,26 +189,29 @@ def _token_bytes(folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
         config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
         return bytes_per_token(config, dtype)
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: its config.json describes no model ({_one_line(exc, folder)})") from exc
+        raise ModelRefused(f"{name}: its config.json describes no model ({one_line(exc, folder)})") from exc
 
 
-def _load_tokenizer(folder: ModelFolder, name: str) -> Any:
+def load_tokenizer(folder: ModelFolder, name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({_one_line(exc, folder)})") from exc
+        raise ModelRefused(f"{name}: it has no tokenizer that can be loaded ({one_line(exc, folder)})") from exc
 
 
-def _load_weights(folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype, device: torch.device) -> Any:
-    """On `device`; one that is to be quantised stays on the CPU, so that the device never holds all of it."""
-    from transformers import AutoModelForCausalLM
+def load_weights(
+    auto: Any, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype, device: torch.device, *, unused: str = ""
+) -> Any:
+    """On `device`; one that is to be quantised stays on the CPU, so that the device never holds all of it.
 
+    `auto`: the class of transformers that loads it. `unused`: weights that begin so may be missing.
+    """
     name = spec.name
     on_device = device.type != "cpu" and spec.quantisation is None
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto.from_pretrained(
             folder.path,
             dtype=dtype,
             device_map={"": device} if on_device else None,
@@ -213,17 +223,17 @@ def _load_weights(folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype, devi
     except (torch.OutOfMemoryError, MemoryError) as exc:
         raise ModelRefused(f"{name}: it does not fit into the memory of {device}") from exc
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: it cannot be loaded ({_one_line(exc, folder)})") from exc
+        raise ModelRefused(f"{name}: it cannot be loaded ({one_line(exc, folder)})") from exc
     model, info = loaded
     # transformers fills what is missing with random numbers and only warns: the model would babble.
     for kind in ("missing_keys", "mismatched_keys"):
-        if info.get(kind):
-            example = sorted(map(str, info[kind]))[0]
-            raise ModelRefused(f"{name}: {len(info[kind])} of its weights are missing or misshapen, such as {example}")
+        lacking = sorted(key for key in map(str, info.get(kind) or ()) if not unused or not key.startswith(unused))
+        if lacking:
+            raise ModelRefused(f"{name}: {len(lacking)} of its weights are missing or misshapen, such as {lacking[0]}")
     return model.eval()
 
 
-def _one_line(exc: Exception, folder: ModelFolder) -> str:
+def one_line(exc: Exception, folder: ModelFolder) -> str:
     words = " ".join(str(exc).split()) or type(exc).__name__
     return words.replace(str(folder.path), "its folder")[:300]
 
@@ -268,7 +278,7 @@ def _batched_logits(model: Any, prompts: list[list[int]]) -> torch.Tensor:
     return runner.decode(requests)
 
 
-class _Progress:
+class Progress:
     """Hears transformers' own progress bar for the weights and draws none. One at a time per process."""
 
     def __init__(self, on_progress: OnProgress) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 PINNED_HUB_ID = re.compile(rf"(?P<hub_id>{HUB_ID.pattern})@(?P<revision>[A-Za-z0-9][\w./-]{{0,99}})")
+HEADLESS = re.compile(r"(?<!LMHead)Model$|ForMaskedLM$")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
@@ -78,6 +79,21 @@ class ModelFolder:
         return str(found.get("quant_method", "unnamed"))[:40] if isinstance(found, dict) else None
 
 
+def embeds(folder: Path) -> bool:
+    """Whether a folder holds a model that turns text into vectors. False for what cannot be read.
+
+    It does if it has sentence-transformers' layout, or an architecture without a head, or with one for masked words.
+    """
+    try:
+        folder = folder.expanduser()
+        if (folder / "modules.json").is_file():
+            return True
+        architectures = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]
+        return bool(HEADLESS.search(architectures[0]))
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+        return False
+
+
 def open_source(spec: ModelSpec) -> ModelFolder:
     """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused."""
     folder = Path(spec.source).expanduser()
@@ -86,7 +102,7 @@ def open_source(spec: ModelSpec) -> ModelFolder:
         folder = _download(spec)
         revision = folder.name[:100]
     config = _read_config(folder, spec.name)
-    _refuse_remote_code(config, spec.name)
+    _refuse_remote_code(config, spec.name, embeds=embeds(folder))
     weight_files = _weight_files(folder, spec.name)
     return ModelFolder(folder, config, weight_files, revision)
 
@@ -131,17 +147,21 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _refuse_remote_code(config: dict[str, Any], name: str) -> None:
+def _refuse_remote_code(config: dict[str, Any], name: str, *, embeds: bool) -> None:
     from transformers import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from transformers.models.auto import modeling_auto as auto
 
     kind = config["model_type"]
-    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    known = set(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    if embeds:
+        known |= set(auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES) | set(auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    if kind in known:
         return
     if "auto_map" in config:
         raise ModelRefused(f"{name}: it needs Python code that comes with the model, which is never run here")
     if kind in CONFIG_MAPPING:
-        raise ModelRefused(f"{name}: a model of type {kind!r} does not generate text from text")
+        what = "read text" if embeds else "generate text from text"
+        raise ModelRefused(f"{name}: a model of type {kind!r} does not {what}")
     raise ModelRefused(f"{name}: the installed transformers does not know its model_type {kind!r}")
 
 

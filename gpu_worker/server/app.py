@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCode, error_body
 from gpu_worker.server.completions import parse_completion
-from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, error_reply
+from gpu_worker.server.embeddings import EmbeddingCall, embedding_reply, parse_embedding
+from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, WholeReply, error_reply
 from gpu_worker.server.schema import parse_chat, parse_tokenize
 from gpu_worker.server.worker import Worker
 
@@ -42,6 +43,7 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/tokenize", endpoints.tokenize, methods=["POST"]),
             Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/v1/completions", endpoints.completions, methods=["POST"]),
+            Route("/v1/embeddings", endpoints.embeddings, methods=["POST"]),
             Route("/v1/generations/{generation_id}/events", endpoints.events),
             Route("/v1/generations/{generation_id}", endpoints.cancel, methods=["DELETE"]),
         ],
@@ -129,6 +131,15 @@ class Endpoints:
         if call.stream:
             return EventStream(generation, on_left=on_left)
         return WholeAnswer(generation, on_left=on_left)
+
+    async def embeddings(self, request: Request) -> Response:
+        call = parse_embedding(await read_json(request))
+        return WholeReply(self._embed(call))
+
+    async def _embed(self, call: EmbeddingCall) -> Response:
+        vectors, n_tokens = await self._worker.embed(call)
+        # Thousands of vectors take long to write down: not on the event loop.
+        return await asyncio.to_thread(lambda: JsonReply(embedding_reply(call, vectors, n_tokens)))
 
     async def events(self, request: Request) -> Response:
         generation = self._worker.store.get(request.path_params["generation_id"].lower())

@@ -82,6 +82,11 @@ class ModelMetrics:
             self._inter_token.observe(now - choice.last_token_at)
         choice.last_token_at = now
 
+    def embedded(self, n_tokens: int, outcome: str, reason: str) -> None:
+        """A request for vectors has ended; outcomes as of generations."""
+        self._prompt_tokens.inc(n_tokens)
+        self._requests.labels(self._name, outcome, reason).inc()
+
     def ended(self, generation: Generation, abort_reason: str | None) -> None:
         """Outcomes: finished (reason stop or length), aborted (who ended it), failed (the error's code)."""
         if generation.error is not None:

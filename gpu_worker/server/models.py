@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpu_worker.engine.constraint import Constraint
@@ -19,16 +20,21 @@ from gpu_worker.engine.detokenize import Decode
 from gpu_worker.engine.request import Request, SamplingParams, StepOutput
 from gpu_worker.engine.token_text import TokenText
 from gpu_worker.errors import WorkerError, invalid
-from gpu_worker.protocol import ModelReport, ModelState, WorkerErrorCode
+from gpu_worker.modeling.source import embeds, open_source
+from gpu_worker.protocol import ModelKind, ModelReport, ModelState, WorkerErrorCode
+from gpu_worker.server.embeddings import Embedder
 from gpu_worker.server.generations import Generation
 from gpu_worker.tools.tokens import special_ids
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
+    from gpu_worker.engine.embedding import EmbeddingEngine
     from gpu_worker.engine.engine import Engine, StepReport
     from gpu_worker.engine.grammar import Grammar
     from gpu_worker.engine.grammar_compiler import GrammarCompiler
+    from gpu_worker.modeling.embedding import LoadedEmbedder
     from gpu_worker.modeling.loading import LoadedModel
     from gpu_worker.modeling.memory import MemoryLedger
     from gpu_worker.modeling.source import ModelSpec
@@ -70,6 +76,9 @@ class ServedModel:
         self._metrics: ModelMetrics | None = None
         self._tokens: TokenText | None = None
         self._grammars: GrammarCompiler | None = None
+        self._embedder: Embedder | None = None
+        self.kind = ModelKind.EMBEDDING if embeds(Path(spec.source)) else ModelKind.TEXT
+        """Of a model that is still to be downloaded: text, until it is there."""
         self._requests: dict[str, tuple[Generation, int]] = {}
         self._running: dict[Generation, list[str]] = {}
         """Generations with the ids of their requests that have not ended."""
@@ -84,19 +93,21 @@ class ServedModel:
 
     @property
     def n_requests(self) -> int:
-        return len(self._requests)
+        return len(self._requests) + (self._embedder.n_requests if self._embedder else 0)
 
     def report(self) -> ModelReport:
-        if self.state is not ModelState.LOADED or self._loaded is None:
+        loaded = self._loaded or (self._embedder.loaded if self._embedder else None)
+        if self.state is not ModelState.LOADED or loaded is None:
             progress = self.progress if self.state is ModelState.LOADING else None
-            return ModelReport(name=self.name, state=self.state, progress=progress, error=self.error)
+            return ModelReport(name=self.name, state=self.state, progress=progress, error=self.error, kind=self.kind)
         return ModelReport(
             name=self.name,
             state=self.state,
             context_length=self.context_length,
-            n_parameters=self._loaded.n_parameters,
-            dtype=self._loaded.weight_format,
-            revision=self._loaded.revision,
+            n_parameters=loaded.n_parameters,
+            dtype=loaded.weight_format,
+            revision=loaded.revision,
+            kind=self.kind,
         )
 
     def open(self, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", metrics: "ModelMetrics") -> None:
@@ -105,6 +116,23 @@ class ServedModel:
         self._tokens = TokenText(loaded.tokenizer)
         self._grammars = grammar_compiler(loaded)
         self.state = ModelState.LOADED
+
+    def open_embedder(self, embedder: Embedder) -> None:
+        """Begin to make vectors."""
+        self._embedder = embedder
+        self.context_length = embedder.loaded.context_length
+        self.state = ModelState.LOADED
+
+    @property
+    def embedder(self) -> Embedder:
+        """Raises: WorkerError (model_loading, model_not_found, invalid_request) unless it makes vectors."""
+        if self._embedder is None:
+            raise self._unavailable()
+        return self._embedder
+
+    def take_vectors(self, request_id: str, result: "Tensor | WorkerError") -> None:
+        if self._embedder is not None:
+            self._embedder.take(request_id, result)
 
     def fail(self, error: str) -> None:
         self.error = error[:2000]
@@ -205,11 +233,16 @@ class ServedModel:
             self._prompter.close()
         if self._grammars is not None:
             self._grammars.close()
+        if self._embedder is not None:
+            return self._embedder.close(timeout_s)
         return self._engine is None or self._engine.close(timeout_s)
 
     def _unavailable(self) -> WorkerError:
         if self.state is ModelState.FAILED:
             return WorkerError(WorkerErrorCode.MODEL_NOT_FOUND, f"it could not be loaded: {self.error}", param="model")
+        if self.state is ModelState.LOADED:
+            able = "makes vectors and cannot answer" if self._embedder else "answers and makes no vectors"
+            return invalid("model", f"the model {self.name} {able}")
         return WorkerError(WorkerErrorCode.MODEL_LOADING, f"the model {self.name} is still loading; try again soon")
 
 
@@ -284,11 +317,19 @@ class ModelPool:
 
     def _load_one(self, model: ServedModel, ledger: "MemoryLedger", *, n_waiting: int) -> None:
         """`n_waiting`: models that will be loaded after this one."""
+        from gpu_worker.modeling.embedding import load_embedder
         from gpu_worker.modeling.loading import LoadOptions, load_model
 
         options = LoadOptions(ledger.device, self._options.dtype, self._options.max_context, ledger)
+
+        def on_progress(share: float) -> None:
+            self._tell(self._progressed, model, share)
+
         try:
-            loaded = load_model(model.spec, options, lambda share: self._tell(self._progressed, model, share))
+            if embeds(open_source(model.spec).path):
+                self._serve_embedder(model, load_embedder(model.spec, options, on_progress))
+                return
+            loaded = load_model(model.spec, options, on_progress)
             self._serve(model, loaded, ledger.grant_cache(model.name, loaded.token_bytes, n_waiting=n_waiting))
         except Exception as exc:  # one model that fails must not keep the others from being served
             logger.debug("loading %s failed", model.name, exc_info=exc)
@@ -327,15 +368,36 @@ class ModelPool:
         )
         self._tell(self._opened, model, loaded, prompter, engine, context_length)
 
+    def _serve_embedder(self, model: ServedModel, loaded: "LoadedEmbedder") -> None:
+        from gpu_worker.engine.embedding import EmbeddingEngine
+
+        engine = EmbeddingEngine(
+            loaded.embed,
+            lambda request_id, result: self._tell(model.take_vectors, request_id, result),
+            max_batch=self._options.max_batch,
+            max_waiting=self._options.max_batch + self._options.max_queue,
+            name=model.name,
+        )
+        engine.start()
+        self._tell(self._opened_embedder, model, loaded, engine)
+
+    def _opened_embedder(self, model: ServedModel, loaded: "LoadedEmbedder", engine: "EmbeddingEngine") -> None:
+        model.kind = ModelKind.EMBEDDING
+        model.open_embedder(Embedder(loaded, engine, self._metrics.of_model(model.name)))
+        self._tell_ready(model, loaded)
+
     def _opened(
         self, model: ServedModel, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", context_length: int
     ) -> None:
         model.context_length = context_length
         model.most_choices = self._options.max_batch + self._options.max_queue
         model.open(loaded, prompter, engine, self._metrics.of_model(model.name))
+        self._tell_ready(model, loaded)
+
+    def _tell_ready(self, model: ServedModel, loaded: "LoadedModel | LoadedEmbedder") -> None:
         sys.stdout.write(
             f"ready: {model.name} ({loaded.n_parameters / 1e6:.1f}M parameters, {loaded.weight_format}, "
-            f"context {context_length}) after {loaded.load_s:.1f} s\n"
+            f"context {model.context_length}) after {loaded.load_s:.1f} s\n"
         )
         sys.stdout.flush()
         self._on_change()

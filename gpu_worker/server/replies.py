@@ -79,6 +79,23 @@ class WholeAnswer(Response):
         return JsonReply(self._generation.completion())
 
 
+class WholeReply(Response):
+    """What some work replies, unless the client leaves first: then the work is cancelled."""
+
+    def __init__(self, work: Coroutine[Any, Any, Response]) -> None:
+        super().__init__()
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replies: list[Response] = []
+
+        async def working() -> None:
+            replies.append(await self._work)
+
+        if await _finishes(working(), receive):
+            await replies[0](scope, receive, send)
+
+
 async def _finishes(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
     """Run `work` to its end unless the client leaves first."""
     working = asyncio.create_task(work)

@@ -15,6 +15,7 @@ from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, ModelState, WorkerErrorCode
 from gpu_worker.server.call import Call
 from gpu_worker.server.completions import CompletionCall
+from gpu_worker.server.embeddings import EmbeddingCall
 from gpu_worker.server.generations import Door, Generation, Opening
 from gpu_worker.server.metrics import Metrics
 from gpu_worker.server.models import ModelPool, ServedModel, ServingOptions, new_request_id
@@ -29,6 +30,8 @@ from gpu_worker.server.starting import (
 from gpu_worker.server.store import GenerationStore
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gpu_worker.modeling.source import ModelSpec
 
 
@@ -135,6 +138,18 @@ class Worker:
         if n_free < (0 if call.max_tokens == 0 else 1):
             raise context_exceeded(n_prompt, model.context_length, field=field)
         return call.params(n_free, model.sampling_defaults)
+
+    async def embed(self, call: EmbeddingCall) -> "tuple[Tensor, int]":
+        """Vectors `[inputs, size]` and the number of tokens that they were made of. Raises: WorkerError."""
+        embedder = self.pool.get(call.model).embedder
+        self._refuse_if_draining()
+        embedder.check(call)
+        texts = await asyncio.to_thread(embedder.token_ids, call)
+        self._refuse_if_draining()
+        try:
+            return await embedder.vectors(new_request_id(), texts), sum(map(len, texts))
+        finally:
+            self._ended_one.set()
 
     async def tokenize(self, call: TokenizeCall) -> Json:
         """The tokens of a chat or a text as the model would read them; of a chat its text too. Raises: WorkerError."""

@@ -12,6 +12,7 @@ from apps.catalog.models import LanguageModel, Visibility
 from apps.workers import selectors, services
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker
 from apps.workers.models import Worker
+from gpu_worker.protocol import ModelKind, ModelReport, ModelState
 
 from .leases import failed, lease_body, loaded, loading, put_lease
 
@@ -31,6 +32,20 @@ def test_a_first_lease_enrols_the_worker_and_offers_its_model(client: Client) ->
     assert reply.json() == {"expires_in_s": 45, "renew_in_s": 15, "drain": False}
     assert states() == {"tiny": "ready"}
     assert LanguageModel.objects.get().context_length == 1024
+
+
+def test_a_model_that_makes_vectors_is_not_offered(client: Client) -> None:
+    owl = ModelReport(name="owl", state=ModelState.LOADED, context_length=64, kind=ModelKind.EMBEDDING)
+    assert put_lease(client, WORKER, lease_body(loaded("tiny"), owl)).status_code == 200
+    assert states() == {"tiny": "ready"}
+    assert not LanguageModel.objects.filter(name="owl").exists()
+
+
+def test_a_worker_that_knows_no_kinds_of_model_is_understood(client: Client) -> None:
+    body = lease_body(loaded("tiny"))
+    del body["models"][0]["kind"]
+    assert put_lease(client, WORKER, body).status_code == 200
+    assert states() == {"tiny": "ready"}
 
 
 def test_the_lease_ends_by_itself(client: Client) -> None:
