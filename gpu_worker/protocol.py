@@ -110,6 +110,8 @@ class ModelReport:
     revision: str | None = None
     kind: ModelKind = ModelKind.TEXT
     """Left out by workers that only know models of text."""
+    base: str | None = None
+    """Of an adapter: the name of the model whose weights it shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,11 @@ class LeaseRequest:
     models: list[ModelReport] = field(default_factory=list)
 
     def to_json(self) -> Json:
-        return asdict(self)
+        body = asdict(self)
+        for model in body["models"]:
+            if model["base"] is None:
+                del model["base"]  # unknown to a site that is older than adapters
+        return body
 
     @classmethod
     def from_json(cls, body: object) -> Self:
@@ -203,7 +209,7 @@ def _model_report(item: object) -> ModelReport:
     _require(
         values,
         ModelReport,
-        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind"},
+        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind", "base"},
     )
     try:
         state = ModelState(values["state"])
@@ -223,6 +229,7 @@ def _model_report(item: object) -> ModelReport:
         dtype=_optional_text(values, "dtype", 40),
         revision=_optional_text(values, "revision", 100),
         kind=kind,
+        base=_optional_text(values, "base", 200),
     )
 
 

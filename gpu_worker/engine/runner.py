@@ -23,7 +23,7 @@ class Runner:
 
     def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model
-        self._adapters = adapters or AdapterBank()
+        self.adapters = adapters or AdapterBank()
         self.device: torch.device = model.device
         config = model.config.get_text_config()
         self._n_layers: int = config.num_hidden_layers
@@ -97,7 +97,7 @@ class Runner:
         if self._keeps_logits:
             options["logits_to_keep"] = 1 if keep == [len(tokens[0]) - 1] else torch.tensor(keep, device=self.device)
         keys = [request.adapter for request in self._rows[first_row : first_row + len(starts)]]
-        with self._adapters.applied(keys, self.device):
+        with self.adapters.applied(keys, self.device):
             output = self.model(
                 input_ids=torch.tensor(tokens, device=self.device),
                 attention_mask=self._masks.build(window),

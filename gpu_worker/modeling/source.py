@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gpu_worker.engine.interface import EngineKind
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 PINNED_HUB_ID = re.compile(rf"(?P<hub_id>{HUB_ID.pattern})@(?P<revision>[A-Za-z0-9][\w./-]{{0,99}})")
 HEADLESS = re.compile(r"(?<!LMHead)Model$|ForMaskedLM$")
@@ -41,6 +43,8 @@ class ModelSpec:
     quantisation: Quantisation | None = None
     template: str | None = None
     """The prompt format by name, instead of the tokenizer's own chat template."""
+    engine: EngineKind | None = None
+    """What computes it; None for what its files ask for."""
 
     @classmethod
     def parse(cls, text: str) -> "ModelSpec":
@@ -57,6 +61,42 @@ class ModelSpec:
         if not source or not name or len(name) > 200:
             raise ValueError(f"expected PATH_OR_HUB_ID[@REVISION][=NAME], found {text!r}")
         return cls(source, name, revision)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """An adapter to serve: the name of its base model here, where it comes from, and the name that requests use."""
+
+    base: str
+    source: str
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "AdapterSpec":
+        """`BASE=PATH_OR_HUB_ID[@REVISION][=NAME]`. Raises: ValueError."""
+        base, _, rest = text.partition("=")
+        source, _, name = rest.partition("=")
+        return cls.parse_parts(base, source, name)
+
+    @classmethod
+    def parse_parts(cls, base: str, source: str, name: str) -> "AdapterSpec":
+        """Without a name, the last part of the source. Raises: ValueError."""
+        if not base or not source or "=" in source:
+            raise ValueError("expected BASE=PATH_OR_HUB_ID[@REVISION][=NAME] with the name of a model as BASE")
+        model = ModelSpec.parse(f"{source}={name}")
+        return cls(base, model.source, model.name, model.revision)
+
+
+def adapter_folder(spec: AdapterSpec) -> Path:
+    """Find an adapter's folder, downloading it when it is a hub id. Raises: ModelRefused."""
+    try:
+        folder = Path(spec.source).expanduser()
+        if spec.revision is None and folder.is_dir():
+            return folder
+    except (OSError, RuntimeError) as exc:  # too long, not to be read, or the home of somebody who does not exist
+        raise ModelRefused(f"{spec.name}: the path that was given for it cannot be read") from exc
+    return _download(ModelSpec(spec.source, spec.name, spec.revision))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCode, error_body
+from gpu_worker.server.adapters import parse_adapter
 from gpu_worker.server.completions import parse_completion
 from gpu_worker.server.embeddings import EmbeddingCall, embedding_reply, parse_embedding
 from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, WholeReply, error_reply
@@ -40,6 +41,8 @@ def build_app(worker: Worker) -> Starlette:
             Route("/ready", endpoints.ready),
             Route("/metrics", endpoints.metrics),
             Route("/v1/models", endpoints.models),
+            Route("/v1/adapters", endpoints.load_adapter, methods=["POST"]),
+            Route("/v1/adapters/{name:path}", endpoints.unload_adapter, methods=["DELETE"]),
             Route("/v1/tokenize", endpoints.tokenize, methods=["POST"]),
             Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/v1/completions", endpoints.completions, methods=["POST"]),
@@ -107,10 +110,20 @@ class Endpoints:
                 "created": model.created,
                 "owned_by": "fastchat-site",
                 "max_model_len": model.context_length,
+                "parent": model.base_name,
             }
             for model in served
         ]
         return JsonReply({"object": "list", "data": data})
+
+    async def load_adapter(self, request: Request) -> Response:
+        """Replies when the adapter can be used."""
+        served = await self._worker.pool.load_adapter(parse_adapter(await read_json(request)))
+        return JsonReply(asdict(served.report()), status_code=201)
+
+    async def unload_adapter(self, request: Request) -> Response:
+        self._worker.pool.unload_adapter(request.path_params["name"])
+        return Response(status_code=204)
 
     async def tokenize(self, request: Request) -> Response:
         return JsonReply(await self._worker.tokenize(parse_tokenize(await read_json(request))))

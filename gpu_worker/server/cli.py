@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from gpu_worker.modeling.source import ModelSpec, Quantisation
+from gpu_worker.engine.interface import EngineKind
+from gpu_worker.modeling.source import AdapterSpec, ModelSpec, Quantisation
 from gpu_worker.prompts.conversation import TemplateUnknown, find_template, templates
-from gpu_worker.server.models import ServingOptions
+from gpu_worker.server.models import MAX_MODELS, ServingOptions
 
 STOP_S = 5.0
 """For engines to end their step, and for replies to be sent, once draining is over."""
@@ -77,11 +78,9 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
         raise UsageError("without --site, the environment must name an access token: FASTCHAT_WORKER_ACCESS_TOKEN")
     if given.site and not given.base_url and given.host in ("0.0.0.0", "::"):  # noqa: S104 - refused, not bound
         raise UsageError(f"--host {given.host} is every address of this machine; say with --base-url which one to use")
-    names = [spec.name for spec in given.model]
-    if len(set(names)) != len(names):
-        raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")
+    _check_names(given.model, given.adapter)
     return ServeOptions(
-        specs=_with_templates(_quantised(given.model, given.quantize), given.template),
+        specs=_with_engines(_with_templates(_quantised(given.model, given.quantize), given.template), given.engine),
         host=given.host,
         port=given.port,
         site=given.site,
@@ -99,8 +98,32 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
             max_context=given.max_context,
             threads=given.threads,
             max_memory=given.max_memory,
+            adapters=tuple(given.adapter),
         ),
     )
+
+
+def _check_names(models: list[ModelSpec], adapters: list[AdapterSpec]) -> None:
+    """Raises: UsageError."""
+    names = [spec.name for spec in models] + [spec.name for spec in adapters]
+    if len(set(names)) != len(names):
+        raise UsageError(f"two models have the same name; give them names with PATH=NAME: {', '.join(names)}")
+    if len(names) > MAX_MODELS:
+        raise UsageError(f"a worker serves at most {MAX_MODELS} models and adapters, not {len(names)}")
+    for adapter in adapters:
+        if adapter.base not in {spec.name for spec in models}:
+            raise UsageError(f"--adapter names the base {adapter.base!r}, and no --model has that name")
+
+
+def _with_engines(specs: list[ModelSpec], given: list[tuple[str | None, EngineKind]]) -> list[ModelSpec]:
+    """What `--engine` says for a model by its name, else what it says for all. Raises: UsageError."""
+    for_one = dict(given)
+    if len(for_one) != len(given):
+        raise UsageError("--engine says two things for the same model")
+    for name in for_one:
+        if name is not None and name not in {spec.name for spec in specs}:
+            raise UsageError(f"--engine names the model {name!r}, and no --model has that name")
+    return [replace(spec, engine=for_one.get(spec.name, for_one.get(None))) for spec in specs]
 
 
 def _quantised(specs: list[ModelSpec], given: list[tuple[str | None, Quantisation | None]]) -> list[ModelSpec]:
@@ -134,6 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--quantize", action="append", default=[], type=_quantisation, metavar="[NAME=]int8|nf4|none", help="repeatable"
     )
+    add(
+        "--adapter",
+        action="append",
+        default=[],
+        type=_adapter,
+        metavar="BASE=PATH_OR_HUB_ID[@REVISION][=NAME]",
+        help="a LoRA adapter of the model BASE, served as a model of its own; repeatable",
+    )
+    add("--engine", action="append", default=[], type=_engine, metavar="[NAME=]torch|llamacpp|vllm", help="repeatable")
     add("--max-memory", type=_memory, metavar="N[KiB|MiB|GiB]", help="for weights and caches (default: what is free)")
     add("--template", action="append", default=[], metavar="NAME=TEMPLATE", help="prompt format of a model; repeatable")
     add("--site", type=_url, metavar="URL", help="enrol with this site; without it, serve alone")
@@ -188,6 +220,20 @@ def _memory(text: str) -> int:
     if n_bytes < 1:
         raise argparse.ArgumentTypeError(f"expected a number of bytes, such as 800MiB or 12GiB, found {text!r}")
     return n_bytes
+
+
+def _adapter(text: str) -> AdapterSpec:
+    try:
+        return AdapterSpec.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _engine(text: str) -> tuple[str | None, EngineKind]:
+    name, _, engine = text.rpartition("=")
+    if engine not in set(EngineKind):
+        raise argparse.ArgumentTypeError(f"expected [NAME=] and one of {', '.join(EngineKind)}, found {text!r}")
+    return name or None, EngineKind(engine)
 
 
 def _url(text: str) -> str:

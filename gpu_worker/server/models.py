@@ -31,17 +31,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gpu_worker.engine.embedding import EmbeddingEngine
-    from gpu_worker.engine.engine import Engine, StepReport
+    from gpu_worker.engine.engine import StepReport
     from gpu_worker.engine.grammar import Grammar
     from gpu_worker.engine.grammar_compiler import GrammarCompiler
+    from gpu_worker.engine.interface import TextEngine
+    from gpu_worker.engine.lora import Adapter
     from gpu_worker.modeling.embedding import LoadedEmbedder
     from gpu_worker.modeling.loading import LoadedModel
     from gpu_worker.modeling.memory import MemoryLedger
-    from gpu_worker.modeling.source import ModelSpec
+    from gpu_worker.modeling.source import AdapterSpec, ModelSpec
     from gpu_worker.prompts.chat import Prompter
+    from gpu_worker.server.adapters import AdapterCall, ServedAdapter
     from gpu_worker.server.metrics import Metrics, ModelMetrics
 
 logger = logging.getLogger(__name__)
+
+MAX_MODELS = 100
+"""As many as a lease may report."""
 
 PROGRESS_EVERY_S = 2.0
 """Progress is told this often, not for every tensor."""
@@ -59,6 +65,8 @@ class ServingOptions:
     threads: int | None = None
     max_memory: int | None = None
     """Bytes of weights and caches on the device."""
+    adapters: "tuple[AdapterSpec, ...]" = ()
+    """Loaded once their bases are."""
 
 
 class ServedModel:
@@ -71,7 +79,7 @@ class ServedModel:
         self.error: str | None = None
         self._on_end = on_end
         self._loaded: LoadedModel | None = None
-        self._engine: Engine | None = None
+        self._engine: TextEngine | None = None
         self._prompter: Prompter | None = None
         self._metrics: ModelMetrics | None = None
         self._tokens: TokenText | None = None
@@ -83,6 +91,8 @@ class ServedModel:
         self._running: dict[Generation, list[str]] = {}
         """Generations with the ids of their requests that have not ended."""
         self._abort_reasons: dict[Generation, str] = {}
+        self._lent: dict[str, ServedModel] = {}
+        """Requests of adapters that run in this model's engine, and whose they are."""
         self.most_choices = 0
         self.context_length = 0
         self.created = int(time.time())
@@ -90,6 +100,11 @@ class ServedModel:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def base_name(self) -> str | None:
+        """Of an adapter, the model that it belongs to."""
+        return None
 
     @property
     def n_requests(self) -> int:
@@ -110,7 +125,7 @@ class ServedModel:
             kind=self.kind,
         )
 
-    def open(self, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", metrics: "ModelMetrics") -> None:
+    def open(self, loaded: "LoadedModel", prompter: "Prompter", engine: "TextEngine", metrics: "ModelMetrics") -> None:
         """Begin to serve."""
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
         self._tokens = TokenText(loaded.tokenizer)
@@ -133,6 +148,17 @@ class ServedModel:
     def take_vectors(self, request_id: str, result: "Tensor | WorkerError") -> None:
         if self._embedder is not None:
             self._embedder.take(request_id, result)
+
+    def borrow(self, base: "ServedModel", metrics: "ModelMetrics") -> None:
+        """Begin to serve with all that another model has, but for the metrics."""
+        self._loaded, self._prompter, self._engine, self._metrics = base._loaded, base._prompter, base._engine, metrics
+        self._tokens, self._grammars = base._tokens, base._grammars
+        self.context_length, self.most_choices = base.context_length, base.most_choices
+        self.state = ModelState.LOADED
+
+    def lend(self, request_ids: Sequence[str], owner: "ServedModel") -> None:
+        """What comes of these requests is the owner's."""
+        self._lent.update(dict.fromkeys(request_ids, owner))
 
     def fail(self, error: str) -> None:
         self.error = error[:2000]
@@ -204,14 +230,22 @@ class ServedModel:
         now = time.perf_counter()
         self._metrics.stepped(report)
         for output in report.outputs:
-            generation, index = self._requests[output.request_id]
-            choice = generation.choices[index]
-            n_new = output.n_tokens - choice.n_tokens
-            if n_new:
-                self._metrics.generated(choice, generation.started_at, n_new, now)
-            generation.take(output, index)
+            self._lent.get(output.request_id, self).put(output, now)
             if output.is_last:
-                self._ended(generation, output)
+                self._lent.pop(output.request_id, None)
+
+    def put(self, output: StepOutput, now: float) -> None:
+        """Hand one output to its generation."""
+        if self._metrics is None:
+            return
+        generation, index = self._requests[output.request_id]
+        choice = generation.choices[index]
+        n_new = output.n_tokens - choice.n_tokens
+        if n_new:
+            self._metrics.generated(choice, generation.started_at, n_new, now)
+        generation.take(output, index)
+        if output.is_last:
+            self._ended(generation, output)
 
     def _ended(self, generation: Generation, output: StepOutput) -> None:
         """One choice has ended, and with the last of them, or after a failure, the generation."""
@@ -259,12 +293,21 @@ class ModelPool:
         on_change: Callable[[], None],
     ) -> None:
         """`on_change` is called on the event loop whenever a model's state or progress has changed."""
+        from gpu_worker.server.adapters import AdapterLoader, ServedAdapter
+
         self.models = {spec.name: ServedModel(spec, on_end) for spec in specs}
+        self.models |= {spec.name: ServedAdapter(spec, self.models[spec.base], on_end) for spec in options.adapters}
         self.device = "not chosen yet"
         self.loaded = asyncio.Event()
         """All models are loaded or have failed."""
         self._options = options
+        self._adapters = AdapterLoader()
+        self._arriving: set[str] = set()
+        """Names of adapters that are being loaded on request."""
+        self._leaving: set[ServedAdapter] = set()
+        """Adapters that are unloaded but for the answers that still run."""
         self._metrics = metrics
+        self._on_end = on_end
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._progress_told_at = time.monotonic()
@@ -280,7 +323,59 @@ class ModelPool:
 
     @property
     def n_requests(self) -> int:
-        return sum(model.n_requests for model in self.models.values())
+        return sum(model.n_requests for model in [*self.models.values(), *self._leaving])
+
+    def cancel(self, generation: Generation, reason: str) -> None:
+        for model in [*self.models.values(), *self._leaving]:
+            model.cancel(generation, reason)
+
+    async def load_adapter(self, call: "AdapterCall") -> ServedModel:
+        """Load an adapter while its base serves. Raises: WorkerError, naming the field at fault."""
+        from gpu_worker.modeling.source import ModelRefused
+        from gpu_worker.server.adapters import ServedAdapter, refused
+
+        spec = call.spec
+        if spec.name in self.models or spec.name in self._arriving:
+            raise invalid("name", f"a model or adapter is called {spec.name[:100]!r} already")
+        if len(self.models) + len(self._arriving) >= MAX_MODELS:
+            raise invalid("name", f"a worker serves at most {MAX_MODELS} models and adapters")
+        base = self.get(spec.base)
+        if base.state is not ModelState.LOADED or base.base_name is not None:
+            raise invalid("base", f"{spec.base[:100]!r} is no model that is loaded")
+        self._arriving.add(spec.name)
+        try:
+            adapter = await asyncio.to_thread(self._adapters.load, spec)
+        except ModelRefused as exc:
+            raise refused(exc) from exc
+        finally:
+            self._arriving.discard(spec.name)
+        served = ServedAdapter(spec, base, self._on_end)
+        self.models[spec.name] = served
+        self._adapter_opened(served, adapter)
+        return served
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter; its memory is free when what runs has ended. Raises: WorkerError."""
+        from gpu_worker.server.adapters import ServedAdapter
+
+        adapter = self.get(name)
+        if not isinstance(adapter, ServedAdapter):
+            raise invalid("name", f"{name[:100]!r} is no adapter")
+        del self.models[name]
+        self._leaving.add(adapter)
+        adapter.leave(lambda: self._adapter_left(adapter))
+        self._on_change()
+
+    def _adapter_left(self, adapter: "ServedAdapter") -> None:
+        self._leaving.discard(adapter)
+        if adapter.key is not None:
+            self._adapters.unload(adapter.base.name, adapter.key)
+
+    def _adapter_opened(self, served: "ServedAdapter", adapter: "Adapter") -> None:
+        served.open_adapter(adapter, self._metrics.of_model(served.name))
+        sys.stdout.write(f"ready: {served.name} (adapter of {served.base.name}, {adapter.n_bytes / 2**20:.1f} MiB)\n")
+        sys.stdout.flush()
+        self._on_change()
 
     @property
     def can_serve(self) -> bool:
@@ -306,14 +401,24 @@ class ModelPool:
             device = _prepare_torch(self._options)
             self._tell(self._set_device, device)
             ledger = MemoryLedger(device, self._options.max_memory)
-            models = list(self.models.values())
+            models = [model for model in self.models.values() if model.base_name is None]
             for n_done, model in enumerate(models, 1):
                 self._load_one(model, ledger, n_waiting=len(models) - n_done)
+            for spec in self._options.adapters:
+                self._load_adapter(spec)
         except Exception as exc:  # a thread's exception would only be printed, and readiness would wait for ever
             logger.debug("loading failed", exc_info=exc)
             for model in self.models.values():
                 self._tell(self._failed, model, _sentence(exc))
         self._tell(self.loaded.set)
+
+    def _load_adapter(self, spec: "AdapterSpec") -> None:
+        served = self.models[spec.name]
+        try:
+            self._tell(self._adapter_opened, served, self._adapters.load(spec))
+        except Exception as exc:  # one adapter that fails must not keep the others from being served
+            logger.debug("loading %s failed", spec.name, exc_info=exc)
+            self._tell(self._failed, served, _sentence(exc))
 
     def _load_one(self, model: ServedModel, ledger: "MemoryLedger", *, n_waiting: int) -> None:
         """`n_waiting`: models that will be loaded after this one."""
@@ -339,6 +444,7 @@ class ModelPool:
     def _serve(self, model: ServedModel, loaded: "LoadedModel", n_cache: int) -> None:
         """`n_cache`: tokens that its cache may hold."""
         from gpu_worker.engine.engine import Engine, Vocabulary
+        from gpu_worker.engine.lora import AdapterBank
         from gpu_worker.engine.runner import Runner
         from gpu_worker.engine.scheduler import Limits
         from gpu_worker.prompts.chat import Prompter
@@ -352,10 +458,10 @@ class ModelPool:
         )
         context_length = min(loaded.context_length, n_cache)
         vocabulary = Vocabulary(loaded.decode, loaded.end_ids)
-        engine = Engine(
-            Runner(loaded.model), vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name
-        )
+        runner = Runner(loaded.model, AdapterBank(loaded.model))
+        engine = Engine(runner, vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name)
         engine.start()
+        self._adapters.offer(model.name, loaded, runner.adapters)
         template = find_template(model.spec.template) if model.spec.template else None
         prompter = Prompter(model.name, loaded.tokenizer, context_length, template)
         logger.info(
@@ -387,7 +493,7 @@ class ModelPool:
         self._tell_ready(model, loaded)
 
     def _opened(
-        self, model: ServedModel, loaded: "LoadedModel", prompter: "Prompter", engine: "Engine", context_length: int
+        self, model: ServedModel, loaded: "LoadedModel", prompter: "Prompter", engine: "TextEngine", context_length: int
     ) -> None:
         model.context_length = context_length
         model.most_choices = self._options.max_batch + self._options.max_queue

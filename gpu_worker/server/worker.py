@@ -171,7 +171,7 @@ class Worker:
         }
 
     def cancel(self, generation: Generation, reason: str) -> None:
-        self.pool.get(generation.opening.model).cancel(generation, reason)
+        self.pool.cancel(generation, reason)
 
     def lease_request(self, base_url: str, speed: float) -> LeaseRequest:
         return LeaseRequest(

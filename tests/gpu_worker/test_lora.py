@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 
 from gpu_worker.engine.lora import Adapter, AdapterBank, LoraPair, add_lora, route
 from gpu_worker.engine.request import Request, SamplingParams
@@ -19,6 +18,7 @@ from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.scheduler import Chunk
 from gpu_worker.modeling.adapters import load_adapter
 from gpu_worker.modeling.source import ModelRefused
+from tests.gpu_worker.tiny_adapters import base_model, make_adapter
 from tests.gpu_worker.tiny_models import make_tiny_model
 
 # PEFT reads it of every model that it wraps.
@@ -41,23 +41,6 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "one layer": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "layers_to_transform": [1]},
 }
-
-
-def base_model(folder: Path) -> Any:
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.eval()
-
-
-def make_adapter(folder: Path, base: Path, *, seed: int, **config: Any) -> Path:
-    """A random adapter whose effect is large, written by PEFT itself."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model: Any = get_peft_model(base_model(base), LoraConfig(task_type="CAUSAL_LM", **config))
-        for name, weight in model.named_parameters():
-            if ".lora_" in name:
-                torch.nn.init.normal_(weight, std=0.15)
-        model.save_pretrained(folder, save_embedding_layers=False)
-    return folder
 
 
 @pytest.fixture(scope="module")
