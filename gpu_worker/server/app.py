@@ -6,8 +6,10 @@ Everything but /health and /ready needs the worker's access token.
 import asyncio
 import hmac
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,7 +31,9 @@ from gpu_worker.server.worker import Worker
 OPEN_PATHS = {"/health", "/ready"}
 
 LARGE_BODY_BYTES = 64 * 1024
-"""JSON beyond this is parsed off the event loop."""
+"""JSON beyond this is parsed and checked off the event loop."""
+
+Call = TypeVar("Call")
 
 
 def build_app(worker: Worker) -> Starlette:
@@ -118,7 +122,7 @@ class Endpoints:
 
     async def load_adapter(self, request: Request) -> Response:
         """Replies when the adapter can be used."""
-        served = await self._worker.pool.load_adapter(parse_adapter(await read_json(request)))
+        served = await self._worker.pool.load_adapter(await read_call(request, parse_adapter))
         return JsonReply(asdict(served.report()), status_code=201)
 
     async def unload_adapter(self, request: Request) -> Response:
@@ -126,10 +130,10 @@ class Endpoints:
         return Response(status_code=204)
 
     async def tokenize(self, request: Request) -> Response:
-        return JsonReply(await self._worker.tokenize(parse_tokenize(await read_json(request))))
+        return JsonReply(await self._worker.tokenize(await read_call(request, parse_tokenize)))
 
     async def chat(self, request: Request) -> Response:
-        call = parse_chat(await read_json(request))
+        call = await read_call(request, parse_chat)
         generation = await self._worker.start(call)
         # A generation with an id lives on without its reader; a plain call ends with it.
         on_left = partial(self._worker.cancel, generation, "disconnected") if call.generation_id is None else None
@@ -138,7 +142,7 @@ class Endpoints:
         return WholeAnswer(generation, on_left=on_left)
 
     async def completions(self, request: Request) -> Response:
-        call = parse_completion(await read_json(request))
+        call = await read_call(request, parse_completion)
         generation = await self._worker.start_completion(call)
         on_left = partial(self._worker.cancel, generation, "disconnected")
         if call.stream:
@@ -146,7 +150,7 @@ class Endpoints:
         return WholeAnswer(generation, on_left=on_left)
 
     async def embeddings(self, request: Request) -> Response:
-        call = parse_embedding(await read_json(request))
+        call = await read_call(request, parse_embedding)
         return WholeReply(self._embed(call))
 
     async def _embed(self, call: EmbeddingCall) -> Response:
@@ -164,11 +168,20 @@ class Endpoints:
         return Response(status_code=204)
 
 
-async def read_json(request: Request) -> Json:
-    """The body as an object. Raises: WorkerError: too large (noticed before all of it is read), or no JSON object."""
+async def read_call(request: Request, parse: Callable[[Json], Call]) -> Call:
+    """The body, checked by `parse`, which may run in a thread: a second of checks must not stop every stream.
+
+    Raises: WorkerError: what `parse` raises; too large (noticed before all of it is read), or no JSON object.
+    """
     body = await _read_body(request)
+    if len(body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(lambda: parse(_object(body)))
+    return parse(_object(body))
+
+
+def _object(body: bytes) -> Json:
     try:
-        parsed = await asyncio.to_thread(json.loads, body) if len(body) > LARGE_BODY_BYTES else json.loads(body)
+        parsed = json.loads(body)
     except (ValueError, RecursionError) as exc:
         raise WorkerError(WorkerErrorCode.INVALID_REQUEST, f"the body is not JSON: {exc}") from exc
     if not isinstance(parsed, dict):

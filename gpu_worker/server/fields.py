@@ -3,12 +3,9 @@
 It knows types, not meanings: ranges belong to `SamplingParams`.
 """
 
-import re
 from collections.abc import Mapping
 
 from gpu_worker.errors import invalid
-
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 LARGEST = 2**64
 """No parameter takes more, and a larger whole number does not fit a float."""
@@ -65,8 +62,11 @@ class Fields:
 
 def checked_text(value: str, name: str) -> str:
     """Half of a UTF-16 pair is no character: no tokenizer and no database takes it."""
-    if SURROGATE.search(value):
-        raise invalid(name, "the text holds half of a surrogate pair, which is not a character")
+    if not value.isascii():
+        try:
+            value.encode()  # a pattern would search megabytes for a tenth of a second
+        except UnicodeEncodeError as exc:
+            raise invalid(name, "the text holds half of a surrogate pair, which is not a character") from exc
     return value
 
 
