@@ -17,7 +17,7 @@ from gpu_worker.engine.detokenize import Decode, Detokenizer
 from gpu_worker.engine.logprobs import LogprobQueue, TokenLogprobs
 from gpu_worker.engine.request import Request, RequestState, StepOutput
 from gpu_worker.engine.runner import Runner
-from gpu_worker.engine.sampling import BROKEN, RowSampler, sample, score
+from gpu_worker.engine.sampling import BROKEN, RowSampler, Sampler, score
 from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, StepPlan
 from gpu_worker.engine.stop import StopScanner
 from gpu_worker.errors import WorkerError
@@ -75,6 +75,7 @@ class Engine:
         self._vocabulary = vocabulary
         self._deliver = deliver
         self._scheduler = Scheduler(limits)
+        self._sampler = Sampler()
         self._changed = threading.Condition()
         self._known: dict[str, Request] = {}
         self._cancelled: set[str] = set()
@@ -159,8 +160,7 @@ class Engine:
 
     def _compute(self, plan: StepPlan) -> list[StepOutput]:
         for request in plan.admitted:
-            ends = self._vocabulary.end_ids
-            sampler = RowSampler(request.params, request.prompt_ids, self._runner.device, ends)
+            sampler = RowSampler(request.params, request.prompt_ids, self._vocabulary.end_ids)
             self._running[request.id] = _Running(request, sampler, Detokenizer(self._vocabulary.decode))
         self._runner.add(plan.admitted)
         outputs: list[StepOutput] = []
@@ -191,7 +191,7 @@ class Engine:
 
     def _advance(self, requests: Sequence[Request], logits: torch.Tensor) -> list[StepOutput]:
         running = [self._running[request.id] for request in requests]
-        sampled = sample(logits, [one.sampler for one in running])
+        sampled = self._sampler.sample(logits, [one.sampler for one in running])
         outputs = [
             self._output(one, token, entry)
             for one, token, entry in zip(running, sampled.tokens, sampled.logprobs, strict=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from gpu_worker.engine.adjusting import Penalties, Places
+from gpu_worker.engine.drawing import BELOW_ONE, Cuts, cuts_of, draw, draw_cut
 from gpu_worker.engine.grammar import forbid_others
 from gpu_worker.engine.logprobs import LEAST, TokenLogprobs
 from gpu_worker.engine.request import SamplingParams
@@ -17,80 +19,39 @@ from gpu_worker.engine.request import SamplingParams
 BROKEN = -1
 """In place of a token: the row's logits hold NaN or infinity, or allow no token at all."""
 
-SORT_FIRST = 1024
-"""Candidates looked at before the whole vocabulary is sorted for top_p."""
-
 
 class RowSampler:
     """What one request carries from token to token: its random numbers and what it has said so far."""
 
     def __init__(
-        self,
-        params: SamplingParams,
-        prompt_ids: Sequence[int],
-        device: torch.device,
-        end_ids: frozenset[int] = frozenset(),
+        self, params: SamplingParams, prompt_ids: Sequence[int], end_ids: frozenset[int] = frozenset()
     ) -> None:
         """`end_ids`: the model's end tokens, which `min_tokens` keeps away."""
         self.params = params
         self.n_sampled = 0
         self.random = random.Random(params.seed)  # noqa: S311 - sampling, not secrets
-        self._device = device
-        self._prompt_ids = prompt_ids
-        self._counts: torch.Tensor | None = None
-        self._in_prompt: torch.Tensor | None = None
-        self._bias = self._bias_tensors()
-        self._ends = self._end_tensor(end_ids)
         self.grammar = params.grammar.start() if params.grammar is not None else None
+        self.end_ids = end_ids | set(params.stop_token_ids) if params.min_tokens else frozenset()
+        self.counts: dict[int, int] = {}
+        """How often each token was generated; only kept for penalties."""
+        self.penalised_prompt = frozenset(prompt_ids) if params.repetition_penalty != 1 else frozenset()
 
     @property
-    def changes_logits(self) -> bool:
-        return self._bias is not None or self._ends is not None or self.params.has_penalties
+    def remembers(self) -> bool:
+        """Whether it must be told its tokens."""
+        return self.grammar is not None or self.params.has_penalties or self.params.min_tokens > 0
 
-    def adjust(self, logits: torch.Tensor) -> None:
-        """Apply penalties and biases to this request's `[V]` in place.
-
-        Source: OpenAI API reference, "Frequency and presence penalties"; Keskar et al. (2019), CTRL, section 4.1, for
-        the repetition penalty, which counts prompt and output.
-        """
-        if self.params.has_penalties:
-            counts, in_prompt = self._history(logits)
-            if self.params.repetition_penalty != 1:
-                seen = in_prompt | (counts > 0)
-                penalty = self.params.repetition_penalty
-                penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
-                logits.copy_(torch.where(seen, penalised, logits))
-            logits -= self.params.frequency_penalty * counts
-            logits -= self.params.presence_penalty * (counts > 0)
-        if self._bias is not None:
-            tokens, biases = self._bias
-            logits.index_add_(0, tokens, biases)
-        if self._ends is not None and self.n_sampled < self.params.min_tokens:
-            logits[self._ends] = -torch.inf
+    @property
+    def is_young(self) -> bool:
+        """It has not yet said its `min_tokens`."""
+        return self.n_sampled < self.params.min_tokens
 
     def saw(self, token_id: int) -> None:
         self.n_sampled += 1
-        if self.grammar is not None and token_id != BROKEN:
+        if self.grammar is not None:
             self.grammar.accept(token_id)
-        if self._counts is not None:
-            self._counts[token_id] += 1
-
-    def _history(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self._counts is None or self._in_prompt is None:
-            self._counts = torch.zeros_like(logits)
-            self._in_prompt = torch.zeros_like(logits, dtype=torch.bool)
-            self._in_prompt[torch.tensor(self._prompt_ids, device=self._device)] = True
-        return self._counts, self._in_prompt
-
-    def _bias_tensors(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        if not self.params.logit_bias:
-            return None
-        tokens, biases = zip(*self.params.logit_bias, strict=True)
-        return torch.tensor(tokens, device=self._device), torch.tensor(biases, device=self._device)
-
-    def _end_tensor(self, end_ids: frozenset[int]) -> torch.Tensor | None:
-        ends = sorted(end_ids | set(self.params.stop_token_ids))
-        return torch.tensor(ends, device=self._device) if ends and self.params.min_tokens > 0 else None
+        if self.params.has_penalties:
+            self.counts[token_id] = self.counts.get(token_id, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +64,136 @@ class Sampled:
     """None for a row that does not ask, or is broken."""
 
 
+class Sampler:
+    """Samples for a batch, step after step; what follows from who is in it is kept while nobody joins or leaves."""
+
+    def __init__(self) -> None:
+        self._rows: list[RowSampler] = []
+        self._batch: _Batch | None = None
+
+    def sample(self, logits: torch.Tensor, rows: Sequence[RowSampler]) -> Sampled:
+        """Draw one token per row of `[B, V]` logits. Changes `logits`."""
+        logits = logits.float().contiguous()
+        batch = self._batch
+        if batch is None or batch.is_stale or self._rows != rows:
+            self._rows = list(rows)
+            batch = self._batch = _Batch(self._rows, logits.shape[-1], logits.device)
+        raw = batch.raw(logits)
+        tokens = batch.choose(logits)
+        batch.saw(tokens)
+        return Sampled(tokens, batch.reports(raw, tokens))
+
+
 def sample(logits: torch.Tensor, rows: Sequence[RowSampler]) -> Sampled:
-    """Draw one token per row of `[B, V]` logits. Changes `logits`."""
-    logits = logits.float()
-    asking = [i for i, row in enumerate(rows) if row.params.logprobs is not None]
-    raw = logits[torch.tensor(asking, device=logits.device)] if asking else None  # a copy: before any adjustment
-    tokens = _choose(logits, rows)
-    entries: list[TokenLogprobs | None] = [None] * len(rows)
-    sound = [(place, i) for place, i in enumerate(asking) if tokens[i] != BROKEN]
-    if raw is not None and sound:
-        n_top = max(rows[i].params.logprobs or 0 for _, i in sound)
-        places = torch.tensor([place for place, _ in sound], device=logits.device)
-        for (_, i), entry in zip(sound, score(raw[places], [tokens[i] for _, i in sound], n_top), strict=True):
-            entries[i] = TokenLogprobs(entry.token_id, entry.logprob, entry.top[: rows[i].params.logprobs])
-    return Sampled(tokens, entries)
+    """One step of a batch that does not come again."""
+    return Sampler().sample(logits, rows)
+
+
+class _Batch:
+    """What follows from the rows of a batch and does not change from step to step."""
+
+    def __init__(self, rows: list[RowSampler], n_vocabulary: int, device: torch.device) -> None:
+        self._rows = rows
+        self._device = device
+        self._constrained = [(i, row.grammar) for i, row in enumerate(rows) if row.grammar is not None]
+        self._remembering = [(i, row) for i, row in enumerate(rows) if row.remembers]
+        self._asking = [(i, row.params.logprobs) for i, row in enumerate(rows) if row.params.logprobs is not None]
+        self._penalised = [(i, row) for i, row in enumerate(rows) if row.params.has_penalties]
+        self._penalties = Penalties(self._penalised, n_vocabulary, device) if self._penalised else None
+        biases = [(i, token, bias) for i, row in enumerate(rows) for token, bias in row.params.logit_bias]
+        self._biases = Places(biases, n_vocabulary, device) if biases else None
+        self._young = [row for row in rows if row.is_young]
+        ends = [(i, end, -torch.inf) for i, row in enumerate(rows) if row.is_young for end in row.end_ids]
+        self._ends = Places(ends, n_vocabulary, device) if ends else None
+        # Rows that draw, apart by how; greedy ones need nothing.
+        self._plain = _Draws([i for i, row in enumerate(rows) if _draws(row) and not _is_cut(row)], rows, device)
+        self._cut = _Draws([i for i, row in enumerate(rows) if _draws(row) and _is_cut(row)], rows, device)
+        limits = [(p.top_k, p.top_p, p.min_p) for p in (row.params for row in self._cut.rows)]
+        self._has_greedy = len(self._plain.rows) + len(self._cut.rows) < len(rows)
+        self._cuts: Cuts | None = cuts_of(limits, n_vocabulary, device) if limits else None
+
+    @property
+    def is_stale(self) -> bool:
+        """Some row has just come to its `min_tokens`."""
+        return not all(row.is_young for row in self._young)
+
+    def raw(self, logits: torch.Tensor) -> torch.Tensor | None:
+        """The logits of the rows that ask for log probabilities, as they are before any adjustment."""
+        return logits[[i for i, _ in self._asking]] if self._asking else None
+
+    def choose(self, logits: torch.Tensor) -> list[int]:
+        if self._constrained:
+            forbid_others(logits, self._constrained)
+        if self._penalties is not None:
+            self._penalties.apply(logits)
+        for places in (self._biases, self._ends):
+            if places is not None:
+                places.add(logits)
+        best, tokens = logits.max(dim=-1) if self._has_greedy else _best_only(logits)
+        if self._cuts is not None:
+            part = self._cut.part(logits)
+            drawn = draw_cut(part, self._cut.temperature, self._cut.numbers(), self._cuts)
+            tokens.index_copy_(0, self._cut.index, drawn)
+        if self._plain.rows:
+            part = self._plain.part(logits)
+            # Against the best, so that a tiny temperature cannot overflow.
+            weights = part.sub_(self._plain.part(best)[:, None]).div_(self._plain.temperature).exp_()
+            tokens.index_copy_(0, self._plain.index, draw(weights, self._plain.numbers()))
+        # One transfer for the whole batch: max passes NaN on, so this finds every row that cannot be sampled.
+        chosen: list[int] = torch.where(best.isfinite(), tokens, BROKEN).tolist()
+        return chosen
+
+    def saw(self, tokens: Sequence[int]) -> None:
+        """Tell the rows their tokens. Those of a broken row do not matter any more: it ends."""
+        for i, row in self._remembering:
+            if tokens[i] != BROKEN:
+                row.saw(tokens[i])
+        if self._penalties is not None:
+            self._penalties.saw([max(tokens[i], 0) for i, _ in self._penalised])
+
+    def reports(self, raw: torch.Tensor | None, tokens: Sequence[int]) -> list[TokenLogprobs | None]:
+        reports: list[TokenLogprobs | None] = [None] * len(tokens)
+        if raw is None:
+            return reports
+        n_most = max(n_top for _, n_top in self._asking)
+        entries = score(raw, [max(tokens[i], 0) for i, _ in self._asking], n_most)
+        for (i, n_top), entry in zip(self._asking, entries, strict=True):
+            if tokens[i] != BROKEN:
+                reports[i] = TokenLogprobs(entry.token_id, entry.logprob, entry.top[:n_top])
+        return reports
+
+
+class _Draws:
+    """Some rows of a batch that draw in the same way."""
+
+    def __init__(self, places: list[int], batch: Sequence[RowSampler], device: torch.device) -> None:
+        self.rows = [batch[i] for i in places]
+        self.index = torch.tensor(places, dtype=torch.long, device=device)
+        self._is_all = len(places) == len(batch)
+        self.temperature = torch.tensor(
+            [row.params.temperature for row in self.rows], dtype=torch.float32, device=device
+        )[:, None]
+
+    def part(self, logits: torch.Tensor) -> torch.Tensor:
+        """These rows of `[B, ...]`; the very tensor if they are all."""
+        return logits if self._is_all else logits.index_select(0, self.index)
+
+    def numbers(self) -> torch.Tensor:
+        numbers = [min(row.random.random(), BELOW_ONE) for row in self.rows]
+        return torch.tensor(numbers, dtype=torch.float32, device=self.index.device)[:, None]
+
+
+def _best_only(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Finding which token is the best takes several times as long as finding how good it is."""
+    return logits.amax(dim=-1), torch.zeros(logits.shape[0], dtype=torch.long, device=logits.device)
+
+
+def _draws(row: RowSampler) -> bool:
+    return not row.params.is_greedy
+
+
+def _is_cut(row: RowSampler) -> bool:
+    return row.params.top_k > 0 or row.params.top_p < 1 or row.params.min_p > 0
 
 
 def score(logits: torch.Tensor, tokens: Sequence[int], n_top: int) -> list[TokenLogprobs]:
@@ -124,87 +201,11 @@ def score(logits: torch.Tensor, tokens: Sequence[int], n_top: int) -> list[Token
 
     A row that is not finite gives NaN.
     """
-    logprobs = logits.float().log_softmax(dim=-1)
-    chosen = logprobs.gather(-1, torch.tensor(tokens, device=logits.device)[:, None])
-    best, ids = logprobs.topk(min(n_top, logprobs.shape[-1]))
-    numbers = torch.cat([chosen, best], dim=-1).clamp_min(LEAST).tolist()
+    logits = logits.float()
+    chosen = logits.gather(-1, torch.tensor(tokens, device=logits.device)[:, None])
+    best, ids = logits.topk(min(n_top, logits.shape[-1]))
+    numbers = (torch.cat([chosen, best], dim=-1) - logits.logsumexp(-1, keepdim=True)).clamp_(LEAST, 0).tolist()
     return [
         TokenLogprobs(token, own, tuple(zip(row_ids, top, strict=True)))
         for token, (own, *top), row_ids in zip(tokens, numbers, ids.tolist(), strict=True)
     ]
-
-
-def _choose(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
-    constrained = [(index, row.grammar) for index, row in enumerate(rows) if row.grammar is not None]
-    if constrained:
-        forbid_others(logits, constrained)
-    for index, row in enumerate(rows):
-        if row.changes_logits:
-            row.adjust(logits[index])
-    best_logits, best = logits.max(dim=-1)
-    # One transfer for the whole batch: max passes NaN on, so this finds every row that cannot be sampled.
-    tokens: list[int] = torch.where(best_logits.isfinite(), best, BROKEN).tolist()
-    drawn = [i for i, row in enumerate(rows) if not row.params.is_greedy and tokens[i] != BROKEN]
-    if drawn:
-        for index, token in zip(drawn, _draw(logits, best_logits, drawn, rows), strict=True):
-            tokens[index] = token
-    for row, token in zip(rows, tokens, strict=True):
-        row.saw(token)
-    return tokens
-
-
-def _draw(logits: torch.Tensor, best_logits: torch.Tensor, drawn: list[int], rows: Sequence[RowSampler]) -> list[int]:
-    """Tokens for the rows named by `drawn`, in that order."""
-    chosen = torch.tensor(drawn, device=logits.device)
-    params = [rows[i].params for i in drawn]
-    temperature = _column(logits, [p.temperature for p in params])
-    # Against the best, so that a tiny temperature cannot overflow.
-    scaled = (logits[chosen] - best_logits[chosen, None]) / temperature
-    probabilities = scaled.softmax(dim=-1)
-    numbers = _column(logits, [rows[i].random.random() for i in drawn])
-    cut = [i for i, p in enumerate(params) if p.top_k > 0 or p.top_p < 1 or p.min_p > 0]
-    tokens = _invert(probabilities, numbers)[:, 0]
-    if cut:
-        subset = torch.tensor(cut, device=logits.device)
-        tokens[subset] = _draw_cut(probabilities[subset], numbers[subset], [params[i] for i in cut])
-    result: list[int] = tokens.tolist()
-    return result
-
-
-def _draw_cut(probabilities: torch.Tensor, numbers: torch.Tensor, params: list[SamplingParams]) -> torch.Tensor:
-    """Draw from the likeliest tokens only: top_k, then top_p of what that leaves, then min_p."""
-    ordered, ids = _ordered(probabilities, params)
-    ranks = torch.arange(ordered.shape[-1], device=ordered.device)
-    top_k = _column(ordered, [p.top_k if p.top_k > 0 else probabilities.shape[-1] for p in params])
-    kept = torch.where(ranks < top_k, ordered, 0)
-    # The mass of the whole row, not of the candidates looked at, unless top_k cuts it.
-    mass = torch.where(top_k < probabilities.shape[-1], kept.sum(-1, keepdim=True), 1.0)
-    before = kept.cumsum(-1) - kept
-    top_p = _column(ordered, [p.top_p for p in params])
-    min_p = _column(ordered, [p.min_p for p in params])
-    kept = torch.where((before < top_p * mass) & (ordered >= min_p * ordered[:, :1]), kept, 0)
-    return ids.gather(-1, _invert(kept, numbers))[:, 0]
-
-
-def _ordered(probabilities: torch.Tensor, params: list[SamplingParams]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest tokens first: as many as can matter."""
-    n_vocabulary = probabilities.shape[-1]
-    if all(p.top_k > 0 for p in params):
-        return probabilities.topk(min(max(p.top_k for p in params), n_vocabulary))
-    if n_vocabulary > SORT_FIRST and all(0 < p.top_k <= SORT_FIRST or p.top_p < 1 for p in params):
-        ordered, ids = probabilities.topk(SORT_FIRST)
-        needed = _column(ordered, [0.0 if 0 < p.top_k <= SORT_FIRST else p.top_p for p in params])
-        if bool((ordered.sum(-1, keepdim=True) > needed).all()):
-            return ordered, ids
-    return probabilities.sort(dim=-1, descending=True)
-
-
-def _invert(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """The index at which the cumulated weights pass each row's share `numbers` of their sum, `[B, 1]`."""
-    cumulated = weights.cumsum(-1)
-    index = torch.searchsorted(cumulated, numbers * cumulated[:, -1:], right=True)
-    return index.clamp_(max=weights.shape[-1] - 1)
-
-
-def _column(like: torch.Tensor, values: Sequence[float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]

@@ -82,7 +82,7 @@ class Answers:
         closing = tuple((tokenizer.convert_tokens_to_ids(text), 6.0) for text in ('"', "}", "]", ","))
         defaults = {"max_tokens": 400, "temperature": 1.0, "logit_bias": closing}
         self.rows = [
-            RowSampler(SamplingParams(**{**defaults, "seed": seed, "grammar": grammar, **params}), [5, 6], CPU, ENDS)
+            RowSampler(SamplingParams(**{**defaults, "seed": seed, "grammar": grammar, **params}), [5, 6], ENDS)
             for seed, grammar in enumerate(grammars)
         ]
         self.tokens: list[list[int]] = [[] for _ in grammars]
@@ -209,7 +209,7 @@ def test_a_row_draws_the_same_whoever_else_is_in_the_batch(tokenizer: Any, compi
 
 def test_the_end_is_allowed_only_when_the_grammar_is_complete(compiler: GrammarCompiler) -> None:
     [grammar] = compiled(compiler, regex("ab?"))
-    row = RowSampler(SamplingParams(max_tokens=9, temperature=0, grammar=grammar), [5], CPU, ENDS)
+    row = RowSampler(SamplingParams(max_tokens=9, temperature=0, grammar=grammar), [5], ENDS)
     logits = torch.zeros(1, VOCABULARY)
     logits[0, END] = 50
     first = sample(logits.clone(), [row]).tokens[0]
@@ -222,7 +222,7 @@ def test_special_and_padded_tokens_are_never_part_of_an_answer(tokenizer: Any, c
     logits = torch.full((1, VOCABULARY), -30.0)
     forbidden = [*tokenizer.all_special_ids, *range(512, VOCABULARY)]
     logits[0, forbidden] = 30
-    row = RowSampler(SamplingParams(max_tokens=9, temperature=0, grammar=grammar), [5], CPU, ENDS)
+    row = RowSampler(SamplingParams(max_tokens=9, temperature=0, grammar=grammar), [5], ENDS)
     assert sample(logits, [row]).tokens[0] not in forbidden
 
 

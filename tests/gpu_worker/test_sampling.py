@@ -16,7 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from gpu_worker.engine import sampling
+from gpu_worker.engine import drawing, sampling
 from gpu_worker.engine.request import SamplingParams
 from gpu_worker.engine.sampling import BROKEN, RowSampler
 from gpu_worker.errors import WorkerError
@@ -25,11 +25,18 @@ CPU = torch.device("cpu")
 
 
 def row(prompt: list[int] | None = None, **options: Any) -> RowSampler:
-    return RowSampler(SamplingParams(max_tokens=8, **options), prompt or [0], CPU)
+    return RowSampler(SamplingParams(max_tokens=8, **options), prompt or [0])
 
 
 def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int]:
     return sampling.sample(logits, rows).tokens
+
+
+def adjusted_logits(logits: torch.Tensor, sampler: RowSampler) -> torch.Tensor:
+    """What a greedy row makes of `[V]` logits before it chooses."""
+    changed = logits[None].clone()
+    sampling.sample(changed, [sampler])
+    return changed[0]
 
 
 class Fixed:
@@ -92,7 +99,7 @@ def test_top_p_over_a_large_vocabulary_is_the_same_as_over_all_of_it_sorted(monk
     for logits in (peaked, flat):
         quick = [drawn_at(logits, i / 50, top_p=0.9) for i in range(50)]
         with monkeypatch.context() as patch:
-            patch.setattr(sampling, "SORT_FIRST", 100_000)
+            patch.setattr(drawing, "WIDTHS", (5000,))
             assert quick == [drawn_at(logits, i / 50, top_p=0.9) for i in range(50)]
 
 
@@ -124,8 +131,7 @@ def test_repetition_penalty_is_that_of_transformers_over_prompt_and_output() -> 
     first = torch.randn(20)
     chosen = sample(first[None].clone(), [sampler])[0]
     second = torch.randn(20)
-    adjusted = second.clone()
-    sampler.adjust(adjusted)
+    adjusted = adjusted_logits(second, sampler)
     expected = RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor([[*prompt, chosen]]), second[None].clone())[0]
     assert torch.allclose(adjusted, expected)
 
@@ -134,9 +140,7 @@ def test_presence_and_frequency_count_only_the_output() -> None:
     sampler = row([5], presence_penalty=0.5, frequency_penalty=0.25, temperature=0)
     for _ in range(3):
         sample(torch.tensor([[0.0, 9.0, 0.0, 0, 0, 0]]), [sampler])
-    logits = torch.zeros(6)
-    sampler.adjust(logits)
-    assert logits.tolist() == [0, -0.5 - 3 * 0.25, 0, 0, 0, 0]
+    assert adjusted_logits(torch.zeros(6), sampler).tolist() == [0, -0.5 - 3 * 0.25, 0, 0, 0, 0]
 
 
 def test_a_bias_can_force_and_forbid() -> None:
@@ -180,3 +184,150 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
         SamplingParams(**{"max_tokens": 1, name: value})  # type: ignore[arg-type]
     assert caught.value.param == name
     assert caught.value.http_status == 400
+
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "temperature": st.sampled_from([0, 0.4, 1, 2]),
+        "top_k": st.sampled_from([0, 0, 3, 60, 300]),
+        "top_p": st.sampled_from([1.0, 1.0, 0.5, 0.95]),
+        "min_p": st.sampled_from([0.0, 0.0, 0.1]),
+        "repetition_penalty": st.sampled_from([1.0, 1.3]),
+        "presence_penalty": st.sampled_from([0.0, 0.7]),
+        "frequency_penalty": st.sampled_from([0.0, -0.3]),
+        "logit_bias": st.sampled_from([(), ((3, 2.5), (7, -100.0))]),
+        "min_tokens": st.sampled_from([0, 2]),
+        "logprobs": st.sampled_from([None, 0, 2]),
+        "seed": st.integers(0, 1000),
+    }
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(OPTIONS, st.integers(0, 4), st.integers(2, 6)), min_size=2, max_size=6), st.integers(0, 99))
+@pytest.mark.parametrize("n_vocabulary", [700, 9000])
+def test_a_row_gets_the_same_alone_and_among_others_that_come_and_go(
+    n_vocabulary: int, rows: list[tuple[dict[str, Any], int, int]], seed: int
+) -> None:
+    def logits(row: int, step: int) -> torch.Tensor:
+        # In steps of 1/8, as in half precision: many tokens are equally likely.
+        generator = torch.Generator().manual_seed(seed * 10_000 + row * 100 + step)
+        return (torch.randn(n_vocabulary, generator=generator) * 20).round() / 8
+
+    def new_sampler(row: int) -> RowSampler:
+        return RowSampler(SamplingParams(max_tokens=50, **rows[row][0]), [row, 5, 9, 9], frozenset({1, 2}))
+
+    crowd = sampling.Sampler()
+    samplers = [new_sampler(row) for row in range(len(rows))]
+    together: list[list[Any]] = [[] for _ in rows]
+    for step in range(max(joins + stays for _, joins, stays in rows)):
+        there = [row for row, (_, joins, stays) in enumerate(rows) if joins <= step < joins + stays]
+        if not there:
+            continue
+        batch = torch.stack([logits(row, step) for row in there])
+        sampled = crowd.sample(batch, [samplers[row] for row in there])
+        for place, row in enumerate(there):
+            together[row].append((sampled.tokens[place], sampled.logprobs[place]))
+    for row, (_, joins, stays) in enumerate(rows):
+        alone = new_sampler(row)
+        for (token, logprobs), step in zip(together[row], range(joins, joins + stays), strict=True):
+            expected = sampling.sample(logits(row, step)[None], [alone])
+            assert token == expected.tokens[0]
+            own = expected.logprobs[0]
+            assert (logprobs is None) == (own is None)
+            if logprobs is not None and own is not None:
+                assert (logprobs.token_id, len(logprobs.top)) == (own.token_id, len(own.top))
+                assert logprobs.logprob == pytest.approx(own.logprob, abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    prompt=st.lists(st.integers(0, 29), min_size=1, max_size=10),
+    penalties=st.tuples(st.floats(0.5, 2), st.floats(-2, 2), st.floats(-2, 2)),
+    seed=st.integers(0, 1000),
+)
+def test_penalties_are_their_formulas_over_many_steps(
+    prompt: list[int], penalties: tuple[float, float, float], seed: int
+) -> None:
+    repetition, presence, frequency = penalties
+    options = {"repetition_penalty": repetition, "presence_penalty": presence, "frequency_penalty": frequency}
+    sampler, other = row(prompt, temperature=0, **options), row([1], presence_penalty=2)
+    generator = torch.Generator().manual_seed(seed)
+    crowd, said = sampling.Sampler(), list[int]()
+    for _ in range(12):
+        logits = torch.randn(2, 30, generator=generator) * 2
+        expected = RepetitionPenaltyLogitsProcessor(repetition)(torch.tensor([[*prompt, *said]]), logits[1:].clone())[0]
+        counts = torch.bincount(torch.tensor(said, dtype=torch.long), minlength=30)
+        expected = expected - frequency * counts - presence * (counts > 0)
+        said.append(crowd.sample(logits, [other, sampler]).tokens[1])
+        assert torch.allclose(logits[1], expected, atol=1e-5)
+        assert said[-1] == int(logits[1].argmax())
+
+
+def test_more_seen_tokens_than_there_was_room_for_are_all_penalised() -> None:
+    sampler, crowd = row([0], presence_penalty=2, temperature=0), sampling.Sampler()
+    for expected in range(600):
+        logits = torch.zeros(1, 700)
+        logits[0, : expected + 1] = 1.0
+        logits[0, expected] = 1.5
+        assert crowd.sample(logits, [sampler]).tokens == [expected]
+        assert logits[0, :expected].tolist() == [-1.0] * expected
+
+
+def test_end_tokens_and_stop_tokens_are_impossible_before_min_tokens_and_only_then() -> None:
+    params = SamplingParams(max_tokens=9, temperature=0, min_tokens=3, stop_token_ids=(4,))
+    sampler, crowd = RowSampler(params, [0], frozenset({1, 2})), sampling.Sampler()
+    tokens = []
+    for _ in range(5):
+        logits = torch.tensor([[0.0, 9, 8, 1, 7, 0]])
+        tokens += crowd.sample(logits, [sampler]).tokens
+    assert tokens == [3, 3, 3, 1, 1]
+
+
+@pytest.mark.parametrize("n_vocabulary", [50, 9000])
+@pytest.mark.parametrize("number", [0.0, 1 - 2**-60, 0.99999999])
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.99}])
+def test_no_number_draws_a_token_that_is_impossible(n_vocabulary: int, number: float, options: dict[str, Any]) -> None:
+    logits = torch.full((n_vocabulary,), -math.inf)
+    possible = {7, 30, n_vocabulary - 5}
+    logits[list(possible)] = torch.tensor([0.0, -3.0, 1.0])
+    assert drawn_at(logits, number, **options) in possible
+
+
+def test_a_draw_from_a_large_vocabulary_is_the_inverse_of_its_distribution() -> None:
+    logits = torch.randn(40_000, generator=torch.Generator().manual_seed(4)) * 2
+    cumulated = logits.double().softmax(-1).cumsum(-1)
+    for number in (i / 101 for i in range(1, 101)):
+        token = drawn_at(logits, number)
+        before = float(cumulated[token - 1]) if token else 0.0
+        assert before - 1e-6 <= number <= float(cumulated[token]) + 1e-6
+
+
+def test_tokens_as_likely_as_the_last_that_is_kept_are_kept_too() -> None:
+    logits = torch.tensor([2.0, 1, 1, 1, 0, 0])
+    for options in ({"top_k": 2}, {"top_p": 0.5}, {"top_k": 3, "top_p": 0.6}):
+        assert {drawn_at(logits, i / 50, **options) for i in range(50)} == {0, 1, 2, 3}
+
+
+def test_log_probabilities_come_from_before_everything_and_are_never_infinite() -> None:
+    logits = torch.tensor([[0.0, 1.0, -math.inf, 0.5]])
+    expected = logits.log_softmax(-1)[0]
+    sampler = row(temperature=0, logit_bias=((0, 100.0),), repetition_penalty=2, logprobs=4)
+    [report] = sampling.sample(logits.clone(), [sampler]).logprobs
+    assert report is not None
+    assert report.token_id == 0
+    assert report.logprob == pytest.approx(float(expected[0]))
+    assert [token for token, _ in report.top] == [1, 3, 0, 2]
+    assert report.top[-1][1] == -9999.0
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.9}, {"top_k": 2}, {"repetition_penalty": 1.2}, {"logprobs": 2}])
+def test_a_broken_row_changes_nothing_for_rows_that_draw(broken: float, options: dict[str, Any]) -> None:
+    logits = torch.randn(3, 600, generator=torch.Generator().manual_seed(5))
+    alone = [sample(logits[i : i + 1].clone(), [row(seed=i, **options)])[0] for i in range(3)]
+    poisoned = logits.clone()
+    poisoned[1, 17] = broken
+    found = sampling.sample(poisoned, [row(seed=i, **options) for i in range(3)])
+    assert found.tokens == [alone[0], BROKEN, alone[2]]
+    assert found.logprobs[1] is None
