@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -19,6 +21,9 @@ from gpu_worker.prompts.chat import Prompter
 from gpu_worker.prompts.message import Message
 from gpu_worker.prompts.template_process import MAX_RENDERED_CHARACTERS
 from gpu_worker.prompts.template_runner import TemplateFailed, TemplateLimitExceeded, TemplateRefused, TemplateRunner
+from tests.gpu_worker.live_worker import eventually
+
+ROOT = Path(__file__).parents[2]
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
@@ -155,6 +160,24 @@ def test_the_process_has_no_secrets_and_ends_with_its_runner(monkeypatch: pytest
     del runner
     gc.collect()
     assert not child.is_running()
+
+
+def test_the_process_ends_when_its_worker_is_killed() -> None:
+    program = (
+        "import sys\n"
+        "from gpu_worker.prompts.template_runner import TemplateRunner\n"
+        "runner = TemplateRunner({'default': 'rendered'}, {})\n"
+        "print(runner.render('default', {}), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "rendered\n"
+        (child,) = psutil.Process(worker.pid).children()
+        worker.kill()
+    eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_closed_runner_renders_nothing_more() -> None:
