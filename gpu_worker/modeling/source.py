@@ -46,6 +46,11 @@ class ModelSpec:
     engine: EngineKind | None = None
     """What computes it; None for what its files ask for."""
 
+    @property
+    def is_hub_id(self) -> bool:
+        """Whether it can be one; a folder of this name would come first."""
+        return len(self.source) <= 200 and HUB_ID.fullmatch(self.source) is not None
+
     @classmethod
     def parse(cls, text: str) -> "ModelSpec":
         """`PATH_OR_HUB_ID[@REVISION][=NAME]`; without a name, the last part of the path. Raises: ValueError.

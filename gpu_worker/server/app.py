@@ -24,11 +24,18 @@ from gpu_worker.protocol import MAX_BODY_BYTES, Json, ModelState, WorkerErrorCod
 from gpu_worker.server.adapters import parse_adapter
 from gpu_worker.server.completions import parse_completion
 from gpu_worker.server.embeddings import EmbeddingCall, embedding_reply, parse_embedding
+from gpu_worker.server.loading import parse_load
+from gpu_worker.server.models import ServedModel
 from gpu_worker.server.replies import EventStream, JsonReply, WholeAnswer, WholeReply, error_reply
 from gpu_worker.server.schema import parse_chat, parse_tokenize
 from gpu_worker.server.worker import Worker
 
 OPEN_PATHS = {"/health", "/ready"}
+
+UNLOAD_DRAIN_S = 10
+"""For the running answers of a model that is being unloaded, unless the request says otherwise."""
+
+MAX_DRAIN_S = 3600
 
 LARGE_BODY_BYTES = 64 * 1024
 """JSON beyond this is parsed and checked off the event loop."""
@@ -47,6 +54,9 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/models", endpoints.models),
             Route("/v1/adapters", endpoints.load_adapter, methods=["POST"]),
             Route("/v1/adapters/{name:path}", endpoints.unload_adapter, methods=["DELETE"]),
+            Route("/v1/models/load", endpoints.load_model, methods=["POST"]),
+            Route("/v1/models/{name:path}", endpoints.model),
+            Route("/v1/models/{name:path}", endpoints.unload_model, methods=["DELETE"]),
             Route("/v1/tokenize", endpoints.tokenize, methods=["POST"]),
             Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/v1/completions", endpoints.completions, methods=["POST"]),
@@ -97,7 +107,7 @@ class Endpoints:
 
     async def ready(self, request: Request) -> Response:
         """200 when all models are loaded and the site knows it; else 503 with each model's progress or error."""
-        models = [asdict(model.report()) for model in self._worker.pool.models.values()]
+        models = [asdict(report) for report in self._worker.pool.reports()]
         is_ready = self._worker.is_ready
         status = "draining" if self._worker.is_draining else "ready" if is_ready else "not ready"
         return JsonReply({"status": status, "models": models}, status_code=200 if is_ready else 503)
@@ -106,19 +116,22 @@ class Endpoints:
         return Response(self._worker.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def models(self, request: Request) -> Response:
-        served = [model for model in self._worker.pool.models.values() if model.state is ModelState.LOADED]
-        data = [
-            {
-                "id": model.name,
-                "object": "model",
-                "created": model.created,
-                "owned_by": "fastchat-site",
-                "max_model_len": model.context_length,
-                "parent": model.base_name,
-            }
-            for model in served
-        ]
-        return JsonReply({"object": "list", "data": data})
+        served = [model for model in self._worker.pool.in_service if model.state is ModelState.LOADED]
+        return JsonReply({"object": "list", "data": [_model_object(model) for model in served]})
+
+    async def model(self, request: Request) -> Response:
+        """One model, also while it loads or after it has failed."""
+        model = self._worker.pool.get(request.path_params["name"])
+        return JsonReply(_model_object(model) | {"report": asdict(model.report())})
+
+    async def load_model(self, request: Request) -> Response:
+        model = self._worker.load(await read_call(request, parse_load))
+        return JsonReply(_model_object(model) | {"report": asdict(model.report())}, status_code=202)
+
+    async def unload_model(self, request: Request) -> Response:
+        """Replies when the model's memory is free."""
+        await self._worker.pool.unload(request.path_params["name"], drain_s=_drain_s(request))
+        return Response(status_code=204)
 
     async def load_adapter(self, request: Request) -> Response:
         """Replies when the adapter can be used."""
@@ -166,6 +179,24 @@ class Endpoints:
         generation = self._worker.store.get(request.path_params["generation_id"].lower())
         self._worker.cancel(generation, "cancelled")
         return Response(status_code=204)
+
+
+def _model_object(model: ServedModel) -> Json:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "fastchat-site",
+        "max_model_len": model.context_length,
+        "parent": model.base_name,
+    }
+
+
+def _drain_s(request: Request) -> float:
+    text = request.query_params.get("drain_s", str(UNLOAD_DRAIN_S))
+    if not (text.isascii() and text.isdecimal()) or len(text) > 6 or int(text) > MAX_DRAIN_S:
+        raise invalid("drain_s", f"expected whole seconds from 0 to {MAX_DRAIN_S}, found {text[:40]!r}")
+    return float(text)
 
 
 async def read_call(request: Request, parse: Callable[[Json], Call]) -> Call:

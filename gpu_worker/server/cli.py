@@ -14,6 +14,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gpu_worker.engine.interface import EngineKind
@@ -99,6 +100,8 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
             threads=given.threads,
             max_memory=given.max_memory,
             adapters=tuple(given.adapter),
+            models_dir=given.models_dir,
+            load_from_hub=given.load_from_hub,
         ),
     )
 
@@ -174,6 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--base-url", type=_url, metavar="URL", help="where the site reaches this worker (default: where it listens)")
     add("--device", default="auto", type=_device, help="auto, cpu, cuda or cuda:N (default %(default)s)")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default %(default)s")
+    add("--models-dir", type=_folder, metavar="DIR", help="models in it may be loaded by request (default: none)")
+    add("--load-from-hub", action="store_true", help="models of the hub may be loaded by request")
     add("--threads", type=_bounded(1, 1024), metavar="N", help="CPU threads for torch (default: one per core)")
     add("--max-batch", default=64, type=_bounded(1, 4096), metavar="N", help="requests computed together (%(default)s)")
     add("--max-queue", default=256, type=_bounded(0, 100_000), metavar="N", help="requests that may wait (%(default)s)")
@@ -234,6 +239,12 @@ def _engine(text: str) -> tuple[str | None, EngineKind]:
     if engine not in set(EngineKind):
         raise argparse.ArgumentTypeError(f"expected [NAME=] and one of {', '.join(EngineKind)}, found {text!r}")
     return name or None, EngineKind(engine)
+
+
+def _folder(text: str) -> Path:
+    if not text or not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, found {text!r}")
+    return Path(text)
 
 
 def _url(text: str) -> str:

@@ -5,7 +5,9 @@ It imports torch only in the loading thread, so that the port answers at once.
 
 import asyncio
 import contextlib
+import gc
 import logging
+import queue
 import sys
 import threading
 import time
@@ -24,6 +26,7 @@ from gpu_worker.modeling.source import embeds, open_source
 from gpu_worker.protocol import ModelKind, ModelReport, ModelState, WorkerErrorCode
 from gpu_worker.server.embeddings import Embedder
 from gpu_worker.server.generations import Generation
+from gpu_worker.server.loading import LoadCall
 from gpu_worker.tools.tokens import special_ids
 
 if TYPE_CHECKING:
@@ -49,6 +52,9 @@ logger = logging.getLogger(__name__)
 MAX_MODELS = 100
 """As many as a lease may report."""
 
+STOP_S = 5.0
+"""For an engine to end its step."""
+
 PROGRESS_EVERY_S = 2.0
 """Progress is told this often, not for every tensor."""
 
@@ -67,13 +73,22 @@ class ServingOptions:
     """Bytes of weights and caches on the device."""
     adapters: "tuple[AdapterSpec, ...]" = ()
     """Loaded once their bases are."""
+    models_dir: Path | None = None
+    """Where models that are loaded by request must lie."""
+    load_from_hub: bool = False
+    """Whether models from the hub may be loaded by request."""
 
 
 class ServedModel:
     """One model: its state and, once loaded, the doors to its engine. Used on the event loop's thread."""
 
-    def __init__(self, spec: "ModelSpec", on_end: Callable[[Generation], None]) -> None:
+    def __init__(self, spec: "ModelSpec", on_end: Callable[[Generation], None], *, is_required: bool = True) -> None:
+        """`is_required`: the worker is not ready without it."""
         self.spec = spec
+        self.is_required = is_required
+        self.is_leaving = False
+        """It is being unloaded: what runs may finish."""
+        self.ended_one = asyncio.Event()
         self.state = ModelState.LOADING
         self.progress = 0.0
         self.error: str | None = None
@@ -233,6 +248,7 @@ class ServedModel:
             self._lent.get(output.request_id, self).put(output, now)
             if output.is_last:
                 self._lent.pop(output.request_id, None)
+                self.ended_one.set()
 
     def put(self, output: StepOutput, now: float) -> None:
         """Hand one output to its generation."""
@@ -261,6 +277,16 @@ class ServedModel:
             self._metrics.ended(generation, self._abort_reasons.pop(generation, None))
             self._on_end(generation)
 
+    async def idle(self) -> None:
+        """Return when nothing runs or waits, of adapters neither."""
+        while self.n_requests or self._lent:
+            self.ended_one.clear()
+            await self.ended_one.wait()
+
+    def forget(self) -> None:
+        """Let go of the weights, after `close`."""
+        self._loaded = self._engine = self._prompter = self._tokens = self._grammars = self._embedder = None
+
     def close(self, timeout_s: float) -> bool:
         """Stop the engine; what still runs ends with an error. Blocks; False if it does not stop in time."""
         if self._prompter is not None:
@@ -272,6 +298,8 @@ class ServedModel:
         return self._engine is None or self._engine.close(timeout_s)
 
     def _unavailable(self) -> WorkerError:
+        if self.is_leaving:
+            return WorkerError(WorkerErrorCode.MODEL_NOT_FOUND, f"{self.name} is being unloaded", param="model")
         if self.state is ModelState.FAILED:
             return WorkerError(WorkerErrorCode.MODEL_NOT_FOUND, f"it could not be loaded: {self.error}", param="model")
         if self.state is ModelState.LOADED:
@@ -311,11 +339,13 @@ class ModelPool:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._progress_told_at = time.monotonic()
+        self._jobs: queue.SimpleQueue[Callable[[MemoryLedger], None] | None] = queue.SimpleQueue()
+        """For the loading thread, once the first models are loaded."""
 
     def get(self, name: str) -> ServedModel:
         """Raises: WorkerError (model_not_found)."""
         found = self.models.get(name)
-        if found is None:
+        if found is None or found.is_leaving:
             raise WorkerError(
                 WorkerErrorCode.MODEL_NOT_FOUND, f"the model {name[:100]!r} is not served here", param="model"
             )
@@ -349,6 +379,8 @@ class ModelPool:
             raise refused(exc) from exc
         finally:
             self._arriving.discard(spec.name)
+        if base.is_leaving:
+            raise invalid("base", f"{spec.base[:100]!r} is being unloaded")
         served = ServedAdapter(spec, base, self._on_end)
         self.models[spec.name] = served
         self._adapter_opened(served, adapter)
@@ -383,14 +415,61 @@ class ModelPool:
 
     @property
     def is_ready(self) -> bool:
-        return all(model.state is ModelState.LOADED for model in self.models.values())
+        return all(model.state is ModelState.LOADED for model in self.models.values() if model.is_required)
+
+    @property
+    def in_service(self) -> list[ServedModel]:
+        """All but those that are being unloaded."""
+        return [model for model in self.models.values() if not model.is_leaving]
+
+    def reports(self) -> list[ModelReport]:
+        return [model.report() for model in self.in_service]
+
+    def load(self, call: LoadCall) -> ServedModel:
+        """Begin to load one more model. Raises: WorkerError for one that may not be loaded, or whose name is taken."""
+        if call.name in self.models or call.name in self._arriving:
+            raise invalid("name", f"there is a model {call.name[:100]!r} already")
+        if len(self.models) + len(self._arriving) >= MAX_MODELS:
+            raise invalid("name", f"there are {MAX_MODELS} models already")
+        spec = call.spec(self._options.models_dir, from_hub=self._options.load_from_hub)
+        model = ServedModel(spec, self._on_end, is_required=False)
+        self.models[spec.name] = model
+        self._jobs.put(lambda ledger: self._load_one(model, ledger, n_waiting=0))
+        self._on_change()
+        return model
+
+    async def unload(self, name: str, *, drain_s: float) -> None:
+        """Take a model out of service: what runs has `drain_s` to finish, then its memory is freed.
+
+        Raises: WorkerError (model_not_found, model_loading, invalid_request for an adapter, or a base that has some).
+        """
+        model = self.get(name)
+        if model.base_name is not None:
+            raise invalid("name", f"{name[:100]!r} is an adapter")
+        if adapters := [other.name for other in self.models.values() if other.base_name == name]:
+            raise invalid("name", f"{name[:100]!r} has adapters that must go first, such as {adapters[0][:100]!r}")
+        if model.state is ModelState.LOADING:
+            raise WorkerError(WorkerErrorCode.MODEL_LOADING, f"the model {name} is still loading; try again then")
+        model.is_leaving = True
+        self._on_change()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(model.idle(), drain_s)
+        await asyncio.to_thread(model.close, STOP_S)
+        self._adapters.withdraw(name)
+        model.forget()
+        del self.models[name]
+        released = self._loop.create_future()
+        self._jobs.put(lambda ledger: self._release(name, ledger, released))
+        await released
+        logger.info("%s: unloaded", name)
 
     def start_loading(self) -> None:
         threading.Thread(target=self._load_all, name="loading", daemon=True).start()
 
     def close(self, timeout_s: float) -> bool:
         """Stop all engines. Blocks."""
-        stopped = [model.close(timeout_s) for model in self.models.values()]
+        self._jobs.put(None)
+        stopped = [model.close(timeout_s) for model in list(self.models.values())]
         return all(stopped)
 
     def _load_all(self) -> None:
@@ -406,11 +485,23 @@ class ModelPool:
                 self._load_one(model, ledger, n_waiting=len(models) - n_done)
             for spec in self._options.adapters:
                 self._load_adapter(spec)
+            self._tell(self.loaded.set)
+            while (job := self._jobs.get()) is not None:
+                job(ledger)
         except Exception as exc:  # a thread's exception would only be printed, and readiness would wait for ever
             logger.debug("loading failed", exc_info=exc)
-            for model in self.models.values():
+            for model in list(self.models.values()):
                 self._tell(self._failed, model, _sentence(exc))
-        self._tell(self.loaded.set)
+            self._tell(self.loaded.set)
+
+    def _release(self, name: str, ledger: "MemoryLedger", released: "asyncio.Future[None]") -> None:
+        import torch
+
+        gc.collect()  # a model's modules know each other in circles
+        if ledger.device.type == "cuda":
+            torch.cuda.empty_cache()
+        ledger.release(name)
+        self._tell(_resolve, released)
 
     def _load_adapter(self, spec: "AdapterSpec") -> None:
         served = self.models[spec.name]
@@ -531,6 +622,12 @@ class ModelPool:
         """Call on the event loop's thread, later. After the loop's end there is nobody left to tell."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _resolve(waiter: "asyncio.Future[None]") -> None:
+    """Whoever waited may have left."""
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_vocabulary: int, field: str) -> None:

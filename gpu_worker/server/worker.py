@@ -17,6 +17,7 @@ from gpu_worker.server.call import Call
 from gpu_worker.server.completions import CompletionCall
 from gpu_worker.server.embeddings import EmbeddingCall
 from gpu_worker.server.generations import Door, Generation, Opening
+from gpu_worker.server.loading import LoadCall
 from gpu_worker.server.metrics import Metrics
 from gpu_worker.server.models import ModelPool, ServedModel, ServingOptions, new_request_id
 from gpu_worker.server.schema import ChatCall, TokenizeCall
@@ -141,7 +142,8 @@ class Worker:
 
     async def embed(self, call: EmbeddingCall) -> "tuple[Tensor, int]":
         """Vectors `[inputs, size]` and the number of tokens that they were made of. Raises: WorkerError."""
-        embedder = self.pool.get(call.model).embedder
+        model = self.pool.get(call.model)
+        embedder = model.embedder
         self._refuse_if_draining()
         embedder.check(call)
         texts = await asyncio.to_thread(embedder.token_ids, call)
@@ -149,6 +151,7 @@ class Worker:
         try:
             return await embedder.vectors(new_request_id(), texts), sum(map(len, texts))
         finally:
+            model.ended_one.set()
             self._ended_one.set()
 
     async def tokenize(self, call: TokenizeCall) -> Json:
@@ -173,6 +176,11 @@ class Worker:
     def cancel(self, generation: Generation, reason: str) -> None:
         self.pool.cancel(generation, reason)
 
+    def load(self, call: LoadCall) -> ServedModel:
+        """Begin to load one more model. Raises: WorkerError."""
+        self._refuse_if_draining()
+        return self.pool.load(call)
+
     def lease_request(self, base_url: str, speed: float) -> LeaseRequest:
         return LeaseRequest(
             protocol=PROTOCOL_VERSION,
@@ -183,7 +191,7 @@ class Worker:
             queue_length=self.pool.n_requests,
             version=version(),
             draining=self.is_draining,
-            models=[model.report() for model in self.pool.models.values()],
+            models=self.pool.reports(),
         )
 
     async def idle(self) -> None:

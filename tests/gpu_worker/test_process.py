@@ -195,6 +195,7 @@ def test_a_memory_limit_has_a_unit(text: str, n_bytes: int) -> None:
         ["--quantize", "int3"],
         ["--quantize", "=int8"],
         ["--max-memory", "0"],
+        ["--models-dir", "/nowhere"],
         ["--max-memory", "12GB"],
         ["--max-memory", "-1GiB"],
     ],
