@@ -148,6 +148,27 @@ def test_a_cancelled_request_computes_no_further_token(bench: Bench) -> None:
     assert bench.last("r").n_tokens == len(request.output_ids) == 5
 
 
+def test_requests_that_are_cancelled_together_compute_no_further_token(bench: Bench) -> None:
+    names = [str(i) for i in range(6)]
+    n_seen = 0
+
+    def cancel_all(output: StepOutput) -> None:
+        # From the engine's own thread, between two steps: whatever came later would be a step too many.
+        nonlocal n_seen
+        n_seen += 1
+        if output.request_id == "3" and output.n_tokens == 7:
+            bench.engine.cancel(*names, "unknown")
+
+    bench.on_output = cancel_all
+    requests = [Request(name, [5, 6, 7], SamplingParams(max_tokens=400), 0.0) for name in names]
+    bench.engine.submit(*requests)
+    for request in requests:
+        assert bench.last(request.id).finish_reason is FinishReason.CANCELLED
+    assert bench.batches[-1] == 0, "a step computed something after all were cancelled"
+    assert {len(request.output_ids) for request in requests} == {7}
+    assert n_seen == 6 * 7 + 6
+
+
 def test_a_waiting_request_can_be_cancelled(loaded: LoadedModel) -> None:
     bench = Bench(loaded, Limits(max_batch=1, max_waiting=5, cache_tokens=10_000, prefill_tokens=64))
     bench.submit("running", [5], max_tokens=400)
