@@ -22,6 +22,8 @@ PROGRAM = Path(template_process.__file__)
 MAX_WAIT_S = 60.0
 """The limits are in processor time; this is for a machine that gives the process none."""
 
+CLOSED = "is closed: the model is not served any more"
+
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
 
 
@@ -49,6 +51,7 @@ class TemplateRunner:
         self._opening = {"templates": templates, "variables": variables}
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._end: Callable[[], int | None] = lambda: None
         self._is_closed = False
 
@@ -68,9 +71,12 @@ class TemplateRunner:
         raise TemplateFailed("gave no answer that can be read")
 
     def close(self) -> None:
-        """End the process. Nothing can be rendered any more."""
+        """End the process, also in the midst of a text. Nothing can be rendered any more."""
+        self._is_closed = True  # before the lock: whoever waits for it must not start another text
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
-            self._is_closed = True
             self._stop()
 
     def _ask(self, request: Json) -> Json:
@@ -86,23 +92,25 @@ class TemplateRunner:
         except OSError:  # the process ended while it was spoken to: how it ended is the answer
             answer = None
         if answer is None:
-            raise _death(self._stop())
+            code = self._stop()
+            raise TemplateFailed(CLOSED) if self._is_closed else _death(code)
         return answer
 
     def _open(self) -> socket.socket:
         if self._is_closed:
-            raise TemplateFailed("is closed: the model is not served any more")
+            raise TemplateFailed(CLOSED)
         if self._channel is None:
             channel, process = _start()
             # Called at most once: by `_stop`, or when nobody holds this runner any more, or at the interpreter's end.
             self._end = weakref.finalize(self, _end, channel, process)
+            self._process = process
             send(channel, self._opening)
             self._channel = channel
         return self._channel
 
     def _stop(self) -> int | None:
         """Returns the exit code of the process, None if there was none."""
-        self._channel = None
+        self._channel = self._process = None
         return self._end()
 
 

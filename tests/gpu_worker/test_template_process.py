@@ -1,11 +1,13 @@
 """The tokenizer's own chat template: as transformers renders it, and no harm from a hostile one."""
 
+import asyncio
 import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,43 @@ def test_the_process_ends_when_its_worker_is_killed() -> None:
         (child,) = psutil.Process(worker.pid).children()
         worker.kill()
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_closing_does_not_wait_for_a_text_that_never_ends() -> None:
+    runner = TemplateRunner({"default": HOSTILE["loops"], "honest": "x"}, {})
+    before = set(psutil.Process().children())
+    runner.render("honest", {})
+    (child,) = set(psutil.Process().children()) - before
+    failures: list[str] = []
+
+    def work() -> None:
+        try:
+            runner.render("default", HELLO)
+        except TemplateFailed as exc:
+            failures.append(str(exc))
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: child.cpu_times().user > 0.3)
+    runner.close()
+    for thread in threads:
+        thread.join(10)
+    assert failures == ["is closed: the model is not served any more"] * 5
+
+
+async def test_a_slow_template_delays_no_other_model(tiny: Path, tokenizer: Any) -> None:
+    slow_tokenizer = AutoTokenizer.from_pretrained(tiny)
+    slow_tokenizer.chat_template = "{% if messages | length > 1 %}" + HOSTILE["loops"] + "{% endif %}fine"
+    slow, other = Prompter("slow", slow_tokenizer, 100), Prompter("other", tokenizer, 100)
+    two = [Message("user", "a"), Message("assistant", "b")]
+    waiting = [asyncio.create_task(slow.in_thread(partial(slow.chat, two))) for _ in range(20)]
+    assert (await other.in_thread(partial(other.chat, two))).text.startswith("<s>user: a")
+    assert not all(task.done() for task in waiting)
+    slow.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, WorkerError) for result in results)
+    other.close()
 
 
 def test_a_closed_runner_renders_nothing_more() -> None:
