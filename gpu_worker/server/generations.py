@@ -17,6 +17,8 @@ from gpu_worker.server.choices import ChatChoice, Choice
 
 HEARTBEAT = b": still here\n\n"
 
+PLAIN_END = '"logprobs":null,"finish_reason":null}'
+
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -138,7 +140,7 @@ class Generation:
     def _append_chunks(self, chunks: Sequence[Json]) -> None:
         if self.opening.has_events:
             for chunk in chunks:
-                self._append(f"{self._before}{_to_json(chunk)}]}}")
+                self._append(f"{self._before}{chunk_json(chunk)}]}}")
 
     def _append_end(self) -> None:
         if self.opening.sends_usage:
@@ -160,6 +162,17 @@ class Generation:
             "created": self.created,
             "model": self.opening.model,
         }
+
+
+def chunk_json(chunk: Json) -> str:
+    """One choice of a chunk. Almost every chunk is nothing but a piece of text: written here several times as fast."""
+    if len(chunk) == 4 and chunk["logprobs"] is None and chunk["finish_reason"] is None:
+        delta: Json | None = chunk.get("delta")
+        if delta is None and "text" in chunk:
+            return f'{{"index":{chunk["index"]},"text":{json.dumps(chunk["text"])},{PLAIN_END}'
+        if delta is not None and len(delta) == 1 and "content" in delta:
+            return f'{{"index":{chunk["index"]},"delta":{{"content":{json.dumps(delta["content"])}}},{PLAIN_END}'
+    return _to_json(chunk)
 
 
 def _resolve(waiter: "asyncio.Future[bool]", value: bool) -> None:

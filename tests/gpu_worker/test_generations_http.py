@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gpu_worker.server.generations import Generation, Opening
+from gpu_worker.server.generations import Generation, Opening, chunk_json
 from gpu_worker.server.store import GenerationStore
 from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker
 from tests.gpu_worker.test_chat_http import HELLO, events_of, streamed_text
@@ -178,6 +180,30 @@ async def test_a_silent_generation_sends_heartbeats_that_are_no_events(monkeypat
     monkeypatch.setattr("gpu_worker.server.generations.HEARTBEAT_S", 0.01)
     events = Generation(Opening(request_id="r", model="m", n_prompt=1)).follow(1)
     assert [await anext(events), await anext(events)] == [b": still here\n\n"] * 2
+
+
+TEXTS = st.text(max_size=8)
+LOGPROBS: st.SearchStrategy[Any] = st.none() | st.just({"content": []})
+REASONS = st.none() | st.sampled_from(["stop", "length"])
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "index": st.integers(0, 127),
+            "delta": st.fixed_dictionaries({}, optional={"content": st.none() | TEXTS, "tool_calls": st.just([1])}),
+            "logprobs": LOGPROBS,
+            "finish_reason": REASONS,
+        }
+    )
+    | st.fixed_dictionaries(
+        {"index": st.integers(0, 127), "text": TEXTS, "logprobs": LOGPROBS, "finish_reason": REASONS}
+    )
+)
+def test_a_chunk_is_written_the_short_way_as_the_long_way(chunk: dict[str, Any]) -> None:
+    written = chunk_json(chunk)
+    assert json.loads(written) == chunk
+    assert "\n" not in written
 
 
 def test_events_are_one_json_object_per_line(client: httpx.Client) -> None:
