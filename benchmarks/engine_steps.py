@@ -16,9 +16,10 @@ from benchmarks.bandwidth import copy_bytes_per_s, matvec_bytes_per_s
 from benchmarks.models import model_folder
 from benchmarks.report import Figure, middle, percentile
 from gpu_worker.engine.engine import Engine, StepReport, Vocabulary
+from gpu_worker.engine.prefix import BLOCK_TOKENS
 from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import Runner
-from gpu_worker.engine.scheduler import Limits
+from gpu_worker.engine.scheduler import Chunk, Limits
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.source import ModelSpec, Quantisation
 
@@ -26,7 +27,8 @@ RUN_LIMIT_S = 600.0
 BANDWIDTH_SHARE = 0.7
 """Of what a bare matrix-vector product reads: the aim for one stream of a model that memory bounds."""
 
-Decode = Callable[[Sequence[Request]], torch.Tensor]
+Computed = list[tuple[Chunk, torch.Tensor]]
+Compute = Callable[[Sequence[Chunk]], Computed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,13 @@ class Subject:
     """A model to measure, and what an engine needs beside it."""
 
     model: Any
+    runner: Runner
     n_vocabulary: int
     vocabulary: Vocabulary
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> "Subject":
-        return cls(loaded.model, loaded.n_vocabulary, Vocabulary(loaded.decode, loaded.end_ids))
+        return cls(loaded.model, loaded.runner, loaded.n_vocabulary, Vocabulary(loaded.decode, loaded.end_ids))
 
 
 @dataclass(slots=True)
@@ -132,14 +135,15 @@ def measure(subject: Subject, batch: int, plan: StepPlan) -> Steps:
         if error or not n_left:
             done.set()
 
-    runner = Runner(subject.model)
-    timed = _Timed(runner.decode, runner.device)
-    runner.decode = timed  # type: ignore[method-assign]
+    runner = subject.runner
+    compute = runner.compute
+    timed = _Timed(compute, runner.device)
+    runner.compute = timed  # type: ignore[method-assign]
     # All prompts are computed in the first step, so that all requests decode in every other.
     limits = Limits(
         max_batch=batch,
         max_waiting=batch,
-        cache_tokens=4 * batch * (plan.n_prompt + plan.n_steps),
+        cache_tokens=2 * runner.footprint([plan.n_prompt + plan.n_steps + BLOCK_TOKENS] * batch),
         prefill_tokens=batch * plan.n_prompt,
     )
     engine = Engine(runner, subject.vocabulary, limits, take, name="benchmark")
@@ -151,6 +155,7 @@ def measure(subject: Subject, batch: int, plan: StepPlan) -> Steps:
             raise TimeoutError(f"the engine did not finish {batch} requests in {RUN_LIMIT_S:g} s")
     finally:
         engine.close(RUN_LIMIT_S)
+        runner.compute = compute  # type: ignore[method-assign]
     if error:
         raise RuntimeError("a request failed") from error
     if not steps.whole_s:
@@ -166,19 +171,19 @@ def _requests(subject: Subject, batch: int, plan: StepPlan) -> list[Request]:
 
 
 class _Timed:
-    """The runner's decode, with a clock: the GPU's own where it computes, because a call returns before it has."""
+    """The forward pass, with a clock: the GPU's own where it computes, because a call returns before it has."""
 
-    def __init__(self, decode: Decode, device: torch.device) -> None:
-        self._decode = decode
+    def __init__(self, compute: Compute, device: torch.device) -> None:
+        self._compute = compute
         self._on_gpu = device.type == "cuda"
         self._began: Any = None
         self._ended: Any = None
 
-    def __call__(self, requests: Sequence[Request]) -> torch.Tensor:
+    def __call__(self, chunks: Sequence[Chunk]) -> Computed:
         self._began = self._now()
-        logits = self._decode(requests)
+        computed = self._compute(chunks)
         self._ended = self._now()
-        return logits
+        return computed
 
     def last_s(self) -> float:
         """Of the last call. On a GPU, to be asked once the step is over."""

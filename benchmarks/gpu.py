@@ -29,6 +29,7 @@ def main() -> int:
         return 1
     from benchmarks.engine_steps import StepPlan, Subject, print_step_lines
     from gpu_worker.engine.engine import Vocabulary
+    from gpu_worker.modeling.runners import build_runner
 
     plan = StepPlan(
         batches=BATCHES,
@@ -44,7 +45,8 @@ def main() -> int:
     model = random_model(SHAPE, device)
     # Any text will do: what is measured is that there is one for each token.
     vocabulary = Vocabulary(lambda ids: "a " * len(ids), frozenset())
-    print_step_lines("gpu.1b", Subject(model, SHAPE["vocab_size"], vocabulary), plan, BANDWIDTH_TARGET)
+    subject = Subject(model, build_runner(model, "1b"), SHAPE["vocab_size"], vocabulary)
+    print_step_lines("gpu.1b", subject, plan, BANDWIDTH_TARGET)
     return 0
 
 

@@ -7,6 +7,7 @@ Layout per layer: keys and values `[rows, heads, columns, head size]`, as attent
 one run of memory. (With heads inside of columns, attention over long rows took more than twice as long on a CPU.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -142,6 +143,30 @@ class BatchCache(Cache):
                 layer.keys[row] = 0
                 layer.values[row] = 0
 
+    def footprint(self, lengths: Sequence[int]) -> int:
+        """Tokens that rows of these lengths would occupy: the rectangle as it is, or as it would have to grow."""
+        n_rows, n_columns = len(lengths), max(lengths, default=0)
+        if n_rows <= self._n_rows and n_columns <= self._n_columns:
+            return self._n_rows * self._n_columns
+        return _rows_for(n_rows) * _rounded_up(n_columns, BLOCK_COLUMNS)
+
+    def export(self, row: int, start: int, n_tokens: int) -> list[torch.Tensor]:
+        """A copy of some columns of a row: keys and values of each layer, `[heads, tokens, head size]`."""
+        end = start + n_tokens
+        pairs = [(layer.keys[row, :, start:end], layer.values[row, :, start:end]) for layer in self._layers]
+        return [states.clone() for pair in pairs for states in pair]
+
+    def restore(self, row: int, start: int, block: list[torch.Tensor]) -> None:
+        """Write what `export` gave; it becomes part of the row's length."""
+        end = start + block[0].shape[1]
+        self._reserve(len(self.lengths), end)
+        for layer, keys, values in zip(self._layers, block[::2], block[1::2], strict=True):
+            if not layer.is_initialized:
+                layer.lazy_initialization(keys[None], values[None])
+            layer.keys[row, :, start:end] = keys
+            layer.values[row, :, start:end] = values
+        self.lengths[row] = end
+
     def open_window(self, first_row: int, starts: list[int], n_tokens: int) -> Window:
         """Prepare to append `n_tokens` to consecutive rows, from each row's own start."""
         end_row = first_row + len(starts)
@@ -157,10 +182,15 @@ class BatchCache(Cache):
         """Grow when needed, to what is needed now: a rectangle once long and narrow may become short and wide."""
         if n_rows <= self._n_rows and n_columns <= self._n_columns:
             return
-        self._n_rows = _rounded_up(n_rows, BLOCK_ROWS)
+        self._n_rows = _rows_for(n_rows)
         self._n_columns = _rounded_up(max(n_columns, *self.lengths, 1), BLOCK_COLUMNS)
         for layer in self._layers:
             layer.resize(self._n_rows, self._n_columns)
+
+
+def _rows_for(n_rows: int) -> int:
+    """A few rows double, so that one long row alone does not cost eight; many grow by blocks."""
+    return _rounded_up(n_rows, BLOCK_ROWS) if n_rows > BLOCK_ROWS else 1 << max(n_rows - 1, 0).bit_length()
 
 
 def _rounded_up(n: int, block: int) -> int:

@@ -15,6 +15,7 @@ import torch
 
 from gpu_worker.engine.detokenize import Decode, Detokenizer
 from gpu_worker.engine.logprobs import LogprobQueue, TokenLogprobs
+from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
 from gpu_worker.engine.request import Request, RequestState, StepOutput
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.sampling import BROKEN, RowSampler, Sampler, score
@@ -74,7 +75,8 @@ class Engine:
         self._runner = runner
         self._vocabulary = vocabulary
         self._deliver = deliver
-        self._scheduler = Scheduler(limits)
+        self._prefixes = PrefixStore()
+        self._scheduler = Scheduler(limits, runner.footprint, self._prefixes)
         self._sampler = Sampler()
         self._changed = threading.Condition()
         self._known: dict[str, Request] = {}
@@ -130,7 +132,7 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do. False: close."""
         if not self._known:
-            self._runner.reset()  # an idle engine holds no memory but the weights
+            self._runner.reset()  # an idle engine holds no memory but the weights and the stored prefixes
         with self._changed:
             while not self._closing and not self._known:
                 self._changed.wait()
@@ -142,45 +144,71 @@ class Engine:
         with self._changed:
             plan = self._scheduler.plan()
         try:
+            self._place(plan)
             outputs += self._compute(plan)
         except Exception as exc:  # whatever a model's code raises must not end the thread that serves all
             self._report(StepReport(outputs, time.perf_counter() - started_at, 0, 0, 0, 0))
             self._end_all(as_worker_error(exc))
             return
+        duration_s = time.perf_counter() - started_at
+        self._scheduler.pace.observe(plan.n_prompt_tokens, duration_s)
         self._report(
             StepReport(
                 outputs=outputs,
-                duration_s=time.perf_counter() - started_at,
+                duration_s=duration_s,
                 n_decoded=len(plan.decode),
-                n_prompt_tokens=sum(chunk.n_tokens for chunk in plan.prefill),
+                n_prompt_tokens=plan.n_prompt_tokens,
                 n_running=len(self._scheduler.running),
-                n_waiting=len(self._scheduler.waiting),
+                n_waiting=self._scheduler.n_waiting,
             )
         )
 
-    def _compute(self, plan: StepPlan) -> list[StepOutput]:
+    def _place(self, plan: StepPlan) -> None:
+        """Take rows from the pre-empted and give them to the admitted, with what is known of their beginning."""
+        for request in plan.preempted:
+            self._runner.drop(request)
+            self._running[request.id].prompt_logprobs.clear()  # they are computed again
         for request in plan.admitted:
-            sampler = RowSampler(request.params, request.prompt_ids, self._vocabulary.end_ids)
-            self._running[request.id] = _Running(request, sampler, Detokenizer(self._vocabulary.decode))
+            if request.id not in self._running:
+                sampler = RowSampler(request.params, request.prompt_ids, self._vocabulary.end_ids)
+                self._running[request.id] = _Running(request, sampler, Detokenizer(self._vocabulary.decode))
         self._runner.add(plan.admitted)
-        outputs: list[StepOutput] = []
-        if plan.prefill:
-            outputs += self._prefill(plan)
-        if plan.decode:
-            outputs += self._advance(plan.decode, self._runner.decode(plan.decode))
-        return outputs
+        for request in plan.admitted:
+            for index, block in enumerate(plan.reused[request.id]):
+                self._runner.restore(request, index * BLOCK_TOKENS, block)
 
-    def _prefill(self, plan: StepPlan) -> list[StepOutput]:
-        started_at = time.perf_counter()
-        computed = self._runner.prefill(plan.prefill)
-        self._scheduler.pace.observe(sum(chunk.n_tokens for chunk in plan.prefill), time.perf_counter() - started_at)
+    def _compute(self, plan: StepPlan) -> list[StepOutput]:
+        computed, outputs = self._computed(plan.chunks)
         for chunk, logits in computed:
             if chunk.is_scored:
                 self._score(chunk, logits)
-        done = [(chunk.request, logits[-1]) for chunk, logits in computed if chunk.completes_prompt]
-        if not done:
-            return []
-        return self._advance([request for request, _ in done], torch.stack([logits for _, logits in done]))
+        done = [(chunk.request, logits[-1]) for chunk, logits in computed if chunk.is_last]
+        if done:
+            outputs += self._advance([request for request, _ in done], torch.stack([logits for _, logits in done]))
+        return outputs
+
+    def _computed(self, chunks: Sequence[Chunk]) -> tuple[list[tuple[Chunk, torch.Tensor]], list[StepOutput]]:
+        """What the runner gives for these chunks, and the ends of the requests that could not be computed.
+
+        When a step fails, each of its requests is tried alone: only those that fail by themselves end. A failed pass
+        leaves no trace, because what it wrote lies behind every row's length.
+        """
+        try:
+            computed = self._runner.compute(chunks) if chunks else []
+        except Exception as exc:  # whatever a model's code raises
+            if len(chunks) == 1:
+                return [], [self._failed(chunks[0].request, exc)]
+            logger.warning("a step of %d requests failed; trying each alone: %s", len(chunks), exc)
+            self._prefixes.clear()  # perhaps memory was short
+            parts = [self._computed([chunk]) for chunk in chunks]
+            return [one for computed, _ in parts for one in computed], [one for _, ends in parts for one in ends]
+        for chunk in chunks:
+            chunk.request.n_computed = chunk.start + chunk.n_tokens
+        return computed, []
+
+    def _failed(self, request: Request, exc: Exception) -> StepOutput:
+        self._forget(request, wipe=True)
+        return StepOutput(request.id, "", len(request.output_ids), error=as_worker_error(exc))
 
     def _score(self, chunk: Chunk, logits: torch.Tensor) -> None:
         """Keep the log probabilities of the prompt tokens that `[n_tokens, V]` logits foretell."""
@@ -191,15 +219,30 @@ class Engine:
 
     def _advance(self, requests: Sequence[Request], logits: torch.Tensor) -> list[StepOutput]:
         running = [self._running[request.id] for request in requests]
+        prompts = {request.id for request in requests if request.state is RequestState.PREFILLING}
         sampled = self._sampler.sample(logits, [one.sampler for one in running])
         outputs = [
             self._output(one, token, entry)
             for one, token, entry in zip(running, sampled.tokens, sampled.logprobs, strict=True)
         ]
         for one, output in zip(running, outputs, strict=True):
+            if output.error is None and (output.is_last or one.request.id in prompts):
+                self._store_prefix(one.request)
             if output.is_last:
                 self._forget(one.request, wipe=output.error is not None)
         return outputs
+
+    def _store_prefix(self, request: Request) -> None:
+        """Keep copies of a request's whole blocks, if there is room for them."""
+        with self._changed:
+            room = self._scheduler.room_for_prefixes()
+        if request.n_computed > room:
+            return
+        computed = request.known_ids()[: request.n_computed]
+        self._prefixes.put(
+            computed, request.prefix_salt, lambda start: self._runner.export(request, start, BLOCK_TOKENS)
+        )
+        self._prefixes.shrink_to(room)
 
     def _output(self, one: _Running, token: int, logprobs: TokenLogprobs | None) -> StepOutput:
         """Take a token into a request: its text, and whether it was the last."""
@@ -247,10 +290,12 @@ class Engine:
         return outputs
 
     def _forget(self, request: Request, *, wipe: bool = False) -> None:
+        has_row = request.state in (RequestState.PREFILLING, RequestState.DECODING)
         with self._changed:
             del self._known[request.id]
             self._scheduler.finish(request)
-        if self._running.pop(request.id, None) is not None:
+        self._running.pop(request.id, None)
+        if has_row:
             self._runner.drop(request, wipe=wipe)
 
     def _end_all(self, error: WorkerError) -> None:
@@ -260,9 +305,11 @@ class Engine:
             for request in ended:
                 del self._known[request.id]
                 self._scheduler.finish(request)
-            n_waiting = len(self._scheduler.waiting)
-        self._running.clear()
+            n_waiting = self._scheduler.n_waiting
+        for request in ended:
+            self._running.pop(request.id, None)  # one that was pre-empted waits, and needs what it carries
         self._runner.reset()
+        self._prefixes.clear()
         outputs = [StepOutput(r.id, "", len(r.output_ids), error=error) for r in ended]
         self._report(StepReport(outputs, 0.0, 0, 0, 0, n_waiting))
 

@@ -105,7 +105,7 @@ class AdapterBank:
 
     def __init__(self, model: Any = None) -> None:
         """`model`: a transformers model whose linear modules shall add adapters by themselves, inside of `applied`."""
-        self._model = model
+        self.model = model
         self._adapters: dict[str, Adapter] = {}
         self._serials = itertools.count(1)
         self._tapped: set[str] = set()
@@ -114,7 +114,7 @@ class AdapterBank:
 
     def add(self, name: str, pairs: Mapping[str, LoraPair]) -> Adapter:
         adapter = Adapter(name, f"{name}#{next(self._serials)}", pairs)
-        if self._model is not None:
+        if self.model is not None:
             for module in pairs:
                 self._tap(module)
         self._adapters[adapter.key] = adapter
@@ -144,7 +144,7 @@ class AdapterBank:
         """Let a module add adapters to its output. One assignment, so that it may happen during a forward pass."""
         with self._tapping:
             if name not in self._tapped:
-                module = self._model.get_submodule(name)
+                module = self.model.get_submodule(name)
                 module.forward = self._with_adapters(name, module.forward)
                 self._tapped.add(name)
 

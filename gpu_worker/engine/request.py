@@ -136,7 +136,7 @@ def _check_stops(stops: tuple[str, ...]) -> None:
 
 
 class RequestState(StrEnum):
-    """Where a request is. It only ever moves down this list."""
+    """Where a request is. It moves down this list, but for one that is pre-empted: it waits again."""
 
     WAITING = "waiting"
     PREFILLING = "prefilling"
@@ -155,9 +155,11 @@ class Request:
     """`time.perf_counter()` when the server took it."""
     adapter: str | None = None
     """Key of the adapter (`engine.lora`) that it computes with. Keys and values of a prompt depend on it."""
+    priority: int = 0
+    """Lower goes first, -100 to 100."""
     state: RequestState = RequestState.WAITING
-    n_prefilled: int = 0
-    """Prompt tokens whose keys and values are in the cache."""
+    n_computed: int = 0
+    """Tokens whose keys and values are in the cache."""
     output_ids: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -167,6 +169,24 @@ class Request:
     @property
     def n_prompt(self) -> int:
         return len(self.prompt_ids)
+
+    @property
+    def n_known(self) -> int:
+        """Prompt and output so far."""
+        return len(self.prompt_ids) + len(self.output_ids)
+
+    def known_ids(self) -> list[int]:
+        return self.prompt_ids + self.output_ids
+
+    @property
+    def prefix_salt(self) -> str:
+        """What besides the tokens decides about their keys and values."""
+        return self.adapter or ""
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its prompt's log probabilities are still to be computed: then nothing may stand for the prompt."""
+        return self.params.prompt_logprobs is not None and not self.output_ids
 
     @property
     def n_reserved(self) -> int:

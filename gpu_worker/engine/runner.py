@@ -1,11 +1,12 @@
 """Computes: prompt chunks and decode steps of many requests over one transformers model.
 
-It decides nothing (`scheduler` does) and chooses no token (`sampling` does): token ids in, logits out.
+It decides nothing (`scheduler` does) and chooses no token (`sampling` does): token ids in, logits out. `Runner` is what
+the engine knows; `GenericRunner` serves every causal model, `lean` the Llama family on a CPU.
 """
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -18,8 +19,46 @@ MAX_PADDING = 1.5
 """Prompts are computed together while padding them to the longest costs at most this factor."""
 
 
-class Runner:
-    """One model and the cache of its running requests. Used by one thread, under `torch.inference_mode`."""
+class Runner(Protocol):
+    """What the engine asks of a model. Used by one thread, under `torch.inference_mode`."""
+
+    device: torch.device
+    adapters: AdapterBank
+
+    def footprint(self, lengths: Sequence[int]) -> int:
+        """Tokens of cache that rows of these lengths occupy together."""
+        ...
+
+    def add(self, requests: Sequence[Request]) -> None:
+        """Give each request a row of the cache."""
+        ...
+
+    def drop(self, request: Request, *, wipe: bool = False) -> None:
+        """Free a request's row. `wipe`: its numbers are not finite and must not stay."""
+        ...
+
+    def compute(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
+        """Compute chunks; return logits `[n, V]` for each that is scored or the last of what its request knows.
+
+        `n` is every token of a scored chunk, and only the last token of any other.
+        """
+        ...
+
+    def export(self, request: Request, start: int, n_tokens: int) -> Any:
+        """A copy of computed keys and values, for `restore` on another row of this runner."""
+        ...
+
+    def restore(self, request: Request, start: int, block: Any) -> None:
+        """Put exported keys and values into a request's row."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all rows and give their memory back."""
+        ...
+
+
+class GenericRunner:
+    """Any causal model of transformers, and the cache of its running requests."""
 
     def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model
@@ -32,9 +71,11 @@ class Runner:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all rows and give their memory back."""
         self.cache = BatchCache(self._n_layers, self.device)
         self._rows: list[Request] = []
+
+    def footprint(self, lengths: Sequence[int]) -> int:
+        return self.cache.footprint(lengths)
 
     def add(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -42,7 +83,6 @@ class Runner:
             self._rows.append(request)
 
     def drop(self, request: Request, *, wipe: bool = False) -> None:
-        """Free a request's row. `wipe`: its numbers are not finite and must not stay."""
         row = self._rows.index(request)
         if wipe:
             self.cache.wipe_row(row)
@@ -51,31 +91,35 @@ class Runner:
         if moved != row:
             self._rows[row] = last
 
-    def prefill(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
-        """Compute prompt chunks; return logits `[n, V]` for each chunk that is scored or completes its prompt.
+    def export(self, request: Request, start: int, n_tokens: int) -> list[torch.Tensor]:
+        return self.cache.export(self._rows.index(request), start, n_tokens)
 
-        `n` is every token of a scored chunk, and only the last token of any other.
-        """
-        done: list[tuple[Chunk, torch.Tensor]] = []
-        for group in grouped(chunks, [self._rows.index(chunk.request) for chunk in chunks]):
-            done += self._prefill_group(group)
+    def restore(self, request: Request, start: int, block: list[torch.Tensor]) -> None:
+        self.cache.restore(self._rows.index(request), start, block)
+
+    def compute(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
+        """One pass for all that decode, and one for each group of prompts of similar length."""
+        rows = {id(request): row for row, request in enumerate(self._rows)}
+        for chunk in chunks:  # a pass that failed half-way may have left longer ones
+            self.cache.lengths[rows[id(chunk.request)]] = chunk.start
+        decode = [chunk for chunk in chunks if chunk.n_tokens == 1 and chunk.is_last]
+        done = self._decode(decode, rows) if decode else []
+        prompts = [chunk for chunk in chunks if chunk.n_tokens > 1 or not chunk.is_last]
+        for group in grouped(prompts, [rows[id(chunk.request)] for chunk in prompts]):
+            done += self._prefill(group)
         return done
 
-    def decode(self, requests: Sequence[Request]) -> torch.Tensor:
-        """Compute one more token's logits for each request, `[len(requests), V]`."""
-        wanted = set(map(id, requests))
-        rows = [row for row, request in enumerate(self._rows) if id(request) in wanted]
-        n_rows = rows[-1] + 1
-        # A row that still prefills may lie between: it computes along, and its next chunk overwrites what it wrote.
+    def _decode(self, chunks: Sequence[Chunk], rows: dict[int, int]) -> list[tuple[Chunk, torch.Tensor]]:
+        places = [rows[id(chunk.request)] for chunk in chunks]
+        n_rows = max(places) + 1
+        # A row that does not decode may lie between: it computes along, and its next chunk overwrites what it wrote.
         tokens = [[(request.output_ids or request.prompt_ids)[-1]] for request in self._rows[:n_rows]]
         logits = self._forward(0, self.cache.lengths[:n_rows], tokens, [0])[:, 0]
-        for row in rows:
+        for row in places:
             self.cache.lengths[row] += 1
-        order = {id(self._rows[row]): row for row in rows}
-        picked = [order[id(request)] for request in requests]
-        return logits if picked == list(range(n_rows)) else logits[torch.tensor(picked, device=self.device)]
+        return [(chunk, logits[row : row + 1]) for chunk, row in zip(chunks, places, strict=True)]
 
-    def _prefill_group(self, group: list[tuple[int, Chunk]]) -> list[tuple[Chunk, torch.Tensor]]:
+    def _prefill(self, group: list[tuple[int, Chunk]]) -> list[tuple[Chunk, torch.Tensor]]:
         n_tokens = max(chunk.n_tokens for _, chunk in group)
         tokens = [_padded(chunk, n_tokens) for _, chunk in group]
         is_scored = group[0][1].is_scored
@@ -83,9 +127,8 @@ class Runner:
         logits = self._forward(group[0][0], [chunk.start for _, chunk in group], tokens, ends)
         done = []
         for index, (row, chunk) in enumerate(group):
-            chunk.request.n_prefilled += chunk.n_tokens
-            self.cache.lengths[row] = chunk.request.n_prefilled
-            if chunk.is_scored or chunk.completes_prompt:
+            self.cache.lengths[row] = chunk.start + chunk.n_tokens
+            if chunk.is_scored or chunk.is_last:
                 end = ends.index(chunk.n_tokens - 1)
                 done.append((chunk, logits[index, 0 if is_scored else end : end + 1]))
         return done
@@ -163,5 +206,5 @@ def _padding(group: list[tuple[int, Chunk]]) -> float:
 
 
 def _padded(chunk: Chunk, n_tokens: int) -> list[int]:
-    ids = chunk.request.prompt_ids[chunk.start : chunk.start + chunk.n_tokens]
+    ids = chunk.request.known_ids()[chunk.start : chunk.start + chunk.n_tokens]
     return ids + [0] * (n_tokens - chunk.n_tokens)

@@ -1,20 +1,37 @@
-"""Which requests compute in the next step, and how many prompt tokens of each.
+"""Which requests compute in the next step, and how many tokens of each.
 
 Plain Python and pure: no clock, no thread, no tensor. The engine calls `plan` before each step and `finish` when a
 request has ended.
 
-What happens at the bounds: a request beyond `max_batch + max_waiting` is refused (`QueueFull`); one beyond `max_batch`
-or the cache budget waits. Order is first come, first served: a large request at the head is never overtaken, so none
-starves.
+A request knows its tokens (prompt and output) and how many of them have their keys and values in the cache. A step
+computes some of the rest: one token for a request that decodes, a chunk for one whose prompt is not complete. A request
+that was pre-empted is one whose prompt has become longer.
+
+What happens at the bounds:
+
+* beyond `max_batch + max_waiting` a request is refused (`QueueFull`);
+* it waits while the batch or the cache is full. Order is priority, then arrival. The one at the head is never overtaken
+  because others are smaller, and after `MAX_OVERTAKEN` later arrivals of higher priority it goes first: none starves;
+* when running requests outgrow the cache, stored prefixes are dropped, then the least important and latest request is
+  pre-empted: it gives its memory back, waits at the head of its priority and computes its tokens again. The first
+  request always fits, so there is always progress.
 """
 
-from collections import deque
-from dataclasses import dataclass
+from bisect import insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
 from gpu_worker.engine.request import Request, RequestState
+
+MAX_OVERTAKEN = 64
 
 SCORED_TOKENS = 256
 """The most prompt tokens per step of a request that asks for their log probabilities: each is a whole row of logits."""
+
+Footprint = Callable[[Sequence[int]], int]
+"""Tokens of cache that rows of these lengths occupy together, padding included."""
 
 
 class QueueFull(Exception):
@@ -28,40 +45,48 @@ class Limits:
     max_batch: int
     max_waiting: int
     cache_tokens: int
-    """Rows times longest row may not exceed this: the cache is a rectangle."""
+    """What rows and stored prefixes may occupy together."""
     prefill_tokens: int
     """The most prompt tokens per step; `PrefillPace` goes below it while others decode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`n_tokens` of a request's prompt, from `start`."""
+    """`n_tokens` of what a request knows, from `start`."""
 
     request: Request
     start: int
     n_tokens: int
 
     @property
-    def completes_prompt(self) -> bool:
-        return self.start + self.n_tokens == self.request.n_prompt
+    def is_last(self) -> bool:
+        """Whether the next token can be chosen after it."""
+        return self.start + self.n_tokens == self.request.n_known
 
     @property
     def is_scored(self) -> bool:
         """The logits of all its tokens are wanted, not only the last one's."""
-        return self.request.params.prompt_logprobs is not None
+        return self.request.is_scored
 
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """What to compute now. `admitted` have just left the queue and have no row in the cache yet."""
+    """What to compute now, after rows were taken from `preempted` and given to `admitted`."""
 
+    preempted: list[Request]
     admitted: list[Request]
+    reused: dict[str, list[Any]]
+    """For each admitted request the stored blocks with which it begins; they count as computed already."""
+    decode: list[Chunk]
     prefill: list[Chunk]
-    decode: list[Request]
 
     @property
-    def is_empty(self) -> bool:
-        return not self.prefill and not self.decode
+    def chunks(self) -> list[Chunk]:
+        return self.decode + self.prefill
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        return sum(chunk.n_tokens for chunk in self.prefill)
 
 
 class PrefillPace:
@@ -70,7 +95,7 @@ class PrefillPace:
     It learns from how long prompts have taken. While nobody else decodes, nobody is stalled, and the most is allowed.
     """
 
-    def __init__(self, most: int, *, target_s: float = 0.2, least: int = 32) -> None:
+    def __init__(self, most: int, *, target_s: float = 0.1, least: int = 32) -> None:
         self._most = most
         self._target_s = target_s
         self._least = min(least, most)
@@ -89,51 +114,119 @@ class PrefillPace:
         return max(self._least, min(self._most, int(self._tokens_per_s * self._target_s)))
 
 
+@dataclass(order=True, slots=True)
+class _Place:
+    """A waiting request's place in the queue: smaller is earlier."""
+
+    priority: int
+    arrival: int
+    request: Request = field(compare=False)
+    n_overtaken: int = field(default=0, compare=False)
+
+
 class Scheduler:
     """The waiting queue and the running set of one engine."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, footprint: Footprint, prefixes: PrefixStore | None = None) -> None:
         self.limits = limits
         self.pace = PrefillPace(limits.prefill_tokens)
-        self.waiting: deque[Request] = deque()
+        self.prefixes = prefixes if prefixes is not None else PrefixStore()
         self.running: list[Request] = []
+        self._footprint = footprint
+        self._queue: list[_Place] = []
+        self._places: dict[str, _Place] = {}
+        """Of all requests that run or wait, by id."""
+        self._n_arrived = 0
+
+    @property
+    def waiting(self) -> list[Request]:
+        return [place.request for place in self._queue]
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._queue)
 
     def add(self, request: Request) -> None:
         """Raises: QueueFull. A request that could never fit the cache is a ValueError: refuse it before."""
-        if request.n_reserved > self.limits.cache_tokens:
+        if self._footprint([request.n_reserved]) > self.limits.cache_tokens:
             raise ValueError(f"{request.n_reserved} tokens can never fit a cache of {self.limits.cache_tokens}")
         # Together: one that has just arrived on an idle engine waits for a moment too.
-        if len(self.waiting) + len(self.running) >= self.limits.max_waiting + self.limits.max_batch:
-            raise QueueFull(f"{len(self.running)} requests run and {len(self.waiting)} wait")
-        self.waiting.append(request)
+        if len(self._places) >= self.limits.max_waiting + self.limits.max_batch:
+            raise QueueFull(f"{len(self.running)} requests run and {len(self._queue)} wait")
+        place = _Place(request.priority, self._n_arrived, request)
+        self._n_arrived += 1
+        self._places[request.id] = place
+        self._overtake(place)
+        insort(self._queue, place)
 
     def plan(self) -> StepPlan:
-        """Admit what fits, then share the prefill budget among the prompts in their order of arrival."""
-        admitted = self._admit()
-        decode = [request for request in self.running if request.state is RequestState.DECODING]
-        budget = self.pace.budget(others_decode=bool(decode))
-        return StepPlan(admitted=admitted, prefill=self._prefill_chunks(budget), decode=decode)
+        """Make room, admit what fits, then share the prefill budget among the prompts in their order of arrival."""
+        preempted = self._preempt()
+        reused = {} if preempted else self._admit()
+        decode = [Chunk(r, r.n_computed, 1) for r in self.running if r.state is RequestState.DECODING]
+        prefill = self._prefill_chunks(self.pace.budget(others_decode=bool(decode)))
+        admitted = [request for request in self.running if request.id in reused]
+        return StepPlan(preempted, admitted, reused, decode, prefill)
 
     def finish(self, request: Request) -> None:
         """Forget a request, wherever it is. One that is already forgotten is left alone."""
         request.state = RequestState.FINISHED
+        place = self._places.pop(request.id, None)
+        if place is None:
+            return
         if request in self.running:
             self.running.remove(request)
-        elif request in self.waiting:
-            self.waiting.remove(request)
+        else:
+            self._queue.remove(place)
 
-    def _admit(self) -> list[Request]:
-        admitted: list[Request] = []
-        longest = max((request.n_reserved for request in self.running), default=0)
-        while self.waiting and len(self.running) < self.limits.max_batch:
-            longest = max(longest, self.waiting[0].n_reserved)
-            if longest * (len(self.running) + 1) > self.limits.cache_tokens:
+    def room_for_prefixes(self) -> int:
+        """Tokens that the running requests leave to the store."""
+        return max(self.limits.cache_tokens - self._footprint(self._lengths()), 0)
+
+    def _lengths(self) -> list[int]:
+        # A row holds at the end of a step what its request knows at the beginning of it.
+        return [request.n_known for request in self.running]
+
+    def _preempt(self) -> list[Request]:
+        preempted: list[Request] = []
+        while self._footprint(self._lengths()) > self.limits.cache_tokens:
+            place = max(self._places[request.id] for request in self.running)
+            self.running.remove(place.request)
+            place.request.state = RequestState.WAITING
+            place.request.n_computed = 0
+            insort(self._queue, place)
+            preempted.append(place.request)
+        self.prefixes.shrink_to(self.room_for_prefixes())
+        return preempted
+
+    def _admit(self) -> dict[str, list[Any]]:
+        """Move requests from the queue into the batch; return the stored blocks that each begins with."""
+        reused: dict[str, list[Any]] = {}
+        while self._queue and len(self.running) < self.limits.max_batch:
+            request = self._queue[0].request
+            # Room to grow for everybody, or the next step might pre-empt what this one admits.
+            lengths = [length + BLOCK_TOKENS for length in self._lengths()]
+            if self.running and self._footprint([*lengths, request.n_known]) > self.limits.cache_tokens:
                 break
-            request = self.waiting.popleft()
+            self._queue.pop(0)
+            blocks = [] if request.is_scored else self.prefixes.match(request.known_ids(), request.prefix_salt)
+            reused[request.id] = blocks
+            request.n_computed = len(blocks) * BLOCK_TOKENS
             request.state = RequestState.PREFILLING
             self.running.append(request)
-            admitted.append(request)
-        return admitted
+            self.prefixes.shrink_to(self.room_for_prefixes())
+        return reused
+
+    def _overtake(self, newcomer: _Place) -> None:
+        """Count who is overtaken; one that was overtaken often enough gets in front of everybody."""
+        moved = False
+        for place in self._queue:
+            if newcomer < place:
+                place.n_overtaken += 1
+                if place.n_overtaken == MAX_OVERTAKEN:
+                    place.priority, moved = FIRST, True
+        if moved:
+            self._queue.sort()
 
     def _prefill_chunks(self, budget: int) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -142,9 +235,22 @@ class Scheduler:
                 continue
             if budget == 0:
                 break
-            n_tokens = min(request.n_prompt - request.n_prefilled, budget)
-            if request.params.prompt_logprobs is not None:
+            n_tokens = min(request.n_known - request.n_computed, budget)
+            if request.is_scored:
                 n_tokens = min(n_tokens, SCORED_TOKENS)
-            chunks.append(Chunk(request, request.n_prefilled, n_tokens))
+            chunks.append(Chunk(request, request.n_computed, n_tokens))
             budget -= n_tokens
         return chunks
+
+
+FIRST = -(2**31)
+"""Before every priority that a request may have."""
+
+
+def longest_row(footprint: Footprint, cache_tokens: int) -> int:
+    """The most tokens that a request can hold in an empty cache of this size; rows take memory in blocks."""
+    low, high = 0, cache_tokens
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if footprint([middle]) <= cache_tokens else (low, middle - 1)
+    return low

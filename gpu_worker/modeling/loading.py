@@ -1,4 +1,4 @@
-"""Loads a causal language model and its tokenizer, and proves that the engine computes what the model does.
+"""Loads a causal language model and its tokenizer.
 
 Remote code is off and only safetensors are read. It serves nothing.
 """
@@ -12,12 +12,11 @@ from typing import Any
 import torch
 
 from gpu_worker.engine.detokenize import Decode
-from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import Runner
-from gpu_worker.engine.scheduler import Chunk
 from gpu_worker.modeling.device import DtypeChoice, choose_dtype
 from gpu_worker.modeling.memory import MemoryLedger, MemoryNeed, StoredTensor, bytes_per_token, estimate
 from gpu_worker.modeling.quantise import QuantisationMissing, quantise_model, refuse_missing
+from gpu_worker.modeling.runners import build_runner
 from gpu_worker.modeling.sampling_defaults import sampling_defaults
 from gpu_worker.modeling.source import ModelFolder, ModelRefused, ModelSpec, open_source
 
@@ -36,6 +35,8 @@ class LoadedModel:
 
     name: str
     model: Any
+    runner: Runner
+    """What computes it; it belongs to one engine."""
     tokenizer: Any
     context_length: int
     n_parameters: int
@@ -104,10 +105,11 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
-    _check_batching(model, spec.name)
+    runner = build_runner(model, spec.name)
     return LoadedModel(
         name=spec.name,
         model=model,
+        runner=runner,
         tokenizer=tokenizer,
         context_length=_context_length(model, options.max_context),
         n_parameters=n_parameters,
@@ -247,35 +249,6 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     ends = model.generation_config.eos_token_id if model.generation_config is not None else None
     found = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
     return frozenset(int(token) for token in found if token is not None)
-
-
-def _check_batching(model: Any, name: str) -> None:
-    """Refuse a model that the batched cache computes wrongly: recurrent layers, unusual positions or masks.
-
-    Two prompts of different length go through the runner, one token of each is decoded, and the logits must be those
-    that the model computes for each alone.
-    """
-    vocabulary = model.config.get_text_config().vocab_size
-    prompts = [[(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4)]
-    try:
-        with torch.inference_mode():
-            batched = _batched_logits(model, prompts)
-            alone = torch.stack([model(torch.tensor([ids], device=model.device)).logits[0, -1] for ids in prompts])
-    except Exception as exc:  # whatever a model's code raises here, it cannot be served
-        raise ModelRefused(f"{name}: a model of its kind cannot be served in batches ({type(exc).__name__})") from exc
-    error = (batched.float() - alone.float()).abs().max().item()
-    if not error <= 0.05 * max(alone.float().abs().max().item(), 1.0):
-        raise ModelRefused(f"{name}: a model of its kind computes something else in batches (difference {error:.2g})")
-
-
-def _batched_logits(model: Any, prompts: list[list[int]]) -> torch.Tensor:
-    runner = Runner(model)
-    requests = [Request(str(i), ids[:-1], SamplingParams(max_tokens=1), 0.0) for i, ids in enumerate(prompts)]
-    runner.add(requests)
-    runner.prefill([Chunk(request, 0, request.n_prompt) for request in requests])
-    for request, ids in zip(requests, prompts, strict=True):
-        request.output_ids.append(ids[-1])
-    return runner.decode(requests)
 
 
 class Progress:

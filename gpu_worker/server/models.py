@@ -535,9 +535,7 @@ class ModelPool:
     def _serve(self, model: ServedModel, loaded: "LoadedModel", n_cache: int) -> None:
         """`n_cache`: tokens that its cache may hold."""
         from gpu_worker.engine.engine import Engine, Vocabulary
-        from gpu_worker.engine.lora import AdapterBank
-        from gpu_worker.engine.runner import Runner
-        from gpu_worker.engine.scheduler import Limits
+        from gpu_worker.engine.scheduler import Limits, longest_row
         from gpu_worker.prompts.chat import Prompter
         from gpu_worker.prompts.conversation import find_template
 
@@ -547,9 +545,9 @@ class ModelPool:
             cache_tokens=n_cache,
             prefill_tokens=2048 if loaded.model.device.type == "cuda" else 512,
         )
-        context_length = min(loaded.context_length, n_cache)
+        context_length = min(loaded.context_length, longest_row(loaded.runner.footprint, n_cache))
         vocabulary = Vocabulary(loaded.decode, loaded.end_ids)
-        runner = Runner(loaded.model, AdapterBank(loaded.model))
+        runner = loaded.runner
         engine = Engine(runner, vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name)
         engine.start()
         self._adapters.offer(model.name, loaded, runner.adapters)

@@ -8,6 +8,7 @@ import torch
 from benchmarks import gpu
 from benchmarks.engine_steps import StepPlan, Subject, print_step_lines, weight_bytes
 from gpu_worker.engine.engine import Vocabulary
+from gpu_worker.modeling.runners import build_runner
 
 SHAPE = gpu.SHAPE | {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 
@@ -36,7 +37,8 @@ def test_it_prints_speed_and_overhead_of_each_size_and_the_bandwidth_at_one_stre
     model = gpu.random_model(SHAPE, torch.device("cpu")).float()
     plan = StepPlan([1, 3], n_steps=4, rounds=1, n_prompt=5, threads=1, dtype="float32", temperature=0.7)
 
-    print_step_lines("t", Subject(model, 512, Vocabulary(lambda ids: "a " * len(ids), frozenset())), plan, 0.6)
+    vocabulary = Vocabulary(lambda ids: "a " * len(ids), frozenset())
+    print_step_lines("t", Subject(model, build_runner(model, "t"), 512, vocabulary), plan, 0.6)
 
     lines = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     kinds = ("step_p50", "step_p95", "forward_p50", "overhead_p50", "tokens_per_s")

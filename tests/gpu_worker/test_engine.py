@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 import torch
 
 from gpu_worker.engine.engine import Engine, StepReport, Vocabulary
+from gpu_worker.engine.lean import LeanRunner
 from gpu_worker.engine.request import Request, SamplingParams, StepOutput
-from gpu_worker.engine.runner import Runner
-from gpu_worker.engine.scheduler import Limits
+from gpu_worker.engine.runner import GenericRunner, Runner
+from gpu_worker.engine.scheduler import Chunk, Limits
 from gpu_worker.errors import WorkerError
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.source import ModelSpec
@@ -26,9 +28,11 @@ def load(path: Path) -> LoadedModel:
     return load_model(ModelSpec(str(path), "m"), LoadOptions(torch.device("cpu"), "float32"), lambda share: None)
 
 
-@pytest.fixture(scope="module")
-def loaded(tiny: Path) -> LoadedModel:
-    return load(tiny)
+@pytest.fixture(scope="module", params=["lean", "generic"])
+def loaded(tiny: Path, request: pytest.FixtureRequest) -> LoadedModel:
+    loaded = load(tiny)
+    assert isinstance(loaded.runner, LeanRunner)
+    return loaded if request.param == "lean" else replace(loaded, runner=GenericRunner(loaded.model))
 
 
 class Bench:
@@ -43,15 +47,17 @@ class Bench:
     ) -> None:
         self.outputs: dict[str, list[StepOutput]] = {}
         self.batches: list[int] = []
+        self.n_prompt_tokens = 0
         self.on_output: Callable[[StepOutput], None] = lambda output: None
         self._changed = threading.Condition()
         vocabulary = Vocabulary(loaded.decode, end_ids or loaded.end_ids)
-        self.runner = runner or Runner(loaded.model)
+        self.runner = runner or loaded.runner
         self.engine = Engine(self.runner, vocabulary, limits, self._take, name="test")
 
     def _take(self, report: StepReport) -> None:
         with self._changed:
             self.batches.append(report.n_decoded)
+            self.n_prompt_tokens += report.n_prompt_tokens
             for output in report.outputs:
                 self.outputs.setdefault(output.request_id, []).append(output)
                 self.on_output(output)
@@ -111,6 +117,43 @@ def test_greedy_decoding_in_a_mixed_batch_equals_generate_for_each_prompt_alone(
         assert bench.text(request.id) == loaded.decode(expected)
         assert (last.finish_reason, last.n_tokens) == (FinishReason.LENGTH, len(expected))
     assert max(bench.batches) == 8
+
+
+def test_requests_that_outgrow_the_memory_give_way_and_lose_nothing(loaded: LoadedModel) -> None:
+    runner = loaded.runner
+    # Room for all prompts, but not for all answers.
+    limits = Limits(max_batch=8, max_waiting=100, cache_tokens=runner.footprint([300]) * 2, prefill_tokens=64)
+    bench = Bench(loaded, limits)
+    prompts = prompts_of((60, 70, 50, 64, 90))
+    greedy = [bench.submit(f"g{i}", prompt, max_tokens=190) for i, prompt in enumerate(prompts)]
+    seeded = [bench.submit(f"s{i}", prompts[0], max_tokens=150, temperature=1, seed=5) for i in range(2)]
+    bench.engine.start()
+    for request in greedy:
+        assert bench.last(request.id).finish_reason is FinishReason.LENGTH
+        expected = generated_alone(loaded, request.prompt_ids, 190)
+        assert request.output_ids == expected
+        assert bench.text(request.id) == loaded.decode(expected), "shown once, however often it was computed"
+    for request in seeded:
+        assert bench.last(request.id).n_tokens == 150
+    assert seeded[0].output_ids == seeded[1].output_ids
+    n_needed = sum(len(request.prompt_ids) for request in [*greedy, *seeded])
+    assert bench.n_prompt_tokens > n_needed, "nothing was computed again: the test needs less memory"
+    assert bench.engine.close(10)
+
+
+def test_what_was_computed_before_is_not_computed_again(loaded: LoadedModel, bench: Bench) -> None:
+    first = bench.submit("first turn", prompts_of([200])[0], max_tokens=60)
+    bench.last("first turn")
+    assert bench.n_prompt_tokens == 200
+    prompt = [*first.prompt_ids, *first.output_ids, 5, 6, 7, 8]
+    second = bench.submit("second turn", prompt, max_tokens=40)
+    bench.last("second turn")
+    # 259 tokens have keys and values: four whole blocks of 64.
+    assert bench.n_prompt_tokens == 200 + len(prompt) - 256
+    assert second.output_ids == generated_alone(loaded, prompt, 40)
+    bench.submit("other", [9, *prompt[1:]], max_tokens=1)
+    bench.last("other")
+    assert bench.n_prompt_tokens == 200 + len(prompt) - 256 + len(prompt)
 
 
 def test_the_end_token_ends_it_is_counted_and_is_not_shown(loaded: LoadedModel) -> None:
@@ -229,20 +272,18 @@ def test_numbers_that_are_not_finite_end_one_request_and_leave_no_trace(tiny: Pa
     assert bench.engine.close(10)
 
 
-class FailingRunner(Runner):
-    """Fails once, at the third decode step."""
-
-    n_calls = 0
+class FailingRunner(GenericRunner):
+    """Fails in every step in which a request that begins with the token 499 decodes."""
 
     def __init__(self, model: Any, error: Exception) -> None:
         super().__init__(model)
-        self._error = error
+        self.error = error
 
-    def decode(self, requests: Sequence[Request]) -> torch.Tensor:
-        self.n_calls += 1
-        if self.n_calls == 3:
-            raise self._error
-        return super().decode(requests)
+    def compute(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
+        computed = super().compute(chunks)
+        if any(chunk.request.prompt_ids[0] == 499 and chunk.request.output_ids for chunk in chunks):
+            raise self.error
+        return computed
 
 
 @pytest.mark.parametrize(
@@ -253,18 +294,21 @@ class FailingRunner(Runner):
         (ValueError("something else"), WorkerErrorCode.INTERNAL),
     ],
 )
-def test_a_step_that_fails_ends_what_runs_and_the_engine_serves_on(
+def test_a_step_that_fails_ends_only_the_request_that_fails_alone(
     loaded: LoadedModel, error: Exception, code: WorkerErrorCode
 ) -> None:
     bench = Bench(loaded, ROOMY, FailingRunner(loaded.model, error))
-    bench.submit("a", [5, 6], max_tokens=50)
+    bench.submit("fails", [499, 6], max_tokens=50)
+    beside = [bench.submit(str(i), prompt, max_tokens=30) for i, prompt in enumerate(prompts_of((20, 7)))]
     bench.engine.start()
-    failure = bench.last("a").error
+    failure = bench.last("fails").error
     assert failure is not None
     assert failure.code is code
-    after = bench.submit("b", [5, 6], max_tokens=20)
-    assert bench.last("b").finish_reason is FinishReason.LENGTH
-    assert after.output_ids == generated_alone(loaded, [5, 6], 20)
+    after = bench.submit("after", [5, 6], max_tokens=20)
+    for request in [*beside, after]:
+        assert bench.last(request.id).finish_reason is FinishReason.LENGTH
+        expected = generated_alone(loaded, request.prompt_ids, request.params.max_tokens)
+        assert request.output_ids == expected
     assert bench.engine.close(10)
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from gpu_worker.engine import llama
+from gpu_worker.engine.lean import LeanRunner
 from gpu_worker.engine.lora import Adapter, AdapterBank, LoraPair, add_lora, route
 from gpu_worker.engine.request import Request, SamplingParams
-from gpu_worker.engine.runner import Runner
+from gpu_worker.engine.runner import GenericRunner, Runner
 from gpu_worker.engine.scheduler import Chunk
 from gpu_worker.modeling.adapters import load_adapter
 from gpu_worker.modeling.source import ModelRefused
@@ -69,6 +71,20 @@ def inference() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=["generic", "lean"])
+def bank(request: pytest.FixtureRequest, model: Any) -> AdapterBank:
+    """Of a model that adds adapters by itself, or for a lean forward that adds them."""
+    return AdapterBank(model if request.param == "generic" else None)
+
+
+@pytest.fixture
+def new_runner(bank: AdapterBank, model: Any) -> Callable[[], Runner]:
+    if bank.model is not None:
+        return lambda: GenericRunner(model, bank)
+    lean = llama.fuse(model, free_bytes=0)
+    return lambda: LeanRunner(lean, bank)
+
+
 def prompt(n: int, seed: int) -> list[int]:
     return [(7 * i * seed + 3 * i + seed) % 500 + 3 for i in range(n)]
 
@@ -76,14 +92,19 @@ def prompt(n: int, seed: int) -> list[int]:
 def continue_greedily(runner: Runner, requests: list[Request], n_tokens: int) -> list[torch.Tensor]:
     """Decode all requests in one batch; each one's logits `[n_tokens, V]`."""
     runner.add(requests)
-    done = runner.prefill([Chunk(request, 0, request.n_prompt) for request in requests])
-    order = {id(chunk.request): logits[-1] for chunk, logits in done}
-    steps = [torch.stack([order[id(request)] for request in requests])]
+    steps = [last_logits(runner, requests)]
     for _ in range(n_tokens - 1):
         for request, row in zip(requests, steps[-1], strict=True):
+            request.n_computed = request.n_known
             request.output_ids.append(int(row.argmax()))
-        steps.append(runner.decode(requests))
+        steps.append(last_logits(runner, requests))
     return list(torch.stack(steps, dim=1))
+
+
+def last_logits(runner: Runner, requests: list[Request]) -> torch.Tensor:
+    computed = runner.compute([Chunk(one, one.n_computed, one.n_known - one.n_computed) for one in requests])
+    logits = {id(chunk.request): rows[-1] for chunk, rows in computed}
+    return torch.stack([logits[id(request)] for request in requests])
 
 
 def new_request(ids: list[int], key: str | None) -> Request:
@@ -91,12 +112,13 @@ def new_request(ids: list[int], key: str | None) -> Request:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_adapter_computes_what_peft_computes(kind: str, base: Path, folders: dict[str, Path], model: Any) -> None:
+def test_an_adapter_computes_what_peft_computes(
+    kind: str, base: Path, folders: dict[str, Path], model: Any, bank: AdapterBank, new_runner: Callable[[], Runner]
+) -> None:
     oracle: Any = PeftModel.from_pretrained(base_model(base), folders[kind])
-    bank = AdapterBank(model)
     adapter = bank.add(kind, load_adapter(folders[kind], kind, model))
     ids = prompt(20, 5)
-    (logits,) = continue_greedily(Runner(model, bank), [new_request(ids, adapter.key)], 30)
+    (logits,) = continue_greedily(new_runner(), [new_request(ids, adapter.key)], 30)
     expected = oracle.generate(torch.tensor([ids]), max_new_tokens=30, do_sample=False, eos_token_id=None)
     assert logits.argmax(-1).tolist() == expected[0, 20:].tolist()
     whole = oracle(torch.tensor([expected[0].tolist()])).logits[0, 19:-1]
@@ -105,31 +127,33 @@ def test_an_adapter_computes_what_peft_computes(kind: str, base: Path, folders: 
     assert (logits[0] - plain).abs().max() > 0.1, "the adapter does something"
 
 
-def test_mixed_in_one_batch_each_is_as_alone(folders: dict[str, Path], model: Any) -> None:
-    bank = AdapterBank(model)
+def test_mixed_in_one_batch_each_is_as_alone(
+    folders: dict[str, Path], model: Any, bank: AdapterBank, new_runner: Callable[[], Runner]
+) -> None:
     keys = [bank.add(kind, load_adapter(folders[kind], kind, model)).key for kind in KINDS]
     wanted = [None, *keys, keys[0], None, keys[1]]
     prompts = [prompt(5 + 3 * i, i + 1) for i in range(len(wanted))]
     alone = [
-        continue_greedily(Runner(model, bank), [new_request(ids, key)], 10)[0]
+        continue_greedily(new_runner(), [new_request(ids, key)], 10)[0]
         for ids, key in zip(prompts, wanted, strict=True)
     ]
     requests = [new_request(ids, key) for ids, key in zip(prompts, wanted, strict=True)]
-    mixed = continue_greedily(Runner(model, bank), requests, 10)
+    mixed = continue_greedily(new_runner(), requests, 10)
     for one, other in zip(alone, mixed, strict=True):
         assert one.argmax(-1).tolist() == other.argmax(-1).tolist()
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
 
 
-def test_rows_of_the_base_are_untouched_by_their_neighbours_broken_adapter(model: Any) -> None:
-    bank = AdapterBank(model)
+def test_rows_of_the_base_are_untouched_by_their_neighbours_broken_adapter(
+    model: Any, bank: AdapterBank, new_runner: Callable[[], Runner]
+) -> None:
     weight = model.model.layers[0].self_attn.q_proj.weight
     pair = LoraPair(torch.full((2, weight.shape[1]), math.nan), torch.ones(weight.shape[0], 2))
     broken = bank.add("broken", {"model.layers.0.self_attn.q_proj": pair})
     ids = prompt(9, 2)
-    (alone,) = continue_greedily(Runner(model, bank), [new_request(ids, None)], 5)
+    (alone,) = continue_greedily(new_runner(), [new_request(ids, None)], 5)
     requests = [new_request(ids, broken.key), new_request(ids, None)]
-    nan, beside = continue_greedily(Runner(model, bank), requests, 5)
+    nan, beside = continue_greedily(new_runner(), requests, 5)
     assert nan.isnan().all()
     torch.testing.assert_close(alone, beside, atol=1e-4, rtol=0)
 

@@ -1,0 +1,73 @@
+"""Chooses what computes a model, and proves that it computes what the model does.
+
+It reads no files.
+"""
+
+from typing import Any
+
+import torch
+
+from gpu_worker.engine import llama
+from gpu_worker.engine.lean import LeanRunner
+from gpu_worker.engine.lora import AdapterBank
+from gpu_worker.engine.request import Request, SamplingParams
+from gpu_worker.engine.runner import GenericRunner, Runner
+from gpu_worker.engine.scheduler import Chunk
+from gpu_worker.modeling.device import available_memory_bytes
+from gpu_worker.modeling.quantise import QuantisedLinear
+from gpu_worker.modeling.source import ModelRefused
+
+TOLERANCE = 1e-4
+"""Of the largest logit, in float32."""
+
+TOLERANCE_ROUNDED = 0.05
+"""Numbers of 16 bits or fewer round more, and differently in a batch."""
+
+
+def build_runner(model: Any, name: str) -> Runner:
+    """The lean runner where it knows the model, else the generic one. Raises: ModelRefused.
+
+    Refused is a model that the batched cache computes wrongly: recurrent layers, unusual positions or masks. Two
+    prompts of different length go through the runner, one token of each is decoded, and the logits must be those that
+    the model computes for each alone.
+    """
+    try:
+        with torch.inference_mode():
+            runner = _choose(model)
+            batched = _batched_logits(runner, prompts := _prompts(model))
+            alone = torch.stack([model(torch.tensor([ids], device=model.device)).logits[0, -1] for ids in prompts])
+            runner.reset()
+    except Exception as exc:  # whatever a model's code raises here, it cannot be served
+        raise ModelRefused(f"{name}: a model of its kind cannot be served in batches ({type(exc).__name__})") from exc
+    error = (batched.float() - alone.float()).abs().max().item()
+    if not error <= _tolerance(model) * max(alone.float().abs().max().item(), 1.0):
+        raise ModelRefused(f"{name}: a model of its kind computes something else in batches (difference {error:.2g})")
+    return runner
+
+
+def _choose(model: Any) -> Runner:
+    if llama.supports(model):
+        return LeanRunner(llama.fuse(model, free_bytes=available_memory_bytes()), AdapterBank())
+    return GenericRunner(model, AdapterBank(model))
+
+
+def _tolerance(model: Any) -> float:
+    is_rounded = model.dtype != torch.float32 or any(isinstance(m, QuantisedLinear) for m in model.modules())
+    return TOLERANCE_ROUNDED if is_rounded else TOLERANCE
+
+
+def _prompts(model: Any) -> list[list[int]]:
+    vocabulary = model.config.get_text_config().vocab_size
+    return [[(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4)]
+
+
+def _batched_logits(runner: Runner, prompts: list[list[int]]) -> torch.Tensor:
+    requests = [Request(str(i), ids[:-1], SamplingParams(max_tokens=1), 0.0) for i, ids in enumerate(prompts)]
+    runner.add(requests)
+    runner.compute([Chunk(request, 0, request.n_prompt) for request in requests])
+    for request, ids in zip(requests, prompts, strict=True):
+        request.n_computed = request.n_prompt
+        request.output_ids.append(ids[-1])
+    computed = runner.compute([Chunk(request, request.n_computed, 1) for request in requests])
+    logits = {id(chunk.request): rows[-1] for chunk, rows in computed}
+    return torch.stack([logits[id(request)] for request in requests])
