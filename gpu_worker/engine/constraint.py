@@ -23,3 +23,5 @@ class Constraint:
     """The field of the request that asks for it, for error messages."""
     allows_more: bool = False
     """Objects may have properties that the schema does not name."""
+    shows_markers: bool = False
+    """The special tokens that mark tool calls are shown in this answer, so it may be made of them."""

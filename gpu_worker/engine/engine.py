@@ -16,7 +16,7 @@ import torch
 from gpu_worker.engine.detokenize import Decode, Detokenizer
 from gpu_worker.engine.logprobs import LogprobQueue, TokenLogprobs
 from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
-from gpu_worker.engine.request import Request, RequestState, StepOutput
+from gpu_worker.engine.request import Request, RequestState, SamplingParams, StepOutput
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.sampling import BROKEN, RowSampler, Sampler, score
 from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, StepPlan
@@ -33,6 +33,11 @@ class Vocabulary:
 
     decode: Decode
     end_ids: frozenset[int]
+    decode_marked: Decode | None = None
+    """Keeps the special tokens that mark tool calls; None for a model that has none."""
+
+    def decoder(self, params: SamplingParams) -> Decode:
+        return self.decode_marked if params.shows_markers and self.decode_marked is not None else self.decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,8 @@ class Engine:
         for request in plan.admitted:
             if request.id not in self._running:
                 sampler = RowSampler(request.params, request.prompt_ids, self._vocabulary.end_ids)
-                self._running[request.id] = _Running(request, sampler, Detokenizer(self._vocabulary.decode))
+                detokenizer = Detokenizer(self._vocabulary.decoder(request.params))
+                self._running[request.id] = _Running(request, sampler, detokenizer)
         self._runner.add(plan.admitted)
         for request in plan.admitted:
             for index, block in enumerate(plan.reused[request.id]):

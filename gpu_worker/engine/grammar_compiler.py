@@ -39,18 +39,23 @@ class GrammarCompiler:
         end_ids: Collection[int],
         *,
         hidden_ids: Collection[int],
+        marker_ids: Collection[int] = (),
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        """`hidden_ids`: special tokens that are never shown, so that no answer may be made of them."""
+        """`hidden_ids`: special tokens that are not shown, so that no answer may be made of them.
+
+        `marker_ids`: those of them that mark tool calls, and are shown where calls are read.
+        """
         self._tokenizer = tokenizer
         self._n_vocabulary = n_vocabulary
         self._end_ids = end_ids
-        self._hidden_ids = hidden_ids
+        self._hidden_ids = frozenset(hidden_ids)
+        self._marker_ids = frozenset(marker_ids)
         self._kept_bytes = kept_bytes
         self._kept: OrderedDict[Constraint, Grammar] = OrderedDict()
         self._compiling: dict[Constraint, asyncio.Task[Grammar]] = {}
         self._threads = ThreadPoolExecutor(MAX_COMPILING, thread_name_prefix="grammar")
-        self._vocabulary: Vocabulary | None = None
+        self._vocabularies: dict[frozenset[int], Vocabulary] = {}
 
     async def compile(self, constraint: Constraint) -> Grammar:
         """Raises: WorkerError: a constraint that cannot be compiled, named by its field; overloaded."""
@@ -96,10 +101,13 @@ class GrammarCompiler:
         """On a thread: it waits for a child, and xgrammar lets go of the GIL."""
         import xgrammar
 
-        if self._vocabulary is None:
-            self._vocabulary = Vocabulary(self._tokenizer, self._n_vocabulary, self._end_ids, self._hidden_ids)
-        text = _compiled_text(self._vocabulary.text, constraint)
-        return Grammar(xgrammar.CompiledGrammar.deserialize_json(text, self._vocabulary.info), constraint.param)
+        hidden = self._hidden_ids - self._marker_ids if constraint.shows_markers else self._hidden_ids
+        vocabulary = self._vocabularies.get(hidden)
+        if vocabulary is None:
+            vocabulary = Vocabulary(self._tokenizer, self._n_vocabulary, self._end_ids, hidden)
+            self._vocabularies[hidden] = vocabulary
+        text = _compiled_text(vocabulary.text, constraint)
+        return Grammar(xgrammar.CompiledGrammar.deserialize_json(text, vocabulary.info), constraint.param)
 
 
 def _size(entry: tuple[Constraint, Grammar]) -> int:

@@ -16,7 +16,9 @@ from gpu_worker.prompts.encoding import Cover, Encoding, Shield, TextEncoder
 from gpu_worker.prompts.message import Message
 from gpu_worker.prompts.own_template import OwnTemplate
 from gpu_worker.prompts.template_runner import TemplateFailed
-from gpu_worker.protocol import WorkerErrorCode
+from gpu_worker.prompts.turns import texts_in, turns_of, with_texts
+from gpu_worker.protocol import Json, WorkerErrorCode
+from gpu_worker.tools.formats import MISTRAL, ToolFormat, format_of
 
 MAX_THREADS = 4
 """Of one model. Its own template is rendered by one at a time, while others cut their texts into tokens."""
@@ -48,7 +50,8 @@ class Prompter:
         self._tokenizer = tokenizer
         self._context_length = context_length
         self._n_tokens = len(tokenizer)
-        self._longest_token = max(map(len, tokenizer.get_vocab()), default=1)
+        self._vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self._longest_token = max(map(len, self._vocabulary), default=1)
         self._encoder = TextEncoder(tokenizer)
         self._shield = Shield(tokenizer, self._encoder)
         self._template = template
@@ -62,20 +65,22 @@ class Prompter:
         messages: Sequence[Message],
         *,
         template: ConversationTemplate | None = None,
+        tools: Sequence[Json] = (),
         add_generation_prompt: bool = True,
     ) -> Prompt:
         """The prompt of a chat, ending where the assistant's answer begins. `template`: for this chat alone.
 
-        Raises: WorkerError: no chat template, a template that refuses these messages, or more than the context.
+        `tools`: functions that the model may call, in OpenAI's shape.
+        Raises: WorkerError: no chat template, a template that refuses these messages or knows no tools, or more than
+        the context.
         """
         template = template or self._template
-        self._refuse_hopeless(sum(len(message.content) for message in messages))
-        texts, cover = self._shield.cover([message.content for message in messages])
-        covered = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
+        texts = (message.content for message in messages)
+        self._refuse_hopeless(sum(map(len, texts)) + sum(map(len, texts_in(list(tools)))))
         if template is None:
-            rendered = self._render_own(covered, add_generation_prompt)
+            rendered, cover = self._render_own(messages, tools, add_generation_prompt)
         else:
-            rendered = template.render(covered, add_generation_prompt=add_generation_prompt)
+            rendered, cover = self._render_named(template, messages, tools, add_generation_prompt)
         ids = self._prefix(rendered, template) + self._encoded(rendered, cover)
         if len(ids) >= self._context_length:
             raise context_exceeded(len(ids), self._context_length)
@@ -116,17 +121,47 @@ class Prompter:
             own.close()
             raise ModelRefused(f"{self._model}: its chat template {exc}; --template replaces it") from exc
 
-    def _render_own(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    @property
+    def tool_format(self) -> ToolFormat | None:
+        """How the model's chat template teaches it to write calls; None if that is not known here."""
+        return None if self._own is None else format_of(self._own.tool_text, self._vocabulary)
+
+    def _render_named(
+        self,
+        template: ConversationTemplate,
+        messages: Sequence[Message],
+        tools: Sequence[Json],
+        add_generation_prompt: bool,
+    ) -> tuple[str, Cover | None]:
+        if tools:
+            raise invalid("tools", "prompt formats that are chosen by name know no tools")
+        if any(message.tool_calls or message.role == "tool" for message in messages):
+            raise invalid("messages", "prompt formats that are chosen by name know no tool calls")
+        texts, cover = self._shield.cover([message.content for message in messages])
+        covered = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
+        return template.render(covered, add_generation_prompt=add_generation_prompt), cover
+
+    def _render_own(
+        self, messages: Sequence[Message], tools: Sequence[Json], add_generation_prompt: bool
+    ) -> tuple[str, Cover | None]:
         if self._own is None:
             raise invalid(
                 "messages",
                 f"the model {self._model} has no chat template, so it cannot answer a chat: choose one with the "
                 "worker's --template or the field prompt_template; `python -m gpu_worker serve --help` lists them",
             )
+        if not self._own.knows_calls and any(message.tool_calls for message in messages):
+            raise invalid("messages", f"the chat template of {self._model} knows no tool_calls")
+        turns = turns_of(messages, has_short_ids=self.tool_format is MISTRAL)
+        texts, cover = self._shield.cover(list(texts_in([turns, list(tools)])))
+        turns, covered_tools = with_texts([turns, list(tools)], iter(texts))
         try:
-            return self._own.render(messages, add_generation_prompt=add_generation_prompt)
+            rendered = self._own.render(turns, tools=covered_tools or None, add_generation_prompt=add_generation_prompt)
+            if tools and rendered == self._own.render(turns, add_generation_prompt=add_generation_prompt):
+                raise invalid("tools", f"the chat template of {self._model} knows no tools")
         except TemplateFailed as exc:
             raise invalid("messages", f"the chat template of {self._model} {exc}") from exc
+        return rendered, cover
 
     def _encoded(self, rendered: str, cover: Cover | None) -> list[int]:
         if cover is not None:

@@ -1,11 +1,24 @@
 """One turn of a chat, as every template reads it."""
 
 from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the assistant made in an earlier turn. `arguments` is the object itself, as templates want it."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat. `role` is system, user or assistant."""
+    """One turn of a chat. `role` is system, user, assistant or tool."""
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """Of which call this is the result; with the role tool only."""

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gpu_worker.prompts.message import Message
 from gpu_worker.prompts.template_runner import TemplateFailed, TemplateRefused, TemplateRunner, special_tokens
+from gpu_worker.protocol import Json
+
+TOOL_USE = "tool_use"
+"""The name that transformers gives to a template for chats with tools, where a tokenizer brings several."""
 
 
 class OwnTemplate:
@@ -15,6 +18,12 @@ class OwnTemplate:
         self._runner = TemplateRunner(
             found if isinstance(found, dict) else {"default": found}, special_tokens(tokenizer)
         )
+        texts = list(found.values()) if isinstance(found, dict) else [found]
+        self.tool_text: str = found.get(TOOL_USE, texts[0]) if isinstance(found, dict) else found
+        """The template that is used when there are tools."""
+        self._kind_with_tools = TOOL_USE if isinstance(found, dict) and TOOL_USE in found else "default"
+        self.knows_calls = any("tool_calls" in text for text in texts)
+        """Whether it can render the calls of earlier turns."""
         self._has_default = not isinstance(found, dict) or "default" in found
 
     def check(self) -> None:
@@ -22,19 +31,19 @@ class OwnTemplate:
         if not self._has_default:
             raise TemplateFailed("comes in several kinds, and none of them is the default")
         try:
-            self.render([Message("user", "Hello")], add_generation_prompt=True)
+            self.render([{"role": "user", "content": "Hello"}], add_generation_prompt=True)
         except TemplateRefused:
             return
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+    def render(self, turns: Sequence[Json], *, add_generation_prompt: bool, tools: Sequence[Json] | None = None) -> str:
         """Raises: TemplateFailed."""
         variables = {
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "tools": None,
+            "messages": list(turns),
+            "tools": None if tools is None else list(tools),
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
         }
-        return self._runner.render("default", variables)
+        return self._runner.render("default" if tools is None else self._kind_with_tools, variables)
 
     def close(self) -> None:
         """End its process."""

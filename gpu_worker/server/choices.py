@@ -49,37 +49,50 @@ class ChatChoice(Choice):
         super().__init__(index)
         self._tokens = tokens
         self._logprobs: list[Json] = []
+        self._unsent: list[Json] = []
+        """Of the entries, those that no chunk has carried yet."""
 
     def opening(self) -> list[Json]:
         return [self._chunk({"role": "assistant", "content": ""})]
 
     def take(self, output: StepOutput) -> list[Json]:
         self.n_tokens = output.n_tokens
-        logprobs = None
         if self._tokens is not None and output.logprobs:
             entries = [chat_logprob(entry, self._tokens) for entry in output.logprobs]
             self._logprobs += entries
-            logprobs = {"content": entries, "refusal": None}
-        chunks = []
-        if output.text:
-            self._texts.append(output.text)
-            chunks.append(self._chunk({"content": output.text}, logprobs))
-            logprobs = None
+            self._unsent += entries
+        chunks = [self._chunk(delta) for delta in self.deltas(output)]
         if output.finish_reason is not None:
-            self.finish_reason = output.finish_reason
-            chunks.append(self._chunk({}, logprobs, output.finish_reason))
+            self.finish_reason = self.reason(output.finish_reason)
+            chunks.append(self._chunk({}, reason=self.finish_reason))
+        if chunks:
+            chunks[0]["logprobs"] = {"content": self._unsent, "refusal": None} if self._unsent else None
+            self._unsent = []
         return chunks
+
+    def deltas(self, output: StepOutput) -> list[Json]:
+        """What is new of the message."""
+        if not output.text:
+            return []
+        self._texts.append(output.text)
+        return [{"content": output.text}]
+
+    def reason(self, given: FinishReason) -> FinishReason:
+        return given
+
+    def message(self) -> Json:
+        return {"role": "assistant", "content": self.text}
 
     def whole(self) -> Json:
         return {
             "index": self.index,
-            "message": {"role": "assistant", "content": self.text},
+            "message": self.message(),
             "logprobs": None if self._tokens is None else {"content": self._logprobs, "refusal": None},
             "finish_reason": self.finish_reason,
         }
 
-    def _chunk(self, delta: Json, logprobs: Json | None = None, reason: FinishReason | None = None) -> Json:
-        return {"index": self.index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+    def _chunk(self, delta: Json, *, reason: FinishReason | None = None) -> Json:
+        return {"index": self.index, "delta": delta, "logprobs": None, "finish_reason": reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from gpu_worker.protocol import ModelKind, ModelReport, ModelState, WorkerErrorC
 from gpu_worker.server.embeddings import Embedder
 from gpu_worker.server.generations import Generation
 from gpu_worker.server.loading import LoadCall
-from gpu_worker.tools.tokens import special_ids
+from gpu_worker.tools.tokens import decode_with, hidden_ids, special_ids
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +144,7 @@ class ServedModel:
         """Begin to serve."""
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
         self._tokens = TokenText(loaded.tokenizer)
-        self._grammars = grammar_compiler(loaded)
+        self._grammars = grammar_compiler(loaded, prompter)
         self.state = ModelState.LOADED
 
     def open_embedder(self, embedder: Embedder) -> None:
@@ -546,13 +546,14 @@ class ModelPool:
             prefill_tokens=2048 if loaded.model.device.type == "cuda" else 512,
         )
         context_length = min(loaded.context_length, longest_row(loaded.runner.footprint, n_cache))
-        vocabulary = Vocabulary(loaded.decode, loaded.end_ids)
+        template = find_template(model.spec.template) if model.spec.template else None
+        prompter = Prompter(model.name, loaded.tokenizer, context_length, template)
+        markers = prompter.tool_format.markers if prompter.tool_format is not None else ()
+        vocabulary = Vocabulary(loaded.decode, loaded.end_ids, decode_with(loaded.tokenizer, markers))
         runner = loaded.runner
         engine = Engine(runner, vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name)
         engine.start()
         self._adapters.offer(model.name, loaded, runner.adapters)
-        template = find_template(model.spec.template) if model.spec.template else None
-        prompter = Prompter(model.name, loaded.tokenizer, context_length, template)
         logger.info(
             "%s: %s because %s; weights kept as %s; room for %d tokens",
             model.name,
@@ -637,11 +638,17 @@ def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_
             raise invalid(name, f"the model has {n_vocabulary} tokens, so there is no token {highest}")
 
 
-def grammar_compiler(loaded: "LoadedModel") -> "GrammarCompiler":
+def grammar_compiler(loaded: "LoadedModel", prompter: "Prompter") -> "GrammarCompiler":
     from gpu_worker.engine.grammar_compiler import GrammarCompiler
 
+    special = special_ids(loaded.tokenizer)
+    markers = prompter.tool_format.markers if prompter.tool_format is not None else ()
     return GrammarCompiler(
-        loaded.tokenizer, loaded.n_vocabulary, loaded.end_ids, hidden_ids=special_ids(loaded.tokenizer)
+        loaded.tokenizer,
+        loaded.n_vocabulary,
+        loaded.end_ids,
+        hidden_ids=special,
+        marker_ids=special - hidden_ids(loaded.tokenizer, markers),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gpu_worker.engine.request import MAX_LOGPROBS
 from gpu_worker.errors import invalid, unsupported
 from gpu_worker.prompts.conversation import ConversationTemplate, TemplateUnknown, find_template
-from gpu_worker.prompts.message import Message
+from gpu_worker.prompts.message import Message, ToolCall
 from gpu_worker.protocol import Json
 from gpu_worker.server.call import (
     Call,
@@ -20,16 +20,15 @@ from gpu_worker.server.call import (
     refuse_unsupported,
 )
 from gpu_worker.server.fields import Fields, checked_text, kind
-from gpu_worker.server.formats import parse_constraint
+from gpu_worker.server.formats import parse_constraint, parse_name
+from gpu_worker.server.tool_fields import ToolUse, parse_call_arguments, parse_tools
 
-ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 MAX_MESSAGES = 10_000
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "prompt_logprobs": (),
     "echo": (False,),
-    "tools": ([],),
-    "tool_choice": ("none",),
     "functions": ([],),
     "function_call": ("none",),
     "audio": (),
@@ -52,6 +51,7 @@ class ChatCall(Call):
     generation_id: str | None
     template: ConversationTemplate | None
     """The prompt format for this chat; None for what the worker uses for the model."""
+    tools: ToolUse | None
 
 
 def parse_chat(body: Json) -> ChatCall:
@@ -69,7 +69,10 @@ def parse_chat(body: Json) -> ChatCall:
         messages=parse_messages(fields.get("messages")),
         generation_id=_generation_id(fields),
         template=_template(fields),
+        tools=parse_tools(fields),
     )
+    if call.tools is not None and call.constraint is not None:
+        raise invalid(call.constraint.param, "it cannot be combined with tools that may be called")
     call.check()
     return call
 
@@ -136,14 +139,37 @@ def _message(item: object, path: str) -> Message:
         raise invalid(path, f"expected an object, found {kind(item)}")
     fields = Fields(item, path)
     role = fields.text("role")
-    if role in ("tool", "function"):
-        raise unsupported(fields.name("role"), "tool calls are not supported")
+    if role == "function":
+        raise unsupported(fields.name("role"), "it is the older form of the role tool")
     if role not in ROLES:
         raise invalid(fields.name("role"), f"expected one of {', '.join(ROLES)}, found {role!r}")
-    for name in ("tool_calls", "function_call", "audio", "refusal"):
+    for name in ("function_call", "audio", "refusal"):
         if fields.get(name):
-            raise unsupported(fields.name(name), "only text is supported")
-    return Message(ROLES[role], _content(fields.get("content"), fields.name("content")))
+            raise unsupported(fields.name(name), "only text and tool_calls are supported")
+    calls = _tool_calls(fields, role)
+    content = "" if calls and fields.get("content") is None else _content(fields.get("content"), fields.name("content"))
+    return Message(ROLES[role], content, calls, fields.text("tool_call_id") if role == "tool" else None)
+
+
+def _tool_calls(fields: Fields, role: str) -> tuple[ToolCall, ...]:
+    value = fields.get("tool_calls")
+    if value is None or value == []:
+        return ()
+    if role != "assistant" or not isinstance(value, list):
+        raise invalid(fields.name("tool_calls"), "expected a list, and only in messages of the assistant")
+    return tuple(_tool_call(item, f"{fields.name('tool_calls')}[{index}]") for index, item in enumerate(value))
+
+
+def _tool_call(item: object, path: str) -> ToolCall:
+    if not isinstance(item, dict):
+        raise invalid(path, f"expected an object, found {kind(item)}")
+    call = Fields(item, path)
+    function = item.get("function")
+    if item.get("type", "function") != "function" or not isinstance(function, dict):
+        raise invalid(path, "expected a call of the type function")
+    inner = Fields(function, call.name("function"))
+    arguments = parse_call_arguments(function.get("arguments"), inner.name("arguments"))
+    return ToolCall(call.text("id"), parse_name(inner), arguments)
 
 
 def _content(value: object, path: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from gpu_worker.engine.detokenize import Decode, Detokenizer
 from gpu_worker.engine.request import Request, SamplingParams, choice_seed
 from gpu_worker.engine.token_text import TokenText
+from gpu_worker.server.calling import Calling
+from gpu_worker.server.calling_choice import CallingChoice
 from gpu_worker.server.choices import ChatChoice, Echo, TextChoice
 from gpu_worker.server.completions import CompletionCall, Prompt
 from gpu_worker.server.schema import ChatCall
@@ -33,8 +35,11 @@ def choice_requests(request_id: str, prompt_ids: Sequence[int], params: Sampling
     ]
 
 
-def chat_choices(call: ChatCall, tokens: TokenText) -> list[ChatChoice]:
-    return [ChatChoice(i, tokens if call.has_logprobs else None) for i in range(call.n)]
+def chat_choices(call: ChatCall, tokens: TokenText, calling: Calling | None) -> list[ChatChoice]:
+    named = tokens if call.has_logprobs else None
+    if calling is None:
+        return [ChatChoice(i, named) for i in range(call.n)]
+    return [CallingChoice(i, calling.parser(), named) for i in range(call.n)]
 
 
 def completion_requests(request_id: str, call: CompletionCall, prompts: Sequence[ReadPrompt]) -> list[Request]:

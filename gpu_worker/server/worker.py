@@ -14,6 +14,7 @@ from gpu_worker.engine.request import SamplingParams
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import PROTOCOL_VERSION, Json, LeaseRequest, ModelState, WorkerErrorCode
 from gpu_worker.server.call import Call
+from gpu_worker.server.calling import calling_of
 from gpu_worker.server.completions import CompletionCall
 from gpu_worker.server.embeddings import EmbeddingCall
 from gpu_worker.server.generations import Door, Generation, Opening
@@ -75,13 +76,16 @@ class Worker:
         generation_id = call.generation_id
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        prompt = await prompter.in_thread(partial(prompter.chat, call.messages, template=call.template))
+        tools = [] if call.tools is None else call.tools.tools
+        prompt = await prompter.in_thread(partial(prompter.chat, call.messages, template=call.template, tools=tools))
         prompt_ids = prompt.ids
         self._refuse_if_draining()
         params = self._params(model, call, len(prompt_ids), field="messages")
         params = params.stopping_also(prompt.stop, prompt.stop_token_ids)
         model.refuse(prompt_ids, params, call.n, field="messages")
-        params = replace(params, grammar=await model.grammar(call.constraint))
+        calling = None if call.tools is None else calling_of(call.tools, prompter.tool_format)
+        grammar = await model.grammar(call.constraint if calling is None else calling.constraint)
+        params = replace(params, grammar=grammar, shows_markers=calling is not None)
         self._refuse_if_draining()
         opening = Opening(
             request_id=new_request_id(),
@@ -93,7 +97,7 @@ class Worker:
         )
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        generation = Generation(opening, chat_choices(call, model.tokens))
+        generation = Generation(opening, chat_choices(call, model.tokens, calling))
         model.start(generation, choice_requests(opening.request_id, prompt_ids, params, call.n))
         if generation_id is not None:
             self.store.add(generation_id, generation)

@@ -152,7 +152,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"messages": ["hello"]}, "invalid_request", "messages[0]"),
     ({"messages": [{"role": "wizard", "content": "x"}]}, "invalid_request", "messages[0].role"),
     ({"messages": [{"role": "user"}]}, "invalid_request", "messages[0].content"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "unsupported_parameter", "messages[0].role"),
+    ({"messages": [{"role": "function", "content": "x"}]}, "unsupported_parameter", "messages[0].role"),
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         "unsupported_parameter",
@@ -196,7 +196,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"stop_token_ids": [1] * 129}, "invalid_request", "stop_token_ids"),
     ({"prompt_logprobs": 1}, "unsupported_parameter", "prompt_logprobs"),
     ({"use_beam_search": True}, "unsupported_parameter", "use_beam_search"),
-    ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
+    ({"tools": [{"type": "retrieval"}]}, "unsupported_parameter", "tools[0].type"),
     ({"response_format": {"type": "grammar"}}, "unsupported_parameter", "response_format.type"),
     ({"audio": {"voice": "x"}}, "unsupported_parameter", "audio"),
     ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),

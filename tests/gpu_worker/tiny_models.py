@@ -6,6 +6,7 @@ trained on the standard library's own sources, which every machine has.
 
 import json
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,20 +42,21 @@ def make_tiny_model(
     never_ends: bool = True,
     shape: Shape | None = None,
     chat_template: str | None = CHAT_TEMPLATE,
+    markers: Sequence[str] = (),
 ) -> Path:
     """Write a model folder at `path` and return it.
 
     `never_ends`: the end token is impossible, and so is every token that is not UTF-8 by itself: `max_tokens` alone
     sets the length of an answer, and each token is visible text. Otherwise nothing is impossible.
-    `chat_template`: None for a model that has none.
+    `chat_template`: None for a model that has none. `markers`: further special tokens.
     """
     shape = shape or Shape()
-    impossible = _write_tokenizer(path, shape, chat_template)
+    impossible = _write_tokenizer(path, shape, chat_template, markers)
     _write_weights(path, shape, seed=seed, impossible=impossible if never_ends else [])
     return path
 
 
-def _write_tokenizer(path: Path, shape: Shape, chat_template: str | None) -> list[int]:
+def _write_tokenizer(path: Path, shape: Shape, chat_template: str | None, markers: Sequence[str]) -> list[int]:
     """Return the ids that are special or no text by themselves."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -63,7 +65,7 @@ def _write_tokenizer(path: Path, shape: Shape, chat_template: str | None) -> lis
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=shape.vocabulary,
-        special_tokens=["<unk>", "<s>", "</s>"],
+        special_tokens=["<unk>", "<s>", "</s>", *markers],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
