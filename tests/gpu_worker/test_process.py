@@ -16,6 +16,7 @@ import pytest
 
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.cli import UsageError, read_options
+from tests.gpu_worker.fake_hub import fake_hub
 from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, fake_site
 from tests.gpu_worker.live_worker import eventually
 
@@ -123,6 +124,22 @@ def test_a_worker_that_can_serve_nothing_ends_with_a_clear_last_line(tmp_path: P
         assert errors.splitlines()[-1] == "gpu_worker serve: no model could be served; see the lines above"
         assert "nowhere: there is no folder" in errors
         assert "Traceback" not in errors
+
+
+def test_a_pinned_revision_of_the_hub_is_served_and_reported(tiny: Path, endless: Path, tmp_path: Path) -> None:
+    with fake_hub("team/wren", {"v1": tiny, "main": endless}) as hub:
+        models = ("--model", "team/wren@v1=pinned", "--model", "team/wren@v9=absent", "--model", "team/hawk=unknown")
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
+        with process(*models, FASTCHAT_WORKER_ACCESS_TOKEN="t", **environment) as worker:
+            address = worker.line().removeprefix("listening on ")
+            assert worker.line().startswith("ready: pinned (0.2M parameters")
+            with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
+                eventually(lambda: "loading" not in [m["state"] for m in client.get("/ready").json()["models"]], 40)
+                reports = {model["name"]: model for model in client.get("/ready").json()["models"]}
+        assert reports["pinned"]["revision"] == hub.commit("v1")
+        assert reports["pinned"]["context_length"] == 512, "not that of main, which is another model"
+        assert "no revision 'v9'" in reports["absent"]["error"]
+        assert "neither a folder here nor a model on the hub" in reports["unknown"]["error"]
 
 
 def test_a_taken_port_is_told_before_anything_is_loaded(tiny: Path) -> None:

@@ -1,0 +1,104 @@
+"""A stand-in for the hub: one repository, its files by revision, the addresses that huggingface_hub asks for."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass
+class FakeHub:
+    """Where it listens, what it has, and what it was asked for."""
+
+    url: str
+    repository: str
+    revisions: dict[str, Path]
+    """Folders by tag; a commit is made up for each (`commit`)."""
+    asked: list[str] = field(default_factory=list)
+
+    def commit(self, tag: str) -> str:
+        return hashlib.sha1(tag.encode(), usedforsecurity=False).hexdigest()
+
+    def find(self, revision: str) -> tuple[str, Path] | None:
+        """A commit and its folder, by tag or commit."""
+        known = {
+            name: (self.commit(tag), folder)
+            for tag, folder in self.revisions.items()
+            for name in (tag, self.commit(tag))
+        }
+        return known.get(revision)
+
+
+@contextmanager
+def fake_hub(repository: str, revisions: dict[str, Path]) -> Iterator[FakeHub]:
+    """Listen until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def _answer(self) -> None:
+            path = unquote(urlsplit(self.path).path)
+            hub.asked.append(path)
+            api, files = f"/api/models/{repository}/", f"/{repository}/resolve/"
+            if path.startswith(api):
+                kind, _, revision = path.removeprefix(api).partition("/")
+                self._api(kind, revision)
+            elif path.startswith(files):
+                revision, _, name = path.removeprefix(files).partition("/")
+                self._file(revision, name)
+            else:
+                self._reply(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+        def _api(self, kind: str, revision: str) -> None:
+            found = hub.find(revision)
+            if found is None or kind not in ("revision", "tree"):
+                self._reply(404, b"", {"X-Error-Code": "RevisionNotFound"})
+                return
+            commit, folder = found
+            sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+            siblings = [{"rfilename": name} for name in sizes]
+            tree = [{"type": "file", "path": name, "size": size, "oid": commit} for name, size in sizes.items()]
+            body = tree if kind == "tree" else {"id": repository, "sha": commit, "siblings": siblings}
+            self._reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+        def _file(self, revision: str, name: str) -> None:
+            found = hub.find(revision)
+            if found is None or not (found[1] / name).is_file():
+                self._reply(404, b"", {"X-Error-Code": "EntryNotFound"})
+                return
+            content = (found[1] / name).read_bytes()
+            etag = hashlib.sha256(content).hexdigest()
+            self._reply(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": found[0]})
+
+        def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for header, value in headers.items():
+                self.send_header(header, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub = FakeHub(f"http://127.0.0.1:{server.server_port}", repository, revisions)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
