@@ -11,16 +11,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.gpu_worker.live_worker import TOKEN, LiveWorker, live_worker
-from tests.gpu_worker.tiny_models import make_tiny_model
+from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, make_tiny_model
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
-
-TOOLS_TEMPLATE = (
-    "{{ bos_token }}{% if tools %}{{ 'TAUGHT' }} {{ tools | tojson }}{{ '\n' }}{% endif %}{% for message in messages %}"
-    "{{ message['role'] + ': ' + message['content'] }}{% for call in message.tool_calls or [] %}"
-    "{{ ' calls ' + call.id + ' ' + call.function.name + ' ' }}{{ call.function.arguments | tojson }}{% endfor %}"
-    "{% if message.tool_call_id %}{{ ' for ' + message.tool_call_id }}{% endif %}{{ '\n' }}{% endfor %}assistant: "
-)
 
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "hermes": ("<tool_call></tool_call>", ("<tool_call>", "</tool_call>")),
@@ -35,7 +28,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[LiveW
     folder = tmp_path_factory.mktemp("families")
     models = {
         name: make_tiny_model(
-            folder / name, chat_template=TOOLS_TEMPLATE.replace("TAUGHT", taught.replace("'", "")), markers=markers
+            folder / name, chat_template=TOOLS_CHAT_TEMPLATE.replace("TAUGHT", taught.replace("'", "")), markers=markers
         )
         for name, (taught, markers) in FAMILIES.items()
     }

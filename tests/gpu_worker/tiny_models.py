@@ -19,6 +19,14 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
 
+TOOLS_CHAT_TEMPLATE = (
+    "{{ bos_token }}{% if tools %}{{ 'TAUGHT' }} {{ tools | tojson }}{{ '\n' }}{% endif %}{% for message in messages %}"
+    "{{ message['role'] + ': ' + message['content'] }}{% for call in message.tool_calls or [] %}"
+    "{{ ' calls ' + call.id + ' ' + call.function.name + ' ' }}{{ call.function.arguments | tojson }}{% endfor %}"
+    "{% if message.tool_call_id %}{{ ' for ' + message.tool_call_id }}{% endif %}{{ '\n' }}{% endfor %}assistant: "
+)
+"""Knows tools; `TAUGHT` stands where a real one teaches how to write calls."""
+
 CORPUS_FILES = ("argparse.py", "ast.py", "calendar.py", "codecs.py", "datetime.py", "textwrap.py", "typing.py")
 
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 from django.conf import settings
 
-from tests.gpu_worker.tiny_models import Shape, make_tiny_model
+from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, Shape, make_tiny_model
 from tests.live import LiveSite, running_site, wait_until
 
 pytestmark = pytest.mark.processes
@@ -22,7 +22,7 @@ HI: Any = [{"role": "user", "content": "Hi there"}]
 @pytest.fixture(scope="module", params=["uvicorn", "daphne"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     folder = tmp_path_factory.mktemp(request.param)
-    model: Path = make_tiny_model(folder / "tiny", shape=Shape(context=16_384))
+    model: Path = make_tiny_model(folder / "tiny", shape=Shape(context=16_384), chat_template=TOOLS_CHAT_TEMPLATE)
     with running_site(folder, server=request.param) as site:
         site.start_worker(model, "tiny")
         yield site
@@ -105,6 +105,42 @@ def test_choices_and_log_probabilities_pass_through_the_site_whole_and_streamed(
         assert "".join(tokens) == choice.message.content
         assert streamed[choice.index] == tokens
         assert all(len(entry.top_logprobs) == 2 for entry in choice.logprobs.content)
+
+
+def test_a_schema_passes_through_the_site_whole_and_streamed(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]}
+    ask: Any = {"model": "tiny", "messages": HI, "max_tokens": 300, "seed": 4, "timeout": 120}
+    ask["response_format"] = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": schema}}
+    reply = client.chat.completions.create(**ask).choices[0]
+    assert reply.finish_reason == "stop"
+    assert list(json.loads(reply.message.content or "")) == ["n"]
+    chunks = client.chat.completions.create(**ask, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == reply.message.content
+
+
+def test_tools_pass_through_the_site_whole_and_streamed(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"city": {"enum": ["Ulm", "Bonn"]}}, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": schema}}
+    ask: Any = {"model": "tiny", "messages": HI, "max_tokens": 300, "seed": 4, "timeout": 120, "tools": [tool]}
+    ask["tool_choice"] = {"type": "function", "function": {"name": "weather"}}
+    reply = client.chat.completions.create(**ask).choices[0]
+    assert reply.finish_reason == "tool_calls"
+    [call] = reply.message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "weather"
+    assert json.loads(call.function.arguments)["city"] in ("Ulm", "Bonn")
+    deltas = [
+        delta
+        for chunk in client.chat.completions.create(**ask, stream=True)
+        for delta in chunk.choices[0].delta.tool_calls or []
+    ]
+    assert deltas[0].function is not None
+    assert deltas[0].function.name == "weather"
+    assert "".join(d.function.arguments or "" for d in deltas if d.function is not None) == call.function.arguments
+    told = [{"role": "assistant", "tool_calls": [call.model_dump()]}]
+    told.append({"role": "tool", "tool_call_id": call.id, "content": "sunny"})
+    answer = client.chat.completions.create(**{**ask, "messages": HI + told, "tool_choice": "none", "max_tokens": 4})
+    assert answer.choices[0].finish_reason == "length"
 
 
 def test_errors_are_the_sdks_own_exceptions(client: openai.OpenAI, site: LiveSite) -> None:
