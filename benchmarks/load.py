@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-REQUEST_LIMIT_S = 300.0
+REQUEST_LIMIT_S = 900.0
 PROMPT_WORDS = 40
 """About 100 tokens of the benchmarks' models."""
 WORDS = """river stone window garden morning paper music bridge lamp winter bread road letter table green quiet

@@ -5,7 +5,7 @@ One run, turn about, medians of rounds; each figure a JSON line beside the same 
 `llamacpp-f32` and `llamacpp-q8_0`, `weights` (bytes read a second beside a bare matrix-vector product), `int8` beside
 float32, `prefix` (a second turn beside the first) and `memory`. Prompts have about 100 tokens and answers 64. The
 client shares the cores with what it measures, as it would on a small installation. FastChat streams two tokens an
-event, so its gaps are between pairs. On two quiet cores everything takes about 15 minutes, nearly half of it FastChat.
+event, so its gaps are between pairs. On two quiet cores everything takes about 17 minutes, nearly half of it FastChat.
 """
 
 import argparse
@@ -15,6 +15,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.comparison import PEERS, compare_through_site, compare_with_peers, print_lines
@@ -27,24 +30,31 @@ PARTS = ("site", *PEERS, "weights", "int8", "prefix", "memory")
 
 def main() -> int:
     options = _options()
-    # So that the children are ended as well when this process is told to stop.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    print(
-        f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, ",
-        end="",
-    )
-    print(f"{options.threads} threads each")
+    # So that the children are ended as well when this process is told to stop, and by Ctrl-C wherever it was started.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    machine, load = platform.processor() or platform.machine(), os.getloadavg()[0]
+    print(f"# {machine}, {os.cpu_count()} cores, load {load:.2f}, {options.threads} threads each", flush=True)
     with tempfile.TemporaryDirectory(prefix="fastchat-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        try:
-            _measure(Setting(folder, options.threads), options)
-        except PeerMissing as exc:
-            sys.stderr.write(f"bench-serving: {exc}\n")
-            return 1
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
-    return 0
+        failed = [part for part, measure in _parts(Setting(folder, options.threads), options) if not _succeeds(measure)]
+    if failed:
+        sys.stderr.write(f"bench-serving: not measured: {', '.join(failed)}\n")
+    return 1 if failed else 0
+
+
+def _succeeds(measure: Callable[[], None]) -> bool:
+    """Whether a part could be measured. What stands in the way of one is told, and does not lose the others."""
+    try:
+        measure()
+    except PeerMissing as exc:
+        sys.stderr.write(f"bench-serving: {exc}\n")
+        return False
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _options() -> argparse.Namespace:
@@ -59,21 +69,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(setting: Setting, options: argparse.Namespace) -> None:
-    parts, rounds = options.only, options.rounds
-    if "memory" in parts:
-        print_lines(idle_memory(setting, "tiny"))
-    if "prefix" in parts:
-        print_lines(prefix_reuse(setting, "small", rounds))
-    if "weights" in parts:
-        _own_process("step", "--models", "small", "--batches", "1", "--threads", str(setting.threads))
-    if "int8" in parts:
-        _own_process("int8", "--threads", str(setting.threads))
-    if "site" in parts:
-        compare_through_site(setting, "demo-base", options.streams, rounds)
-    peers = [part for part in PEERS if part in parts]
+def _parts(setting: Setting, options: argparse.Namespace) -> list[tuple[str, Callable[[], None]]]:
+    """What was asked for, the short parts first."""
+    threads, rounds, streams = str(setting.threads), options.rounds, options.streams
+    parts: list[tuple[str, Callable[[], None]]] = [
+        ("memory", lambda: print_lines(idle_memory(setting, "tiny"))),
+        ("prefix", lambda: print_lines(prefix_reuse(setting, "small", rounds))),
+        ("weights", lambda: _own_process("step", "--models", "small", "--batches", "1", "--threads", threads)),
+        ("int8", lambda: _own_process("int8", "--threads", threads)),
+        ("site", lambda: compare_through_site(setting, "demo-base", streams, rounds)),
+    ]
+    asked = [(name, measure) for name, measure in parts if name in options.only]
+    peers = [name for name in PEERS if name in options.only]
     for model in options.models if peers else ():
-        compare_with_peers(setting, model, peers, options.streams, rounds)
+        asked.append((f"peers on {model}", partial(compare_with_peers, setting, model, peers, streams, rounds)))
+    return asked
 
 
 def _own_process(module: str, *options: str) -> None:
