@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpu_worker.engine.constraint import Constraint
 from gpu_worker.engine.detokenize import Decode
+from gpu_worker.engine.interface import EngineKind
 from gpu_worker.engine.request import Request, SamplingParams, StepOutput
 from gpu_worker.engine.token_text import TokenText
 from gpu_worker.errors import WorkerError, invalid
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from gpu_worker.modeling.source import AdapterSpec, ModelSpec
     from gpu_worker.prompts.chat import Prompter
     from gpu_worker.server.adapters import AdapterCall, ServedAdapter
+    from gpu_worker.server.foreign import ForeignModel
     from gpu_worker.server.metrics import Metrics, ModelMetrics
 
 logger = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class ServedModel:
         self.progress = 0.0
         self.error: str | None = None
         self._on_end = on_end
-        self._loaded: LoadedModel | None = None
+        self._loaded: LoadedModel | ForeignModel | None = None
         self._engine: TextEngine | None = None
         self._prompter: Prompter | None = None
         self._metrics: ModelMetrics | None = None
@@ -140,7 +142,9 @@ class ServedModel:
             kind=self.kind,
         )
 
-    def open(self, loaded: "LoadedModel", prompter: "Prompter", engine: "TextEngine", metrics: "ModelMetrics") -> None:
+    def open(
+        self, loaded: "LoadedModel | ForeignModel", prompter: "Prompter", engine: "TextEngine", metrics: "ModelMetrics"
+    ) -> None:
         """Begin to serve."""
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
         self._tokens = TokenText(loaded.tokenizer)
@@ -515,6 +519,7 @@ class ModelPool:
         """`n_waiting`: models that will be loaded after this one."""
         from gpu_worker.modeling.embedding import load_embedder
         from gpu_worker.modeling.loading import LoadOptions, load_model
+        from gpu_worker.server.foreign import choose_engine
 
         options = LoadOptions(ledger.device, self._options.dtype, self._options.max_context, ledger)
 
@@ -522,6 +527,10 @@ class ModelPool:
             self._tell(self._progressed, model, share)
 
         try:
+            kind = choose_engine(model.spec)
+            if kind is not EngineKind.TORCH:
+                self._serve_foreign(kind, model, ledger, n_waiting)
+                return
             if embeds(open_source(model.spec).path):
                 self._serve_embedder(model, load_embedder(model.spec, options, on_progress))
                 return
@@ -564,6 +573,21 @@ class ModelPool:
         )
         self._tell(self._opened, model, loaded, prompter, engine, context_length)
 
+    def _serve_foreign(self, kind: EngineKind, model: ServedModel, ledger: "MemoryLedger", n_waiting: int) -> None:
+        from gpu_worker.prompts.chat import Prompter
+        from gpu_worker.prompts.conversation import find_template
+        from gpu_worker.server.foreign import Surroundings, open_foreign
+
+        around = Surroundings(self._options, ledger, n_waiting, lambda report: self._tell(model.take, report))
+        loaded, engine = open_foreign(kind, model.spec, around)
+        template = find_template(model.spec.template) if model.spec.template else None
+        try:
+            prompter = Prompter(model.name, loaded.tokenizer, loaded.context_length, template)
+        except BaseException:
+            engine.close(10)
+            raise
+        self._tell(self._opened, model, loaded, prompter, engine, loaded.context_length)
+
     def _serve_embedder(self, model: ServedModel, loaded: "LoadedEmbedder") -> None:
         from gpu_worker.engine.embedding import EmbeddingEngine
 
@@ -583,14 +607,19 @@ class ModelPool:
         self._tell_ready(model, loaded)
 
     def _opened(
-        self, model: ServedModel, loaded: "LoadedModel", prompter: "Prompter", engine: "TextEngine", context_length: int
+        self,
+        model: ServedModel,
+        loaded: "LoadedModel | ForeignModel",
+        prompter: "Prompter",
+        engine: "TextEngine",
+        context_length: int,
     ) -> None:
         model.context_length = context_length
         model.most_choices = self._options.max_batch + self._options.max_queue
         model.open(loaded, prompter, engine, self._metrics.of_model(model.name))
         self._tell_ready(model, loaded)
 
-    def _tell_ready(self, model: ServedModel, loaded: "LoadedModel | LoadedEmbedder") -> None:
+    def _tell_ready(self, model: ServedModel, loaded: "LoadedModel | ForeignModel | LoadedEmbedder") -> None:
         sys.stdout.write(
             f"ready: {model.name} ({loaded.n_parameters / 1e6:.1f}M parameters, {loaded.weight_format}, "
             f"context {model.context_length}) after {loaded.load_s:.1f} s\n"
@@ -638,7 +667,7 @@ def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_
             raise invalid(name, f"the model has {n_vocabulary} tokens, so there is no token {highest}")
 
 
-def grammar_compiler(loaded: "LoadedModel", prompter: "Prompter") -> "GrammarCompiler":
+def grammar_compiler(loaded: "LoadedModel | ForeignModel", prompter: "Prompter") -> "GrammarCompiler":
     from gpu_worker.engine.grammar_compiler import GrammarCompiler
 
     special = special_ids(loaded.tokenizer)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from gpu_worker.engine.interface import EngineKind
 from gpu_worker.modeling.source import ModelSpec
 from gpu_worker.server.app import build_app
 from gpu_worker.server.models import ServingOptions
@@ -43,6 +44,7 @@ def live_worker(
     store: GenerationStore | None = None,
     *,
     templates: dict[str, str] | None = None,
+    engine: EngineKind | None = None,
 ) -> Iterator[LiveWorker]:
     """Serve `models` (name to folder) until the block ends. `templates`: prompt formats for some of them."""
     started = threading.Event()
@@ -51,7 +53,10 @@ def live_worker(
     listener = socket.create_server(("127.0.0.1", 0))
 
     async def serve() -> None:
-        specs = [ModelSpec(str(path), name, template=(templates or {}).get(name)) for name, path in models.items()]
+        specs = [
+            ModelSpec(str(path), name, template=(templates or {}).get(name), engine=engine)
+            for name, path in models.items()
+        ]
         worker = Worker(
             specs, options or ServingOptions(device="cpu", dtype="float32"), access_token=TOKEN, store=store
         )

@@ -84,7 +84,7 @@ def test_a_model_is_loaded_answers_and_is_gone(worker: LiveWorker, client: httpx
 
 def test_an_unloaded_models_weights_are_free(worker: LiveWorker, client: httpx.Client, wren: str) -> None:
     assert chat(client, wren).status_code == 200
-    loaded = worker.worker.pool.get(wren)._loaded
+    loaded: Any = worker.worker.pool.get(wren)._loaded
     assert loaded is not None
     weights = weakref.ref(loaded.model.model.embed_tokens.weight)
     del loaded

@@ -1,0 +1,143 @@
+"""How child servers are asked for a completion, and how their events read. Plain functions of JSON.
+
+What a server cannot do exactly as our own engine does is refused by name.
+"""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Protocol
+
+from gpu_worker.engine.interface import EngineKind
+from gpu_worker.engine.request import Request, SamplingParams
+from gpu_worker.errors import unsupported
+from gpu_worker.protocol import FinishReason, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one event adds to an answer."""
+
+    text: str = ""
+    n_tokens: int | None = None
+    """Generated so far, if the event says so."""
+    finish_reason: FinishReason | None = None
+
+
+class Dialect(Protocol):
+    """One server's language. Stop strings are found by the worker, so that they mean the same everywhere."""
+
+    kind: EngineKind
+    path: str
+    supported: frozenset[str]
+    """Fields of `SamplingParams`."""
+
+    def body(self, request: Request) -> Json:
+        """The JSON that asks for a stream."""
+
+    def read(self, event: Json) -> Piece:
+        """Raises: KeyError, TypeError, ValueError, IndexError, AttributeError for what is no event of this server."""
+
+
+COMMON = frozenset(
+    {"max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "logit_bias", "seed", "stop"}
+    | {"ignore_eos"}
+)
+
+
+NAMES = {"grammar": "response_format", "shows_markers": "tools"}
+"""What a request calls a field of `SamplingParams` that has another name here."""
+
+
+def refuse_unsupported(dialect: Dialect, params: SamplingParams) -> None:
+    """Raises: WorkerError (unsupported_parameter) for the first field that asks for what the server does not do."""
+    for field in fields(params):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if field.name not in dialect.supported and getattr(params, field.name) != default:
+            raise unsupported(
+                NAMES.get(field.name, field.name),
+                f"the engine {dialect.kind}, which serves this model, does not support it",
+            )
+    if params.max_tokens < 1:
+        raise unsupported("max_tokens", f"the engine {dialect.kind}, which serves this model, answers at least a token")
+
+
+class LlamaCpp:
+    """llama.cpp's server. Source: llama.cpp, tools/server/README.md, "POST /completion".
+
+    It counts the prompt's tokens into presence and frequency penalties, so these two are not offered.
+    """
+
+    kind = EngineKind.LLAMACPP
+    path = "/completion"
+    supported = COMMON
+
+    def body(self, request: Request) -> Json:
+        params = request.params
+        return {
+            "prompt": request.prompt_ids,
+            "stream": True,
+            "cache_prompt": True,
+            "n_predict": params.max_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "top_k": params.top_k,
+            "min_p": params.min_p,
+            "repeat_penalty": params.repetition_penalty,
+            "repeat_last_n": request.n_reserved,  # all tokens
+            "logit_bias": [[token, bias] for token, bias in params.logit_bias],
+            # Its seeds have 32 bits, of which one value means "any".
+            "seed": -1 if params.seed is None else params.seed % (2**32 - 1),
+            "ignore_eos": params.ignore_eos,
+            # Our order: probabilities are cut after the temperature.
+            "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
+        }
+
+    def read(self, event: Json) -> Piece:
+        text, n_tokens = str(event["content"]), int(event["tokens_predicted"])
+        if not event["stop"]:
+            return Piece(text, n_tokens)
+        reason = {"eos": FinishReason.STOP, "limit": FinishReason.LENGTH}[event["stop_type"]]
+        return Piece(text, n_tokens, reason)
+
+
+class Vllm:
+    """vLLM's OpenAI server. Source: vLLM, "OpenAI-Compatible Server", completions API with extra parameters."""
+
+    kind = EngineKind.VLLM
+    path = "/v1/completions"
+    supported = COMMON | {"presence_penalty", "frequency_penalty", "min_tokens", "stop_token_ids"}
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def body(self, request: Request) -> Json:
+        params = request.params
+        body: Json = {
+            "model": self._model,
+            "prompt": request.prompt_ids,
+            "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+            "max_tokens": params.max_tokens,
+            "min_tokens": params.min_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "top_k": params.top_k or -1,
+            "min_p": params.min_p,
+            "repetition_penalty": params.repetition_penalty,
+            "presence_penalty": params.presence_penalty,
+            "frequency_penalty": params.frequency_penalty,
+            "stop_token_ids": list(params.stop_token_ids),
+            "ignore_eos": params.ignore_eos,
+        }
+        if params.logit_bias:
+            body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias}
+        if params.seed is not None:
+            body["seed"] = params.seed
+        return body
+
+    def read(self, event: Json) -> Piece:
+        n_tokens = int(event["usage"]["completion_tokens"]) if event.get("usage") else None
+        if not event["choices"]:
+            return Piece(n_tokens=n_tokens)
+        choice = event["choices"][0]
+        reason = {None: None, "stop": FinishReason.STOP, "length": FinishReason.LENGTH}[choice["finish_reason"]]
+        return Piece(str(choice["text"]), n_tokens, reason)

@@ -1,0 +1,1 @@
+"""A stand-in for vLLM, which is not installed where the tests run."""
