@@ -179,7 +179,7 @@ def _check_object(schema: Mapping[str, object], path: str) -> None:
     if not isinstance(properties, Mapping) or not isinstance(required, list):
         raise NotEnforceable(path, "properties must be an object and required a list")
     for name in required:
-        if name not in properties:
+        if not isinstance(name, str) or name not in properties:
             raise NotEnforceable(path, f"required names {json.dumps(name)[:80]}, which is not in properties")
 
 

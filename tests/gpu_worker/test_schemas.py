@@ -63,6 +63,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "integer", "minLength": 2}, "minLength needs the type"),
     ({"required": ["a"]}, "required needs the type"),
     ({"type": "object", "properties": {"a": {}}, "required": ["b"]}, 'required names "b"'),
+    ({"type": "object", "required": [["a"]]}, r'required names \["a"\]'),
     ({"type": "string", "pattern": "a", "maxLength": 2}, "cannot be combined"),
     ({"type": "string", "pattern": '^"'}, "which JSON escapes"),
     ({"type": "string", "pattern": r"^\\$"}, "which JSON escapes"),
