@@ -6,6 +6,7 @@ Used on the event loop's thread, but for `AdapterLoader.load`, which blocks.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_worker.engine.request import Request, StepOutput
@@ -14,6 +15,7 @@ from gpu_worker.modeling.source import AdapterSpec, ModelSpec
 from gpu_worker.protocol import Json, ModelReport, ModelState
 from gpu_worker.server.fields import Fields
 from gpu_worker.server.generations import Generation
+from gpu_worker.server.loading import LoadCall
 from gpu_worker.server.models import ServedModel
 
 if TYPE_CHECKING:
@@ -117,6 +119,12 @@ class AdapterCall:
     """A checked request to load an adapter."""
 
     spec: AdapterSpec
+
+    def allowed(self, models_dir: Path | None, *, from_hub: bool) -> AdapterSpec:
+        """What to load. Raises: WorkerError (unsupported_parameter, invalid_request) unless the operator allows it."""
+        asked = ModelSpec(self.spec.source, self.spec.name, self.spec.revision)
+        found = LoadCall(asked).spec(models_dir, from_hub=from_hub)
+        return AdapterSpec(self.spec.base, found.source, found.name, found.revision)
 
 
 def parse_adapter(body: Json) -> AdapterCall:

@@ -368,7 +368,7 @@ class ModelPool:
         from gpu_worker.modeling.source import ModelRefused
         from gpu_worker.server.adapters import ServedAdapter, refused
 
-        spec = call.spec
+        spec = call.allowed(self._options.models_dir, from_hub=self._options.load_from_hub)
         if spec.name in self.models or spec.name in self._arriving:
             raise invalid("name", f"a model or adapter is called {spec.name[:100]!r} already")
         if len(self.models) + len(self._arriving) >= MAX_MODELS:

@@ -35,12 +35,16 @@ def folders(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 
 @pytest.fixture(scope="module")
-def live(tiny: Path, endless: Path, folders: dict[str, Path]) -> Iterator[LiveWorker]:
+def live(
+    tiny: Path, endless: Path, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveWorker]:
     adapters = (
         AdapterSpec("tiny", str(folders["cat"]), "cat"),
         AdapterSpec("tiny", str(folders["cat"]) + "-no", "bad"),
     )
-    options = ServingOptions(device="cpu", dtype="float32", adapters=adapters)
+    options = ServingOptions(
+        device="cpu", dtype="float32", adapters=adapters, models_dir=tmp_path_factory.getbasetemp()
+    )
     with live_worker({"tiny": tiny, "endless": endless}, options) as live:
         yield live
 
@@ -169,6 +173,13 @@ def test_what_cannot_be_loaded_is_refused_by_name(
     reply = client.post("/v1/adapters", content=body)
     assert reply.status_code in (400, 404), reply.text
     assert reply.json()["error"]["param"] == param
+
+
+def test_without_the_operators_leave_none_is_loaded_by_request(tiny: Path, folders: dict[str, Path]) -> None:
+    with live_worker({"tiny": tiny}) as live, live.client() as client:
+        reply = client.post("/v1/adapters", json={"base": "tiny", "source": str(folders["dog"])})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_parameter")
+        assert "--models-dir" in reply.json()["error"]["message"]
 
 
 def test_an_adapter_of_another_base_is_refused(client: httpx.Client, tmp_path: Path) -> None:

@@ -137,9 +137,11 @@ def test_unloading_ends_what_does_not_finish_in_time(models_dir: Path, client: h
     assert json.loads(last.removeprefix("data:"))["error"]["code"] == "shutting_down"
 
 
-def test_a_base_stays_until_its_adapters_are_gone(client: httpx.Client, wren: str, tiny: Path, tmp_path: Path) -> None:
-    folder = make_adapter(tmp_path / "a", tiny, seed=1, r=2, lora_alpha=4, target_modules=["q_proj"])
-    reply = client.post("/v1/adapters", json={"base": wren, "source": str(folder), "name": "red-wren"})
+def test_a_base_stays_until_its_adapters_are_gone(
+    client: httpx.Client, wren: str, tiny: Path, models_dir: Path
+) -> None:
+    folder = make_adapter(models_dir / "red", tiny, seed=1, r=2, lora_alpha=4, target_modules=["q_proj"])
+    reply = client.post("/v1/adapters", json={"base": wren, "source": folder.name, "name": "red-wren"})
     assert reply.status_code == 201, reply.text
     refused = client.delete("/v1/models/wren")
     assert (refused.status_code, "red-wren" in refused.text) == (400, True)
