@@ -4,7 +4,6 @@ It loads nothing.
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import torch
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 SMALL_PARAMETERS = 100_000_000
-"""Below this a model stays float32 on a CPU, whatever a measurement on a busy machine says today: a number format that
-changes from one start to the next changes the answers."""
+"""Below this a model stays float32 on a CPU. Larger ones go by what the processor can do, not by a measurement: on a
+busy machine that would change from one start to the next, and the answers with it."""
 
-CLEARLY_FASTER = 1.3
-"""bfloat16 must beat float32 by this factor on a CPU before its rounding is accepted."""
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 class DeviceError(ValueError):
@@ -75,20 +73,19 @@ def _choose_cpu_dtype(n_parameters: int, free_bytes: int) -> DtypeChoice:
         return DtypeChoice(torch.bfloat16, f"float32 would need {needed:.1f} GiB of the {free:.1f} GiB that are free")
     if n_parameters < SMALL_PARAMETERS:
         return DtypeChoice(torch.float32, "the model is small, and float32 rounds least")
-    slow, fast = _matvec_us(torch.float32), _matvec_us(torch.bfloat16)
-    measured = f"a 4096x4096 matrix-vector product takes {slow:.0f} us in float32 and {fast:.0f} us in bfloat16 here"
-    return DtypeChoice(torch.bfloat16 if fast * CLEARLY_FASTER < slow else torch.float32, measured)
+    if not has_bfloat16_arithmetic():
+        return DtypeChoice(torch.float32, "this processor has no bfloat16 arithmetic and would emulate it, far slower")
+    return DtypeChoice(torch.bfloat16, "the processor computes it in hardware, and half the bytes are read")
 
 
-def _matvec_us(dtype: torch.dtype) -> float:
-    """The best of several runs: a row times a matrix that no cache holds is what decoding one stream mostly is."""
-    matrix, vector = torch.ones((4096, 4096), dtype=dtype), torch.ones((1, 4096), dtype=dtype)
-    times = []
-    for _ in range(9):
-        started_at = time.perf_counter()
-        torch.nn.functional.linear(vector, matrix)
-        times.append(time.perf_counter() - started_at)
-    return min(times) * 1e6
+def has_bfloat16_arithmetic() -> bool:
+    """Whether the processor multiplies bfloat16 itself. Source: Linux, Documentation/arch/x86/cpuinfo.rst, and arm64's
+    elf_hwcaps.rst for `bf16`."""
+    for line in _lines(Path("/proc/cpuinfo")):
+        name, _, flags = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return not BFLOAT16_FLAGS.isdisjoint(flags.split())
+    return False
 
 
 def available_memory_bytes() -> int:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
+from gpu_worker.modeling import device
 from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.memory import MemoryLedger
@@ -205,10 +206,28 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             choose_device("cuda:1")
 
 
-def test_the_number_format_is_measured_on_a_cpu_and_can_be_asked_for() -> None:
-    small, large = (choose_dtype("auto", torch.device("cpu"), n_parameters=n) for n in (1000, 200_000_000))
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f\n", "float32"),
+        ("flags\t\t: fpu avx512f avx512_bf16\n", "bfloat16"),
+        ("Features\t: fp asimd bf16\n", "bfloat16"),
+        ("", "float32"),
+    ],
+)
+def test_a_large_model_takes_the_number_format_that_the_processor_computes(
+    cpuinfo: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = device._lines
+    monkeypatch.setattr(
+        device, "_lines", lambda path: cpuinfo.splitlines() if path == Path("/proc/cpuinfo") else lines(path)
+    )
+    assert choose_dtype("auto", torch.device("cpu"), n_parameters=200_000_000).name == name
+
+
+def test_small_models_stay_in_float32_and_any_format_can_be_asked_for() -> None:
+    small = choose_dtype("auto", torch.device("cpu"), n_parameters=1000)
     assert (small.name, "small" in small.reason) == ("float32", True)
-    assert "us in float32" in large.reason
     assert choose_dtype("float16", torch.device("cpu"), n_parameters=1000).name == "float16"
     assert choose_dtype("auto", torch.device("cpu"), n_parameters=10**15).name == "bfloat16"
     assert physical_cores() >= 1
