@@ -31,8 +31,7 @@ ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
 """Rotations that depend on the position alone. The others change with the length of the text."""
 
 PACKED_FROM = 1_000_000
-"""Weights of so many numbers are multiplied in oneDNN's own order when several tokens are computed. Smaller ones gain
-less than such a call costs."""
+"""Weights of so many numbers are multiplied in oneDNN's own order. Smaller ones gain less than such a call costs."""
 
 PACKED_SHARE = 0.25
 """Of the free memory, for the packed copies of all weights."""
@@ -54,11 +53,11 @@ class Linear:
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[0] == 1:
-            return functional.linear(x, self.weight, self.bias)
         if self._packed is not None:
             product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
             return product
+        if x.shape[0] == 1:
+            return functional.linear(x, self.weight, self.bias)
         product = torch.mm(self.weight, x.t()).t()
         return product if self.bias is None else product + self.bias
 
