@@ -14,8 +14,8 @@ from apps.workers.selectors import OfferedModel
 
 Json = dict[str, Any]
 
-SITES_OWN = frozenset({"generation_id", "prompt_template"})
-"""Fields of the protocol between site and worker that a program must not set."""
+SITES_OWN = frozenset({"generation_id", "prompt_template", "priority"})
+"""Fields of the protocol between site and worker that a program must not set; a priority would push in front."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,11 @@ class BatchCache(Cache):
         self._reserve(len(self.lengths), 1)
         return len(self.lengths) - 1
 
+    @property
+    def n_tokens_held(self) -> int:
+        """What the rectangle occupies, used or not."""
+        return self._n_rows * self._n_columns
+
     def drop_row(self, row: int) -> int:
         """Free a row; return the row that has moved into its place (the row itself if it was the last)."""
         last = len(self.lengths) - 1
@@ -134,7 +139,14 @@ class BatchCache(Cache):
                 if layer.is_initialized:
                     layer.keys[row, :, :length] = layer.keys[last, :, :length]
                     layer.values[row, :, :length] = layer.values[last, :, :length]
+        self._trim()
         return last
+
+    def _trim(self) -> None:
+        """Give back what the rows that are left do not need, so that the memory is never more than `footprint` says."""
+        n_rows, n_columns = _rectangle(self.lengths)
+        if n_rows < self._n_rows or n_columns < self._n_columns:
+            self._resize(min(n_rows, self._n_rows), min(n_columns, self._n_columns))
 
     def wipe_row(self, row: int) -> None:
         """Zero a row that holds NaN or infinity, before a later request reads behind its own length there."""
@@ -142,13 +154,6 @@ class BatchCache(Cache):
             if layer.is_initialized:
                 layer.keys[row] = 0
                 layer.values[row] = 0
-
-    def footprint(self, lengths: Sequence[int]) -> int:
-        """Tokens that rows of these lengths would occupy: the rectangle as it is, or as it would have to grow."""
-        n_rows, n_columns = len(lengths), max(lengths, default=0)
-        if n_rows <= self._n_rows and n_columns <= self._n_columns:
-            return self._n_rows * self._n_columns
-        return _rows_for(n_rows) * _rounded_up(n_columns, BLOCK_COLUMNS)
 
     def export(self, row: int, start: int, n_tokens: int) -> list[torch.Tensor]:
         """A copy of some columns of a row: keys and values of each layer, `[heads, tokens, head size]`."""
@@ -182,16 +187,30 @@ class BatchCache(Cache):
         """Grow when needed, to what is needed now: a rectangle once long and narrow may become short and wide."""
         if n_rows <= self._n_rows and n_columns <= self._n_columns:
             return
-        self._n_rows = _rows_for(n_rows)
-        self._n_columns = _rounded_up(max(n_columns, *self.lengths, 1), BLOCK_COLUMNS)
+        self._resize(_rows_for(n_rows), rounded_up(max(n_columns, *self.lengths, 1), BLOCK_COLUMNS))
+
+    def _resize(self, n_rows: int, n_columns: int) -> None:
+        self._n_rows, self._n_columns = n_rows, n_columns
         for layer in self._layers:
-            layer.resize(self._n_rows, self._n_columns)
+            layer.resize(n_rows, n_columns)
+
+
+def footprint(lengths: Sequence[int]) -> int:
+    """Tokens that rows of these lengths occupy together: the rectangle that holds them all."""
+    n_rows, n_columns = _rectangle(lengths)
+    return n_rows * n_columns
+
+
+def _rectangle(lengths: Sequence[int]) -> tuple[int, int]:
+    if not lengths:
+        return 0, 0
+    return _rows_for(len(lengths)), rounded_up(max(*lengths, 1), BLOCK_COLUMNS)
 
 
 def _rows_for(n_rows: int) -> int:
     """A few rows double, so that one long row alone does not cost eight; many grow by blocks."""
-    return _rounded_up(n_rows, BLOCK_ROWS) if n_rows > BLOCK_ROWS else 1 << max(n_rows - 1, 0).bit_length()
+    return rounded_up(n_rows, BLOCK_ROWS) if n_rows > BLOCK_ROWS else 1 << max(n_rows - 1, 0).bit_length()
 
 
-def _rounded_up(n: int, block: int) -> int:
+def rounded_up(n: int, block: int) -> int:
     return -(-n // block) * block

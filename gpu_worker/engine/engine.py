@@ -146,9 +146,9 @@ class Engine:
     def _step(self) -> None:
         started_at = time.perf_counter()
         outputs = self._end_cancelled()
-        with self._changed:
-            plan = self._scheduler.plan()
         try:
+            with self._changed:
+                plan = self._scheduler.plan()
             self._place(plan)
             outputs += self._compute(plan)
         except Exception as exc:  # whatever a model's code raises must not end the thread that serves all

@@ -52,6 +52,8 @@ class SamplingParams:
     min_tokens: int = 0
     """Before so many tokens no token that ends the answer is possible, and stop strings are not looked for."""
     ignore_eos: bool = False
+    priority: int = 0
+    """Lower goes first while requests wait for the engine, -100 to 100; it changes no token."""
     logprobs: int | None = None
     """Report each token's log probability, and so many of the likeliest tokens at its place."""
     prompt_logprobs: int | None = None
@@ -65,6 +67,7 @@ class SamplingParams:
         # Without a token to generate there must be something else to do.
         _check_range("max_tokens", self.max_tokens, 1 if self.prompt_logprobs is None else 0, 2**31)
         _check_range("min_tokens", self.min_tokens, 0, self.max_tokens)
+        _check_range("priority", self.priority, -100, 100)
         _check_range("temperature", self.temperature, 0, 2)
         _check_range("top_p", self.top_p, 0, 1, above=True)
         _check_range("top_k", self.top_k, 0, 2**31)
@@ -155,8 +158,6 @@ class Request:
     """`time.perf_counter()` when the server took it."""
     adapter: str | None = None
     """Key of the adapter (`engine.lora`) that it computes with. Keys and values of a prompt depend on it."""
-    priority: int = 0
-    """Lower goes first, -100 to 100."""
     state: RequestState = RequestState.WAITING
     n_computed: int = 0
     """Tokens whose keys and values are in the cache."""

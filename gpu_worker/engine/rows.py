@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-BLOCK_TOKENS = 64
+GROWTH_TOKENS = 64
+"""A row grows by so much at a time: its tokens are copied once for each such step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +57,4 @@ def footprint(lengths: Sequence[int]) -> int:
 
 
 def rounded_up(n_tokens: int) -> int:
-    return -(-n_tokens // BLOCK_TOKENS) * BLOCK_TOKENS
+    return -(-n_tokens // GROWTH_TOKENS) * GROWTH_TOKENS

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gpu_worker.engine.cache import BatchCache, Window
+from gpu_worker.engine.cache import BLOCK_COLUMNS, BatchCache, Window, footprint, rounded_up
 from gpu_worker.engine.lora import AdapterBank
 from gpu_worker.engine.request import Request
 from gpu_worker.engine.scheduler import Chunk
@@ -75,7 +75,7 @@ class GenericRunner:
         self._rows: list[Request] = []
 
     def footprint(self, lengths: Sequence[int]) -> int:
-        return self.cache.footprint(lengths)
+        return footprint(lengths)
 
     def add(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -197,7 +197,14 @@ def grouped(chunks: Sequence[Chunk], rows: Sequence[int]) -> list[list[tuple[int
 def _belong_together(group: list[tuple[int, Chunk]]) -> bool:
     if any(chunk.is_scored for _, chunk in group):
         return False
-    return group[-2][0] == group[-1][0] - 1 and _padding(group) <= MAX_PADDING
+    return group[-2][0] == group[-1][0] - 1 and _padding(group) <= MAX_PADDING and _fits(group)
+
+
+def _fits(group: list[tuple[int, Chunk]]) -> bool:
+    """Whether padding needs no columns beyond those that the rows have anyway: nobody has counted those."""
+    padded_end = max(chunk.start for _, chunk in group) + max(chunk.n_tokens for _, chunk in group)
+    end = max(chunk.start + chunk.n_tokens for _, chunk in group)
+    return padded_end <= rounded_up(end, BLOCK_COLUMNS)
 
 
 def _padding(group: list[tuple[int, Chunk]]) -> float:

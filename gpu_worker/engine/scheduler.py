@@ -27,6 +27,9 @@ from gpu_worker.engine.request import Request, RequestState
 
 MAX_OVERTAKEN = 64
 
+HEADROOM_TOKENS = 64
+"""What each running request may still grow by when another one is admitted."""
+
 SCORED_TOKENS = 256
 """The most prompt tokens per step of a request that asks for their log probabilities: each is a whole row of logits."""
 
@@ -153,7 +156,7 @@ class Scheduler:
         # Together: one that has just arrived on an idle engine waits for a moment too.
         if len(self._places) >= self.limits.max_waiting + self.limits.max_batch:
             raise QueueFull(f"{len(self.running)} requests run and {len(self._queue)} wait")
-        place = _Place(request.priority, self._n_arrived, request)
+        place = _Place(request.params.priority, self._n_arrived, request)
         self._n_arrived += 1
         self._places[request.id] = place
         self._overtake(place)
@@ -205,7 +208,7 @@ class Scheduler:
         while self._queue and len(self.running) < self.limits.max_batch:
             request = self._queue[0].request
             # Room to grow for everybody, or the next step might pre-empt what this one admits.
-            lengths = [length + BLOCK_TOKENS for length in self._lengths()]
+            lengths = [length + HEADROOM_TOKENS for length in self._lengths()]
             if self.running and self._footprint([*lengths, request.n_known]) > self.limits.cache_tokens:
                 break
             self._queue.pop(0)

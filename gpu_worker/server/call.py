@@ -101,6 +101,7 @@ def parse_sampling(fields: Fields) -> dict[str, Any]:
         "top_k": 0 if top_k == -1 else top_k,  # vLLM's word for all
         "seed": fields.integer("seed"),
         "min_tokens": fields.integer("min_tokens"),
+        "priority": fields.integer("priority"),
     }
     return {name: value for name, value in given.items() if value is not None} | {
         "logit_bias": _logit_bias(fields.get("logit_bias")),

@@ -38,6 +38,7 @@ SHARED = [
     "stop",
     "stop_token_ids",
     "min_tokens",
+    "priority",
     "ignore_eos",
     "logprobs",
     "top_logprobs",

@@ -190,6 +190,8 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"logprobs": True, "top_logprobs": -1}, "invalid_request", "top_logprobs"),
     ({"min_tokens": 5}, "invalid_request", "min_tokens"),
     ({"min_tokens": -1}, "invalid_request", "min_tokens"),
+    ({"priority": -101}, "invalid_request", "priority"),
+    ({"priority": "first"}, "invalid_request", "priority"),
     ({"stop_token_ids": [99999]}, "invalid_request", "stop_token_ids"),
     ({"stop_token_ids": [-1]}, "invalid_request", "stop_token_ids"),
     ({"stop_token_ids": ["</s>"]}, "invalid_request", "stop_token_ids"),

@@ -48,6 +48,8 @@ class Bench:
         self.outputs: dict[str, list[StepOutput]] = {}
         self.batches: list[int] = []
         self.n_prompt_tokens = 0
+        self.most_held = 0
+        """Tokens that the generic runner's rectangle had room for after a step, at the most."""
         self.on_output: Callable[[StepOutput], None] = lambda output: None
         self._changed = threading.Condition()
         vocabulary = Vocabulary(loaded.decode, end_ids or loaded.end_ids)
@@ -58,6 +60,8 @@ class Bench:
         with self._changed:
             self.batches.append(report.n_decoded)
             self.n_prompt_tokens += report.n_prompt_tokens
+            if isinstance(self.runner, GenericRunner):
+                self.most_held = max(self.most_held, self.runner.cache.n_tokens_held)
             for output in report.outputs:
                 self.outputs.setdefault(output.request_id, []).append(output)
                 self.on_output(output)
@@ -136,6 +140,7 @@ def test_requests_that_outgrow_the_memory_give_way_and_lose_nothing(loaded: Load
     for request in seeded:
         assert bench.last(request.id).n_tokens == 150
     assert seeded[0].output_ids == seeded[1].output_ids
+    assert bench.most_held <= limits.cache_tokens
     n_needed = sum(len(request.prompt_ids) for request in [*greedy, *seeded])
     assert bench.n_prompt_tokens > n_needed, "nothing was computed again: the test needs less memory"
     assert bench.engine.close(10)

@@ -19,7 +19,7 @@ from gpu_worker.engine.scheduler import (
 
 
 def request(n_prompt: int, max_tokens: int, name: str = "r", priority: int = 0) -> Request:
-    return Request(name, [1] * n_prompt, SamplingParams(max_tokens=max_tokens), 0.0, priority=priority)
+    return Request(name, [1] * n_prompt, SamplingParams(max_tokens=max_tokens, priority=priority), 0.0)
 
 
 def compute(scheduler: Scheduler, plan: StepPlan, n_generated: dict[str, int] | None = None) -> None:

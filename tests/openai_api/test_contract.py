@@ -175,7 +175,9 @@ def test_a_body_over_the_limit_is_refused(site: LiveSite, key: str) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
 
 
-@pytest.mark.parametrize("own", [{"generation_id": "not even a uuid"}, {"prompt_template": "nonsense"}])
+@pytest.mark.parametrize(
+    "own", [{"generation_id": "not even a uuid"}, {"prompt_template": "nonsense"}, {"priority": "first"}]
+)
 def test_fields_between_site_and_worker_are_not_a_programs_to_set(
     site: LiveSite, key: str, own: dict[str, str]
 ) -> None:
