@@ -91,10 +91,6 @@ class Prompter:
         known = tuple(token for token in template.stop_token_ids if token < self._n_tokens)
         return Prompt(ids, text, template.stop, known)
 
-    def chat_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a chat alone. Raises: as `chat` does."""
-        return self.chat(messages).ids
-
     def text_ids(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of plain text. `add_special_tokens`: with those that the tokenizer adds by itself.
 

@@ -1,9 +1,12 @@
 """Tiny real models, made once per run of the tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.gpu_worker.live_worker import LiveWorker
 from tests.gpu_worker.tiny_models import Shape, make_tiny_model
 
 
@@ -23,3 +26,10 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def templateless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has no chat template."""
     return make_tiny_model(tmp_path_factory.mktemp("models") / "templateless", chat_template=None)
+
+
+@pytest.fixture
+def client(live: LiveWorker) -> Iterator[httpx.Client]:
+    """Talks to the worker of the module, which each module makes for itself."""
+    with live.client() as client:
+        yield client

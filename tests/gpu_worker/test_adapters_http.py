@@ -50,12 +50,6 @@ def live(
 
 
 @pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
-
-
-@pytest.fixture
 def dog(client: httpx.Client, folders: dict[str, Path]) -> Iterator[None]:
     reply = client.post("/v1/adapters", json={"base": "tiny", "source": str(folders["dog"])})
     assert reply.status_code == 201, reply.text

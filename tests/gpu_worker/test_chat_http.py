@@ -23,12 +23,6 @@ def live(tiny: Path, endless: Path, templateless: Path) -> Iterator[LiveWorker]:
         yield live
 
 
-@pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
-
-
 def chat(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO, "max_tokens": 8, **body})
 

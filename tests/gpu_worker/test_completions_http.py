@@ -24,12 +24,6 @@ def live(tiny: Path, endless: Path, templateless: Path) -> Iterator[LiveWorker]:
         yield live
 
 
-@pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
-
-
 def complete(client: httpx.Client, **body: Any) -> httpx.Response:
     whole = {"model": "tiny", "prompt": PROMPT, "temperature": 0, **body}
     return client.post("/v1/completions", content=json.dumps(whole))

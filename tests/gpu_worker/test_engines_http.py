@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.gguf_export import Precision, write_gguf
 from gpu_worker.engine.interface import EngineKind
 from gpu_worker.modeling.source import ModelRefused, ModelSpec
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.foreign import choose_engine
 from gpu_worker.server.models import ServingOptions
 from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker
-from tests.gpu_worker.tiny_gguf import write_gguf
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
 STAND_IN = Path(__file__).parent / "vllm_stand_in"
@@ -24,7 +24,9 @@ STAND_IN = Path(__file__).parent / "vllm_stand_in"
 
 @pytest.fixture(scope="module")
 def gguf(endless: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_gguf(endless, tmp_path_factory.mktemp("gguf") / "endless.gguf")
+    path = tmp_path_factory.mktemp("gguf") / "endless.gguf"
+    write_gguf(endless, path, Precision.F32)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +48,6 @@ def live(request: pytest.FixtureRequest, endless: Path, gguf: Path) -> Iterator[
         (model,) = live.worker.pool.models.values()
         assert model.state is ModelState.LOADED, model.error
         yield live
-
-
-@pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
 
 
 def post(client: httpx.Client, **body: Any) -> httpx.Response:
@@ -231,7 +227,8 @@ def test_the_end_token_ends_it_is_counted_and_is_not_shown(tmp_path: Path) -> No
     from tests.gpu_worker.tiny_models import make_tiny_model
 
     folder = make_tiny_model(tmp_path / "ends", never_ends=False)
-    path = write_gguf(folder, tmp_path / "ends.gguf")
+    path = tmp_path / "ends.gguf"
+    write_gguf(folder, path, Precision.F32)
     options = ServingOptions(device="cpu", dtype="float32", max_batch=2, threads=1)
     with live_worker({"ours": folder, "theirs": path}, options) as live, live.client() as client:
         body = {"temperature": 0, "max_tokens": 20, "logit_bias": {"2": 8}}

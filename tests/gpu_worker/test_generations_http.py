@@ -23,12 +23,6 @@ def live(tiny: Path, endless: Path) -> Iterator[LiveWorker]:
         yield live
 
 
-@pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
-
-
 def start(client: httpx.Client, model: str = "tiny", **body: Any) -> tuple[str, httpx.Response]:
     generation_id = str(uuid.uuid4())
     body = {"model": model, "messages": HELLO, "stream": True, "generation_id": generation_id, **body}

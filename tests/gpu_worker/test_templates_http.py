@@ -24,12 +24,6 @@ def live(tiny: Path, templateless: Path, tmp_path_factory: pytest.TempPathFactor
         yield live
 
 
-@pytest.fixture
-def client(live: LiveWorker) -> Iterator[httpx.Client]:
-    with live.client() as client:
-        yield client
-
-
 def tokenize(client: httpx.Client, model: str = "tiny", **body: Any) -> httpx.Response:
     return client.post("/v1/tokenize", json={"model": model, **body})
 
