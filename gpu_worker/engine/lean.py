@@ -37,6 +37,7 @@ class LeanRunner:
     def __init__(self, llama: Llama, adapters: AdapterBank | None = None) -> None:
         self.device = torch.device("cpu")
         self._llama = llama
+        self.extra_bytes = llama.packed_bytes
         self.adapters = adapters or AdapterBank()
         self._group = llama.n_heads // llama.n_kv_heads
         self._shape = RowShape(len(llama.layers), llama.n_kv_heads, llama.head_size, llama.dtype)

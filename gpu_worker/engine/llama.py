@@ -49,7 +49,7 @@ class Linear:
         self.weight = weight
         self.bias = bias
         self._packed: torch.Tensor | None = None
-        if packs and weight.numel() >= PACKED_FROM and weight.dtype == torch.float32:
+        if packs and is_worth_packing(weight.numel(), weight.dtype):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -135,6 +135,8 @@ class Llama:
     head_size: int
     eps: float
     rotations: Rotations
+    packed_bytes: int
+    """Of the second copies that its larger weights have in oneDNN's order."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -197,8 +199,8 @@ def _groups(model: Any) -> list[list[Any]]:
 
 def fuse(model: Any, *, free_bytes: int) -> Llama:
     """The lean form of a model that `supports` accepts. The model's own weights become views of the fused ones."""
-    floats = [linear for group in _groups(model) for linear in group if type(linear) is nn.Linear]
-    packs = sum(linear.weight.nbytes for linear in floats) <= PACKED_SHARE * free_bytes
+    packed_bytes = _packed_bytes(model)
+    packs = packed_bytes <= PACKED_SHARE * free_bytes
     names = {module: name for name, module in model.named_modules()}
     config = model.config
     head_size = model.model.layers[0].self_attn.head_dim
@@ -212,7 +214,22 @@ def fuse(model: Any, *, free_bytes: int) -> Llama:
         head_size=head_size,
         eps=config.rms_norm_eps,
         rotations=Rotations(model.model.rotary_emb, head_size, model.dtype),
+        packed_bytes=packed_bytes if packs else 0,
     )
+
+
+def _packed_bytes(model: Any) -> int:
+    """What packing all weights that are worth it would take."""
+    products = [[linear.weight for linear in group] for group in _groups(model) if type(group[0]) is nn.Linear]
+    return sum(
+        sum(weight.nbytes for weight in weights)
+        for weights in products
+        if is_worth_packing(sum(weight.numel() for weight in weights), weights[0].dtype)
+    )
+
+
+def is_worth_packing(n_numbers: int, dtype: torch.dtype) -> bool:
+    return n_numbers >= PACKED_FROM and dtype == torch.float32
 
 
 def _layer(layer: Any, names: Mapping[Any, str], *, packs: bool) -> Layer:

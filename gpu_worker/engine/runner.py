@@ -24,6 +24,8 @@ class Runner(Protocol):
 
     device: torch.device
     adapters: AdapterBank
+    extra_bytes: int
+    """Of weights that it holds beside the model's own."""
 
     def footprint(self, lengths: Sequence[int]) -> int:
         """Tokens of cache that rows of these lengths occupy together."""
@@ -59,6 +61,8 @@ class Runner(Protocol):
 
 class GenericRunner:
     """Any causal model of transformers, and the cache of its running requests."""
+
+    extra_bytes = 0
 
     def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model

@@ -105,7 +105,8 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
-    runner = build_runner(model, spec.name)
+    runner = build_runner(model, spec.name, free_bytes=ledger.free_bytes())
+    ledger.add_weights(spec.name, runner.extra_bytes)
     return LoadedModel(
         name=spec.name,
         model=model,

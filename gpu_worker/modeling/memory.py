@@ -107,6 +107,10 @@ class MemoryLedger:
             )
         self._weights[name] = need.weights
 
+    def add_weights(self, name: str, n_bytes: int) -> None:
+        """A model that was admitted keeps more than was estimated: a second form of its weights."""
+        self._weights[name] += n_bytes
+
     def grant_cache(self, name: str, token_bytes: int, *, n_waiting: int) -> int:
         """Tokens that the cache of a loaded model may hold; `n_waiting` models still have to get theirs."""
         share = CUDA_SHARE if self.device.type == "cuda" else CPU_SHARE

@@ -13,7 +13,6 @@ from gpu_worker.engine.lora import AdapterBank
 from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import GenericRunner, Runner
 from gpu_worker.engine.scheduler import Chunk
-from gpu_worker.modeling.device import available_memory_bytes
 from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.source import ModelRefused
 
@@ -25,8 +24,10 @@ TOLERANCE_ROUNDED = 0.2
 model it is 0.1 to 0.2. A model that is computed wrongly is off by about 1."""
 
 
-def build_runner(model: Any, name: str) -> Runner:
+def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
     """The lean runner where it knows the model, else the generic one. Raises: ModelRefused.
+
+    `free_bytes`: what is left beside the model; a part of it may go into a faster form of its weights.
 
     Refused is a model that the batched cache computes wrongly: recurrent layers, unusual positions or masks. Two
     prompts of different length go through the runner, one token of each is decoded, and the logits must be those that
@@ -34,7 +35,7 @@ def build_runner(model: Any, name: str) -> Runner:
     """
     try:
         with torch.inference_mode():
-            runner = _choose(model)
+            runner = _choose(model, free_bytes)
             batched = _batched_logits(runner, prompts := _prompts(model))
             alone = torch.stack([model(torch.tensor([ids], device=model.device)).logits[0, -1] for ids in prompts])
             runner.reset()
@@ -46,9 +47,9 @@ def build_runner(model: Any, name: str) -> Runner:
     return runner
 
 
-def _choose(model: Any) -> Runner:
+def _choose(model: Any, free_bytes: int) -> Runner:
     if llama.supports(model):
-        return LeanRunner(llama.fuse(model, free_bytes=available_memory_bytes()), AdapterBank())
+        return LeanRunner(llama.fuse(model, free_bytes=free_bytes), AdapterBank())
     return GenericRunner(model, AdapterBank(model))
 
 

@@ -38,7 +38,7 @@ def test_it_prints_speed_and_overhead_of_each_size_and_the_bandwidth_at_one_stre
     plan = StepPlan([1, 3], n_steps=4, rounds=1, n_prompt=5, threads=1, dtype="float32", temperature=0.7)
 
     vocabulary = Vocabulary(lambda ids: "a " * len(ids), frozenset())
-    print_step_lines("t", Subject(model, build_runner(model, "t"), 512, vocabulary), plan, 0.6)
+    print_step_lines("t", Subject(model, build_runner(model, "t", free_bytes=0), 512, vocabulary), plan, 0.6)
 
     lines = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     kinds = ("step_p50", "step_p95", "forward_p50", "overhead_p50", "tokens_per_s")

@@ -106,7 +106,7 @@ def test_logits_and_greedy_tokens_are_those_of_transformers(kind: str) -> None:
     model = make(kind)
     requests = [request("a", 5), request("b", 130), request("c", 1)]
     n_steps = 256 if kind in LONG_RUNS else 20
-    runner = build_runner(model, "m")
+    runner = build_runner(model, "m", free_bytes=2**40)
     assert isinstance(runner, LeanRunner)
     runner.add(requests)
     steps = []
@@ -147,7 +147,7 @@ def test_quantised_weights_give_the_same_in_both_forms(kind: Quantisation) -> No
     quantise_model(model, kind)
     requests = [request("a", 5), request("b", 60)]
     expected = torch.stack([model(torch.tensor([one.prompt_ids])).logits[0, -1] for one in requests])
-    runner = build_runner(model, "m")
+    runner = build_runner(model, "m", free_bytes=2**40)
     assert isinstance(runner, LeanRunner)
     runner.add(requests)
     torch.testing.assert_close(step(runner, requests), expected, atol=0.02 * float(expected.abs().max()), rtol=0)
@@ -157,10 +157,19 @@ def test_numbers_of_16_bits_stay_close() -> None:
     model = make("qwen 3").to(torch.bfloat16)
     one = request("a", 40)
     expected = model(torch.tensor([one.prompt_ids])).logits[0, -1].float()
-    runner = build_runner(model, "m")
+    runner = build_runner(model, "m", free_bytes=2**40)
     assert isinstance(runner, LeanRunner)
     runner.add([one])
     assert (step(runner, [one])[0].float() - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_packed_copies_are_made_where_there_is_room_and_counted() -> None:
+    kind = "large weights, which are packed"
+    # Three layers of qkv 768 x 1280 (too small), gate-up 2800 x 768, down 1400 x 768; out 768 x 768 is too small.
+    n_bytes = 3 * 4 * (2800 * 768 + 768 * 1400)
+    assert llama.fuse(make(kind), free_bytes=4 * n_bytes).packed_bytes == n_bytes
+    assert llama.fuse(make(kind), free_bytes=4 * n_bytes - 4).packed_bytes == 0
+    assert llama.fuse(make("llama"), free_bytes=2**40).packed_bytes == 0
 
 
 def test_the_models_weights_are_not_stored_twice() -> None:
@@ -184,4 +193,4 @@ def test_what_it_does_not_know_goes_the_generic_way(kind: str, change: dict[str,
     model_class, config_class, more = KINDS[kind]
     torch.manual_seed(3)
     model = model_class(config_class(**(SIZES | more | change))).eval()
-    assert isinstance(build_runner(model, "m"), GenericRunner)
+    assert isinstance(build_runner(model, "m", free_bytes=2**40), GenericRunner)

@@ -19,6 +19,7 @@ from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.memory import MemoryLedger
 from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.source import ModelRefused, ModelSpec, Quantisation
+from tests.gpu_worker.tiny_models import Shape, make_tiny_model
 
 OPTIONS = LoadOptions(torch.device("cpu"))
 
@@ -303,3 +304,13 @@ def test_any_text_is_a_model_or_a_refusal(text: str) -> None:
     assert spec.source
     assert spec.name
     assert text.startswith(spec.source)
+
+
+def test_a_second_form_of_the_weights_counts_for_the_limit(tmp_path: Path) -> None:
+    shape = Shape(hidden=512, intermediate=4096, heads=8, kv_heads=8, layers=1)
+    path = make_tiny_model(tmp_path / "wide", shape=shape)
+    roomy, tight = (MemoryLedger(torch.device("cpu"), limit) for limit in (2**32, 104 * 2**20))
+    packed = load_as(path, ledger=roomy).runner.extra_bytes
+    assert packed == 4 * (2 * 4096 * 512 + 4096 * 512)
+    assert load_as(path, ledger=tight).runner.extra_bytes == 0, "a quarter of what is left is not enough"
+    assert roomy.held_bytes - tight.held_bytes == packed
