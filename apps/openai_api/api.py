@@ -1,7 +1,5 @@
 """The doors of /v1: authenticate, parse, ask the pool, answer in OpenAI's shapes."""
 
-from typing import Any
-
 from adrf.views import APIView as AsyncAPIView
 from django.db import close_old_connections
 from django.http import HttpResponseBase, StreamingHttpResponse
@@ -17,6 +15,7 @@ from apps.openai_api.errors import UnknownPath, api_error
 from apps.openai_api.shapes import chat_request, model_object
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
+from apps.workers.call import Call
 from apps.workers.events import HEARTBEAT
 from apps.workers.selectors import model_get_offered, models_offered, offered_get
 
@@ -63,9 +62,10 @@ class ChatCompletions(ApiDoor, AsyncAPIView):
     async def post(self, request: Request) -> HttpResponseBase:
         wanted = chat_request(request.data)
         await in_thread(model_get_offered, self.actor, wanted.model)
+        call = Call(self.actor, wanted.model, wanted.body)
         if not wanted.is_stream:
-            return Response(await relay.complete(model=wanted.model, body=wanted.body))
-        return await _streamed(wanted.model, wanted.body)
+            return Response(await relay.complete(call))
+        return await _streamed(call)
 
 
 class UnknownEndpoint(ApiDoor, APIView):
@@ -76,8 +76,8 @@ class UnknownEndpoint(ApiDoor, APIView):
         raise UnknownPath(path=request.path)
 
 
-async def _streamed(model: str, body: dict[str, Any]) -> StreamingHttpResponse:
-    events = relay.generate(model=model, body=body)
+async def _streamed(call: Call) -> StreamingHttpResponse:
+    events = relay.generate(call)
     # The first event decides the status: until it is there, an error can still be told by one.
     first = await anext(events)
     while first is HEARTBEAT:

@@ -10,6 +10,7 @@ import httpx
 
 from apps.core.middleware import request_id_var
 from apps.core.outbound import http_client
+from apps.workers.call import WorkerPath
 from apps.workers.errors import (
     GenerationGone,
     PromptTooLong,
@@ -42,15 +43,13 @@ class TransportFailed(Exception):
         self.is_refused = cause == REFUSED
 
 
-async def completion_stream(target: Target, body: Json) -> AsyncGenerator[WorkerEvent, None]:
+async def completion_stream(target: Target, path: WorkerPath, body: Json) -> AsyncGenerator[WorkerEvent, None]:
     """Start a completion and yield its events up to the end.
 
     Raises: TransportFailed; WorkerRefused, WorkerOverloaded, WorkerInternal as the worker says.
     """
     client = http_client()
-    request = client.build_request(
-        "POST", f"{target.base_url}/v1/chat/completions", json=body | {"stream": True}, headers=_headers(target)
-    )
+    request = client.build_request("POST", f"{target.base_url}{path}", json=body, headers=_headers(target))
     async with aclosing(_events(client, request, after=0)) as events:
         async for event in events:
             yield event
@@ -69,16 +68,13 @@ async def generation_events(target: Target, generation_id: UUID, *, after: int) 
             yield event
 
 
-async def completion(target: Target, body: Json) -> Json:
+async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
     """Ask for a whole answer at once. Raises: as `completion_stream`."""
     # No read limit: a whole answer takes as long as it takes, and the caller's own disconnect ends it.
     timeout = httpx.Timeout(None, connect=3.0)
     try:
         response = await http_client().post(
-            f"{target.base_url}/v1/chat/completions",
-            json=body | {"stream": False},
-            headers=_headers(target),
-            timeout=timeout,
+            f"{target.base_url}{path}", json=body, headers=_headers(target), timeout=timeout
         )
     except httpx.TransportError as exc:
         raise TransportFailed(_cause(exc), after=0) from exc

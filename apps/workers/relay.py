@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError
 
 from apps.core.threads import in_thread
 from apps.workers import client, selectors, services
+from apps.workers.call import Call
 from apps.workers.client import TransportFailed
 from apps.workers.dispatch import Method, choose
 from apps.workers.errors import (
@@ -44,9 +45,9 @@ _random = SystemRandom()
 
 
 async def generate(
-    *, model: str, body: Json, generation_id: UUID | None = None, on_assigned: OnAssigned | None = None
+    call: Call, *, generation_id: UUID | None = None, on_assigned: OnAssigned | None = None
 ) -> AsyncGenerator[WorkerEvent, None]:
-    """Generate with `model` and yield the worker's events up to the end.
+    """Make a streamed call and yield the worker's events up to the end.
 
     With a `generation_id` the generation lives on its own at the worker: leaving this iterator does not cancel it, and
     a broken connection is taken up again. Without one, leaving cancels. `on_assigned` is awaited with each worker that
@@ -54,10 +55,10 @@ async def generate(
 
     Raises: SiteError subclasses of `apps.workers.errors`.
     """
-    body = body | {"model": model} | await in_thread(selectors.prompt_fields, model)
+    body = await _body(call) | {"stream": True}
     if generation_id is not None:
         body["generation_id"] = str(generation_id)
-    attempts = _Attempts(model)
+    attempts = _Attempts(call.model)
     while True:
         target = await attempts.next_target()
         if on_assigned is not None:
@@ -65,7 +66,7 @@ async def generate(
         await _count(services.assignment_begin, target)
         started = False
         try:
-            async with aclosing(client.completion_stream(target, body)) as events:
+            async with aclosing(client.completion_stream(target, call.path, body)) as events:
                 async for event in events:
                     started = True
                     yield event
@@ -86,15 +87,15 @@ async def generate(
             await _count(services.assignment_end, target)
 
 
-async def complete(*, model: str, body: Json) -> Json:
-    """Generate a whole answer and return the worker's `chat.completion`. Fails over like `generate`."""
-    body = body | {"model": model} | await in_thread(selectors.prompt_fields, model)
-    attempts = _Attempts(model)
+async def complete(call: Call) -> Json:
+    """Make a call and return the worker's whole answer. Fails over like `generate`."""
+    body = await _body(call) | {"stream": False}
+    attempts = _Attempts(call.model)
     while True:
         target = await attempts.next_target()
         await _count(services.assignment_begin, target)
         try:
-            return await client.completion(target, body)
+            return await client.completion(target, call.path, body)
         except WORKERS_FAULT as exc:
             await attempts.note(target, exc)
         finally:
@@ -154,6 +155,10 @@ class _Attempts:
     def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
         # A full queue is the better news of the two: somebody is there.
         return self._overloaded or WorkerUnreachable(model=self._model, attempts="; ".join(self._failures))
+
+
+async def _body(call: Call) -> Json:
+    return call.body | {"model": call.model} | await in_thread(selectors.prompt_fields, call.model)
 
 
 async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGenerator[WorkerEvent, None]:

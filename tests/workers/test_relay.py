@@ -10,10 +10,12 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connections
 
+from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel
 from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.workers import relay
+from apps.workers.call import Call
 from apps.workers.errors import (
     GenerationGone,
     PromptTooLong,
@@ -29,6 +31,7 @@ from gpu_worker.protocol import WorkerErrorCode
 from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Refuse, enrol, fake_worker
 
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+CALL = Call(Actor(), "tiny", BODY)
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ async def clean_up() -> AsyncIterator[None]:
 async def answer(generation_id: UUID | None = None, seen: list[str] | None = None) -> str:
     """The whole text; `seen` keeps what came before an error."""
     pieces = [] if seen is None else seen
-    async with aclosing(relay.generate(model="tiny", body=BODY, generation_id=generation_id)) as events:
+    async with aclosing(relay.generate(CALL, generation_id=generation_id)) as events:
         async for event in events:
             pieces.append(event.text)
     return "".join(pieces)
@@ -65,7 +68,7 @@ async def counts() -> list[int]:
 
 
 async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: list[FakeWorker]) -> None:
-    async with aclosing(relay.generate(model="tiny", body=BODY)) as events:
+    async with aclosing(relay.generate(CALL)) as events:
         arrived = [event async for event in events]
 
     assert [event.number for event in arrived] == list(range(1, len(arrived) + 1))
@@ -92,7 +95,7 @@ async def test_a_running_request_counts_against_its_worker(workers: list[FakeWor
     gate = Gate()
     for worker in workers:
         worker.play("a", gate, "b")
-    async with aclosing(relay.generate(model="tiny", body=BODY)) as events:
+    async with aclosing(relay.generate(CALL)) as events:
         await anext(events)
         assert sorted(await counts()) == [0, 1]
         assert await answer_of_the_idle_one(workers, gate) == "ab"
@@ -186,7 +189,7 @@ async def test_a_worker_killed_in_mid_answer_has_died_and_what_came_is_kept(work
     for worker in workers:
         worker.play("one ", gate)
     seen: list[str] = []
-    async with aclosing(relay.generate(model="tiny", body=BODY, generation_id=uuid4())) as events:
+    async with aclosing(relay.generate(CALL, generation_id=uuid4())) as events:
         with pytest.raises(WorkerDied):
             async for event in events:
                 seen.append(event.text)

@@ -26,6 +26,7 @@ from apps.conversations.services import generations
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
 from apps.workers import relay
+from apps.workers.call import Call
 from apps.workers.errors import GenerationGone, WorkerDied
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.target import Target
@@ -191,8 +192,7 @@ class Reader:
         self._watch.start(asked_s_ago=job.age.total_seconds())
         messages = await in_thread(prompt_messages, job.conversation_pk, before=self.generation_id)
         events = relay.generate(
-            model=job.model_name,
-            body={"messages": messages},
+            Call(job.owner, job.model_name, {"messages": messages}),
             generation_id=self.generation_id,
             on_assigned=self._assigned,
         )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
+from apps.accounts.actors import Actor
 from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Role
 from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors.conversations import failure_of, path_list
@@ -25,6 +26,8 @@ class ReadingJob:
 
     generation_id: UUID
     conversation_pk: int
+    owner: Actor
+    """On whose behalf the model is asked."""
     model_name: str
     worker_id: int | None
     text: str
@@ -58,7 +61,7 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
     """For readers, which act for nobody: no owner is asked for. None if the conversation was deleted."""
     generation = (
         Generation.objects.filter(public_id=generation_id)
-        .select_related("message", "message__model")
+        .select_related("message", "message__model", "conversation", "conversation__visitor")
         .annotate(now=Now())
         .first()
     )
@@ -68,6 +71,7 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
     return ReadingJob(
         generation_id=generation_id,
         conversation_pk=generation.conversation_id,
+        owner=_owner(generation.conversation),
         model_name=model.name if model else "",
         worker_id=generation.worker_id,
         text=generation.message.content,
@@ -82,6 +86,11 @@ def generations_orphaned(limit: int) -> list[UUID]:
     """Unfinished generations whose reader has not saved for too long, the longest first."""
     orphans = Generation.objects.filter(state__in=UNFINISHED, reader_lease_expires_at__lt=Now())
     return list(orphans.order_by("reader_lease_expires_at").values_list("public_id", flat=True)[:limit])
+
+
+def _owner(conversation: Conversation) -> Actor:
+    visitor = conversation.visitor
+    return Actor(user_id=conversation.user_id, visitor_public_id=visitor.public_id if visitor else None)
 
 
 def _outcome(generation: Generation) -> Outcome:
