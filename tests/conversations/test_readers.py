@@ -4,9 +4,11 @@ A second process is played by a second `Reader`, which shares nothing with the f
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,6 +27,7 @@ from apps.conversations.selectors import reading
 from apps.conversations.selectors.reading import ReadingJob
 from apps.conversations.services import generations
 from apps.conversations.services.conversations import conversation_delete
+from apps.conversations.services.generations import Kept
 from apps.conversations.services.turns import turn_start
 from apps.core.threads import in_thread
 from apps.workers.models import Worker
@@ -246,6 +249,35 @@ async def test_a_process_that_is_told_to_end_lets_go_and_another_goes_on(
     found = await in_thread(row, generation_id)
     assert (found.message.content, found.state) == (script.text, "complete")
     assert len(worker.requests) == 1
+
+
+async def test_saving_that_is_under_way_does_not_take_back_what_is_let_go(
+    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, release = generations.generation_keep, generations.generation_release
+    is_saving, is_saved, is_released = asyncio.Event(), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def keep_late(*args: Any, **kwargs: Any) -> Kept | None:
+        loop.call_soon_threadsafe(is_saving.set)
+        is_released.wait(1)  # the chance to overtake, which is not taken
+        try:
+            return keep(*args, **kwargs)
+        finally:
+            loop.call_soon_threadsafe(is_saved.set)
+
+    def release_noticed(*args: Any, **kwargs: Any) -> None:
+        release(*args, **kwargs)
+        is_released.set()
+
+    monkeypatch.setattr(generations, "generation_keep", keep_late)
+    monkeypatch.setattr(generations, "generation_release", release_noticed)
+    worker.play("one", Gate())
+    generation_id = await in_thread(question, alice)
+    async with running(Reader(generation_id)):
+        await asyncio.wait_for(is_saving.wait(), WAIT_S)
+    await asyncio.wait_for(is_saved.wait(), WAIT_S)
+    assert (await in_thread(row, generation_id)).reader is None
 
 
 async def test_after_kill_9_a_reader_goes_on_from_the_text_that_was_saved(

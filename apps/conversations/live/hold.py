@@ -6,6 +6,8 @@ unfinished, and the recovery task reads the generation again.
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError
@@ -17,6 +19,9 @@ from apps.conversations.selectors.reading import ReadingJob
 from apps.conversations.services import generations
 from apps.conversations.services.generations import Kept
 from apps.core.threads import in_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +39,11 @@ class Hold:
         self._generation_id = generation_id
         self._reader_id = reader_id or uuid4()
         self._n_saved = 0
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def claim(self) -> ReadingJob | None:
         """Try to become the one that saves, and return what is known; None if the conversation was deleted."""
-        self.is_mine = await in_thread(generations.generation_claim, self._generation_id, self._reader_id)
+        self.is_mine = await self._in_thread(generations.generation_claim, self._generation_id, self._reader_id)
         job = await in_thread(reading.reading_job_get, self._generation_id)
         if job is not None:
             self._n_saved = len(job.text)
@@ -46,7 +52,7 @@ class Hold:
     async def save(self, answer: Answer, ttft_ms: int | None) -> Kept | None:
         """Renew the claim and save what is new. None if the generation ended or is gone. Raises: DATABASE_AWAY."""
         text, n_chars = self._unsaved(answer), answer.n_chars
-        kept = await in_thread(
+        kept = await self._in_thread(
             generations.generation_keep, self._generation_id, self._reader_id, text=text, ttft_ms=ttft_ms
         )
         self.is_mine = kept is not None and kept.is_mine
@@ -56,6 +62,8 @@ class Hold:
 
     async def release(self, answer: Answer, ttft_ms: int | None) -> None:
         """Let go, so that another process may go on at once instead of waiting for the lease to run out."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
         try:
             await in_thread(
                 generations.generation_release,
@@ -93,6 +101,13 @@ class Hold:
         if job is None or job.outcome is None:
             return outcome, answer
         return job.outcome, answer if job.text == answer.text else Answer(job.text)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call in a thread. When its caller is cancelled it goes on, and what it does must not come after `release`."""
+        call = asyncio.create_task(in_thread(function, *args, **kwargs))
+        self._under_way.add(call)
+        call.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(call)
 
     def _unsaved(self, answer: Answer) -> str | None:
         return answer.text if answer.n_chars > self._n_saved else None
