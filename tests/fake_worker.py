@@ -78,6 +78,10 @@ class Refuse:
     retry_after_s: int | None = None
 
 
+class HangUp:
+    """Take the request, send a heartbeat, and break the connection before the first event."""
+
+
 Step = str | Gate | Cut | Fail
 
 
@@ -123,7 +127,7 @@ class FakeWorker:
 
     def __init__(self) -> None:
         self.access_token = uuid.uuid4().hex
-        self.scripts: deque[Script | Refuse] = deque()
+        self.scripts: deque[Script | Refuse | HangUp] = deque()
         self.requests: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.attached: list[str] = []
@@ -207,6 +211,8 @@ class FakeWorker:
         script = self.scripts.popleft() if self.scripts else Script(["Hello", " there", "."])
         if isinstance(script, Refuse):
             return _refused(script)
+        if isinstance(script, HangUp):
+            return StreamingResponse(_broken(), media_type="text/event-stream")
         generation = _Generation()
         self._generations[body.get("generation_id") or uuid.uuid4().hex] = generation
         task = asyncio.create_task(self._play(script, generation, body["model"]))
@@ -274,6 +280,11 @@ async def _stream(generation: _Generation, after: int, n_cuts: int) -> AsyncGene
             raise ConnectionError("cut by the script")
         if generation.is_done:
             return
+
+
+async def _broken() -> AsyncGenerator[str, None]:
+    yield ": heartbeat\n\n"
+    raise ConnectionError("hung up by the script")
 
 
 async def _first_of(*waits: Any) -> None:

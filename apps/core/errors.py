@@ -76,6 +76,7 @@ WORDS: dict[str, str] = {
     "workers.unreachable": "No worker for {model!r} could be reached ({attempts}). Try again shortly.",
     "workers.refused": "The worker refused the request: {reason}",
     "workers.internal": "The worker failed while answering: {reason}",
+    "workers.mismatch": "The worker is not what the site takes it for: {reason}. Try again shortly.",
     "workers.generation_gone": "The worker no longer knows this answer. What came so far is kept; ask again.",
     "workers.token_wrong": "The enrolment token is wrong. Give the worker the site's FASTCHAT_ENROLMENT_TOKEN.",
     "workers.enrolment_closed": "The site takes no workers: set FASTCHAT_ENROLMENT_TOKEN on the site first.",

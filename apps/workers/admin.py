@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
-from apps.workers import services
 from apps.workers.models import HostedModel, Worker
+from apps.workers.services import administration
 
 
 class HostedModelInline(TabularInline):
@@ -24,12 +24,12 @@ class HostedModelInline(TabularInline):
 
 @admin.register(Worker)
 class WorkerAdmin(ModelAdmin):
-    list_display = ("base_url", "state", "models", "queue", "device", "speed", "lease", "last_error")
+    list_display = ("base_url", "state", "models", "queue", "device", "speed", "weight", "lease", "last_error")
     list_filter = ("is_drained", "is_leaving")
     search_fields = ("base_url", "public_id", "hosted__model__name")
     inlines = (HostedModelInline,)
     actions = ("drain", "undrain", "remove", "restore")
-    fields = readonly_fields = (
+    readonly_fields = (
         "public_id",
         "base_url",
         "state",
@@ -46,6 +46,7 @@ class WorkerAdmin(ModelAdmin):
         "enrolled_at",
         "removed_at",
     )
+    fields = ("weight", *readonly_fields)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # workers enrol themselves
@@ -71,7 +72,7 @@ class WorkerAdmin(ModelAdmin):
 
     @admin.display(description="queue")
     def queue(self, worker: Worker) -> int:
-        return worker.reported_queue + worker.assigned_since_report
+        return worker.queue
 
     @admin.display(description="lease", ordering="lease_expires_at")
     def lease(self, worker: Worker) -> str:
@@ -79,19 +80,23 @@ class WorkerAdmin(ModelAdmin):
 
     @admin.action(description="Drain: finish what they have, give them nothing new")
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        self._for_each(request, queryset, "drained", lambda worker: services.worker_drain(worker, is_drained=True))
+        self._for_each(
+            request, queryset, "drained", lambda worker: administration.worker_drain(worker, is_drained=True)
+        )
 
     @admin.action(description="Put back into dispatch")
     def undrain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        self._for_each(request, queryset, "put back", lambda worker: services.worker_drain(worker, is_drained=False))
+        self._for_each(
+            request, queryset, "put back", lambda worker: administration.worker_drain(worker, is_drained=False)
+        )
 
     @admin.action(description="Remove: send them nothing and refuse their lease")
     def remove(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        self._for_each(request, queryset, "removed", services.worker_remove)
+        self._for_each(request, queryset, "removed", administration.worker_remove)
 
     @admin.action(description="Restore removed workers")
     def restore(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        self._for_each(request, queryset, "restored", services.worker_restore)
+        self._for_each(request, queryset, "restored", administration.worker_restore)
 
     def _for_each(self, request: HttpRequest, queryset: QuerySet[Worker], done: str, service: object) -> None:
         assert callable(service)  # noqa: S101  # narrows the type

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.errors import SiteError
-from apps.workers import services
+from apps.workers.services import leases
 
 
 class LeaseView(APIView):
@@ -16,13 +16,13 @@ class LeaseView(APIView):
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        services.enrolment_check(token if scheme.lower() == "bearer" else "")
+        leases.enrolment_check(token if scheme.lower() == "bearer" else "")
 
     def put(self, request: Request, worker_id: UUID) -> Response:
-        return Response(services.lease_renew(worker_id=worker_id, body=request.data).to_json())
+        return Response(leases.lease_renew(worker_id=worker_id, body=request.data).to_json())
 
     def delete(self, request: Request, worker_id: UUID) -> Response:
-        services.lease_end(worker_id=worker_id)
+        leases.lease_end(worker_id=worker_id)
         return Response(status=204)
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -1,8 +1,10 @@
 """What is asked of the pool."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 from apps.accounts.actors import Actor
 
@@ -23,3 +25,42 @@ class Call:
     model: str
     body: dict[str, Any]
     path: WorkerPath = WorkerPath.CHAT_COMPLETIONS
+
+    @property
+    def prefix_key(self) -> str:
+        """Names the beginning that this call shares with the other turns of its conversation; empty if it has none.
+
+        It is what comes before the first answer. A worker that computed it once has it still, most likely.
+        """
+        match self.path:
+            case WorkerPath.CHAT_COMPLETIONS:
+                beginning = _opening(self.body.get("messages"))
+            case WorkerPath.COMPLETIONS:
+                beginning = _first_characters(self.body.get("prompt"))
+            case WorkerPath.EMBEDDINGS:
+                return ""
+            case _:
+                assert_never(self.path)
+        if not beginning:
+            return ""
+        return hashlib.blake2b(
+            f"{self.model}\0{beginning}".encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest()
+
+
+PREFIX_CHARS = 1024
+"""Of a text to be completed. Longer ones with the same beginning share what is computed of that."""
+
+
+def _opening(messages: object) -> str:
+    """Everything up to the first message of a person, which is the same in all turns. The worker checks shapes."""
+    if not isinstance(messages, list):
+        return ""
+    roles = [message.get("role") if isinstance(message, dict) else None for message in messages]
+    n = roles.index("user") + 1 if "user" in roles else len(messages)
+    return json.dumps(messages[:n], sort_keys=True) if n else ""
+
+
+def _first_characters(prompt: object) -> str:
+    first = prompt[0] if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else prompt
+    return (first if isinstance(first, str) else json.dumps(first))[:PREFIX_CHARS] if first else ""

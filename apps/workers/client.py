@@ -10,12 +10,14 @@ import httpx
 
 from apps.core.middleware import request_id_var
 from apps.core.outbound import http_client
+from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import (
     GenerationGone,
     PromptTooLong,
     WorkerDied,
     WorkerInternal,
+    WorkerMismatch,
     WorkerOverloaded,
     WorkerRefused,
 )
@@ -34,12 +36,13 @@ _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorC
 class TransportFailed(Exception):
     """The connection could not be made or broke. `after` is the number of the last event that arrived.
 
-    `is_refused`: nobody listens at the address, so the worker's process is gone.
+    `fault` is None if it was not the worker's. `is_refused`: nobody listens at the address, so its process is gone.
     """
 
-    def __init__(self, cause: str, after: int) -> None:
+    def __init__(self, cause: str, after: int, *, fault: Fault | None) -> None:
         super().__init__(cause)
         self.after = after
+        self.fault = fault
         self.is_refused = cause == REFUSED
 
 
@@ -77,7 +80,7 @@ async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
             f"{target.base_url}{path}", json=body, headers=_headers(target), timeout=timeout
         )
     except httpx.TransportError as exc:
-        raise TransportFailed(_cause(exc), after=0) from exc
+        raise _transport_failed(exc, after=0) from exc
     _raise_for(response.status_code, response.content, response.headers)
     answer: Json = response.json()
     return answer
@@ -98,7 +101,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
     try:
         response = await client.send(request, stream=True)
     except httpx.TransportError as exc:
-        raise TransportFailed(_cause(exc), after) from exc
+        raise _transport_failed(exc, after) from exc
     try:
         if response.status_code != 200:
             _raise_for(response.status_code, await response.aread(), response.headers)
@@ -117,25 +120,31 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
                 after = sent.number or after + 1
                 yield WorkerEvent(number=after, data=sent.data, body=body)
     except httpx.TransportError as exc:
-        raise TransportFailed(_cause(exc), after) from exc
+        raise _transport_failed(exc, after) from exc
     except ValueError as exc:
         raise WorkerInternal(reason=f"it does not speak the protocol: {exc}") from exc
     finally:
         await response.aclose()
     # A stream that closes without [DONE] was cut, however politely.
-    raise TransportFailed("the stream ended early", after)
+    raise TransportFailed("the stream ended early", after, fault=Fault.LOST)
 
 
 def _headers(target: Target) -> dict[str, str]:
     return target.headers | {"X-Request-ID": request_id_var.get()}
 
 
-def _cause(exc: httpx.TransportError) -> str:
-    return {
-        httpx.ConnectError: REFUSED,
-        httpx.ConnectTimeout: "no answer to the connection",
-        httpx.ReadTimeout: "silent for too long",
-    }.get(type(exc), "connection lost")
+def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
+    match exc:
+        case httpx.ConnectError():
+            return TransportFailed(REFUSED, after, fault=Fault.UNREACHABLE)
+        case httpx.ConnectTimeout():
+            return TransportFailed("no answer to the connection", after, fault=Fault.UNREACHABLE)
+        case httpx.ReadTimeout():
+            return TransportFailed("silent for too long", after, fault=Fault.LOST)
+        case httpx.PoolTimeout():
+            return TransportFailed("the site has too many connections open", after, fault=None)
+        case _:
+            return TransportFailed("connection lost", after, fault=Fault.LOST)
 
 
 def _raise_for(status: int, content: bytes, headers: httpx.Headers) -> None:
@@ -154,8 +163,10 @@ def _raise_error(status: int, error: Json, retry_after: str) -> None:
         raise PromptTooLong(reason=reason, worker_code=code, param=error.get("param"))
     if code == WorkerErrorCode.GENERATION_NOT_FOUND:
         raise GenerationGone
-    if code in _BUSY or status == 503:
+    if code in _BUSY or status in {429, 503}:
         raise WorkerOverloaded(model="the model", retry_after_s=int(retry_after) if retry_after.isdigit() else 1)
     if status in {400, 409, 413, 422}:
         raise WorkerRefused(reason=reason, worker_code=code, param=error.get("param"))
+    if status < 500:
+        raise WorkerMismatch(reason=reason)
     raise WorkerInternal(reason=reason)

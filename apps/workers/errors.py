@@ -81,6 +81,14 @@ class WorkerInternal(SiteError):
     whose = Whose.WORKER
 
 
+class WorkerMismatch(SiteError):
+    """The worker does not let the site in, or no longer has the model: the site's picture of it is out of date."""
+
+    code = "workers.mismatch"
+    http_status = 503
+    retryable = True
+
+
 class GenerationGone(SiteError):
     """The worker does not know the generation: it was restarted, or the answer ended too long ago."""
 

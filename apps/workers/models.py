@@ -3,10 +3,16 @@
 A worker is alive while `lease_expires_at` lies ahead, asked in the query: nothing sweeps the table.
 """
 
+from datetime import datetime
+
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.catalog.models import LanguageModel
+from apps.workers.breaker import Fault, Window
+from apps.workers.dispatch import Candidate
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -26,6 +32,14 @@ class Worker(models.Model):
     device = models.CharField(max_length=200, blank=True)
     version = models.CharField(max_length=50, blank=True)
     speed = models.FloatField(default=1.0)
+    """As the worker says."""
+    weight = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
+        help_text="Its share of the requests is proportional to speed x weight. To give it none, drain it.",
+    )
+    virtual_time = models.FloatField(default=0.0, editable=False)
+    """See `dispatch.Candidate`."""
     reported_queue = models.PositiveIntegerField(default=0)
     assigned_since_report = models.PositiveIntegerField(default=0)
     """Requests that the site gave out after the last report; added to it for dispatch, at once."""
@@ -36,6 +50,10 @@ class Worker(models.Model):
     """The worker itself said that it is shutting down."""
     lease_expires_at = models.DateTimeField(db_index=True)
     cooling_until = models.DateTimeField(null=True, blank=True)
+    recent_since = models.DateTimeField(default=timezone.now, editable=False)
+    recent_answers = models.PositiveIntegerField(default=0, editable=False)
+    recent_faults = models.JSONField(default=dict, editable=False)
+    """Counts by `breaker.Fault` since `recent_since`, for the breaker."""
     last_error = models.CharField(max_length=500, blank=True)
     last_error_at = models.DateTimeField(null=True, blank=True)
     enrolled_at = models.DateTimeField(auto_now_add=True)
@@ -48,6 +66,31 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.base_url} ({str(self.public_id)[:8]})"
+
+    @property
+    def queue(self) -> int:
+        """Requests running and waiting, as far as is known."""
+        return self.reported_queue + self.assigned_since_report
+
+    @property
+    def window(self) -> Window:
+        faults = {Fault(kind): n for kind, n in self.recent_faults.items()}
+        return Window(self.recent_since, self.recent_answers, faults)
+
+    @window.setter
+    def window(self, window: Window) -> None:
+        self.recent_since, self.recent_answers = window.since, window.n_answers
+        self.recent_faults = {str(fault): n for fault, n in window.faults.items()}
+
+    def candidate(self, now: datetime) -> Candidate:
+        return Candidate(
+            worker_id=self.pk,
+            queue=self.queue,
+            capacity=self.speed * self.weight,
+            is_cooling=self.cooling_until is not None and self.cooling_until > now,
+            n_faults=self.window.at(now).n_faults,
+            virtual_time=self.virtual_time,
+        )
 
 
 class HostedState(models.TextChoices):

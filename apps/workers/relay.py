@@ -9,39 +9,41 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from apps.core.threads import in_thread
-from apps.workers import client, selectors, services
+from apps.workers import client, selectors
+from apps.workers.breaker import Fault
 from apps.workers.call import Call
 from apps.workers.client import TransportFailed
-from apps.workers.dispatch import Method, choose
 from apps.workers.errors import (
     GenerationGone,
+    ModelFailed,
+    ModelLoading,
+    NoWorker,
     WorkerDied,
     WorkerInternal,
+    WorkerMismatch,
     WorkerOverloaded,
     WorkerUnreachable,
 )
 from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.services import assignments
 from apps.workers.target import Target
 
 Json = dict[str, Any]
 OnAssigned = Callable[[Target], Awaitable[None]]
 
 MAX_ATTEMPTS = 3
-WORKERS_FAULT = (TransportFailed, WorkerInternal, WorkerOverloaded)
+TRIED_ELSEWHERE = (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded)
+Failed = TransportFailed | WorkerInternal | WorkerMismatch | WorkerOverloaded
 TAKE_UP_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 """A network that is away for some seconds must not end an answer: the worker keeps its events for minutes."""
 
 logger = logging.getLogger(__name__)
-
-_random = SystemRandom()
 
 
 async def generate(
@@ -58,20 +60,20 @@ async def generate(
     body = await _body(call) | {"stream": True}
     if generation_id is not None:
         body["generation_id"] = str(generation_id)
-    attempts = _Attempts(call.model)
+    attempts = _Attempts(call)
     while True:
         target = await attempts.next_target()
-        if on_assigned is not None:
-            await on_assigned(target)
-        await _count(services.assignment_begin, target)
-        started = False
+        started = has_answered = False
         try:
+            if on_assigned is not None:
+                await on_assigned(target)
             async with aclosing(client.completion_stream(target, call.path, body)) as events:
                 async for event in events:
-                    started = True
+                    started = started or event is not HEARTBEAT
                     yield event
+            has_answered = True
             return
-        except WORKERS_FAULT as exc:
+        except TRIED_ELSEWHERE as exc:
             await attempts.note(target, exc)
             if not started:
                 continue
@@ -82,24 +84,27 @@ async def generate(
             async with aclosing(_taken_up(target, generation_id, exc.after)) as events:
                 async for event in events:
                     yield event
+            has_answered = True
             return
         finally:
-            await _count(services.assignment_end, target)
+            await _count(partial(assignments.assignment_end, has_answered=has_answered), target)
 
 
 async def complete(call: Call) -> Json:
     """Make a call and return the worker's whole answer. Fails over like `generate`."""
     body = await _body(call) | {"stream": False}
-    attempts = _Attempts(call.model)
+    attempts = _Attempts(call)
     while True:
         target = await attempts.next_target()
-        await _count(services.assignment_begin, target)
+        has_answered = False
         try:
-            return await client.completion(target, call.path, body)
-        except WORKERS_FAULT as exc:
+            answer = await client.completion(target, call.path, body)
+            has_answered = True
+            return answer
+        except TRIED_ELSEWHERE as exc:
             await attempts.note(target, exc)
         finally:
-            await _count(services.assignment_end, target)
+            await _count(partial(assignments.assignment_end, has_answered=has_answered), target)
 
 
 async def follow(target: Target, generation_id: UUID, *, after: int = 0) -> AsyncGenerator[WorkerEvent, None]:
@@ -128,31 +133,57 @@ async def target_get(worker_id: int) -> Target:
 class _Attempts:
     """Which workers were tried for one request, and why each failed."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, call: Call) -> None:
+        self._model = call.model
+        self._begin = partial(assignments.assignment_begin, call.model, prefix_key=call.prefix_key)
         self._failures: list[str] = []
         self._tried: set[int] = set()
         self._overloaded: WorkerOverloaded | None = None
 
     async def next_target(self) -> Target:
-        candidates = [c for c in await in_thread(selectors.candidates, self._model) if c.worker_id not in self._tried]
-        chosen = choose(candidates, Method(settings.DISPATCH_METHOD), _random)
-        if chosen is None or len(self._tried) >= MAX_ATTEMPTS:
+        """Raises: NoWorker, ModelLoading, ModelFailed; WorkerOverloaded, WorkerUnreachable when enough were tried."""
+        if len(self._tried) >= MAX_ATTEMPTS:
             raise self._give_up()
-        self._tried.add(chosen.worker_id)
-        return await target_get(chosen.worker_id)
+        try:
+            target = await self._assigned()
+        except (NoWorker, ModelLoading, ModelFailed) as exc:
+            # The workers that failed have left meanwhile; why they failed says more.
+            raise (self._give_up() if self._failures else exc) from None
+        if target is None:
+            raise self._give_up()
+        self._tried.add(target.worker_id)
+        return target
 
-    async def note(self, target: Target, error: TransportFailed | WorkerInternal | WorkerOverloaded) -> None:
-        """Keep the cause for the last error, and hold it against the worker unless it is only busy."""
-        cause = str(error.details["reason"]) if isinstance(error, WorkerInternal) else str(error)
-        if isinstance(error, WorkerOverloaded):
-            self._overloaded = WorkerOverloaded(model=self._model, retry_after_s=error.details["retry_after_s"])
-            cause = "queue full"
-        else:
-            await _count(partial(services.failure_record, error=cause), target)
+    async def _assigned(self) -> Target | None:
+        assigning = asyncio.ensure_future(in_thread(self._begin, tried=self._tried))
+        try:
+            return await asyncio.shield(assigning)
+        except asyncio.CancelledError:
+            # The caller left while the thread was counting: wait for it, and take the count back.
+            await asyncio.wait([assigning])
+            if assigning.exception() is None and (target := assigning.result()) is not None:
+                await _count(partial(assignments.assignment_end, has_answered=False), target)
+            raise
+
+    async def note(self, target: Target, error: Failed) -> None:
+        """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
+        fault: Fault | None = None
+        match error:
+            case TransportFailed():
+                cause, fault = str(error), error.fault
+            case WorkerInternal():
+                cause, fault = str(error.details["reason"]), Fault.INTERNAL
+            case WorkerMismatch():
+                cause = str(error.details["reason"])
+            case WorkerOverloaded():
+                self._overloaded = WorkerOverloaded(model=self._model, retry_after_s=error.details["retry_after_s"])
+                cause = "queue full"
+        if fault is not None:
+            await _count(partial(assignments.fault_record, fault=fault, words=cause), target)
         self._failures.append(f"worker {target.worker_id}: {cause}")
 
     def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
+        logger.warning("no worker took a request for %s: %s", self._model, "; ".join(self._failures))
         # A full queue is the better news of the two: somebody is there.
         return self._overloaded or WorkerUnreachable(model=self._model, attempts="; ".join(self._failures))
 
@@ -187,6 +218,7 @@ async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGen
 async def _count(service: Callable[[int], None], target: Target) -> None:
     """Keep the pool's books. While Postgres is away a stream must go on, and each report sets them right."""
     try:
-        await in_thread(service, target.worker_id)
+        # A caller that leaves twice must not keep the count from being settled.
+        await asyncio.shield(in_thread(service, target.worker_id))
     except (OperationalError, InterfaceError) as exc:
         logger.warning("worker %s could not be accounted for: %s", target.worker_id, exc)

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Prefetch
-from django.utils import timezone
+from django.db.models import Prefetch, QuerySet
 
 from apps.accounts.actors import Actor
 from apps.catalog.errors import ModelUnknown
 from apps.catalog.models import LanguageModel
 from apps.catalog.selectors import model_get_visible, models_visible
-from apps.workers.dispatch import Candidate
+from apps.core.errors import SiteError
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, WorkerDied
 from apps.workers.models import HostedModel, HostedState, Worker
 from apps.workers.target import Target
@@ -75,34 +74,31 @@ def offered_get(actor: Actor, name: str) -> OfferedModel:
     return found
 
 
-def candidates(model_name: str) -> list[Candidate]:
-    """Live workers that have the model loaded and take new work.
+def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:
+    """Live workers that have the model loaded and take new work; locked until the transaction ends if `for_update`.
 
     Raises: NoWorker, ModelLoading, ModelFailed.
     """
-    hosted = list(
-        HostedModel.objects.filter(model__name=model_name, worker__in=Worker.objects.alive()).select_related("worker")
-    )
-    taking = [h for h in hosted if not h.worker.is_drained and not h.worker.is_leaving]
-    now = timezone.now()
-    loaded = [
-        Candidate(
-            worker_id=h.worker.pk,
-            queue=h.worker.reported_queue + h.worker.assigned_since_report,
-            speed=h.worker.speed,
-            is_cooling=h.worker.cooling_until is not None and h.worker.cooling_until > now,
-        )
-        for h in taking
-        if h.state == HostedState.LOADED
-    ]
-    if loaded:
-        return loaded
+    serving = _taking(model_name).filter(state=HostedState.LOADED).select_related("worker").order_by("worker_id")
+    # In the order of their keys, so that two of these never wait for each other.
+    if workers := [h.worker for h in (serving.select_for_update(of=("worker",)) if for_update else serving)]:
+        return workers
+    raise _why_nobody(model_name)
+
+
+def _taking(model_name: str) -> QuerySet[HostedModel]:
+    taking = Worker.objects.alive().filter(is_drained=False, is_leaving=False)
+    return HostedModel.objects.filter(model__name=model_name, worker__in=taking)
+
+
+def _why_nobody(model_name: str) -> SiteError:
+    taking = list(_taking(model_name))
     if loading := [h for h in taking if h.state == HostedState.LOADING]:
         best = max(h.progress or 0.0 for h in loading)
-        raise ModelLoading(model=model_name, percent=round(100 * best))
+        return ModelLoading(model=model_name, percent=round(100 * best))
     if failed := [h for h in taking if h.state == HostedState.FAILED]:
-        raise ModelFailed(model=model_name, reason=failed[0].error)
-    raise NoWorker(model=model_name)
+        return ModelFailed(model=model_name, reason=failed[0].error)
+    return NoWorker(model=model_name)
 
 
 def prompt_fields(model_name: str) -> dict[str, str]:
@@ -116,6 +112,10 @@ def target_load(worker_pk: int) -> Target:
     worker = Worker.objects.filter(pk=worker_pk).first()
     if worker is None:
         raise WorkerDied
+    return target_of(worker)
+
+
+def target_of(worker: Worker) -> Target:
     return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=worker.access_token)
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.workers.dispatch import Method
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -146,6 +149,8 @@ X_FRAME_OPTIONS = "DENY"
 VISITORS_MAY_CHAT = env.bool("VISITORS_MAY_CHAT", default=True)
 MESSAGE_MAX_CHARS = 100_000
 DISPATCH_METHOD = env.str("DISPATCH_METHOD", "shortest_queue")
+if DISPATCH_METHOD not in set(Method):
+    raise ImproperlyConfigured(f"DISPATCH_METHOD is {DISPATCH_METHOD!r}; it must be one of {', '.join(Method)}")
 SITE_NAME = env.str("SITE_NAME", "FastChat Site")
 
 # --- Languages, time, files -------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel, Visibility
-from apps.workers import selectors, services
+from apps.workers import selectors
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker
 from apps.workers.models import Worker
+from apps.workers.services import administration, assignments
 from gpu_worker.protocol import ModelKind, ModelReport, ModelState
 
 from .leases import failed, lease_body, loaded, loading, put_lease
@@ -54,14 +55,14 @@ def test_the_lease_ends_by_itself(client: Client) -> None:
 
     assert states() == {"tiny": "unavailable"}
     with pytest.raises(NoWorker):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
 
 def test_a_renewal_replaces_the_report(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loading("tiny", 0.4), loaded("other")))
     assert states() == {"other": "ready", "tiny": "loading"}
     with pytest.raises(ModelLoading, match="40 %"):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
     put_lease(client, WORKER, lease_body(loaded("tiny")))
     assert states() == {"other": "unavailable", "tiny": "ready"}
@@ -70,7 +71,7 @@ def test_a_renewal_replaces_the_report(client: Client) -> None:
 def test_a_model_that_cannot_load_says_why(client: Client) -> None:
     put_lease(client, WORKER, lease_body(failed("tiny", "the folder has no safetensors")))
     with pytest.raises(ModelFailed, match="no safetensors"):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
 
 def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
@@ -81,7 +82,7 @@ def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
 
     put_lease(client, WORKER, lease_body(loaded("tiny"), draining=True))
     with pytest.raises(NoWorker):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}])
@@ -119,39 +120,39 @@ def test_a_malformed_lease_is_refused_by_field(client: Client, body: object, wor
 
 def test_a_drained_worker_is_told_and_gets_nothing_new(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loaded("tiny")))
-    services.worker_drain(Worker.objects.get(), is_drained=True)
+    administration.worker_drain(Worker.objects.get(), is_drained=True)
 
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).json()["drain"] is True
     with pytest.raises(NoWorker):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
 
 def test_a_removed_worker_stays_out_until_it_is_restored(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loaded("tiny")))
-    services.worker_remove(Worker.objects.get())
+    administration.worker_remove(Worker.objects.get())
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 403
     with pytest.raises(NoWorker):
-        selectors.candidates("tiny")
+        selectors.workers_serving("tiny")
 
-    services.worker_restore(Worker.objects.get())
+    administration.worker_restore(Worker.objects.get())
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 200
-    assert [c.queue for c in selectors.candidates("tiny")] == [0]
+    assert [worker.queue for worker in selectors.workers_serving("tiny")] == [0]
 
 
 def test_an_assignment_counts_at_once_and_until_its_end(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loaded("tiny")))
     pk = Worker.objects.get().pk
-    services.assignment_begin(pk)
-    services.assignment_begin(pk)
-    assert selectors.candidates("tiny")[0].queue == 2
-    services.assignment_end(pk)
-    assert selectors.candidates("tiny")[0].queue == 1
+    assignments.assignment_begin("tiny")
+    assignments.assignment_begin("tiny")
+    assert selectors.workers_serving("tiny")[0].queue == 2
+    assignments.assignment_end(pk, has_answered=True)
+    assert selectors.workers_serving("tiny")[0].queue == 1
 
     # The worker's own report holds the running request; its end is taken from there and never below zero.
     put_lease(client, WORKER, lease_body(loaded("tiny"), queue_length=1))
-    services.assignment_end(pk)
-    services.assignment_end(pk)
-    assert selectors.candidates("tiny")[0].queue == 0
+    assignments.assignment_end(pk, has_answered=True)
+    assignments.assignment_end(pk, has_answered=True)
+    assert selectors.workers_serving("tiny")[0].queue == 0
 
 
 def test_a_hidden_model_is_offered_to_nobody_and_a_members_model_to_members(client: Client) -> None:
