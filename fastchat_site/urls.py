@@ -9,6 +9,6 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("account/", include("apps.accounts.urls")),
     path("internal/", include("apps.workers.urls")),
-    path("v1/", include("apps.openai_api.urls")),
+    path("", include("apps.openai_api.urls")),
     path("admin/", admin.site.urls),
 ]

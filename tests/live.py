@@ -132,13 +132,18 @@ class LiveSite:
         command = ["-m", "gpu_worker", "serve", "--model", f"{model}={name}", "--site", self.url, *options]
         process = start_process(command, env=self.env, log=self.logs / f"worker-{name}.log")
         self.workers[name] = process
+        self.wait_for_model(name)
+        return process
+
+    def wait_for_model(self, name: str) -> None:
+        """Until some worker has loaded it; at once an error if a worker has ended."""
 
         def is_offered() -> bool:
-            process.assert_alive()
+            for process in self.workers.values():
+                process.assert_alive()
             return self._state(name) == "loaded"
 
         wait_until(is_offered, what=f"{name} to be loaded", limit_s=START_LIMIT_S)
-        return process
 
     def _state(self, name: str) -> object:
         rows = self.query(

@@ -8,8 +8,17 @@ from apps.catalog.models import LanguageModel
 
 @admin.register(LanguageModel)
 class LanguageModelAdmin(ModelAdmin):
-    list_display = ("name", "display_name", "organisation", "licence", "visibility", "position", "context_length")
-    list_filter = ("visibility", "organisation", "licence")
+    list_display = (
+        "name",
+        "display_name",
+        "kind",
+        "organisation",
+        "licence",
+        "visibility",
+        "position",
+        "context_length",
+    )
+    list_filter = ("visibility", "kind", "organisation", "licence")
     list_editable = ("visibility", "position")
     search_fields = ("name", "display_name", "organisation")
-    readonly_fields = ("public_id", "context_length", "created_at")
+    readonly_fields = ("public_id", "kind", "context_length", "created_at")

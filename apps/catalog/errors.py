@@ -9,3 +9,11 @@ class ModelUnknown(SiteError):
     code = "models.unknown"
     http_status = 404
     whose = Whose.USER
+
+
+class ModelWrongKind(SiteError):
+    """The model is there, and does something else: it makes vectors and was asked to write, or the other way round."""
+
+    code = "models.wrong_kind"
+    http_status = 400
+    whose = Whose.USER

@@ -14,11 +14,19 @@ class Visibility(models.TextChoices):
     HIDDEN = "hidden", "Nobody"
 
 
+class Kind(models.TextChoices):
+    """What a model does with text, as its worker reports it."""
+
+    TEXT = "text", "Writes"
+    EMBEDDING = "embedding", "Makes vectors"
+
+
 class LanguageModel(models.Model):
     """One model under the name by which people and programs ask for it."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200, unique=True, help_text="What API clients put into `model`.")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.TEXT, help_text="Reported by the worker.")
     display_name = models.CharField(max_length=200, blank=True)
     organisation = models.CharField(max_length=200, blank=True)
     licence = models.CharField(max_length=100, blank=True)

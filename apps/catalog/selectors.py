@@ -3,8 +3,13 @@
 from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
-from apps.catalog.errors import ModelUnknown
-from apps.catalog.models import LanguageModel, Visibility
+from apps.catalog.errors import ModelUnknown, ModelWrongKind
+from apps.catalog.models import Kind, LanguageModel, Visibility
+
+_DOES = {
+    Kind.TEXT: "writes texts and makes no vectors: choose an embedding model, or ask it at /v1/chat/completions",
+    Kind.EMBEDDING: "makes vectors and cannot write: choose another model, or ask it at /v1/embeddings",
+}
 
 
 def models_visible(actor: Actor) -> QuerySet[LanguageModel]:
@@ -13,9 +18,11 @@ def models_visible(actor: Actor) -> QuerySet[LanguageModel]:
     return LanguageModel.objects.filter(visibility__in=allowed)
 
 
-def model_get_visible(actor: Actor, name: str) -> LanguageModel:
-    """Raises: ModelUnknown, also when it exists but is not for this actor."""
+def model_get_visible(actor: Actor, name: str, kind: Kind) -> LanguageModel:
+    """Raises: ModelUnknown, also when it exists but is not for this actor; ModelWrongKind."""
     model = models_visible(actor).filter(name=name).first()
     if model is None:
         raise ModelUnknown(model=name)
+    if model.kind != kind:
+        raise ModelWrongKind(model=name, does=_DOES[Kind(model.kind)])
     return model

@@ -62,6 +62,7 @@ WORDS: dict[str, str] = {
     "chat.title_empty": "A conversation needs a title. Write one first.",
     "chat.too_many_attached": "This page follows {limit} answers already. Wait for one, or open another page.",
     "models.unknown": "There is no model named {model!r} here. Choose one from the list.",
+    "models.wrong_kind": "{model!r} {does}.",
     "training.config_unreadable": "The configuration {path} cannot be read: {reason}",
     "training.config_invalid": "The configuration is wrong. {reason}",
     "training.output_exists": "{directory} is not empty. Use --overwrite, --resume or another --output.",

@@ -21,6 +21,7 @@ RETRY_AFTER_S = 2
 _CODES = {
     "accounts.key_invalid": "invalid_api_key",
     "models.unknown": "model_not_found",
+    "models.wrong_kind": "unsupported_model",
     "prompt.too_long": "context_length_exceeded",
     "workers.none": "no_worker",
     "workers.unreachable": "no_worker",
@@ -88,7 +89,7 @@ def _site_error(exc: SiteError) -> ApiError:
         code = exc.worker_code
     if isinstance(exc, InvalidRequest):
         code = exc.api_code or "invalid_value"
-    if exc.code == "models.unknown":
+    if exc.code in {"models.unknown", "models.wrong_kind"}:
         param = "model"
     error = _error(exc.http_status, exc.message, code=code, param=param)
     if exc.http_status == 503:

@@ -3,12 +3,14 @@
 The site checks what it needs to route a request; the worker checks every other field, so that each rule is written once
 and what is known but not supported is refused by name there. A field that nobody knows is ignored.
 
-Source: OpenAI API reference, "Create chat completion" and "List models".
+Source: OpenAI API reference, "Create chat completion", "Create completion", "Create embeddings" and "List models".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apps.catalog.models import Kind
 from apps.openai_api.errors import InvalidRequest
 from apps.workers.selectors import OfferedModel
 
@@ -17,40 +19,107 @@ Json = dict[str, Any]
 SITES_OWN = frozenset({"generation_id", "prompt_template", "priority"})
 """Fields of the protocol between site and worker that a program must not set; a priority would push in front."""
 
+MAX_TOKEN_CHECKS = 100
+
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat completion request: which model, streamed or not, and what goes to the worker."""
+class ModelRequest:
+    """A request to a model: which one, streamed or not, and what goes to the worker."""
 
     model: str
     is_stream: bool
     body: Json
 
 
-def chat_request(data: object) -> ChatRequest:
-    """Raises: InvalidRequest, naming the field."""
-    if not isinstance(data, dict):
-        raise InvalidRequest(reason="the body must be a JSON object")
-    model = data.get("model")
-    if not isinstance(model, str) or not model:
-        raise InvalidRequest(reason="'model' must be the name of a model, as text", param="model")
-    if "\0" in model:
-        raise InvalidRequest(reason="'model' must not hold a NUL character", param="model")
-    stream = data.get("stream")
+@dataclass(frozen=True, slots=True)
+class TokenCheck:
+    """One item of FastChat's token check."""
+
+    model: str
+    prompt: str
+    max_tokens: int
+
+
+def model_request(data: object, *, needs: str | tuple[str, ...]) -> ModelRequest:
+    """`needs`: the field that holds what the model shall work on, or several of which one must be there.
+
+    Raises: InvalidRequest, naming the field.
+    """
+    body = json_object(data)
+    model = model_name(body)
+    stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise InvalidRequest(reason="'stream' must be true or false", param="stream")
-    if "messages" not in data:
-        raise InvalidRequest(reason="'messages' is missing", param="messages", api_code="missing_required_parameter")
-    return ChatRequest(model, bool(stream), {key: value for key, value in data.items() if key not in SITES_OWN})
+    names = (needs,) if isinstance(needs, str) else needs
+    if not any(name in body for name in names):
+        missing = " or ".join(f"'{name}'" for name in names)
+        raise InvalidRequest(reason=f"{missing} is missing", param=names[0], api_code="missing_required_parameter")
+    return ModelRequest(model, bool(stream), {key: value for key, value in body.items() if key not in SITES_OWN})
+
+
+def engine_request(data: object, engine: str) -> Json:
+    """A body whose model is named by the address. Raises: InvalidRequest, also when it names another one itself."""
+    body = json_object(data)
+    if body.get("model", engine) != engine:
+        raise InvalidRequest(
+            reason=f"the address says {engine!r}, so 'model' must say the same or nothing", param="model"
+        )
+    return body | {"model": engine}
+
+
+def token_checks(data: object) -> list[TokenCheck]:
+    """Raises: InvalidRequest, naming the field."""
+    items = json_object(data).get("prompts")
+    if not isinstance(items, list) or not 1 <= len(items) <= MAX_TOKEN_CHECKS:
+        raise InvalidRequest(reason=f"'prompts' must be a list of 1 to {MAX_TOKEN_CHECKS} items", param="prompts")
+    return [_token_check(item, f"prompts[{index}]") for index, item in enumerate(items)]
+
+
+def _token_check(item: object, path: str) -> TokenCheck:
+    fields = json_object(item, path)
+    prompt, max_tokens = fields.get("prompt"), fields.get("max_tokens")
+    if not isinstance(prompt, str):
+        raise InvalidRequest(reason=f"'{path}.prompt' must be a text", param=f"{path}.prompt")
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 0:
+        raise InvalidRequest(reason=f"'{path}.max_tokens' must be a number from 0", param=f"{path}.max_tokens")
+    return TokenCheck(model_name(fields, path), prompt, max_tokens)
+
+
+def json_object(data: object, path: str = "the body") -> Json:
+    """Raises: InvalidRequest."""
+    if not isinstance(data, dict):
+        param = None if path == "the body" else path
+        raise InvalidRequest(reason=f"{path} must be a JSON object", param=param)
+    return data
+
+
+def model_name(fields: Mapping[str, Any], path: str = "") -> str:
+    """Raises: InvalidRequest."""
+    param, model = f"{path}.model" if path else "model", fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise InvalidRequest(reason=f"'{param}' must be the name of a model, as text", param=param)
+    if "\0" in model or not _is_encodable(model):
+        raise InvalidRequest(reason=f"'{param}' must hold characters only, no NUL and no half of a pair", param=param)
+    return model
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def model_object(model: OfferedModel) -> Json:
-    """One model; `context_length` and `state` are ours, beside OpenAI's fields."""
+    """One model; what follows `owned_by` is ours, beside OpenAI's fields."""
+    output = "embedding" if model.kind is Kind.EMBEDDING else "text"
     return {
         "id": model.name,
         "object": "model",
         "created": int(model.created_at.timestamp()),
         "owned_by": model.organisation or "organization",
         "context_length": model.context_length,
+        "modalities": {"input": ["text"], "output": [output]},
         "state": str(model.state),
     }

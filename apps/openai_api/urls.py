@@ -1,14 +1,22 @@
-"""The OpenAI-compatible endpoints."""
+"""The OpenAI-compatible endpoints, and FastChat's own beside them."""
 
 from django.urls import path, re_path
 
-from apps.openai_api import api
+from apps.openai_api.api.door import UnknownEndpoint
+from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings
+from apps.openai_api.api.models import ModelDetail, ModelList
+from apps.openai_api.api.tokens import TokenCheckDoor, Tokenize
 
 app_name = "openai_api"
 
 urlpatterns = [
-    path("models", api.ModelList.as_view(), name="models"),
-    path("models/<path:name>", api.ModelDetail.as_view(), name="model"),
-    path("chat/completions", api.ChatCompletions.as_view(), name="chat-completions"),
-    re_path(r"^.*$", api.UnknownEndpoint.as_view(), name="unknown"),
+    path("v1/models", ModelList.as_view(), name="models"),
+    path("v1/models/<path:name>", ModelDetail.as_view(), name="model"),
+    path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
+    path("v1/completions", Completions.as_view(), name="completions"),
+    path("v1/embeddings", Embeddings.as_view(), name="embeddings"),
+    path("v1/engines/<path:engine>/embeddings", Embeddings.as_view(), name="engine-embeddings"),
+    path("v1/tokenize", Tokenize.as_view(), name="tokenize"),
+    path("api/v1/token_check", TokenCheckDoor.as_view(), name="token-check"),
+    re_path(r"^(v1|api/v1)/.*$", UnknownEndpoint.as_view(), name="unknown"),
 ]

@@ -15,6 +15,8 @@ class WorkerPath(StrEnum):
     CHAT_COMPLETIONS = "/v1/chat/completions"
     COMPLETIONS = "/v1/completions"
     EMBEDDINGS = "/v1/embeddings"
+    TOKENIZE = "/v1/tokenize"
+    """Not OpenAI's. Source: vLLM, "Tokenizer API"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Call:
                 beginning = _opening(self.body.get("messages"))
             case WorkerPath.COMPLETIONS:
                 beginning = _first_characters(self.body.get("prompt"))
-            case WorkerPath.EMBEDDINGS:
+            case WorkerPath.EMBEDDINGS | WorkerPath.TOKENIZE:
                 return ""
             case _:
                 assert_never(self.path)

@@ -189,7 +189,10 @@ class _Attempts:
 
 
 async def _body(call: Call) -> Json:
-    return call.body | {"model": call.model} | await in_thread(selectors.prompt_fields, call.model)
+    body = call.body | {"model": call.model}
+    if "messages" not in body:
+        return body  # a prompt format is for chats; a text goes to the model as it is
+    return body | await in_thread(selectors.prompt_fields, call.model)
 
 
 async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGenerator[WorkerEvent, None]:

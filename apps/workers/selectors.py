@@ -8,7 +8,7 @@ from django.db.models import Prefetch, QuerySet
 
 from apps.accounts.actors import Actor
 from apps.catalog.errors import ModelUnknown
-from apps.catalog.models import LanguageModel
+from apps.catalog.models import Kind, LanguageModel
 from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, WorkerDied
@@ -29,6 +29,7 @@ class OfferedModel:
     """A model as a picker shows it. `progress` is the share of weights loaded, 0 to 1, while it loads."""
 
     name: str
+    kind: Kind
     display_name: str
     description: str
     state: Offer
@@ -39,15 +40,20 @@ class OfferedModel:
     is_default: bool
 
 
-def models_offered(actor: Actor) -> list[OfferedModel]:
-    """Every visible model with its state in the pool, in two queries. The default is the first that is ready."""
+def models_offered(actor: Actor, kind: Kind | None = Kind.TEXT) -> list[OfferedModel]:
+    """Every visible model of this kind (None: of all) with its state in the pool, in two queries.
+
+    The default is the first that is ready.
+    """
     live = HostedModel.objects.filter(worker__in=Worker.objects.alive())
-    models = list(models_visible(actor).prefetch_related(Prefetch("hosted", queryset=live, to_attr="live")))
+    visible = models_visible(actor) if kind is None else models_visible(actor).filter(kind=kind)
+    models = list(visible.prefetch_related(Prefetch("hosted", queryset=live, to_attr="live")))
     states = [_offer(model) for model in models]
     default = next((i for i, (state, _) in enumerate(states) if state is Offer.READY), 0)
     return [
         OfferedModel(
             name=model.name,
+            kind=Kind(model.kind),
             display_name=str(model),
             description=model.description,
             state=state,
@@ -61,14 +67,17 @@ def models_offered(actor: Actor) -> list[OfferedModel]:
     ]
 
 
-def model_get_offered(actor: Actor, name: str) -> LanguageModel:
-    """Raises: ModelUnknown. A model without a worker is still offered: asking for it says what is missing."""
-    return model_get_visible(actor, name)
+def model_get_offered(actor: Actor, name: str, kind: Kind = Kind.TEXT) -> LanguageModel:
+    """A model without a worker is still offered: asking for it says what is missing.
+
+    Raises: ModelUnknown, ModelWrongKind.
+    """
+    return model_get_visible(actor, name, kind)
 
 
 def offered_get(actor: Actor, name: str) -> OfferedModel:
-    """One model as `models_offered` has it. Raises: ModelUnknown."""
-    found = next((model for model in models_offered(actor) if model.name == name), None)
+    """One model of any kind as `models_offered` has it. Raises: ModelUnknown."""
+    found = next((model for model in models_offered(actor, None) if model.name == name), None)
     if found is None:
         raise ModelUnknown(model=name)
     return found

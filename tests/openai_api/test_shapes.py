@@ -28,7 +28,10 @@ def chat(**changes: Any) -> dict[str, Any]:
     return {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]} | changes
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tiny", "/v1/chat/completions", "/v1/whatever"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models", "/v1/models/tiny", "/v1/chat/completions", "/v1/embeddings", "/api/v1/token_check", "/v1/whatever"],
+)
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer nonsense", "Basic abc", "Bearer \x7f"])
 def test_every_door_wants_a_key_first(client: Client, path: str, header: str | None) -> None:
     reply = client.get(path, headers={} if header is None else {"Authorization": header})
@@ -47,6 +50,7 @@ def test_every_door_wants_a_key_first(client: Client, path: str, header: str | N
         (chat(model=7), "model", "invalid_value"),
         (chat(model=""), "model", "invalid_value"),
         (chat(model="a\0b"), "model", "invalid_value"),
+        (chat(model="\ud800"), "model", "invalid_value"),
         (chat(stream="yes"), "stream", "invalid_value"),
         ({"model": "tiny"}, "messages", "missing_required_parameter"),
     ],

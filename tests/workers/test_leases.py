@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.catalog.models import LanguageModel, Visibility
+from apps.catalog.errors import ModelWrongKind
+from apps.catalog.models import Kind, LanguageModel, Visibility
 from apps.workers import selectors
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker
 from apps.workers.models import Worker
@@ -35,11 +36,25 @@ def test_a_first_lease_enrols_the_worker_and_offers_its_model(client: Client) ->
     assert LanguageModel.objects.get().context_length == 1024
 
 
-def test_a_model_that_makes_vectors_is_not_offered(client: Client) -> None:
+def test_a_model_that_makes_vectors_is_offered_for_that_and_not_for_chats(client: Client) -> None:
     owl = ModelReport(name="owl", state=ModelState.LOADED, context_length=64, kind=ModelKind.EMBEDDING)
     assert put_lease(client, WORKER, lease_body(loaded("tiny"), owl)).status_code == 200
+
     assert states() == {"tiny": "ready"}
-    assert not LanguageModel.objects.filter(name="owl").exists()
+    assert [m.name for m in selectors.models_offered(VISITOR, None)] == ["owl", "tiny"]
+    assert selectors.model_get_offered(VISITOR, "owl", Kind.EMBEDDING).context_length == 64
+    with pytest.raises(ModelWrongKind, match="cannot write"):
+        selectors.model_get_offered(VISITOR, "owl")
+    with pytest.raises(ModelWrongKind, match="makes no vectors"):
+        selectors.model_get_offered(VISITOR, "tiny", Kind.EMBEDDING)
+
+
+def test_a_models_kind_follows_its_worker(client: Client) -> None:
+    put_lease(client, WORKER, lease_body(loaded("owl")))
+    owl = ModelReport(name="owl", state=ModelState.LOADED, context_length=64, kind=ModelKind.EMBEDDING)
+    put_lease(client, WORKER, lease_body(owl))
+    assert LanguageModel.objects.get().kind == Kind.EMBEDDING
+    assert LanguageModel.objects.get().context_length == 64
 
 
 def test_a_worker_that_knows_no_kinds_of_model_is_understood(client: Client) -> None:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.catalog.models import Kind
 from apps.catalog.services import model_ensure
 from apps.workers.errors import EnrolmentClosed, LeaseMalformed, TokenWrong, WorkerRemoved
 from apps.workers.models import HostedModel, Worker
@@ -17,7 +18,6 @@ from gpu_worker.protocol import (
     LEASE_RENEW_S,
     LeaseGrant,
     LeaseRequest,
-    ModelKind,
     ProtocolError,
 )
 
@@ -61,13 +61,11 @@ def lease_renew(*, worker_id: UUID, body: object) -> LeaseGrant:
 
 
 def _report_store(worker: Worker, request: LeaseRequest) -> None:
-    # A model that makes vectors cannot answer: it is not offered for chats, so it does not enter the catalog.
-    reports = [report for report in request.models if report.kind is ModelKind.TEXT]
-    worker.hosted.exclude(model__name__in=[report.name for report in reports]).delete()
-    for report in reports:
+    worker.hosted.exclude(model__name__in=[report.name for report in request.models]).delete()
+    for report in request.models:
         HostedModel.objects.update_or_create(
             worker=worker,
-            model=model_ensure(name=report.name, context_length=report.context_length),
+            model=model_ensure(name=report.name, context_length=report.context_length, kind=Kind(report.kind)),
             defaults={
                 "state": str(report.state),
                 "progress": report.progress,

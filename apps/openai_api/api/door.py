@@ -1,4 +1,6 @@
-"""The doors of /v1: authenticate, parse, ask the pool, answer in OpenAI's shapes."""
+"""What all doors of the API share: a key, JSON, errors in OpenAI's envelope, and the way to the pool and back."""
+
+import asyncio
 
 from adrf.views import APIView as AsyncAPIView
 from django.db import close_old_connections
@@ -10,18 +12,18 @@ from rest_framework.views import APIView
 from apps.accounts.actors import Actor
 from apps.accounts.errors import KeyInvalid
 from apps.accounts.services import api_key_authenticate
-from apps.core.threads import in_thread
 from apps.openai_api.errors import UnknownPath, api_error
-from apps.openai_api.shapes import chat_request, model_object
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.events import HEARTBEAT
-from apps.workers.selectors import model_get_offered, models_offered, offered_get
+
+LARGE_BODY_BYTES = 64 * 1024
+"""JSON beyond this is parsed off the event loop."""
 
 
 class ApiDoor:
-    """What all doors share: a key is needed before anything is read, and errors leave in OpenAI's envelope."""
+    """A key is needed before anything is read, and errors leave in OpenAI's envelope."""
 
     actor: Actor
 
@@ -37,38 +39,20 @@ class ApiDoor:
         return Response(error.body, status=error.status, headers=error.headers)
 
 
-class ModelList(ApiDoor, APIView):
-    """`GET /v1/models`"""
-
-    def get(self, request: Request) -> Response:
-        return Response({"object": "list", "data": [model_object(m) for m in models_offered(self.actor)]})
+class SyncDoor(ApiDoor, APIView):
+    """For what only asks the database."""
 
 
-class ModelDetail(ApiDoor, APIView):
-    """`GET /v1/models/{name}`; names may hold slashes."""
-
-    def get(self, request: Request, name: str) -> Response:
-        return Response(model_object(offered_get(self.actor, name)))
-
-
-class ChatCompletions(ApiDoor, AsyncAPIView):
-    """`POST /v1/chat/completions`, streamed or whole. A client that leaves cancels its request at the worker."""
+class AsyncDoor(ApiDoor, AsyncAPIView):
+    """For what waits for a worker. A client that leaves cancels its request there."""
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         # Django would keep the connection until the answer has ended, and the pool has fewer than there may be streams.
         close_old_connections()
 
-    async def post(self, request: Request) -> HttpResponseBase:
-        wanted = chat_request(request.data)
-        await in_thread(model_get_offered, self.actor, wanted.model)
-        call = Call(self.actor, wanted.model, wanted.body)
-        if not wanted.is_stream:
-            return Response(await relay.complete(call))
-        return await _streamed(call)
 
-
-class UnknownEndpoint(ApiDoor, APIView):
+class UnknownEndpoint(SyncDoor):
     """Everything else under /v1: refused by name, to those who have a key."""
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
@@ -76,7 +60,17 @@ class UnknownEndpoint(ApiDoor, APIView):
         raise UnknownPath(path=request.path)
 
 
-async def _streamed(call: Call) -> StreamingHttpResponse:
+async def body_of(request: Request) -> object:
+    """The request's JSON. Raises: ParseError, UnsupportedMediaType."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(lambda: request.data)
+    return request.data
+
+
+async def answer(call: Call, *, is_stream: bool) -> HttpResponseBase:
+    """Ask the pool and pass on what it says, streamed or whole."""
+    if not is_stream:
+        return Response(await relay.complete(call))
     events = relay.generate(call)
     # The first event decides the status: until it is there, an error can still be told by one.
     first = await anext(events)

@@ -1,0 +1,33 @@
+"""A site with one worker that writes and makes vectors, and the official SDK against it."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from tests.gpu_worker.tiny_embedders import make_tiny_embedder
+from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, Shape, make_tiny_model
+from tests.live import LiveSite, running_site
+
+
+@pytest.fixture(scope="package")
+def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    """The models `tiny` and `vectors`. Shared: leave it running and whole."""
+    folder = tmp_path_factory.mktemp("api")
+    model = make_tiny_model(folder / "tiny", shape=Shape(context=2048), chat_template=TOOLS_CHAT_TEMPLATE)
+    embedder = make_tiny_embedder(folder / "vectors")
+    with running_site(folder) as site:
+        site.start_worker(model, "tiny", "--model", f"{embedder}=vectors")
+        site.wait_for_model("vectors")
+        yield site
+
+
+@pytest.fixture(scope="package")
+def api_key(api_site: LiveSite) -> str:
+    return api_site.api_key()
+
+
+@pytest.fixture
+def sdk(api_site: LiveSite, api_key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api_site.url}/v1", api_key=api_key, max_retries=0, timeout=120) as client:
+        yield client
