@@ -19,7 +19,7 @@ from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
 from gpu_worker.engine.request import Request, RequestState, SamplingParams, StepOutput
 from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.sampling import BROKEN, RowSampler, Sampler, score
-from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, StepPlan
+from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, Share, StepPlan
 from gpu_worker.engine.stop import StopScanner
 from gpu_worker.errors import WorkerError
 from gpu_worker.protocol import FinishReason, WorkerErrorCode
@@ -156,7 +156,8 @@ class Engine:
             self._end_all(as_worker_error(exc))
             return
         duration_s = time.perf_counter() - started_at
-        self._scheduler.pace.observe(plan.n_prompt_tokens, duration_s)
+        if not plan.shared:  # copying would look like slow computing
+            self._scheduler.pace.observe(plan.n_prompt_tokens, duration_s)
         self._report(
             StepReport(
                 outputs=outputs,
@@ -169,7 +170,7 @@ class Engine:
         )
 
     def _place(self, plan: StepPlan) -> None:
-        """Take rows from the pre-empted and give them to the admitted, with what is known of their beginning."""
+        """Take rows from the pre-empted, give them to the admitted, and copy what others have computed of them."""
         for request in plan.preempted:
             self._runner.drop(request)
             self._running[request.id].prompt_logprobs.clear()  # they are computed again
@@ -182,6 +183,15 @@ class Engine:
         for request in plan.admitted:
             for index, block in enumerate(plan.reused[request.id]):
                 self._runner.restore(request, index * BLOCK_TOKENS, block)
+        for share in plan.shared:
+            self._copy(share)
+
+    def _copy(self, share: Share) -> None:
+        """In pieces, so that a long prompt is not held once more on its way."""
+        end = share.start + share.n_tokens
+        for start in range(share.start, end, BLOCK_TOKENS):
+            block = self._runner.export(share.giver, start, min(BLOCK_TOKENS, end - start))
+            self._runner.restore(share.taker, start, block)
 
     def _compute(self, plan: StepPlan) -> list[StepOutput]:
         computed, outputs = self._computed(plan.chunks)
@@ -209,7 +219,7 @@ class Engine:
             parts = [self._computed([chunk]) for chunk in chunks]
             return [one for computed, _ in parts for one in computed], [one for _, ends in parts for one in ends]
         for chunk in chunks:
-            chunk.request.n_computed = chunk.start + chunk.n_tokens
+            chunk.request.computed(chunk.start, chunk.n_tokens)
         return computed, []
 
     def _failed(self, request: Request, exc: Exception) -> StepOutput:
@@ -335,7 +345,15 @@ def _made(one: _Running, text: str, finish_reason: FinishReason | None = None) -
         prompt_logprobs = tuple(one.prompt_logprobs)
         one.prompt_logprobs.clear()
     one.has_put_out = True
-    return StepOutput(one.request.id, text, len(one.request.output_ids), finish_reason, None, logprobs, prompt_logprobs)
+    return StepOutput(
+        one.request.id,
+        text,
+        len(one.request.output_ids),
+        finish_reason,
+        logprobs=logprobs,
+        prompt_logprobs=prompt_logprobs,
+        n_cached=one.request.n_cached,
+    )
 
 
 def _rest(one: _Running) -> str:

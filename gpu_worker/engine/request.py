@@ -4,6 +4,7 @@ Plain Python. It does not read text: prompts arrive as token ids.
 """
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -161,11 +162,16 @@ class Request:
     state: RequestState = RequestState.WAITING
     n_computed: int = 0
     """Tokens whose keys and values are in the cache."""
+    n_cached: int | None = None
+    """Tokens of the prompt that were copied and never computed for it; None until it has computed one."""
     output_ids: list[int] = field(default_factory=list)
+    _prompt_key: bytes = field(init=False, repr=False)
+    """Stands for the prompt in comparisons: prompts may be long, alike for long, and many."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise invalid("messages", "the prompt has no tokens")
+        self._prompt_key = hashlib.blake2b(array("q", self.prompt_ids).tobytes(), digest_size=16).digest()
 
     @property
     def n_prompt(self) -> int:
@@ -179,6 +185,12 @@ class Request:
     def known_ids(self) -> list[int]:
         return self.prompt_ids + self.output_ids
 
+    def computed(self, start: int, n_tokens: int) -> None:
+        """Take note that so many tokens from `start` now have their keys and values."""
+        self.n_computed = start + n_tokens
+        # The first place that it ever computed at: what it computes again, after it was pre-empted, changes nothing.
+        self.n_cached = min(start, self.n_prompt if self.n_cached is None else self.n_cached)
+
     @property
     def prefix_salt(self) -> str:
         """What besides the tokens decides about their keys and values."""
@@ -188,6 +200,18 @@ class Request:
     def is_scored(self) -> bool:
         """Whether its prompt's log probabilities are still to be computed: then nothing may stand for the prompt."""
         return self.params.prompt_logprobs is not None and not self.output_ids
+
+    @property
+    def n_shareable(self) -> int:
+        """Tokens whose keys and values another request with this prompt may compute for it.
+
+        The last token that it knows is its own to compute: what follows is sampled from that.
+        """
+        return 0 if self.is_scored else min(self.n_prompt, self.n_known - 1)
+
+    def has_prompt_of(self, other: "Request") -> bool:
+        """Whether keys and values of its prompt are those of the other's."""
+        return self._prompt_key == other._prompt_key and self.adapter == other.adapter
 
     @property
     def n_reserved(self) -> int:
@@ -209,6 +233,8 @@ class StepOutput:
     """Of the tokens whose text begins in `text`; with the last output, of all that are left."""
     prompt_logprobs: tuple[TokenLogprobs, ...] | None = None
     """With the first output, when asked for: of each prompt token but the first, which nothing comes before."""
+    n_cached: int | None = None
+    """Tokens of the prompt that were not computed; None while nobody knows."""
 
     @property
     def is_last(self) -> bool:

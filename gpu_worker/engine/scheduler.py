@@ -7,6 +7,9 @@ A request knows its tokens (prompt and output) and how many of them have their k
 computes some of the rest: one token for a request that decodes, a chunk for one whose prompt is not complete. A request
 that was pre-empted is one whose prompt has become longer.
 
+Of requests that run with the same prompt, such as the choices of one call, the first computes it. The others hold their
+memory, wait for it and take it over, all but the last token, whose logits they need.
+
 What happens at the bounds:
 
 * beyond `max_batch + max_waiting` a request is refused (`QueueFull`);
@@ -73,13 +76,25 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """`n_tokens` from `start` on that `giver` has computed, to be copied into the row of `taker`."""
+
+    giver: Request
+    taker: Request
+    start: int
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
-    """What to compute now, after rows were taken from `preempted` and given to `admitted`."""
+    """What to compute now, after rows were taken from `preempted`, given to `admitted`, and filled by `shared`."""
 
     preempted: list[Request]
     admitted: list[Request]
     reused: dict[str, list[Any]]
     """For each admitted request the stored blocks with which it begins; they count as computed already."""
+    shared: list[Share]
+    """In this order: what one request takes, the next one may take from it. They count as computed already."""
     decode: list[Chunk]
     prefill: list[Chunk]
 
@@ -163,13 +178,14 @@ class Scheduler:
         insort(self._queue, place)
 
     def plan(self) -> StepPlan:
-        """Make room, admit what fits, then share the prefill budget among the prompts in their order of arrival."""
+        """Make room, admit what fits, then divide the prefill budget among the prompts in their order of arrival."""
         preempted = self._preempt()
         reused = {} if preempted else self._admit()
+        shared = self._share()
         decode = [Chunk(r, r.n_computed, 1) for r in self.running if r.state is RequestState.DECODING]
         prefill = self._prefill_chunks(self.pace.budget(others_decode=bool(decode)))
         admitted = [request for request in self.running if request.id in reused]
-        return StepPlan(preempted, admitted, reused, decode, prefill)
+        return StepPlan(preempted, admitted, reused, shared, decode, prefill)
 
     def finish(self, request: Request) -> None:
         """Forget a request, wherever it is. One that is already forgotten is left alone."""
@@ -220,6 +236,23 @@ class Scheduler:
             self.prefixes.shrink_to(self.room_for_prefixes())
         return reused
 
+    def _share(self) -> list[Share]:
+        """Let requests take over what others with the same prompt have computed of it."""
+        shares: list[Share] = []
+        for taker in self._prefilling():
+            start, end = taker.n_computed, taker.n_shareable
+            if start >= end:
+                continue
+            givers = (one for one in self.running if one.n_computed >= end and one.has_prompt_of(taker))
+            giver = next(givers, None)
+            if giver is not None:
+                shares.append(Share(giver, taker, start, end - start))
+                taker.n_computed = end
+        return shares
+
+    def _prefilling(self) -> list[Request]:
+        return [request for request in self.running if request.state is RequestState.PREFILLING]
+
     def _overtake(self, newcomer: _Place) -> None:
         """Count who is overtaken; one that was overtaken often enough gets in front of everybody."""
         moved = False
@@ -233,9 +266,10 @@ class Scheduler:
 
     def _prefill_chunks(self, budget: int) -> list[Chunk]:
         chunks: list[Chunk] = []
-        for request in self.running:
-            if request.state is not RequestState.PREFILLING:
-                continue
+        computing: list[Request] = []
+        for request in self._prefilling():
+            if request.n_computed < request.n_shareable and any(map(request.has_prompt_of, computing)):
+                continue  # it takes over what they compute
             if budget == 0:
                 break
             n_tokens = min(request.n_known - request.n_computed, budget)
@@ -243,6 +277,8 @@ class Scheduler:
                 n_tokens = min(n_tokens, SCORED_TOKENS)
             chunks.append(Chunk(request, request.n_computed, n_tokens))
             budget -= n_tokens
+            if not request.is_scored:
+                computing.append(request)
         return chunks
 
 

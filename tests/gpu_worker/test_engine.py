@@ -143,6 +143,7 @@ def test_requests_that_outgrow_the_memory_give_way_and_lose_nothing(loaded: Load
     assert bench.most_held <= limits.cache_tokens
     n_needed = sum(len(request.prompt_ids) for request in [*greedy, *seeded])
     assert bench.n_prompt_tokens > n_needed, "nothing was computed again: the test needs less memory"
+    assert {bench.last(request.id).n_cached for request in greedy} == {0}, "what was computed again was computed"
     assert bench.engine.close(10)
 
 
@@ -159,6 +160,70 @@ def test_what_was_computed_before_is_not_computed_again(loaded: LoadedModel, ben
     bench.submit("other", [9, *prompt[1:]], max_tokens=1)
     bench.last("other")
     assert bench.n_prompt_tokens == 200 + len(prompt) - 256 + len(prompt)
+    assert [bench.last(name).n_cached for name in ("first turn", "second turn", "other")] == [0, 256, 0]
+
+
+def test_a_prompt_is_computed_once_for_all_that_ask_it_together(loaded: LoadedModel, bench: Bench) -> None:
+    prompt = prompts_of([300])[0]
+    params = [SamplingParams(max_tokens=40, temperature=1, seed=seed) for seed in range(5)]
+    together = [Request(f"together {i}", prompt, one, 0.0) for i, one in enumerate(params)]
+    bench.engine.submit(*together)
+    n_cached = [bench.last(request.id).n_cached for request in together]
+    assert n_cached == [0, 299, 299, 299, 299]
+    assert bench.n_prompt_tokens == 300 + 4
+    for request in together:
+        alone = Bench(loaded, runner=GenericRunner(loaded.model))
+        alone.engine.start()
+        apart = alone.submit("alone", prompt, max_tokens=40, temperature=1, seed=request.params.seed)
+        assert alone.last("alone").n_cached == 0
+        assert request.output_ids == apart.output_ids
+        assert alone.engine.close(10)
+
+
+def test_when_the_one_that_computes_a_prompt_is_cancelled_the_others_get_it_all_the_same(
+    loaded: LoadedModel, bench: Bench
+) -> None:
+    prompt = prompts_of([400])[0]
+    names = ("first", "second", "third")
+    together = [Request(name, prompt, SamplingParams(max_tokens=30, temperature=0), 0.0) for name in names]
+
+    def between_steps(output: StepOutput) -> None:
+        if output.request_id == "clock" and output.n_tokens == 1:
+            bench.engine.submit(*together)
+        if output.request_id == "clock" and output.n_tokens == 4:
+            bench.engine.cancel("first")
+
+    bench.on_output = between_steps
+    bench.submit("clock", [5], max_tokens=400)
+    assert (bench.last("first").finish_reason, bench.last("first").n_tokens) == (FinishReason.CANCELLED, 0)
+    expected = generated_alone(loaded, prompt, 30)
+    for request in together[1:]:
+        assert bench.last(request.id).finish_reason is FinishReason.LENGTH
+        assert request.output_ids == expected
+    assert [bench.last(name).n_cached for name in names] == [0, 0, 399]
+
+
+def test_a_request_that_fails_harms_none_with_the_same_prompt(tiny: Path) -> None:
+    loaded = load(tiny)
+    poison = 499
+    with torch.no_grad():
+        loaded.model.model.embed_tokens.weight[poison] = torch.nan
+    bench = Bench(loaded)
+    prompt = [token for token in prompts_of([150])[0] if token != poison]
+    never = SamplingParams(max_tokens=50, temperature=0, logit_bias=((poison, -100.0),))
+    always = SamplingParams(max_tokens=50, temperature=0, logit_bias=((poison, 100.0),))
+    # The first gives its prompt to the others, and breaks in the same step.
+    fails, *others = [Request(str(i), prompt, params, 0.0) for i, params in enumerate((always, never, always, never))]
+    bench.engine.submit(fails, *others)
+    bench.engine.start()
+    expected = generated_alone(loaded, prompt, 50)
+    assert poison not in expected
+    for request in (fails, others[1]):
+        assert bench.last(request.id).error is not None
+    for request in (others[0], others[2]):
+        assert bench.last(request.id).finish_reason is FinishReason.LENGTH
+        assert request.output_ids == expected
+    assert bench.engine.close(10)
 
 
 def test_the_end_token_ends_it_is_counted_and_is_not_shown(loaded: LoadedModel) -> None:
@@ -208,7 +273,8 @@ def test_requests_that_are_cancelled_together_compute_no_further_token(bench: Be
             bench.engine.cancel(*names, "unknown")
 
     bench.on_output = cancel_all
-    requests = [Request(name, [5, 6, 7], SamplingParams(max_tokens=400), 0.0) for name in names]
+    # Not the same prompt for all: those that take it over are a step behind the one that computes it.
+    requests = [Request(name, [5, 6, int(name)], SamplingParams(max_tokens=400), 0.0) for name in names]
     bench.engine.submit(*requests)
     for request in requests:
         assert bench.last(request.id).finish_reason is FinishReason.CANCELLED

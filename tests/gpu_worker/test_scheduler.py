@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_worker.engine.prefix import BLOCK_TOKENS
+from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
 from gpu_worker.engine.request import Request, RequestState, SamplingParams
 from gpu_worker.engine.rows import footprint
 from gpu_worker.engine.scheduler import (
@@ -19,7 +19,9 @@ from gpu_worker.engine.scheduler import (
 
 
 def request(n_prompt: int, max_tokens: int, name: str = "r", priority: int = 0) -> Request:
-    return Request(name, [1] * n_prompt, SamplingParams(max_tokens=max_tokens, priority=priority), 0.0)
+    return Request(
+        name, [place % 89 for place in range(n_prompt)], SamplingParams(max_tokens=max_tokens, priority=priority), 0.0
+    )
 
 
 def compute(scheduler: Scheduler, plan: StepPlan, n_generated: dict[str, int] | None = None) -> None:
@@ -28,7 +30,7 @@ def compute(scheduler: Scheduler, plan: StepPlan, n_generated: dict[str, int] | 
         one = chunk.request
         assert chunk.start == one.n_computed, "a gap, or something twice"
         ends = chunk.is_last
-        one.n_computed += chunk.n_tokens
+        one.computed(chunk.start, chunk.n_tokens)
         if ends:
             one.state = RequestState.DECODING
             one.output_ids.append(7)
@@ -55,6 +57,92 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_decode() -> None:
         compute(scheduler, plan, done)
     assert chunks == [[("short", 0, 2), ("long", 0, 8)], [("long", 8, 10)], [("long", 18, 7)]]
     assert done == {"short": 3, "long": 1}
+
+
+def chunks_of(plan: StepPlan) -> list[tuple[str, int, int]]:
+    return [(chunk.request.id, chunk.start, chunk.n_tokens) for chunk in plan.chunks]
+
+
+def shares_of(plan: StepPlan) -> list[tuple[str, str, int, int]]:
+    return [(share.giver.id, share.taker.id, share.start, share.n_tokens) for share in plan.shared]
+
+
+def test_of_requests_with_the_same_prompt_one_computes_it_and_the_others_take_it_over() -> None:
+    scheduler = scheduler_of(prefill=10)
+    for name in "abc":
+        scheduler.add(request(25, 9, name))
+    plans = []
+    for _ in range(4):
+        plans.append(scheduler.plan())
+        compute(scheduler, plans[-1])
+    assert [one.id for one in plans[0].admitted] == ["a", "b", "c"], "the others hold their memory while they wait"
+    assert [chunks_of(plan) for plan in plans[:3]] == [[("a", 0, 10)], [("a", 10, 10)], [("a", 20, 5)]]
+    assert shares_of(plans[3]) == [("a", "b", 0, 24), ("a", "c", 0, 24)]
+    assert chunks_of(plans[3]) == [("a", 25, 1), ("b", 24, 1), ("c", 24, 1)]
+
+
+def test_a_request_that_comes_later_takes_over_the_prompt_of_one_that_runs() -> None:
+    scheduler = scheduler_of()
+    scheduler.add(request(25, 9, "a"))
+    compute(scheduler, scheduler.plan())
+    scheduler.add(request(25, 9, "late"))
+    plan = scheduler.plan()
+    assert shares_of(plan) == [("a", "late", 0, 24)]
+    assert chunks_of(plan) == [("a", 25, 1), ("late", 24, 1)]
+
+
+def test_when_the_one_that_computes_is_gone_the_next_one_computes() -> None:
+    scheduler = scheduler_of(prefill=10)
+    first, second, third = requests = [request(25, 9, name) for name in "abc"]
+    for one in requests:
+        scheduler.add(one)
+    compute(scheduler, scheduler.plan())
+    scheduler.finish(first)
+    for expected in ([("b", 0, 10)], [("b", 10, 10)], [("b", 20, 5)]):
+        plan = scheduler.plan()
+        assert chunks_of(plan) == expected
+        compute(scheduler, plan)
+    scheduler.finish(second)
+    assert chunks_of(scheduler.plan()) == [("c", 0, 10)]
+    assert third.n_cached is None
+
+
+@pytest.mark.parametrize("other", ["another prompt", "another adapter", "scored"])
+def test_what_is_not_the_same_prompt_or_must_be_scored_is_computed(other: str) -> None:
+    scheduler = scheduler_of()
+    first = request(25, 9, "first")
+    match other:
+        case "another prompt":
+            second = Request("second", [*first.prompt_ids[:-1], 99], SamplingParams(max_tokens=9), 0.0)
+        case "another adapter":
+            second = Request("second", first.prompt_ids, SamplingParams(max_tokens=9), 0.0, adapter="x")
+        case _:
+            second = Request("second", first.prompt_ids, SamplingParams(max_tokens=9, prompt_logprobs=0), 0.0)
+    scheduler.add(first)
+    scheduler.add(second)
+    plan = scheduler.plan()
+    assert chunks_of(plan) == [("first", 0, 25), ("second", 0, 25)]
+    compute(scheduler, plan)
+    assert shares_of(scheduler.plan()) == []
+
+
+def test_nobody_waits_for_a_prompt_that_is_computed_slowly_because_it_is_scored() -> None:
+    scheduler = scheduler_of()
+    plain = request(25, 9, "plain")
+    scheduler.add(Request("scored", plain.prompt_ids, SamplingParams(max_tokens=9, prompt_logprobs=0), 0.0))
+    scheduler.add(plain)
+    assert chunks_of(scheduler.plan()) == [("scored", 0, 25), ("plain", 0, 25)]
+
+
+def test_what_was_copied_before_a_request_was_preempted_and_computed_after_it_counts_as_computed() -> None:
+    one = request(100, 9)
+    one.computed(64, 36)
+    assert one.n_cached == 64
+    one.computed(0, 64)
+    one.computed(64, 36)
+    assert one.n_cached == 0
+    one.computed(99, 1)
+    assert one.n_cached == 0
 
 
 def test_while_others_decode_a_prompt_takes_about_a_tenth_of_a_second_per_step() -> None:
@@ -171,8 +259,39 @@ def test_stored_prefixes_give_way_to_running_requests() -> None:
     assert scheduler.prefixes.n_tokens == 128
 
 
+def store(prefixes: PrefixStore, tokens: list[int]) -> None:
+    prefixes.put(tokens, "", lambda start: tokens[start : start + BLOCK_TOKENS])
+
+
+class Rows:
+    """What a runner would hold: for each request, the tokens at the places that were computed or copied."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[int, int]] = {}
+
+    def follow(self, plan: StepPlan) -> None:
+        for one in plan.preempted:
+            del self._rows[one.id]
+        for one in plan.admitted:
+            held = [token for block in plan.reused[one.id] for token in block]
+            self._rows[one.id] = dict(enumerate(held))
+        for share in plan.shared:
+            row = self._rows[share.giver.id]
+            places = range(share.start, share.start + share.n_tokens)
+            self._rows[share.taker.id].update({place: row[place] for place in places})
+        for chunk in plan.chunks:
+            row, known = self._rows[chunk.request.id], chunk.request.known_ids()
+            assert [row[place] for place in range(chunk.start)] == known[: chunk.start], "something else was copied"
+            places = range(chunk.start, chunk.start + chunk.n_tokens)
+            row.update({place: known[place] for place in places})
+
+
 @given(
-    sizes=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 90), st.integers(-1, 1)), min_size=1, max_size=25),
+    sizes=st.lists(
+        st.tuples(st.integers(1, 300) | st.sampled_from([40, 150]), st.integers(1, 90), st.integers(-1, 1)),
+        min_size=1,
+        max_size=25,
+    ),
     max_batch=st.integers(1, 6),
     prefill=st.integers(1, 200),
     arrivals=st.lists(st.integers(0, 3), min_size=25, max_size=25),
@@ -183,6 +302,7 @@ def test_nobody_is_lost_or_starves_and_memory_is_never_over(
 ) -> None:
     scheduler = scheduler_of(max_batch=max_batch, max_waiting=100, cache=512, prefill=prefill)
     pending = [request(n_prompt, n_new, str(i), priority) for i, (n_prompt, n_new, priority) in enumerate(sizes)]
+    rows = Rows()
     generated: dict[str, int] = {}
     for step in range(20_000):
         if not pending and not scheduler.running and not scheduler.waiting:
@@ -196,8 +316,9 @@ def test_nobody_is_lost_or_starves_and_memory_is_never_over(
         held = footprint([one.n_known for one in scheduler.running])
         assert held + scheduler.prefixes.n_tokens <= 512
         assert plan.chunks or not scheduler.waiting, "something waits and nothing computes"
+        rows.follow(plan)
         for one in plan.admitted:
-            scheduler.prefixes.put(one.known_ids(), one.id, lambda start: start)
+            store(scheduler.prefixes, one.known_ids())
         scheduler.prefixes.shrink_to(scheduler.room_for_prefixes())
         compute(scheduler, plan, generated)
         for one in [one for one in scheduler.running if int(one.id) in cancelled and one.n_computed]:
