@@ -55,7 +55,7 @@ class Answer:
     """One streamed answer: what its events say and when text came, in seconds of `perf_counter`."""
 
     text: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
     finish_reason: str | None = None
     sent_at: float = 0.0
     text_at: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Answer:
         if self.finish_reason is None or not self.text_at:
             raise RuntimeError("the stream was cut off")
         if self.usage:
-            return self.usage["completion_tokens"]
+            return int(self.usage["completion_tokens"])
         if self.finish_reason != "length":
             raise RuntimeError(f"an answer without usage ended by {self.finish_reason!r}")
         return max_tokens

@@ -29,6 +29,7 @@ from gpu_worker.protocol import WorkerErrorCode, error_body
 
 WAIT_S = 10.0
 PROMPT_TOKENS = 7
+CACHED_TOKENS = 3
 
 
 class Gate:
@@ -309,6 +310,7 @@ def _usage(model: str, n_pieces: int) -> str:
         "prompt_tokens": PROMPT_TOKENS,
         "completion_tokens": n_pieces,
         "total_tokens": PROMPT_TOKENS + n_pieces,
+        "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
     }
     return json.dumps(_envelope(model) | {"choices": [], "usage": usage})
 

@@ -30,8 +30,8 @@ class WorkerEvent:
         return None
 
     @property
-    def usage(self) -> dict[str, int] | None:
-        usage: dict[str, int] | None = self.body.get("usage")
+    def usage(self) -> dict[str, Any] | None:
+        usage: dict[str, Any] | None = self.body.get("usage")
         return usage
 
 

@@ -20,6 +20,10 @@ class Piece:
     n_tokens: int | None = None
     """Generated so far, if the event says so."""
     finish_reason: FinishReason | None = None
+    n_cached: int | None = None
+    """Tokens of the prompt that were not computed, if the event says so."""
+    is_end: bool = False
+    """Nothing of this answer comes after it."""
 
 
 class Dialect(Protocol):
@@ -76,6 +80,7 @@ class LlamaCpp:
             "prompt": request.prompt_ids,
             "stream": True,
             "cache_prompt": True,
+            "timings_per_token": True,  # with the number of cached tokens, also of an answer that a stop string ends
             "n_predict": params.max_tokens,
             "temperature": params.temperature,
             "top_p": params.top_p,
@@ -93,10 +98,11 @@ class LlamaCpp:
 
     def read(self, event: Json) -> Piece:
         text, n_tokens = str(event["content"]), int(event["tokens_predicted"])
+        n_cached = int(event["timings"]["cache_n"])
         if not event["stop"]:
-            return Piece(text, n_tokens)
+            return Piece(text, n_tokens, n_cached=n_cached)
         reason = {"eos": FinishReason.STOP, "limit": FinishReason.LENGTH}[event["stop_type"]]
-        return Piece(text, n_tokens, reason)
+        return Piece(text, n_tokens, reason, n_cached, is_end=True)
 
 
 class Vllm:
@@ -135,9 +141,12 @@ class Vllm:
         return body
 
     def read(self, event: Json) -> Piece:
-        n_tokens = int(event["usage"]["completion_tokens"]) if event.get("usage") else None
+        usage: Json = event.get("usage") or {}
+        n_tokens = int(usage["completion_tokens"]) if usage else None
         if not event["choices"]:
-            return Piece(n_tokens=n_tokens)
+            # Left out where nothing was cached.
+            details = usage.get("prompt_tokens_details") or {"cached_tokens": 0}
+            return Piece(n_tokens=n_tokens, n_cached=int(details["cached_tokens"]), is_end=True)
         choice = event["choices"][0]
         reason = {None: None, "stop": FinishReason.STOP, "length": FinishReason.LENGTH}[choice["finish_reason"]]
         return Piece(str(choice["text"]), n_tokens, reason)

@@ -46,6 +46,9 @@ class _Stream:
     request: Request
     stops: StopScanner = field(init=False)
     n_tokens: int = 0
+    n_cached: int | None = None
+    finish_reason: FinishReason | None = None
+    """Why it has ended, though the child may still count."""
     has_begun: bool = False
     """Its prompt has been counted as computed."""
     task: "asyncio.Task[None] | None" = None
@@ -246,12 +249,15 @@ class RemoteEngine:
         """Whether it was the last."""
         if piece.n_tokens is not None:
             stream.n_tokens = piece.n_tokens
+        if piece.n_cached is not None:
+            stream.n_cached = piece.n_cached
         text = stream.stops.feed(piece.text)
         if stream.stops.matched is not None:
             self._put(stream, text, FinishReason.STOP)
             return True
-        if piece.finish_reason is not None:
-            self._put(stream, text + stream.stops.flush(), piece.finish_reason)
+        stream.finish_reason = piece.finish_reason or stream.finish_reason
+        if piece.is_end and stream.finish_reason is not None:
+            self._put(stream, text + stream.stops.flush(), stream.finish_reason)
             return True
         self._put(stream, text)
         return False
@@ -273,7 +279,7 @@ class RemoteEngine:
         request_id = stream.request.id
         if request_id not in self._known:
             return
-        output = StepOutput(request_id, text, stream.n_tokens, finish_reason, error)
+        output = StepOutput(request_id, text, stream.n_tokens, finish_reason, error, n_cached=stream.n_cached)
         n_prompt = stream.request.n_prompt if stream.n_tokens and not stream.has_begun else 0
         stream.has_begun = stream.n_tokens > 0
         if output.is_last:

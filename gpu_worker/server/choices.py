@@ -20,6 +20,8 @@ class Choice(ABC):
     def __init__(self, index: int) -> None:
         self.index = index
         self.n_tokens = 0
+        self.n_cached: int | None = None
+        """Tokens of its prompt that were not computed for it, as far as that is known."""
         self.last_token_at: float | None = None
         self.finish_reason: FinishReason | None = None
         self._texts: list[str] = []
@@ -40,6 +42,11 @@ class Choice(ABC):
     def whole(self) -> Json:
         """The choice in a reply in one piece."""
 
+    def count(self, output: StepOutput) -> None:
+        self.n_tokens = output.n_tokens
+        if output.n_cached is not None:
+            self.n_cached = output.n_cached
+
 
 class ChatChoice(Choice):
     """An assistant's message."""
@@ -56,7 +63,7 @@ class ChatChoice(Choice):
         return [self._chunk({"role": "assistant", "content": ""})]
 
     def take(self, output: StepOutput) -> list[Json]:
-        self.n_tokens = output.n_tokens
+        self.count(output)
         if self._tokens is not None and output.logprobs:
             entries = [chat_logprob(entry, self._tokens) for entry in output.logprobs]
             self._logprobs += entries
@@ -122,7 +129,7 @@ class TextChoice(Choice):
         return [self._chunk(self._echo.text)]
 
     def take(self, output: StepOutput) -> list[Json]:
-        self.n_tokens = output.n_tokens
+        self.count(output)
         chunks = []
         if output.prompt_logprobs is not None and self._echo is not None and self._tokens is not None:
             self._texts.append(self._echo.text)

@@ -204,7 +204,7 @@ def _vllm_command(
         "--dtype": options.dtype,
     }
     given = [word for pair in settings.items() for word in pair]
-    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given]
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, "--enable-prompt-tokens-details"]
 
 
 def _vllm_dtype(options: "ServingOptions") -> str | None:

@@ -37,6 +37,8 @@ class Opening:
     model: str
     n_prompt: int
     """Tokens of its prompt, counted once however many choices there are; of all prompts together."""
+    n_prompts: int = 1
+    """Each has as many choices as any other, one after another."""
     generation_id: str | None = None
     has_events: bool = True
     """False for a plain reply in one piece, which nobody reads event by event."""
@@ -85,7 +87,15 @@ class Generation:
             "prompt_tokens": n_prompt,
             "completion_tokens": n_tokens,
             "total_tokens": n_prompt + n_tokens,
+            "prompt_tokens_details": {"cached_tokens": self._n_cached()},
         }
+
+    def _n_cached(self) -> int:
+        """Prompt tokens that none of a prompt's choices has computed."""
+        per_prompt = len(self.choices) // self.opening.n_prompts
+        counts = [choice.n_cached for choice in self.choices]
+        prompts = [counts[start : start + per_prompt] for start in range(0, len(counts), per_prompt)]
+        return sum(min((n for n in prompt if n is not None), default=0) for prompt in prompts)
 
     def completion(self) -> Json:
         """The whole answer as one `chat.completion` or `text_completion`."""

@@ -116,6 +116,7 @@ class Worker:
             request_id=new_request_id(),
             model=model.name,
             n_prompt=sum(len(prompt.ids) for prompt in prompts),
+            n_prompts=len(prompts),
             has_events=call.stream,
             sends_usage=call.include_usage,
             door=Door.COMPLETIONS,

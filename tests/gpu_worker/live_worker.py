@@ -84,6 +84,16 @@ def live_worker(
         assert not thread.is_alive()
 
 
+def usage_of(n_prompt: int, n_generated: int, *, n_cached: int = 0) -> dict[str, object]:
+    """The usage of an answer, in OpenAI's shape."""
+    return {
+        "prompt_tokens": n_prompt,
+        "completion_tokens": n_generated,
+        "total_tokens": n_prompt + n_generated,
+        "prompt_tokens_details": {"cached_tokens": n_cached},
+    }
+
+
 def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:
     """Wait for something that happens on another thread and has no event of its own."""
     deadline = time.monotonic() + timeout_s

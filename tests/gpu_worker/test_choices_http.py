@@ -12,7 +12,7 @@ import pytest
 
 from gpu_worker.engine.request import choice_seed
 from gpu_worker.server.models import ServingOptions
-from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker
+from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker, usage_of
 from tests.gpu_worker.test_chat_http import HELLO, events_of
 from tests.gpu_worker.tiny_models import make_tiny_model
 
@@ -51,8 +51,20 @@ def test_choices_come_by_their_index_and_the_prompt_is_counted_once(client: http
     n_prompt = client.post("/v1/tokenize", json={"model": "tiny", "messages": HELLO}).json()["count"]
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
     assert [choice["finish_reason"] for choice in body["choices"]] == ["length"] * 3
-    assert body["usage"] == {"prompt_tokens": n_prompt, "completion_tokens": 60, "total_tokens": n_prompt + 60}
+    assert body["usage"] == usage_of(n_prompt, 60)
     assert len({choice["message"]["content"] for choice in body["choices"]}) == 3
+
+
+def test_cached_tokens_are_those_that_no_choice_has_computed(client: httpx.Client) -> None:
+    messages = [{"role": "user", "content": "A question that is longer than a block of stored tokens. " * 5}]
+    first = chat(client, messages=messages, n=3).json()["usage"]
+    again = chat(client, messages=messages, n=3).json()["usage"]
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    streamed = events_of(chat(client, messages=messages, n=3, **options).text)[-2][1]["usage"]
+    n_prompt = first["prompt_tokens"]
+    assert n_prompt > 64
+    assert first == usage_of(n_prompt, 60)
+    assert again == streamed == usage_of(n_prompt, 60, n_cached=(n_prompt - 1) // 64 * 64)
 
 
 def test_with_a_seed_each_choice_can_be_had_again_alone_or_among_more(client: httpx.Client) -> None:

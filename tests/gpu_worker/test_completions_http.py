@@ -12,7 +12,7 @@ import torch
 
 from gpu_worker.modeling.loading import LoadOptions, load_model
 from gpu_worker.modeling.source import ModelSpec
-from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker
+from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker, usage_of
 from tests.gpu_worker.test_chat_http import events_of
 
 PROMPT = "def parse(text):\n    return"
@@ -63,7 +63,7 @@ def test_a_completion_has_openais_shape_and_sixteen_tokens(client: httpx.Client)
     assert body["choices"][0].keys() == {"index", "text", "logprobs", "finish_reason"}
     assert (body["choices"][0]["logprobs"], body["choices"][0]["finish_reason"]) == (None, "length")
     n_prompt = len(tokens_of(client, PROMPT))
-    assert body["usage"] == {"prompt_tokens": n_prompt, "completion_tokens": 16, "total_tokens": n_prompt + 16}
+    assert body["usage"] == usage_of(n_prompt, 16)
 
 
 def test_a_model_without_a_chat_template_completes(client: httpx.Client) -> None:
@@ -89,7 +89,10 @@ def test_prompts_times_n_choices_come_in_order_with_exact_usage(client: httpx.Cl
     apart = [choice["text"] for prompt in prompts for choice in choices(client, prompt=prompt, **options)]
     assert [choice["text"] for choice in body["choices"]] == apart
     n_prompt = sum(len(tokens_of(client, prompt)) for prompt in prompts)
-    assert body["usage"] == {"prompt_tokens": n_prompt, "completion_tokens": 24, "total_tokens": n_prompt + 24}
+    assert body["usage"] == usage_of(n_prompt, 24)
+    twice = complete(client, prompt=[PROMPT, PROMPT], **options).json()
+    n_each = len(tokens_of(client, PROMPT))
+    assert twice["usage"] == usage_of(2 * n_each, 24, n_cached=n_each - 1), "the second prompt is the first one again"
 
 
 @pytest.mark.parametrize(

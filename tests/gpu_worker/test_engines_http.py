@@ -16,7 +16,7 @@ from gpu_worker.modeling.source import ModelRefused, ModelSpec
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.foreign import choose_engine
 from gpu_worker.server.models import ServingOptions
-from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker
+from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker, usage_of
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
 STAND_IN = Path(__file__).parent / "vllm_stand_in"
@@ -83,10 +83,22 @@ def test_whole_and_streamed_answers_are_the_same_with_exact_usage(client: httpx.
     assert streamed(events) == text_of(answer)
     assert [number for number, _ in events] == list(range(1, len(events) + 1))
     n_prompt = client.post("/v1/tokenize", json={"model": "tiny", "messages": HELLO}).json()["count"]
-    assert answer["usage"]["prompt_tokens"] == n_prompt
-    assert answer["usage"]["completion_tokens"] == 12
+    assert answer["usage"] == usage_of(n_prompt, 12, n_cached=answer["usage"]["prompt_tokens_details"]["cached_tokens"])
     assert answer["choices"][0]["finish_reason"] == "length"
+    del events[-2][1]["usage"]["prompt_tokens_details"], answer["usage"]["prompt_tokens_details"]
     assert events[-2][1]["usage"] == answer["usage"]
+
+
+def test_what_an_engine_did_not_compute_again_is_told(client: httpx.Client) -> None:
+    messages = [{"role": "user", "content": "A question that is longer than a block of stored tokens. " * 5}]
+    first = whole(client, messages=messages)["usage"]
+    events = read_events(post(client, messages=messages, stream=True, stream_options={"include_usage": True}).text)
+    n_prompt = first["prompt_tokens"]
+    n_cached = events[-2][1]["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert first == usage_of(n_prompt, 12, n_cached=first["prompt_tokens_details"]["cached_tokens"])
+    assert first["prompt_tokens_details"]["cached_tokens"] < n_prompt / 2, "at most what all chats begin with"
+    assert n_prompt - 64 <= n_cached < n_prompt
+    assert whole(client, messages=messages)["usage"] == usage_of(n_prompt, 12, n_cached=n_cached)
 
 
 def test_temperature_zero_and_seeds_repeat_and_other_seeds_differ(client: httpx.Client) -> None:
@@ -213,7 +225,7 @@ def test_llamacpp_answers_as_our_engine_does(endless: Path, gguf: Path) -> None:
         for body in bodies:
             ours, theirs = (whole(client, model=name, **body) for name in ("ours", "theirs"))
             assert text_of(ours) == text_of(theirs)
-            assert ours["usage"] == theirs["usage"]
+            assert ours["usage"]["total_tokens"] == theirs["usage"]["total_tokens"]
         reply = post(client, model="theirs", presence_penalty=1)
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_parameter")
         assert reply.json()["error"]["param"] == "presence_penalty"

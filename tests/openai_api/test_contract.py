@@ -74,6 +74,16 @@ def test_a_streamed_answer_joins_to_the_whole_one(client: openai.OpenAI) -> None
     assert len(chunks) > 5
 
 
+def test_cached_tokens_pass_through_the_site_whole_and_streamed(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "A question that is longer than a block of stored tokens. " * 5}]
+    ask: Any = {"model": "tiny", "messages": messages, "max_tokens": 2, "n": 2}
+    usages: Any = [client.chat.completions.create(**ask).usage for _ in range(2)]
+    chunks: Any = list(client.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
+    first, second, streamed = [usage.prompt_tokens_details.cached_tokens for usage in (*usages, chunks[-1].usage)]
+    assert first == 0
+    assert second == streamed >= 64
+
+
 def test_a_seed_repeats_and_sampling_fields_reach_the_worker(client: openai.OpenAI) -> None:
     def sample(seed: int) -> str | None:
         reply = client.chat.completions.create(

@@ -74,7 +74,12 @@ async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: l
     assert [event.number for event in arrived] == list(range(1, len(arrived) + 1))
     assert "".join(event.text for event in arrived) == "Hello there."
     assert [event.finish_reason for event in arrived if event.finish_reason] == ["stop"]
-    assert arrived[-1].usage == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert arrived[-1].usage == {
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
+        "total_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 3},
+    }
     assert await counts() == [0, 0]
 
 

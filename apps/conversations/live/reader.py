@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from apps.conversations.live.answer import Answer
@@ -77,7 +78,7 @@ class Reader:
         self._last_event = 0
         self._had_ended = False
         self._finish_reason = ""
-        self._usage: dict[str, int] = {}
+        self._usage: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._subscribers: set[asyncio.Event] = set()
 

@@ -26,10 +26,14 @@ def options() -> argparse.Namespace:
         parser.add_argument(name, required=True)
     for name in ("--port", "--max-num-seqs", "--max-model-len"):
         parser.add_argument(name, required=True, type=int)
+    parser.add_argument("--enable-prompt-tokens-details", action="store_true")
     return parser.parse_args()
 
 
 OPTIONS = options()
+SEEN: set[tuple[int, ...]] = set()
+"""Blocks of prompts, each with all before it, as vLLM's prefix cache keeps them."""
+BLOCK_TOKENS = 16
 
 
 async def health(request: Request) -> Response:
@@ -48,19 +52,31 @@ async def completions(request: Request) -> Response:
 
 
 async def stream(body: dict[str, Any]) -> AsyncIterator[str]:
-    n_prompt, n_wanted = len(body["prompt"]), body["max_tokens"]
+    n_prompt, n_wanted, n_cached = len(body["prompt"]), body["max_tokens"], take(body["prompt"])
     seed = body.get("seed", random.getrandbits(32)) if body["temperature"] else 0
     chance = random.Random(f"{body['prompt']} {seed}")
     for n in range(1, n_wanted + 1):
         await asyncio.sleep(0.001)
         reason = "length" if n == n_wanted else None
         yield event([{"index": 0, "text": chance.choice(WORDS), "finish_reason": reason}], n_prompt, n)
-    yield event([], n_prompt, n_wanted)
+    yield event([], n_prompt, n_wanted, n_cached)
     yield "data: [DONE]\n\n"
 
 
-def event(choices: list[dict[str, Any]], n_prompt: int, n_tokens: int) -> str:
-    usage = {"prompt_tokens": n_prompt, "completion_tokens": n_tokens, "total_tokens": n_prompt + n_tokens}
+def take(prompt: list[int]) -> int:
+    """Remember a prompt's blocks; return how many of its tokens were known."""
+    blocks = [tuple(prompt[:end]) for end in range(BLOCK_TOKENS, len(prompt), BLOCK_TOKENS)]
+    n_known = sum(block in SEEN for block in blocks)
+    SEEN.update(blocks)
+    return n_known * BLOCK_TOKENS
+
+
+def event(choices: list[dict[str, Any]], n_prompt: int, n_tokens: int, n_cached: int = 0) -> str:
+    """Details come at the end, with the option, and not where nothing was cached."""
+    usage: dict[str, Any] = {"prompt_tokens": n_prompt, "completion_tokens": n_tokens}
+    usage["total_tokens"] = n_prompt + n_tokens
+    if OPTIONS.enable_prompt_tokens_details and n_cached:
+        usage["prompt_tokens_details"] = {"cached_tokens": n_cached}
     return f"data: {json.dumps({'object': 'text_completion', 'choices': choices, 'usage': usage})}\n\n"
 
 
