@@ -7,6 +7,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from apps.core.middleware import usable_request_id
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -26,7 +28,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._declared(scope) > self._max_bytes:
-            await self._refuse(send)
+            await self._refuse(scope, send)
             return
         taken = 0
 
@@ -41,15 +43,13 @@ class BodyLimit:
         try:
             await self._app(scope, counted, send)
         except _TooLarge:
-            await self._refuse(send)
+            await self._refuse(scope, send)
 
     def _declared(self, scope: Scope) -> int:
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                return int(value) if value.isdigit() else 0
-        return 0
+        value = _header(scope, b"content-length")
+        return int(value) if value.isdigit() else 0
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, scope: Scope, send: Send) -> None:
         message = f"The request body is over {self._max_bytes // 1024 // 1024} MiB. Send less at once."
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "request_too_large"}
         body = json.dumps({"error": error}).encode()
@@ -57,6 +57,12 @@ class BodyLimit:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
+            # Django's middleware, which does this elsewhere, is never reached.
+            (b"x-request-id", usable_request_id(_header(scope, b"x-request-id").decode("latin-1")).encode()),
         ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((bytes(value) for name, value in scope["headers"] if name == wanted), b"")

@@ -58,13 +58,17 @@ def _wrap(get_response: Handler, before: Callable[[HttpRequest], None], after: C
     return handle
 
 
+def usable_request_id(given: str) -> str:
+    """The caller's id if it is short and plain, else a new one."""
+    return given if _USABLE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 @sync_and_async_middleware
 def request_id(get_response: Handler) -> Handler:
     """Take the caller's `X-Request-ID` if it is short and plain, else make one; send it back."""
 
     def before(request: HttpRequest) -> None:
-        given = request.headers.get("X-Request-ID", "")
-        request_id_var.set(given if _USABLE_ID.fullmatch(given) else uuid.uuid4().hex)
+        request_id_var.set(usable_request_id(request.headers.get("X-Request-ID", "")))
 
     def after(request: HttpRequest, response: HttpResponseBase) -> None:
         response["x-request-id"] = request_id_var.get()

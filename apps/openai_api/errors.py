@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
 
+_TYPES = {403: "permission_error", 409: "conflict_error", 429: "rate_limit_error"}
+
 _CODES = {
     "accounts.key_invalid": "invalid_api_key",
     "models.unknown": "model_not_found",
@@ -46,10 +48,23 @@ class InvalidRequest(SiteError):
         self.api_code = api_code
 
 
+def unsupported(param: str, reason: str) -> InvalidRequest:
+    """A field that is known and not done here."""
+    return InvalidRequest(reason=f"{param!r}: {reason}", param=param, api_code="unsupported_parameter")
+
+
 class UnknownPath(SiteError):
     """There is no such endpoint."""
 
     code = "api.unknown_endpoint"
+    http_status = 404
+    whose = Whose.USER
+
+
+class UnsupportedEndpoint(SiteError):
+    """OpenAI's API has this endpoint and this site has not. 404, because clients try a 501 again."""
+
+    code = "api.unsupported_endpoint"
     http_status = 404
     whose = Whose.USER
 
@@ -92,11 +107,11 @@ def _site_error(exc: SiteError) -> ApiError:
     if exc.code in {"models.unknown", "models.wrong_kind"}:
         param = "model"
     error = _error(exc.http_status, exc.message, code=code, param=param)
-    if exc.http_status == 503:
+    if exc.http_status in {429, 503}:
         error.headers["Retry-After"] = str(exc.details.get("retry_after_s", RETRY_AFTER_S))
     return error
 
 
 def _error(status: int, message: str, *, code: str | None, param: str | None = None) -> ApiError:
-    kind = "server_error" if status >= 500 else "invalid_request_error"
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     return ApiError(status, {"error": {"message": message, "type": kind, "param": param, "code": code}}, {})

@@ -12,6 +12,7 @@ from typing import Any
 
 from apps.catalog.models import Kind
 from apps.openai_api.errors import InvalidRequest
+from apps.openai_api.known_fields import end_user, ignored, refuse_unsupported
 from apps.workers.selectors import OfferedModel
 
 Json = dict[str, Any]
@@ -29,6 +30,8 @@ class ModelRequest:
     model: str
     is_stream: bool
     body: Json
+    ignored_fields: tuple[str, ...]
+    end_user: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class TokenCheck:
     max_tokens: int
 
 
-def model_request(data: object, *, needs: str | tuple[str, ...]) -> ModelRequest:
+def model_request(data: object, *, needs: str | tuple[str, ...], known: frozenset[str]) -> ModelRequest:
     """`needs`: the field that holds what the model shall work on, or several of which one must be there.
+    `known`: the fields that mean something at this door.
 
     Raises: InvalidRequest, naming the field.
     """
     body = json_object(data)
+    refuse_unsupported(body, known)
     model = model_name(body)
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
@@ -54,7 +59,13 @@ def model_request(data: object, *, needs: str | tuple[str, ...]) -> ModelRequest
     if not any(name in body for name in names):
         missing = " or ".join(f"'{name}'" for name in names)
         raise InvalidRequest(reason=f"{missing} is missing", param=names[0], api_code="missing_required_parameter")
-    return ModelRequest(model, bool(stream), {key: value for key, value in body.items() if key not in SITES_OWN})
+    return ModelRequest(
+        model=model,
+        is_stream=bool(stream),
+        body={key: value for key, value in body.items() if key not in SITES_OWN},
+        ignored_fields=ignored(body, known),
+        end_user=end_user(body, known),
+    )
 
 
 def engine_request(data: object, engine: str) -> Json:

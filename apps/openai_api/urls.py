@@ -2,9 +2,9 @@
 
 from django.urls import path, re_path
 
-from apps.openai_api.api.door import UnknownEndpoint
 from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
+from apps.openai_api.api.refused import RefusedEndpoint
 from apps.openai_api.api.tokens import TokenCheckDoor, Tokenize
 
 app_name = "openai_api"
@@ -18,5 +18,5 @@ urlpatterns = [
     path("v1/engines/<path:engine>/embeddings", Embeddings.as_view(), name="engine-embeddings"),
     path("v1/tokenize", Tokenize.as_view(), name="tokenize"),
     path("api/v1/token_check", TokenCheckDoor.as_view(), name="token-check"),
-    re_path(r"^(v1|api/v1)/.*$", UnknownEndpoint.as_view(), name="unknown"),
+    re_path(r"^(v1|api/v1)/.*$", RefusedEndpoint.as_view(), name="refused"),
 ]

@@ -183,6 +183,7 @@ def test_a_body_over_the_limit_is_refused(site: LiveSite, key: str) -> None:
     body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "x" * (9 << 20)}]})
     reply = httpx.post(f"{site.url}/v1/chat/completions", content=body, headers=headers, trust_env=False)
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
+    assert reply.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """What all doors of the API share: a key, JSON, errors in OpenAI's envelope, and the way to the pool and back."""
 
 import asyncio
+from time import monotonic
 
 from adrf.views import APIView as AsyncAPIView
 from django.db import close_old_connections
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -12,11 +13,14 @@ from rest_framework.views import APIView
 from apps.accounts.actors import Actor
 from apps.accounts.errors import KeyInvalid
 from apps.accounts.services import api_key_authenticate
-from apps.openai_api.errors import UnknownPath, api_error
+from apps.openai_api.errors import api_error
+from apps.openai_api.known_fields import ignored_header
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.events import HEARTBEAT
+
+IGNORED_FIELDS_HEADER = "x-fastchat-ignored-fields"
 
 LARGE_BODY_BYTES = 64 * 1024
 """JSON beyond this is parsed off the event loop."""
@@ -26,6 +30,13 @@ class ApiDoor:
     """A key is needed before anything is read, and errors leave in OpenAI's envelope."""
 
     actor: Actor
+    ignored_fields: tuple[str, ...] = ()
+    """Fields of the body that nobody knows; a warning header names them."""
+
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        self._started_at = monotonic()
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]  # as in `initial`
+        return response
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
@@ -37,6 +48,14 @@ class ApiDoor:
     def handle_exception(self, exc: Exception) -> Response:
         error = api_error(exc)
         return Response(error.body, status=error.status, headers=error.headers)
+
+    def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
+        final: Response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        # Of a stream: until its first event, which is when its headers go out.
+        final["openai-processing-ms"] = str(round(1000 * (monotonic() - self._started_at)))
+        if self.ignored_fields:
+            final[IGNORED_FIELDS_HEADER] = ignored_header(self.ignored_fields)
+        return final
 
 
 class SyncDoor(ApiDoor, APIView):
@@ -50,14 +69,6 @@ class AsyncDoor(ApiDoor, AsyncAPIView):
         super().initial(request, *args, **kwargs)
         # Django would keep the connection until the answer has ended, and the pool has fewer than there may be streams.
         close_old_connections()
-
-
-class UnknownEndpoint(SyncDoor):
-    """Everything else under /v1: refused by name, to those who have a key."""
-
-    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        super().initial(request, *args, **kwargs)
-        raise UnknownPath(path=request.path)
 
 
 async def body_of(request: Request) -> object:

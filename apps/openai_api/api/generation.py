@@ -1,21 +1,27 @@
 """The doors behind which a model works on what it is given: chats, texts, vectors."""
 
+import logging
+
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
 from apps.catalog.models import Kind
+from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
+from apps.openai_api import known_fields
 from apps.openai_api.api.door import AsyncDoor, answer, body_of
 from apps.openai_api.shapes import ModelRequest, engine_request, model_request
 from apps.workers.call import Call, WorkerPath
 from apps.workers.selectors import model_get_offered
+
+logger = logging.getLogger(__name__)
 
 
 class ChatCompletions(AsyncDoor):
     """`POST /v1/chat/completions`"""
 
     async def post(self, request: Request) -> HttpResponseBase:
-        wanted = model_request(await body_of(request), needs="messages")
+        wanted = model_request(await body_of(request), needs="messages", known=known_fields.CHAT)
         return await _forward(self, wanted, WorkerPath.CHAT_COMPLETIONS)
 
 
@@ -23,7 +29,7 @@ class Completions(AsyncDoor):
     """`POST /v1/completions`"""
 
     async def post(self, request: Request) -> HttpResponseBase:
-        wanted = model_request(await body_of(request), needs="prompt")
+        wanted = model_request(await body_of(request), needs="prompt", known=known_fields.COMPLETION)
         return await _forward(self, wanted, WorkerPath.COMPLETIONS)
 
 
@@ -32,10 +38,15 @@ class Embeddings(AsyncDoor):
 
     async def post(self, request: Request, engine: str | None = None) -> HttpResponseBase:
         body = await body_of(request)
-        wanted = model_request(body if engine is None else engine_request(body, engine), needs="input")
+        body = body if engine is None else engine_request(body, engine)
+        wanted = model_request(body, needs="input", known=known_fields.EMBEDDING)
         return await _forward(self, wanted, WorkerPath.EMBEDDINGS, Kind.EMBEDDING)
 
 
 async def _forward(door: AsyncDoor, wanted: ModelRequest, path: WorkerPath, kind: Kind = Kind.TEXT) -> HttpResponseBase:
+    door.ignored_fields = wanted.ignored_fields
+    if wanted.end_user is not None:
+        # The one use that is made of it: to find who was behind a request that somebody complains about.
+        logger.info("request %s is for end user %r", request_id_var.get(), wanted.end_user)
     await in_thread(model_get_offered, door.actor, wanted.model, kind)
     return await answer(Call(door.actor, wanted.model, wanted.body, path), is_stream=wanted.is_stream)

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.threads import in_thread
+from apps.openai_api import known_fields
 from apps.openai_api.api.door import AsyncDoor, body_of
 from apps.openai_api.shapes import TokenCheck, model_request, token_checks
 from apps.workers import relay
@@ -21,7 +22,8 @@ class Tokenize(AsyncDoor):
     """
 
     async def post(self, request: Request) -> Response:
-        wanted = model_request(await body_of(request), needs=("messages", "prompt"))
+        wanted = model_request(await body_of(request), needs=("messages", "prompt"), known=known_fields.TOKENIZE)
+        self.ignored_fields = wanted.ignored_fields
         await in_thread(model_get_offered, self.actor, wanted.model)
         return Response(await relay.complete(Call(self.actor, wanted.model, wanted.body, WorkerPath.TOKENIZE)))
 
