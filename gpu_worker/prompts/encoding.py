@@ -3,6 +3,7 @@
 Off the GIL where the tokenizer allows it. It knows no roles and no templates.
 """
 
+import json
 import re
 import secrets
 import threading
@@ -104,6 +105,17 @@ def _without_control_words(tokenizer: Any) -> Any:
         return None
     from tokenizers import Tokenizer
 
-    plain = Tokenizer.from_str(backend.to_str())
+    plain = Tokenizer.from_str(_without_control_pieces(backend.to_str(), set(_control_words(tokenizer))))
     plain.encode_special_tokens = True
     return plain
+
+
+def _without_control_pieces(text: str, words: set[str]) -> str:
+    """A Unigram model takes any piece that it knows, and T5's knows `</s>`: here it has a name that nobody writes."""
+    described = json.loads(text)
+    if described["model"]["type"] != "Unigram":
+        return text
+    for number, piece in enumerate(described["model"]["vocab"]):
+        if piece[0] in words:
+            piece[0] = f"\ue000{number}\ue001"
+    return json.dumps(described)
