@@ -23,6 +23,8 @@ MAX_COMPILING = 2
 MAX_WAITING = 64
 KEPT_BYTES = 64 * 1024**2
 
+SPACE_MARK = "\u2581".encode()
+
 START_S = 120.0
 """For the first child, which imports xgrammar; later ones are forked from a process that has it."""
 COMPILE_S = 30.0
@@ -125,6 +127,8 @@ class Vocabulary:
         ends = sorted(end_ids)
         found = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=n_vocabulary, stop_token_ids=ends)
         tokens = found.decoded_vocab
+        if found.vocab_type is xgrammar.VocabType.RAW and _marks_spaces(tokenizer):
+            tokens = [token.replace(SPACE_MARK, b" ") for token in tokens]
         # xgrammar never allows an empty token; it would take a special one for the letters of its name.
         for token_id in set(hidden_ids) & set(range(len(tokens))):
             tokens[token_id] = b""
@@ -132,6 +136,12 @@ class Vocabulary:
             tokens, vocab_size=n_vocabulary, stop_token_ids=ends, add_prefix_space=found.add_prefix_space
         )
         self.text: str = self.info.serialize_json()
+
+
+def _marks_spaces(tokenizer: Any) -> bool:
+    """Whether it is SentencePiece's without tokens for bytes, as T5's is: xgrammar takes its mark for a letter."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and "Metaspace" in repr(backend.decoder)
 
 
 def _compiled_text(vocabulary: str, constraint: Constraint) -> str:
