@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gpu_worker.engine.context import Context
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.modeling.source import ModelRefused
 from gpu_worker.prompts.conversation import ConversationTemplate
@@ -43,12 +44,12 @@ class Prompter:
     """Renders and counts prompts for one model. Safe to use from several threads."""
 
     def __init__(
-        self, model: str, tokenizer: Any, context_length: int, template: ConversationTemplate | None = None
+        self, model: str, tokenizer: Any, context: Context, template: ConversationTemplate | None = None
     ) -> None:
         """`template`: used instead of the tokenizer's own. Raises: ModelRefused: the tokenizer's own is no template."""
         self._model = model
         self._tokenizer = tokenizer
-        self._context_length = context_length
+        self._context = context
         self._n_tokens = len(tokenizer)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._longest_token = max(map(len, self._vocabulary), default=1)
@@ -81,9 +82,11 @@ class Prompter:
             rendered, cover = self._render_own(messages, tools, add_generation_prompt)
         else:
             rendered, cover = self._render_named(template, messages, tools, add_generation_prompt)
-        ids = self._prefix(rendered, template) + self._encoded(rendered, cover)
-        if len(ids) >= self._context_length:
-            raise context_exceeded(len(ids), self._context_length)
+        ids = self._encoded(rendered, cover)
+        if template is not None:
+            ids = self._as_tokenizer_wants(rendered, ids)
+        if self._context.room(len(ids)) < 1:
+            raise context_exceeded(len(ids), self._context)
         text = rendered if cover is None else cover.reveal(rendered)
         if template is None:
             return Prompt(ids, text)
@@ -164,30 +167,34 @@ class Prompter:
             return self._shield.encode(rendered, cover)
         encoding: Encoding = self._encoder.encode(rendered, add_special_tokens=False)
         # Ids are copied out one by one, which is not worth it for a megabyte that is refused.
-        if len(encoding) >= self._context_length:
-            raise context_exceeded(len(encoding), self._context_length)
+        if self._context.room(len(encoding)) < 1:
+            raise context_exceeded(len(encoding), self._context)
         return encoding.ids
 
-    def _prefix(self, rendered: str, template: ConversationTemplate | None) -> list[int]:
-        """The begin token, where the tokenizer wants one and the format has none. A chat template writes its own."""
-        begin = self._tokenizer.bos_token
-        if template is None or begin is None or rendered.startswith(begin):
-            return []
+    def _as_tokenizer_wants(self, rendered: str, ids: list[int]) -> list[int]:
+        """With the begin token, where the tokenizer wants one and the format has none; and for an encoder, with the end
+        token. A chat template writes its own."""
         # Asked of the tokenizer, because having such a token and wanting it are two things.
-        first = self._encoder.encode("a", add_special_tokens=True).ids[:1]
-        return first if first == [self._tokenizer.bos_token_id] else []
+        wanted = self._encoder.encode("a", add_special_tokens=True).ids
+        begin, end = self._tokenizer.bos_token, self._tokenizer.eos_token_id
+        if begin is not None and not rendered.startswith(begin) and wanted[0] == self._tokenizer.bos_token_id:
+            ids = [wanted[0], *ids]
+        if not self._context.is_shared and end is not None and wanted[-1] == end:
+            ids = [*ids, end]
+        return ids
 
     def _refuse_hopeless(self, n_characters: int, *, field: str = "messages") -> None:
         """Megabytes that cannot fit are not worth the seconds that it takes to cut them into tokens."""
         fewest = n_characters // (self._longest_token * SAFETY)
-        if fewest > self._context_length:
-            raise context_exceeded(f"more than {fewest}", self._context_length, field=field)
+        if fewest > self._context.reads:
+            raise context_exceeded(f"more than {fewest}", self._context, field=field)
 
 
-def context_exceeded(n_prompt: int | str, context_length: int, *, field: str = "messages") -> WorkerError:
+def context_exceeded(n_prompt: int | str, context: Context, *, field: str = "messages") -> WorkerError:
     subject = "the messages are" if field == "messages" else f"the {field} is"
+    limit = f"{context.reads}, answer included" if context.is_shared else str(context.reads)
     return WorkerError(
         WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED,
-        f"{subject} {n_prompt} tokens long, and the model reads at most {context_length}, answer included",
+        f"{subject} {n_prompt} tokens long, and the model reads at most {limit}",
         param=field,
     )

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from gpu_worker.engine.context import Context
 from gpu_worker.errors import WorkerError
 from gpu_worker.prompts.chat import Prompter
 from gpu_worker.prompts.conversation import TemplateUnknown, find_template, templates
@@ -158,7 +159,7 @@ def tokenizer(templateless: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def prompter(tokenizer: Any) -> Prompter:
-    return Prompter("parrot", tokenizer, 100_000)
+    return Prompter("parrot", tokenizer, Context.shared(100_000))
 
 
 def test_a_format_says_what_ends_its_answers_as_far_as_the_model_has_such_tokens(prompter: Prompter) -> None:
@@ -179,8 +180,11 @@ def test_the_begin_token_comes_once_where_the_tokenizer_wants_it(tokenizer: Any,
     hello = [Message("user", "Hello")]
     plain = prompter.chat(hello, template=find_template("zero_shot")).ids
     assert 1 not in plain
-    assert Prompter("parrot", wants, 1000).chat(hello, template=find_template("zero_shot")).ids == [1, *plain]
-    marked = Prompter("parrot", wants, 1000).chat(hello, template=find_template("internlm-chat")).ids
+    assert Prompter("parrot", wants, Context.shared(1000)).chat(hello, template=find_template("zero_shot")).ids == [
+        1,
+        *plain,
+    ]
+    marked = Prompter("parrot", wants, Context.shared(1000)).chat(hello, template=find_template("internlm-chat")).ids
     assert marked.count(1) == 1
 
 

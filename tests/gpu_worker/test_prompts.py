@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from gpu_worker.engine.context import Context
 from gpu_worker.errors import WorkerError
 from gpu_worker.prompts.chat import Prompter
 from gpu_worker.prompts.message import Message
@@ -25,7 +26,7 @@ def tokenizer(tiny: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def prompter(tokenizer: Any) -> Prompter:
-    return Prompter("parrot", tokenizer, 10_000)
+    return Prompter("parrot", tokenizer, Context.shared(10_000))
 
 
 def test_a_chat_is_what_transformers_makes_of_it(tokenizer: Any, prompter: Prompter) -> None:
@@ -59,7 +60,7 @@ def test_whatever_people_write_is_read_as_they_wrote_it(tokenizer: Any, prompter
 
 def test_a_large_text_does_not_stop_other_threads(tokenizer: Any) -> None:
     text = "def something(x): return 5\n" * 20_000
-    roomy = Prompter("parrot", tokenizer, 1_000_000)
+    roomy = Prompter("parrot", tokenizer, Context.shared(1_000_000))
     longest_s, done = 0.0, threading.Event()
 
     def work() -> None:
@@ -75,10 +76,10 @@ def test_a_large_text_does_not_stop_other_threads(tokenizer: Any) -> None:
 
 
 def test_the_exact_length_is_named_when_a_chat_does_not_fit(tokenizer: Any) -> None:
-    n_tokens = len(Prompter("parrot", tokenizer, 1000).chat([Message("user", "hello there")]).ids)
-    assert Prompter("parrot", tokenizer, n_tokens + 1).chat([Message("user", "hello there")]).ids
+    n_tokens = len(Prompter("parrot", tokenizer, Context.shared(1000)).chat([Message("user", "hello there")]).ids)
+    assert Prompter("parrot", tokenizer, Context.shared(n_tokens + 1)).chat([Message("user", "hello there")]).ids
     with pytest.raises(WorkerError, match=f" {n_tokens} tokens .* at most {n_tokens},") as caught:
-        Prompter("parrot", tokenizer, n_tokens).chat([Message("user", "hello there")])
+        Prompter("parrot", tokenizer, Context.shared(n_tokens)).chat([Message("user", "hello there")])
     assert caught.value.code is WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED
 
 
@@ -86,7 +87,7 @@ def test_a_chat_template_that_refuses_the_messages_is_the_users_error(tiny: Path
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
     with pytest.raises(WorkerError, match="roles must alternate") as caught:
-        Prompter("parrot", tokenizer, 100).chat([Message("user", "x")])
+        Prompter("parrot", tokenizer, Context.shared(100)).chat([Message("user", "x")])
     assert caught.value.http_status == 400
 
 
@@ -94,4 +95,4 @@ def test_a_chat_template_cannot_reach_python(tiny: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.chat_template = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(WorkerError, match="chat template"):
-        Prompter("parrot", tokenizer, 100).chat([Message("user", "x")])
+        Prompter("parrot", tokenizer, Context.shared(100)).chat([Message("user", "x")])

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from gpu_worker.engine.context import Context
 from gpu_worker.errors import WorkerError
 from gpu_worker.modeling.source import ModelRefused
 from gpu_worker.prompts.chat import Prompter
@@ -208,7 +209,10 @@ def test_closing_does_not_wait_for_a_text_that_never_ends() -> None:
 async def test_a_slow_template_delays_no_other_model(tiny: Path, tokenizer: Any) -> None:
     slow_tokenizer = AutoTokenizer.from_pretrained(tiny)
     slow_tokenizer.chat_template = "{% if messages | length > 1 %}" + HOSTILE["loops"] + "{% endif %}fine"
-    slow, other = Prompter("slow", slow_tokenizer, 100), Prompter("other", tokenizer, 100)
+    slow, other = (
+        Prompter("slow", slow_tokenizer, Context.shared(100)),
+        Prompter("other", tokenizer, Context.shared(100)),
+    )
     two = [Message("user", "a"), Message("assistant", "b")]
     waiting = [asyncio.create_task(slow.in_thread(partial(slow.chat, two))) for _ in range(20)]
     assert (await other.in_thread(partial(other.chat, two))).text.startswith("<s>user: a")
@@ -238,13 +242,13 @@ def test_a_broken_template_is_refused_at_loading_by_the_models_name(tiny: Path, 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.chat_template = template
     with pytest.raises(ModelRefused, match=reason):
-        Prompter("evil", tokenizer, 100)
+        Prompter("evil", tokenizer, Context.shared(100))
 
 
 def test_a_template_that_turns_hostile_is_the_requests_error(tiny: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.chat_template = "{% if messages | length > 1 %}" + HOSTILE["width"] + "{% endif %}fine"
-    prompter = Prompter("evil", tokenizer, 100)
+    prompter = Prompter("evil", tokenizer, Context.shared(100))
     with pytest.raises(WorkerError, match="messages: the chat template of evil was stopped") as caught:
         prompter.chat([Message("user", "a"), Message("assistant", "b")])
     assert caught.value.http_status == 400
@@ -252,7 +256,7 @@ def test_a_template_that_turns_hostile_is_the_requests_error(tiny: Path) -> None
 
 
 def test_ten_thousand_messages_are_rendered(tokenizer: Any) -> None:
-    prompter = Prompter("parrot", tokenizer, 1_000_000)
+    prompter = Prompter("parrot", tokenizer, Context.shared(1_000_000))
     prompt = prompter.chat([Message(("user", "assistant")[i % 2], f"message {i}") for i in range(10_000)])
     assert prompt.text.count("\n") == 10_000
     assert prompt.text.endswith("message 9999\n</s>assistant: ")
