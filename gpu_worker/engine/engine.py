@@ -21,7 +21,7 @@ from gpu_worker.engine.runner import Runner
 from gpu_worker.engine.sampling import BROKEN, RowSampler, Sampler, score
 from gpu_worker.engine.scheduler import Chunk, Limits, QueueFull, Scheduler, Share, StepPlan
 from gpu_worker.engine.stop import StopScanner
-from gpu_worker.errors import WorkerError
+from gpu_worker.errors import WorkerError, unsupported
 from gpu_worker.protocol import FinishReason, WorkerErrorCode
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,9 @@ class Engine:
         self._vocabulary = vocabulary
         self._deliver = deliver
         self._prefixes = PrefixStore()
-        self._scheduler = Scheduler(limits, runner.footprint, self._prefixes)
+        self._is_continued = not runner.start_ids
+        """Answers continue their prompts, whose beginnings can then be computed, scored and reused by themselves."""
+        self._scheduler = Scheduler(limits, runner.footprint, self._prefixes, splits_prompts=self._is_continued)
         self._sampler = Sampler()
         self._changed = threading.Condition()
         self._known: dict[str, Request] = {}
@@ -94,7 +96,9 @@ class Engine:
         self._thread.start()
 
     def submit(self, *requests: Request) -> None:
-        """Queue all of them or none. Raises: WorkerError (overloaded, shutting_down)."""
+        """Queue all of them or none. Raises: WorkerError (overloaded, shutting_down, unsupported_parameter)."""
+        if not self._is_continued and any(request.params.prompt_logprobs is not None for request in requests):
+            raise unsupported("echo", "this model's encoder reads the prompt and gives it no log probabilities")
         with self._changed:
             if self._closing:
                 raise WorkerError(WorkerErrorCode.SHUTTING_DOWN, "the worker is shutting down")
@@ -176,7 +180,9 @@ class Engine:
             self._running[request.id].prompt_logprobs.clear()  # they are computed again
         for request in plan.admitted:
             if request.id not in self._running:
-                sampler = RowSampler(request.params, request.prompt_ids, self._vocabulary.end_ids)
+                # What a repetition penalty counts is the text that the answer continues.
+                before = self._runner.start_ids or request.prompt_ids
+                sampler = RowSampler(request.params, before, self._vocabulary.end_ids)
                 detokenizer = Detokenizer(self._vocabulary.decoder(request.params))
                 self._running[request.id] = _Running(request, sampler, detokenizer)
         self._runner.add(plan.admitted)
@@ -249,7 +255,9 @@ class Engine:
         return outputs
 
     def _store_prefix(self, request: Request) -> None:
-        """Keep copies of a request's whole blocks, if there is room for them."""
+        """Keep copies of a request's whole blocks, if they can be reused and there is room for them."""
+        if not self._is_continued:
+            return
         with self._changed:
             room = self._scheduler.room_for_prefixes()
         if request.n_computed > room:

@@ -21,6 +21,8 @@ from gpu_worker.engine.scheduler import Chunk
 class LeanRunner:
     """One Llama and the rows of its running requests."""
 
+    start_ids: tuple[int, ...] = ()
+
     def __init__(self, llama: Llama, adapters: AdapterBank | None = None) -> None:
         self.device = torch.device("cpu")
         self._llama = llama

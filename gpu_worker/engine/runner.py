@@ -1,7 +1,8 @@
 """Computes: prompt chunks and decode steps of many requests over one transformers model.
 
 It decides nothing (`scheduler` does) and chooses no token (`sampling` does): token ids in, logits out. `Runner` is what
-the engine knows; `GenericRunner` serves every causal model, `lean` the Llama family on a CPU.
+the engine knows; `GenericRunner` serves every causal model, `lean` the Llama family on a CPU, `encoder_decoder` the T5
+family.
 """
 
 import inspect
@@ -23,9 +24,19 @@ class Runner(Protocol):
     """What the engine asks of a model. Used by one thread, under `torch.inference_mode`."""
 
     device: torch.device
-    adapters: AdapterBank
     extra_bytes: int
     """Of weights that it holds beside the model's own."""
+
+    @property
+    def adapters(self) -> AdapterBank | None:
+        """None for a model that takes no adapters."""
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """What an answer begins with that does not continue its prompt; empty where it does.
+
+        With them the prompt is read by an encoder, all of it in one step: no part of it is computed, scored or reused.
+        """
 
     def footprint(self, lengths: Sequence[int]) -> int:
         """Tokens of cache that rows of these lengths occupy together."""
@@ -63,6 +74,7 @@ class GenericRunner:
     """Any causal model of transformers, and the cache of its running requests."""
 
     extra_bytes = 0
+    start_ids: tuple[int, ...] = ()
 
     def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model

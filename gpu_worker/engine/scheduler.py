@@ -145,12 +145,21 @@ class _Place:
 class Scheduler:
     """The waiting queue and the running set of one engine."""
 
-    def __init__(self, limits: Limits, footprint: Footprint, prefixes: PrefixStore | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        footprint: Footprint,
+        prefixes: PrefixStore | None = None,
+        *,
+        splits_prompts: bool = True,
+    ) -> None:
+        """`splits_prompts`: parts of one may be computed and taken over; otherwise it takes one step, however long."""
         self.limits = limits
         self.pace = PrefillPace(limits.prefill_tokens)
         self.prefixes = prefixes if prefixes is not None else PrefixStore()
         self.running: list[Request] = []
         self._footprint = footprint
+        self._splits_prompts = splits_prompts
         self._queue: list[_Place] = []
         self._places: dict[str, _Place] = {}
         """Of all requests that run or wait, by id."""
@@ -239,6 +248,8 @@ class Scheduler:
     def _share(self) -> list[Share]:
         """Let requests take over what others with the same prompt have computed of it."""
         shares: list[Share] = []
+        if not self._splits_prompts:
+            return shares
         for taker in self._prefilling():
             start, end = taker.n_computed, taker.n_shareable
             if start >= end:
@@ -272,12 +283,17 @@ class Scheduler:
                 continue  # it takes over what they compute
             if budget == 0:
                 break
-            n_tokens = min(request.n_known - request.n_computed, budget)
-            if request.is_scored:
+            n_left = request.n_known - request.n_computed
+            n_tokens = min(n_left, budget)
+            if not self._splits_prompts:
+                if chunks and n_left > budget:
+                    break
+                n_tokens = n_left
+            elif request.is_scored:
                 n_tokens = min(n_tokens, SCORED_TOKENS)
             chunks.append(Chunk(request, request.n_computed, n_tokens))
-            budget -= n_tokens
-            if not request.is_scored:
+            budget = max(budget - n_tokens, 0)
+            if self._splits_prompts and not request.is_scored:
                 computing.append(request)
         return chunks
 

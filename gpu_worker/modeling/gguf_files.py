@@ -36,6 +36,10 @@ def find_gguf(spec: ModelSpec) -> Path | None:
     return files[0] if files else None
 
 
+ENCODERS = frozenset({"t5", "t5encoder"})
+"""Architectures whose prompt goes to an encoder. Source: llama.cpp, `gguf-py/gguf/constants.py`."""
+
+
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
     """What the worker must know of a GGUF file."""
@@ -57,12 +61,14 @@ def read_facts(path: Path, name: str) -> GgufFacts:
         raise ModelRefused(f"{name}: this worker cannot read GGUF files; {HOW_TO_INSTALL}") from exc
     try:
         reader = gguf.GGUFReader(path)
-        return _facts(reader, gguf.LlamaFileType)
+        return _facts(reader, gguf.LlamaFileType, name)
+    except ModelRefused:
+        raise
     except Exception as exc:  # the reader raises many kinds for what is one thing to a user
         raise ModelRefused(f"{name}: its GGUF file is damaged or incomplete ({type(exc).__name__}: {exc})") from exc
 
 
-def _facts(reader: Any, file_types: Any) -> GgufFacts:
+def _facts(reader: Any, file_types: Any, name: str) -> GgufFacts:
     def value(key: str, default: object = None) -> Any:
         found = reader.get_field(key)
         if found is None and default is None:
@@ -70,6 +76,8 @@ def _facts(reader: Any, file_types: Any) -> GgufFacts:
         return default if found is None else found.contents()
 
     kind = value("general.architecture")
+    if kind in ENCODERS:
+        raise ModelRefused(f"{name}: encoder-decoder models are served from safetensors, and its GGUF file is a {kind}")
     heads = value(f"{kind}.attention.head_count")
     heads_kv = value(f"{kind}.attention.head_count_kv", heads)
     n_layers = value(f"{kind}.block_count")

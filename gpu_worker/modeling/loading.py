@@ -1,4 +1,4 @@
-"""Loads a causal language model and its tokenizer.
+"""Loads a language model, causal or encoder-decoder, and its tokenizer.
 
 Remote code is off and only safetensors are read. It serves nothing.
 """
@@ -14,7 +14,14 @@ import torch
 from gpu_worker.engine.detokenize import Decode
 from gpu_worker.engine.runner import Runner
 from gpu_worker.modeling.device import DtypeChoice, choose_dtype
-from gpu_worker.modeling.memory import MemoryLedger, MemoryNeed, StoredTensor, bytes_per_token, estimate
+from gpu_worker.modeling.memory import (
+    MemoryLedger,
+    MemoryNeed,
+    StoredTensor,
+    bytes_per_token,
+    encoder_working_bytes,
+    estimate,
+)
 from gpu_worker.modeling.quantise import QuantisationMissing, quantise_model, refuse_missing
 from gpu_worker.modeling.runners import build_runner
 from gpu_worker.modeling.sampling_defaults import sampling_defaults
@@ -24,6 +31,12 @@ OnProgress = Callable[[float], None]
 
 DEFAULT_CONTEXT = 2048
 """For a model whose configuration does not say how much it can read."""
+
+DEFAULT_ENCODER_CONTEXT = 512
+"""The same for an encoder: what the T5 family was trained with. Source: Raffel et al. (2020), section 3.1.2."""
+
+LONGEST_CONTEXT = 2**24
+"""Beyond it a tokenizer's `model_max_length` is no limit but transformers' word for not knowing."""
 
 NEEDED_PACKAGES = {"gptq": ("optimum", "gptqmodel"), "awq": ("gptqmodel",), "bitsandbytes": ("bitsandbytes",)}
 """What transformers needs to read weights that are stored quantised. Source: its `quantizers`, 5.23."""
@@ -39,6 +52,7 @@ class LoadedModel:
     """What computes it; it belongs to one engine."""
     tokenizer: Any
     context_length: int
+    """Tokens of prompt and answer together; of an encoder-decoder model, as many for each."""
     n_parameters: int
     dtype: DtypeChoice
     revision: str | None
@@ -83,7 +97,7 @@ class LoadOptions:
 
 def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
     """Load one model; `on_progress` hears the share of its weights that is loaded. Raises: ModelRefused."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     started_at = time.perf_counter()
     folder = open_source(spec)
@@ -96,12 +110,16 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         n_parameters=sum(tensor.n_parameters for tensor in tensors),
         free_bytes=ledger.free_bytes(),
     )
-    token_bytes = token_bytes_of(folder, spec.name, dtype.dtype)
+    config = read_config(folder, spec.name)
+    token_bytes = token_bytes_of(config, folder, spec.name, dtype.dtype)
     defaults = sampling_defaults(folder.path, spec.name)
     tokenizer = load_tokenizer(folder, spec.name)
-    admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes)
+    context_length = _context_length(config, tokenizer, options.max_context)
+    working_bytes = encoder_working_bytes(config, context_length, dtype.dtype) if folder.has_encoder else 0
+    admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes, working_bytes=working_bytes)
+    auto = AutoModelForSeq2SeqLM if folder.has_encoder else AutoModelForCausalLM
     with Progress(on_progress):
-        model = load_weights(AutoModelForCausalLM, folder, spec, dtype.dtype, options.device)
+        model = load_weights(auto, folder, spec, dtype.dtype, options.device)
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
@@ -112,7 +130,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         model=model,
         runner=runner,
         tokenizer=tokenizer,
-        context_length=_context_length(model, options.max_context),
+        context_length=context_length,
         n_parameters=n_parameters,
         dtype=dtype,
         revision=folder.revision,
@@ -157,10 +175,15 @@ def admit(
     *,
     dtype: torch.dtype,
     token_bytes: int,
+    working_bytes: int = 0,
 ) -> None:
     """Raises: ModelRefused when it would not fit."""
     need = estimate(
-        tensors, bytes_per_parameter=dtype.itemsize, quantisation=spec.quantisation, token_bytes=token_bytes
+        tensors,
+        bytes_per_parameter=dtype.itemsize,
+        quantisation=spec.quantisation,
+        token_bytes=token_bytes,
+        working_bytes=working_bytes,
     )
     if folder.stored_quantisation is not None:
         need = MemoryNeed(folder.weight_bytes, need.cache, need.working)
@@ -184,14 +207,21 @@ def stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:
     return tensors
 
 
-def token_bytes_of(folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
-    """Keys and values of one token, from a config that is checked by reading it."""
+def read_config(folder: ModelFolder, name: str) -> Any:
+    """The config as transformers reads it. Raises: ModelRefused."""
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
-        return bytes_per_token(config, dtype)
+        return AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
+        raise ModelRefused(f"{name}: its config.json describes no model ({one_line(exc, folder)})") from exc
+
+
+def token_bytes_of(config: Any, folder: ModelFolder, name: str, dtype: torch.dtype) -> int:
+    """Keys and values of one token. Raises: ModelRefused for a config that describes no model."""
+    try:
+        return bytes_per_token(config, dtype)
+    except Exception as exc:  # whatever numbers and types of strangers lead to
         raise ModelRefused(f"{name}: its config.json describes no model ({one_line(exc, folder)})") from exc
 
 
@@ -241,9 +271,22 @@ def one_line(exc: Exception, folder: ModelFolder) -> str:
     return words.replace(str(folder.path), "its folder")[:300]
 
 
-def _context_length(model: Any, max_context: int | None) -> int:
-    known = getattr(model.config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
+def _context_length(config: Any, tokenizer: Any, max_context: int | None) -> int:
+    if config.is_encoder_decoder:
+        known = _encoder_context_length(config, tokenizer)
+    else:
+        known = getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
     return min(known, max_context) if max_context else int(known)
+
+
+def _encoder_context_length(config: Any, tokenizer: Any) -> int:
+    """The T5 family knows distances and no positions, so it has no hard limit: what it was trained with is one.
+
+    The tokenizer's word counts first: it is saved with the length of a later training, which `n_positions` ignores.
+    """
+    if tokenizer.model_max_length <= LONGEST_CONTEXT:
+        return int(tokenizer.model_max_length)
+    return int(getattr(config, "n_positions", None) or DEFAULT_ENCODER_CONTEXT)
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -42,7 +42,7 @@ class StoredTensor:
     @property
     def is_linear(self) -> bool:
         """By its name: a matrix that is no table of embeddings."""
-        is_table = any(word in self.name for word in ("embed", "wte", "wpe", "shared"))
+        is_table = any(word in self.name for word in ("embed", "wte", "wpe", "shared", "relative_attention_bias"))
         return len(self.shape) == 2 and self.name.endswith(".weight") and not is_table
 
 
@@ -60,9 +60,17 @@ class MemoryNeed:
 
 
 def estimate(
-    tensors: list[StoredTensor], *, bytes_per_parameter: int, quantisation: Quantisation | None, token_bytes: int
+    tensors: list[StoredTensor],
+    *,
+    bytes_per_parameter: int,
+    quantisation: Quantisation | None,
+    token_bytes: int,
+    working_bytes: int = 0,
 ) -> MemoryNeed:
-    """What a model needs at least. On a CPU, loading a model that is then quantised needs more for a moment."""
+    """What a model needs at least. On a CPU, loading a model that is then quantised needs more for a moment.
+
+    `working_bytes`: for activations, beside those of every model.
+    """
     few_bytes = BYTES_PER_WEIGHT[quantisation] if quantisation else bytes_per_parameter
     weights = sum(tensor.n_parameters * (few_bytes if tensor.is_linear else bytes_per_parameter) for tensor in tensors)
     if quantisation is Quantisation.INT8 and not any("lm_head" in tensor.name for tensor in tensors):
@@ -70,7 +78,9 @@ def estimate(
         tables = (tensor.n_parameters for tensor in tensors if len(tensor.shape) == 2 and not tensor.is_linear)
         weights += max(tables, default=0) * few_bytes
     return MemoryNeed(
-        weights=int(weights), cache=LEAST_CACHE_TOKENS * token_bytes, working=WORKING_BYTES + int(weights) // 20
+        weights=int(weights),
+        cache=LEAST_CACHE_TOKENS * token_bytes,
+        working=WORKING_BYTES + int(weights) // 20 + working_bytes,
     )
 
 
@@ -140,11 +150,19 @@ def device_free_bytes(device: torch.device) -> int:
 def bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     """Keys and values of one token in all layers; 1 where no layer is attention. `config`: of the whole model."""
     config = config.get_text_config()
+    # Of encoder and decoder, only the decoder's layers keep any: of the prompt, and of their own tokens as many bytes.
+    n_layers = getattr(config, "num_decoder_layers", None) or config.num_hidden_layers
     if not getattr(config, "num_attention_heads", None):
         return 1
     n_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * n_heads * head_size * dtype.itemsize)
+    return int(2 * n_layers * n_heads * head_size * dtype.itemsize)
+
+
+def encoder_working_bytes(config: Any, n_tokens: int, dtype: torch.dtype) -> int:
+    """What encoding a prompt of so many tokens takes for a moment: a bias for each head and pair of tokens, and about
+    as much again for finding it. Source: transformers `T5Attention.compute_bias`."""
+    return int(2 * config.num_attention_heads * n_tokens**2 * dtype.itemsize)
 
 
 def in_gib(n_bytes: int) -> str:

@@ -153,6 +153,9 @@ class Nf4Weight(QuantisedWeight):
 class QuantisedLinear(nn.Module):
     """What a quantised weight is within a model: used as `nn.Linear` is."""
 
+    weight = None
+    """T5's layers ask for the number format of this one; there is none to be adapted to."""
+
     def __init__(self, weight: QuantisedWeight, bias: Tensor | None, kind: Quantisation) -> None:
         super().__init__()
         self.quantised = weight

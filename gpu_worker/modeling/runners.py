@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gpu_worker.engine import llama
+from gpu_worker.engine.encoder_decoder import EncoderDecoderRunner
 from gpu_worker.engine.lean import LeanRunner
 from gpu_worker.engine.lora import AdapterBank
 from gpu_worker.engine.request import Request, SamplingParams
@@ -25,7 +26,7 @@ model it is 0.1 to 0.2. A model that is computed wrongly is off by about 1."""
 
 
 def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
-    """The lean runner where it knows the model, else the generic one. Raises: ModelRefused.
+    """The runner that knows the model best, which is the generic one for most. Raises: ModelRefused.
 
     `free_bytes`: what is left beside the model; a part of it may go into a faster form of its weights.
 
@@ -33,11 +34,12 @@ def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
     prompts of different length go through the runner, one token of each is decoded, and the logits must be those that
     the model computes for each alone.
     """
+    start_id = _start_id(model, name) if model.config.is_encoder_decoder else None
     try:
         with torch.inference_mode():
-            runner = _choose(model, free_bytes)
+            runner = _choose(model, start_id, free_bytes)
             batched = _batched_logits(runner, prompts := _prompts(model))
-            alone = torch.stack([model(torch.tensor([ids], device=model.device)).logits[0, -1] for ids in prompts])
+            alone = torch.stack([_alone(model, ids, runner.start_ids) for ids in prompts])
             runner.reset()
     except Exception as exc:  # whatever a model's code raises here, it cannot be served
         raise ModelRefused(f"{name}: a model of its kind cannot be served in batches ({type(exc).__name__})") from exc
@@ -47,7 +49,16 @@ def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
     return runner
 
 
-def _choose(model: Any, free_bytes: int) -> Runner:
+def _start_id(model: Any, name: str) -> int:
+    start_id = model.generation_config.decoder_start_token_id
+    if not isinstance(start_id, int) or not 0 <= start_id < model.config.vocab_size:
+        raise ModelRefused(f"{name}: its config.json has no decoder_start_token_id, with which every answer begins")
+    return start_id
+
+
+def _choose(model: Any, start_id: int | None, free_bytes: int) -> Runner:
+    if start_id is not None:
+        return EncoderDecoderRunner(model, start_id)
     if llama.supports(model):
         return LeanRunner(llama.fuse(model, free_bytes=free_bytes), AdapterBank())
     return GenericRunner(model, AdapterBank(model))
@@ -61,6 +72,15 @@ def _tolerance(model: Any) -> float:
 def _prompts(model: Any) -> list[list[int]]:
     vocabulary = model.config.get_text_config().vocab_size
     return [[(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4)]
+
+
+def _alone(model: Any, ids: list[int], start_ids: tuple[int, ...]) -> torch.Tensor:
+    """Logits `[V]` after a prompt of all ids but the last, and that one as the beginning of an answer."""
+    tokens = torch.tensor([ids], device=model.device)
+    if not start_ids:
+        return model(tokens).logits[0, -1]  # type: ignore[no-any-return]
+    answer = torch.tensor([[*start_ids, ids[-1]]], device=model.device)
+    return model(input_ids=tokens[:, :-1], decoder_input_ids=answer).logits[0, -1]  # type: ignore[no-any-return]
 
 
 def _batched_logits(runner: Runner, prompts: list[list[int]]) -> torch.Tensor:

@@ -15,6 +15,8 @@ from gpu_worker.engine.interface import EngineKind
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 PINNED_HUB_ID = re.compile(rf"(?P<hub_id>{HUB_ID.pattern})@(?P<revision>[A-Za-z0-9][\w./-]{{0,99}})")
 HEADLESS = re.compile(r"(?<!LMHead)Model$|ForMaskedLM$")
+ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
+"""Those that are served, by their `model_type`."""
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
@@ -118,6 +120,11 @@ class ModelFolder:
         return sum(file.stat().st_size for file in self.weight_files)
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether the prompt goes to an encoder, and the answer comes from a decoder that looks at it."""
+        return self.config["model_type"] in ENCODER_DECODERS
+
+    @property
     def stored_quantisation(self) -> str | None:
         """The method by which the stored weights are quantised already, such as `gptq`."""
         found = self.config.get("quantization_config")
@@ -197,7 +204,10 @@ def _refuse_remote_code(config: dict[str, Any], name: str, *, embeds: bool) -> N
     from transformers.models.auto import modeling_auto as auto
 
     kind = config["model_type"]
-    known = set(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    if not embeds and config.get("is_encoder_decoder") is True and kind not in ENCODER_DECODERS:
+        served = ", ".join(sorted(ENCODER_DECODERS))
+        raise ModelRefused(f"{name}: of encoder-decoder models only {served} are served, and this one is {kind[:40]!r}")
+    known = set(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) | ENCODER_DECODERS
     if embeds:
         known |= set(auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES) | set(auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
     if kind in known:

@@ -161,6 +161,8 @@ def _open_vllm(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, Re
     if find_spec("vllm") is None:
         raise ModelRefused(f"{spec.name}: this worker has no vLLM; {HOW_TO_INSTALL_VLLM}")
     folder = open_source(spec)
+    if folder.has_encoder:
+        raise ModelRefused(f"{spec.name}: encoder-decoder models are served by the engine torch, not by vllm")
     defaults = sampling_defaults(folder.path, spec.name)
     try:
         config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)

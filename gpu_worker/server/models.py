@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpu_worker.engine.constraint import Constraint
+from gpu_worker.engine.context import Context
 from gpu_worker.engine.detokenize import Decode
 from gpu_worker.engine.interface import EngineKind
 from gpu_worker.engine.request import Request, SamplingParams, StepOutput
@@ -111,7 +112,10 @@ class ServedModel:
         self._lent: dict[str, ServedModel] = {}
         """Requests of adapters that run in this model's engine, and whose they are."""
         self.most_choices = 0
+        self.context = Context.shared(0)
+        """Of a model that answers."""
         self.context_length = 0
+        """What it reads, for reports."""
         self.created = int(time.time())
 
     @property
@@ -172,7 +176,7 @@ class ServedModel:
         """Begin to serve with all that another model has, but for the metrics."""
         self._loaded, self._prompter, self._engine, self._metrics = base._loaded, base._prompter, base._engine, metrics
         self._tokens, self._grammars = base._tokens, base._grammars
-        self.context_length, self.most_choices = base.context_length, base.most_choices
+        self.context, self.context_length, self.most_choices = base.context, base.context_length, base.most_choices
         self.state = ModelState.LOADED
 
     def lend(self, request_ids: Sequence[str], owner: "ServedModel") -> None:
@@ -554,15 +558,20 @@ class ModelPool:
             cache_tokens=n_cache,
             prefill_tokens=2048 if loaded.model.device.type == "cuda" else 512,
         )
-        context_length = min(loaded.context_length, longest_row(loaded.runner.footprint, n_cache))
+        longest = longest_row(loaded.runner.footprint, n_cache)
+        if loaded.runner.start_ids:
+            context = Context.apart(loaded.context_length, longest)
+        else:
+            context = Context.shared(min(loaded.context_length, longest))
         template = find_template(model.spec.template) if model.spec.template else None
-        prompter = Prompter(model.name, loaded.tokenizer, context_length, template)
+        prompter = Prompter(model.name, loaded.tokenizer, context, template)
         markers = prompter.tool_format.markers if prompter.tool_format is not None else ()
         vocabulary = Vocabulary(loaded.decode, loaded.end_ids, decode_with(loaded.tokenizer, markers))
         runner = loaded.runner
         engine = Engine(runner, vocabulary, limits, lambda report: self._tell(model.take, report), name=model.name)
         engine.start()
-        self._adapters.offer(model.name, loaded, runner.adapters)
+        if runner.adapters is not None:
+            self._adapters.offer(model.name, loaded, runner.adapters)
         logger.info(
             "%s: %s because %s; weights kept as %s; room for %d tokens",
             model.name,
@@ -571,7 +580,7 @@ class ModelPool:
             loaded.weight_format,
             n_cache,
         )
-        self._tell(self._opened, model, loaded, prompter, engine, context_length)
+        self._tell(self._opened, model, loaded, prompter, engine, context)
 
     def _serve_foreign(self, kind: EngineKind, model: ServedModel, ledger: "MemoryLedger", n_waiting: int) -> None:
         from gpu_worker.prompts.chat import Prompter
@@ -580,13 +589,14 @@ class ModelPool:
 
         around = Surroundings(self._options, ledger, n_waiting, lambda report: self._tell(model.take, report))
         loaded, engine = open_foreign(kind, model.spec, around)
+        context = Context.shared(loaded.context_length)
         template = find_template(model.spec.template) if model.spec.template else None
         try:
-            prompter = Prompter(model.name, loaded.tokenizer, loaded.context_length, template)
+            prompter = Prompter(model.name, loaded.tokenizer, context, template)
         except BaseException:
             engine.close(10)
             raise
-        self._tell(self._opened, model, loaded, prompter, engine, loaded.context_length)
+        self._tell(self._opened, model, loaded, prompter, engine, context)
 
     def _serve_embedder(self, model: ServedModel, loaded: "LoadedEmbedder") -> None:
         from gpu_worker.engine.embedding import EmbeddingEngine
@@ -612,9 +622,9 @@ class ModelPool:
         loaded: "LoadedModel | ForeignModel",
         prompter: "Prompter",
         engine: "TextEngine",
-        context_length: int,
+        context: Context,
     ) -> None:
-        model.context_length = context_length
+        model.context, model.context_length = context, context.reads
         model.most_choices = self._options.max_batch + self._options.max_queue
         model.open(loaded, prompter, engine, self._metrics.of_model(model.name))
         self._tell_ready(model, loaded)

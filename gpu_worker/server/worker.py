@@ -140,9 +140,9 @@ class Worker:
         """How to sample after a prompt of so many tokens. Raises: WorkerError (context_length_exceeded)."""
         from gpu_worker.prompts.chat import context_exceeded
 
-        n_free = model.context_length - n_prompt
+        n_free = model.context.room(n_prompt)
         if n_free < (0 if call.max_tokens == 0 else 1):
-            raise context_exceeded(n_prompt, model.context_length, field=field)
+            raise context_exceeded(n_prompt, model.context, field=field)
         return call.params(n_free, model.sampling_defaults)
 
     async def embed(self, call: EmbeddingCall) -> "tuple[Tensor, int]":

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from gguf import GGUFWriter
 
 from benchmarks.gguf_export import Precision, write_gguf
 from gpu_worker.engine.interface import EngineKind
@@ -17,6 +18,7 @@ from gpu_worker.protocol import ModelState
 from gpu_worker.server.foreign import choose_engine
 from gpu_worker.server.models import ServingOptions
 from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker, usage_of
+from tests.gpu_worker.tiny_t5 import make_tiny_t5
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
 STAND_IN = Path(__file__).parent / "vllm_stand_in"
@@ -304,6 +306,16 @@ def test_without_its_library_an_engine_says_how_to_install_it(
     monkeypatch.setattr("gpu_worker.server.foreign.find_spec", lambda name: None)
     assert "fastchat-site[llamacpp]" in refusal(gguf)
     assert "pip install vllm" in refusal(endless, EngineKind.VLLM)
+
+
+def test_encoder_decoder_models_are_left_to_our_engine(tmp_path: Path, vllm_installed: None) -> None:
+    path = tmp_path / "t5.gguf"
+    writer = GGUFWriter(path, "t5")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    assert refusal(path).endswith("served from safetensors, and this file is a t5")
+    assert "by the engine torch, not by vllm" in refusal(make_tiny_t5(tmp_path / "t5"), EngineKind.VLLM)
 
 
 def test_a_damaged_gguf_file_is_refused(gguf: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
+from gpu_worker.engine.encoder_decoder import EncoderDecoderRunner
 from gpu_worker.modeling import device
 from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
@@ -20,6 +22,7 @@ from gpu_worker.modeling.memory import MemoryLedger
 from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.source import ModelRefused, ModelSpec, Quantisation
 from tests.gpu_worker.tiny_models import Shape, make_tiny_model
+from tests.gpu_worker.tiny_t5 import KINDS, make_tiny_t5
 
 OPTIONS = LoadOptions(torch.device("cpu"))
 
@@ -314,3 +317,66 @@ def test_a_second_form_of_the_weights_counts_for_the_limit(tmp_path: Path) -> No
     assert packed == 4 * (2 * 4096 * 512 + 4096 * 512)
     assert load_as(path, ledger=tight).runner.extra_bytes == 0, "a quarter of what is left is not enough"
     assert roomy.held_bytes - tight.held_bytes == packed
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_t5(tmp_path_factory.mktemp("models") / "t5")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoder_decoder_models_load_in_every_number_format(tmp_path: Path, kind: str, dtype: str) -> None:
+    path = make_tiny_t5(tmp_path / "t5", kind)
+    options = LoadOptions(torch.device("cpu"), dtype)
+    loaded = load_model(ModelSpec(str(path), "parrot"), options, lambda share: None)  # it compares the logits itself
+    assert isinstance(loaded.runner, EncoderDecoderRunner)
+    assert loaded.weight_format == dtype
+
+
+@pytest.mark.parametrize("kind", Quantisation)
+def test_encoder_decoder_models_are_quantised(t5: Path, kind: Quantisation) -> None:
+    loaded = load_model(ModelSpec(str(t5), "parrot", quantisation=kind), OPTIONS, lambda share: None)
+    assert loaded.weight_format == kind
+    assert isinstance(loaded.model.decoder.block[0].layer[1].EncDecAttention.q, QuantisedLinear)
+    assert isinstance(loaded.model.encoder.block[0].layer[1].DenseReluDense.wo, QuantisedLinear)
+
+
+def test_encoder_decoder_models_of_other_families_are_refused_by_name(copy: Path) -> None:
+    edit_config(copy, model_type="bart", is_encoder_decoder=True)
+    assert refusal(copy).endswith("of encoder-decoder models only mt5, t5, umt5 are served, and this one is 'bart'")
+
+
+def test_an_encoder_decoder_model_must_say_how_its_answers_begin(t5: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(t5, tmp_path / "copy"))
+    (folder / "generation_config.json").unlink()
+    edit_config(folder, decoder_start_token_id=None)
+    assert refusal(folder) == "parrot: its config.json has no decoder_start_token_id, with which every answer begins"
+
+
+def test_an_encoder_reads_what_its_tokenizer_says_else_its_config_else_what_the_family_was_trained_with(
+    t5: Path, tmp_path: Path
+) -> None:
+    assert load(t5).context_length == 512
+    assert load(make_tiny_t5(tmp_path / "a", context=300)).context_length == 300
+    unknown = make_tiny_t5(tmp_path / "b", context=None)
+    assert load(unknown).context_length == 512
+    edit_config(unknown, n_positions=200)
+    assert load(unknown).context_length == 200
+    short = LoadOptions(torch.device("cpu"), max_context=64)
+    assert load_model(ModelSpec(str(t5), "parrot"), short, lambda share: None).context_length == 64
+
+
+def test_an_encoder_decoder_model_needs_memory_for_its_encoders_longest_prompt(tmp_path: Path) -> None:
+    folder = make_tiny_t5(tmp_path / "t5", context=4096)
+    ledger = MemoryLedger(torch.device("cpu"), limit=200 * 2**20)
+    options = LoadOptions(torch.device("cpu"), "float32", ledger=ledger)
+    # Four heads, each pair of tokens twice: 512 MiB, and 64 for everything else.
+    with pytest.raises(ModelRefused, match=r"working memory 0\.56 GiB"):
+        load_model(ModelSpec(str(folder), "parrot"), options, lambda share: None)
+    load_model(ModelSpec(str(folder), "parrot"), replace(options, max_context=512), lambda share: None)
+
+
+def test_only_the_decoders_layers_keep_keys_and_values(t5: Path) -> None:
+    # Two of them, four heads of 16 numbers of 4 bytes, keys and values.
+    assert load(t5).token_bytes == 2 * 2 * 4 * 16 * 4

@@ -59,6 +59,18 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_decode() -> None:
     assert done == {"short": 3, "long": 1}
 
 
+def test_prompts_that_cannot_be_split_take_one_step_each_however_long() -> None:
+    scheduler = Scheduler(Limits(4, 9, 1024, prefill_tokens=10), footprint, splits_prompts=False)
+    for name, n_prompt in (("long", 25), ("short", 4), ("shorter", 3), ("last", 8)):
+        scheduler.add(request(n_prompt, 50, name))
+    chunks = []
+    for _ in range(3):
+        plan = scheduler.plan()
+        chunks.append([(chunk.request.id, chunk.start, chunk.n_tokens) for chunk in plan.prefill])
+        compute(scheduler, plan)
+    assert chunks == [[("long", 0, 25)], [("short", 0, 4), ("shorter", 0, 3)], [("last", 0, 8)]]
+
+
 def chunks_of(plan: StepPlan) -> list[tuple[str, int, int]]:
     return [(chunk.request.id, chunk.start, chunk.n_tokens) for chunk in plan.chunks]
 
