@@ -86,6 +86,7 @@ class TokenizeCall:
     template: ConversationTemplate | None = None
     add_generation_prompt: bool = True
     add_special_tokens: bool = True
+    tools: ToolUse | None = None
 
 
 def parse_tokenize(body: Json) -> TokenizeCall:
@@ -107,11 +108,12 @@ def parse_tokenize(body: Json) -> TokenizeCall:
         parse_messages(fields.get("messages")),
         template=_template(fields),
         add_generation_prompt=fields.flag("add_generation_prompt", True),
+        tools=parse_tools(fields),
     )
 
 
 def _refuse_chat_fields(fields: Fields) -> None:
-    for name in ("prompt_template", "add_generation_prompt"):
+    for name in ("prompt_template", "add_generation_prompt", "tools"):
         if fields.get(name) is not None:
             raise invalid(name, "it is allowed only with messages")
 

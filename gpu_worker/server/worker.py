@@ -168,7 +168,11 @@ class Worker:
             ids = await prompter.in_thread(encode)
             return {"count": len(ids), "max_model_len": model.context_length, "tokens": ids}
         render = partial(
-            prompter.chat, call.content, template=call.template, add_generation_prompt=call.add_generation_prompt
+            prompter.chat,
+            call.content,
+            template=call.template,
+            tools=[] if call.tools is None else call.tools.tools,
+            add_generation_prompt=call.add_generation_prompt,
         )
         prompt = await prompter.in_thread(render)
         return {

@@ -191,6 +191,17 @@ def test_calls_of_an_unknown_format_are_enforced_but_not_guessed(client: httpx.C
     assert made["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.parametrize("choice", ["auto", "none", "required"])
+def test_tokenize_counts_the_tools_as_a_chat_does(client: httpx.Client, choice: str) -> None:
+    ask = {"model": "hermes", "messages": HELLO, "tools": [WEATHER], "tool_choice": choice}
+    counted = client.post("/v1/tokenize", json=ask).json()["count"]
+    used = client.post("/v1/chat/completions", json=ask | {"max_tokens": 1}).json()["usage"]["prompt_tokens"]
+
+    assert counted == used
+    refused = client.post("/v1/tokenize", json={"model": "hermes", "prompt": "x", "tools": [WEATHER]})
+    assert refused.json()["error"]["param"] == "tools"
+
+
 def test_a_template_that_knows_no_tools_is_told_by_name(client: httpx.Client) -> None:
     error = chat(client, "toolless").json()["error"]
     assert error["param"] == "tools"
