@@ -1,6 +1,12 @@
 """Errors of accounts and keys."""
 
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
 from apps.core.errors import SiteError, Whose
+
+if TYPE_CHECKING:
+    from apps.accounts.quota import Gauge
 
 
 class KeyInvalid(SiteError):
@@ -25,3 +31,45 @@ class KeyNameEmpty(SiteError):
     code = "accounts.key_name_empty"
     http_status = 400
     whose = Whose.USER
+
+
+class LimitExceeded(SiteError):
+    """A limit leaves too little for this call. Says which, how far it is used up, and when that changes."""
+
+    code = "accounts.limit_exceeded"
+    http_status = 429
+    retryable = True
+    whose = Whose.USER
+
+    def __init__(self, gauge: "Gauge", *, asked: Decimal, is_busy: bool, retry_after_s: int) -> None:
+        resets = "" if gauge.resets_at is None else f" It resets at {gauge.resets_at:%Y-%m-%d %H:%M} UTC."
+        if asked > gauge.amount:
+            advice = "This call alone is more than the whole limit: ask for less, such as fewer max_tokens."
+        elif is_busy:
+            advice = f"Running calls hold the rest: try again in {retry_after_s} s, when one of them may have ended."
+        else:
+            advice = f"Try again in {retry_after_s} s, or ask an administrator for more."
+        super().__init__(
+            limit=gauge.label,
+            used=plain(gauge.used),
+            reserved=plain(gauge.reserved),
+            asked=plain(asked),
+            resets=resets,
+            advice=advice,
+            retry_after_s=retry_after_s,
+        )
+        self.gauge = gauge
+        self.retry_after_s = retry_after_s
+
+
+class LimitNeedsBound(SiteError):
+    """A limit on tokens is in force, and nobody can say how many tokens the call may use."""
+
+    code = "accounts.limit_needs_bound"
+    http_status = 400
+    whose = Whose.USER
+
+
+def plain(amount: Decimal) -> str:
+    """A number for people: no exponent, no trailing zeros, thousands set apart."""
+    return f"{amount.normalize():,f}"

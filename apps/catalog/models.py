@@ -1,9 +1,12 @@
 """Which models the site offers. Where they run is the business of `apps.workers`."""
 
 import uuid
+from decimal import Decimal
 
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+
+from apps.accounts.quota import Price
 
 
 class Visibility(models.TextChoices):
@@ -41,6 +44,28 @@ class LanguageModel(models.Model):
     )
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     position = models.PositiveIntegerField(default=100, help_text="Lower comes first; the first one is the default.")
+    input_price = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        default=Decimal(0),
+        validators=[MinValueValidator(0)],
+        help_text="For a million tokens of prompts. Calls that run keep the price they began with.",
+    )
+    cached_input_price = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="For a million tokens of prompts that the worker had computed before. Blank: as all others.",
+    )
+    output_price = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        default=Decimal(0),
+        validators=[MinValueValidator(0)],
+        help_text="For a million tokens of answers.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -49,3 +74,8 @@ class LanguageModel(models.Model):
 
     def __str__(self) -> str:
         return self.display_name or self.name
+
+    @property
+    def price(self) -> Price:
+        cached = self.input_price if self.cached_input_price is None else self.cached_input_price
+        return Price(self.input_price, cached, self.output_price)

@@ -3,6 +3,7 @@
 from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
+from apps.accounts.quota import Price
 from apps.catalog.errors import ModelUnknown, ModelWrongKind
 from apps.catalog.models import Kind, LanguageModel, Visibility
 
@@ -26,3 +27,13 @@ def model_get_visible(actor: Actor, name: str, kind: Kind) -> LanguageModel:
     if model.kind != kind:
         raise ModelWrongKind(model=name, does=_DOES[Kind(model.kind)])
     return model
+
+
+def price_get(name: str) -> Price:
+    """What a million tokens cost; nothing for a model that nobody has described."""
+    model = LanguageModel.objects.filter(name=name).first()
+    return Price() if model is None else model.price
+
+
+def context_length_get(name: str) -> int | None:
+    return LanguageModel.objects.filter(name=name).values_list("context_length", flat=True).first()

@@ -51,6 +51,10 @@ WORDS: dict[str, str] = {
     "accounts.key_invalid": "The API key is missing, unknown or revoked. Send 'Authorization: Bearer YOUR_KEY'.",
     "accounts.key_name_taken": "There is already an active key named {name!r}. Choose another name or revoke that one.",
     "accounts.key_name_empty": "A key needs a name of 1 to 100 characters.",
+    "accounts.limit_exceeded": "The limit of {limit} does not allow this call: {used} used, {reserved} held by running "
+    "calls, and this one asks for {asked}.{resets} {advice}",
+    "accounts.limit_needs_bound": "A limit on tokens or cost is in force, and how much of {model!r} this call may use "
+    "cannot be told: {reason}.",
     "api.invalid_request": "Invalid request: {reason}.",
     "api.unknown_endpoint": "There is no endpoint {path} here. docs/api.md lists those that there are.",
     "api.unsupported_endpoint": "{path} is not supported here: {instead}.",

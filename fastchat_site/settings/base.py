@@ -102,6 +102,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
+    "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
 }
 
 # --- Secrets and who may come in --------------------------------------------------------------------------------------

@@ -17,7 +17,14 @@ def admin(db: None) -> Client:
 
 
 def form(name: str, prompt_template: str) -> dict[str, str]:
-    return {"name": name, "visibility": "public", "position": "100", "prompt_template": prompt_template}
+    return {
+        "name": name,
+        "visibility": "public",
+        "position": "100",
+        "input_price": "0",
+        "output_price": "0",
+        "prompt_template": prompt_template,
+    }
 
 
 def test_an_admin_chooses_a_format_and_takes_it_back(admin: Client) -> None:

@@ -9,11 +9,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import User, Visitor
+from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
 from apps.accounts.services import api_key_create
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.training.models import TrainingRun
 from apps.workers.models import HostedModel, Worker
+from tests.accounts.support import limit
 from tests.workers.leases import lease_body, loaded, put_lease
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +40,24 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         tokens_per_s=12.345,
     )
     key = api_key_create(name="laptop", user=alice).key
-    return {type(row): row for row in (hosted.worker, hosted.model, conversation, generation, key)} | {
+    entry = LedgerEntry.objects.create(
+        user=alice,
+        api_key=key,
+        model_name="tiny",
+        endpoint="/v1/chat/completions",
+        request_id="r",
+        started_at=timezone.now(),
+        ended_at=timezone.now(),
+        requests=1,
+        prompt_tokens=1,
+        cached_tokens=0,
+        completion_tokens=1,
+        cost=0,
+        state=CallState.COMPLETE,
+        is_estimated=False,
+    )
+    return {type(row): row for row in (hosted.worker, hosted.model, conversation, generation, key, entry)} | {
+        Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,
         Visitor: Visitor.objects.create(),
         Group: Group.objects.create(name="team"),
@@ -92,3 +110,28 @@ def test_a_worker_is_drained_and_removed_from_its_list(
     assert state in reply.content.decode()
     worker.refresh_from_db()
     assert (worker.is_drained, worker.removed_at is not None) == (action == "drain", action == "remove")
+
+
+def test_an_admin_makes_a_limit_and_later_changes_its_amount_alone(client: Client, root: User, alice: User) -> None:
+    client.force_login(root)
+    add = reverse("admin:accounts_limit_add")
+    made = {"audience": "user", "user": alice.pk, "metric": "tokens", "period": "day", "amount": "1000"}
+
+    assert "Choose the group" in client.post(add, made | {"user": ""}).content.decode()
+    assert client.post(add, made).status_code == 302
+    row = Limit.objects.get()
+    change = reverse("admin:accounts_limit_change", args=[row.pk])
+    assert client.post(change, {"amount": "5", "metric": "requests", "period": "month"}).status_code == 302
+    row.refresh_from_db()
+    assert (str(row), row.user) == ("5 tokens a day", alice)
+    assert "5 tokens a day for the user alice" in client.get(pages(Limit, None)[0]).content.decode()
+
+
+def test_nobody_changes_the_ledger_in_the_admin(client: Client, root: User, rows: dict[type, object]) -> None:
+    client.force_login(root)
+    entry = LedgerEntry.objects.get()
+    change, delete = (reverse(f"admin:accounts_ledgerentry_{verb}", args=[entry.pk]) for verb in ("change", "delete"))
+
+    assert client.post(change, {"cost": "0"}).status_code == 403
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+    assert client.get(reverse("admin:accounts_ledgerentry_add")).status_code == 403

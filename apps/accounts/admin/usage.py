@@ -1,0 +1,74 @@
+"""Admin pages of limits and of the ledger. The ledger is for reading only; open calls are nobody's to change."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from apps.accounts.errors import plain
+from apps.accounts.models import LedgerEntry, Limit
+from apps.accounts.selectors import label_of
+
+
+@admin.register(Limit)
+class LimitAdmin(ModelAdmin):
+    list_display = ("label", "audience", "model_name", "metric", "period", "amount_plain", "is_shared")
+    list_filter = ("audience", "metric", "period", "is_shared")
+    list_select_related = ("user", "group", "api_key")
+    search_fields = ("user__username", "group__name", "api_key__name", "model_name")
+    autocomplete_fields = ("user", "group", "api_key")
+    fields = ("audience", "group", "user", "api_key", "is_shared", "model_name", "metric", "period", "amount")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Counters would lose their sense if what they count changed: then make a new limit.
+        return () if obj is None else tuple(name for name in self.fields if name != "amount")
+
+    @admin.display(description="limit")
+    def label(self, limit: Limit) -> str:
+        return label_of(limit)
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_plain(self, limit: Limit) -> str:
+        return plain(limit.amount)
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ModelAdmin):
+    list_display = (
+        "started_at",
+        "user",
+        "key_name",
+        "model_name",
+        "endpoint",
+        "prompt_tokens",
+        "cached_tokens",
+        "completion_tokens",
+        "cost_plain",
+        "state",
+        "is_estimated",
+    )
+    list_filter = ("state", "is_estimated", "model_name", "endpoint")
+    list_select_related = ("user", "api_key")
+    list_per_page = 100
+    # Counting every row of a ledger that only grows would take longer than reading the page.
+    show_full_result_count = False
+    date_hierarchy = "started_at"
+    search_fields = ("user__username", "api_key__prefix", "request_id")
+
+    @admin.display(description="key")
+    def key_name(self, entry: LedgerEntry) -> str:
+        return entry.api_key.name if entry.api_key else "-"
+
+    @admin.display(description="cost", ordering="cost")
+    def cost_plain(self, entry: LedgerEntry) -> str:
+        return plain(entry.cost)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

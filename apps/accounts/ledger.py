@@ -1,0 +1,254 @@
+"""Reserve, then settle: the only code that writes counters of limits and the ledger.
+
+A call reserves the most that it may come to use, in every limit that is in force, or is refused. When it has ended,
+what it really used takes the place of the reservation, and the ledger gets its row, in one transaction. Counters are
+locked in the order of their keys, so calls wait for each other but never in a circle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.accounts import quota
+from apps.accounts.actors import Actor
+from apps.accounts.errors import LimitExceeded
+from apps.accounts.models import CallState, Hold, LedgerEntry, Limit, Metric, Period, Reservation, UsageCounter
+from apps.accounts.quota import FREE, Need, Price, Usage
+from apps.accounts.selectors import gauge_of, subject_of
+from apps.core.middleware import request_id_var
+
+CALL_LEASE_S = 60
+"""A plain call whose reader has not renewed it for so long is lost: its connection to the worker is gone too."""
+
+GENERATION_LEASE_S = 300
+"""An answer that outlives its reader may be taken over for as long as a worker keeps it."""
+
+EXPIRED_AT_ONCE = 100
+
+KEPT = {Period.MINUTE: timedelta(hours=1), Period.DAY: timedelta(days=7), Period.MONTH: timedelta(days=62)}
+"""For how long after its beginning a window's counter stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpening:
+    """A call that wants to begin. `generation_id` is that of an answer that outlives its reader."""
+
+    actor: Actor
+    model_name: str
+    endpoint: str
+    price: Price = FREE
+    generation_id: UUID | None = None
+
+    @property
+    def lease_s(self) -> int:
+        return CALL_LEASE_S if self.generation_id is None else GENERATION_LEASE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A call that may begin. The numbers are known if a limit asks for tokens."""
+
+    pk: int
+    max_tokens: int | None = None
+    """For each choice."""
+    max_completion_tokens: int | None = None
+    """For all of them together."""
+    prompt_tokens: int | None = None
+
+
+def call_reserve(
+    opening: CallOpening, limits: Sequence[Limit], need: Need | None, *, now: datetime | None = None
+) -> Reserved:
+    """Hold what the call may come to use, in each of `limits`; see `limits_in_force`. `need` is None if none counts
+    tokens. An answer that has a reservation, because another process asked for it before, keeps that one.
+
+    Raises: LimitExceeded.
+    """
+    if (taken_over := _reserved_before(opening)) is not None:
+        return taken_over
+    now = now or timezone.now()
+    try:
+        return _reserve(opening, limits, need, now)
+    except LimitExceeded:
+        # What is in the way may be held by calls that are lost.
+        if reservations_expire() == 0:
+            raise
+    except IntegrityError:
+        # Two processes asked for the same answer at the same moment.
+        if (taken_over := _reserved_before(opening)) is not None:
+            return taken_over
+        raise
+    return _reserve(opening, limits, need, now)
+
+
+def call_settle(reservation_pk: int, usage: Usage, state: CallState, *, is_estimated: bool = False) -> bool:
+    """Put what was used in the place of what was held, and write it down. False if it was settled before."""
+    with transaction.atomic():
+        row = Reservation.objects.select_for_update().filter(pk=reservation_pk).first()
+        if row is None:
+            return False
+        price = price_of(row)
+        holds = list(Hold.objects.filter(reservation=row).select_related("counter__limit").order_by("counter_id"))
+        # Locked in this order everywhere; the update below would lock them in whatever order it finds them.
+        list(UsageCounter.objects.select_for_update().filter(pk__in=[h.counter_id for h in holds]).order_by("pk"))
+        for hold in holds:
+            used = usage.of(Metric(hold.counter.limit.metric), price)
+            UsageCounter.objects.filter(pk=hold.counter_id).update(
+                used=F("used") + used, reserved=F("reserved") - hold.amount
+            )
+        _entry(row, usage, price, state, is_estimated).save(force_insert=True)
+        row.delete()
+    return True
+
+
+def generation_adopt(generation_id: UUID) -> int | None:
+    """The open reservation of an answer that somebody else began, kept from expiring; None if it is settled."""
+    pk = Reservation.objects.filter(generation_id=generation_id).values_list("pk", flat=True).first()
+    if pk is not None:
+        reservations_renew([pk])
+    return pk
+
+
+def generation_lose(generation_id: UUID) -> None:
+    """The answer has ended and nobody heard what it used: settle it by rule, if nobody has settled it."""
+    for row in Reservation.objects.filter(generation_id=generation_id):
+        _settle_lost(row)
+
+
+def reservations_renew(pks: Sequence[int]) -> None:
+    """The calls are still being read. By the database's clock, because several machines read."""
+    for is_generation, lease_s in ((False, CALL_LEASE_S), (True, GENERATION_LEASE_S)):
+        Reservation.objects.filter(pk__in=pks, generation_id__isnull=not is_generation).update(
+            expires_at=Now() + timedelta(seconds=lease_s)
+        )
+
+
+def reservations_expire(limit: int = EXPIRED_AT_ONCE) -> int:
+    """Settle calls that were lost, by rule: as if they had used all that they might have. Return how many.
+
+    So a limit is never exceeded. Of a call whose tokens no limit counted nobody knows anything, so it has none.
+    """
+    lost = Reservation.objects.filter(expires_at__lt=Now()).order_by("expires_at")[:limit]
+    return sum(map(_settle_lost, lost))
+
+
+def counters_forget() -> None:
+    """Drop counters of windows that ended long ago and that no call holds; the ledger keeps what was used."""
+    for period, kept in KEPT.items():
+        UsageCounter.objects.filter(
+            limit__period=period, starts_at__lt=timezone.now() - kept, holds__isnull=True
+        ).delete()
+
+
+def price_of(row: Reservation) -> Price:
+    return Price(row.input_price, row.cached_input_price, row.output_price)
+
+
+def _settle_lost(row: Reservation) -> bool:
+    usage = Usage(row.prompt_tokens or 0, row.max_completion_tokens or 0)
+    return call_settle(row.pk, usage, CallState.LOST, is_estimated=True)
+
+
+def _reserve(opening: CallOpening, limits: Sequence[Limit], need: Need | None, now: datetime) -> Reserved:
+    counter_pks = _counters_ensure(limits, opening.actor, now)
+    with transaction.atomic():
+        counters = list(
+            UsageCounter.objects.select_for_update(of=("self",))
+            .filter(pk__in=counter_pks)
+            .select_related("limit")
+            .order_by("pk")
+        )
+        gauges = [gauge_of(counter.limit, counter, now) for counter in counters]
+        max_tokens = quota.grant(gauges, need, opening.price, now)
+        bound = None if need is None or max_tokens is None else need.bound(max_tokens)
+        row = _reservation(opening, bound, now)
+        row.save(force_insert=True)
+        held = [quota.reserved_amount(gauge.metric, bound, opening.price) for gauge in gauges]
+        for counter, amount in zip(counters, held, strict=True):
+            UsageCounter.objects.filter(pk=counter.pk).update(reserved=F("reserved") + amount)
+        Hold.objects.bulk_create(
+            Hold(reservation=row, counter=counter, amount=amount)
+            for counter, amount in zip(counters, held, strict=True)
+        )
+    return Reserved(row.pk, max_tokens, row.max_completion_tokens, row.prompt_tokens)
+
+
+def _reserved_before(opening: CallOpening) -> Reserved | None:
+    if opening.generation_id is None:
+        return None
+    row = Reservation.objects.filter(generation_id=opening.generation_id).first()
+    if row is None:
+        return None
+    reservations_renew([row.pk])
+    # An answer that outlives its reader has one choice.
+    return Reserved(row.pk, row.max_completion_tokens, row.max_completion_tokens, row.prompt_tokens)
+
+
+def _counters_ensure(limits: Sequence[Limit], actor: Actor, now: datetime) -> list[int]:
+    """The keys of the present windows' counters, made if this call is the first in one."""
+    if not limits:
+        return []
+    wanted = {
+        (limit.pk, subject_of(limit, actor), quota.window_start(Period(limit.period), now)): limit for limit in limits
+    }
+    found = _counters_find(wanted)
+    if missing := sorted(wanted.keys() - found.keys()):
+        UsageCounter.objects.bulk_create(
+            (UsageCounter(limit_id=pk, subject=subject, starts_at=start) for pk, subject, start in missing),
+            ignore_conflicts=True,
+        )
+        found = _counters_find(wanted)
+    return list(found.values())
+
+
+def _counters_find(wanted: dict[tuple[int, str, datetime], Limit]) -> dict[tuple[int, str, datetime], int]:
+    any_of = Q()
+    for pk, subject, start in wanted:
+        any_of |= Q(limit_id=pk, subject=subject, starts_at=start)
+    rows = UsageCounter.objects.filter(any_of).values_list("limit_id", "subject", "starts_at", "pk")
+    return {(limit_pk, subject, start): pk for limit_pk, subject, start, pk in rows}
+
+
+def _reservation(opening: CallOpening, bound: Usage | None, now: datetime) -> Reservation:
+    return Reservation(
+        user_id=opening.actor.user_id,
+        api_key_id=opening.actor.api_key_id,
+        visitor_public_id=opening.actor.visitor_public_id,
+        model_name=opening.model_name,
+        endpoint=opening.endpoint,
+        request_id=request_id_var.get(),
+        started_at=now,
+        generation_id=opening.generation_id,
+        prompt_tokens=None if bound is None else bound.prompt_tokens,
+        max_completion_tokens=None if bound is None else bound.completion_tokens,
+        input_price=opening.price.input,
+        cached_input_price=opening.price.cached_input,
+        output_price=opening.price.output,
+        expires_at=Now() + timedelta(seconds=opening.lease_s),
+    )
+
+
+def _entry(row: Reservation, usage: Usage, price: Price, state: CallState, is_estimated: bool) -> LedgerEntry:
+    return LedgerEntry(
+        user_id=row.user_id,
+        api_key_id=row.api_key_id,
+        visitor_public_id=row.visitor_public_id,
+        model_name=row.model_name,
+        endpoint=row.endpoint,
+        request_id=row.request_id,
+        started_at=row.started_at,
+        requests=usage.requests,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost=usage.cost(price),
+        state=state,
+        is_estimated=is_estimated,
+        ended_at=Now(),
+    )

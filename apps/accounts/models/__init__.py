@@ -1,0 +1,20 @@
+"""Rows of accounts: `people` (users, visitors, keys), `limits` (what they may use), `ledger` (what they used)."""
+
+from apps.accounts.models.ledger import CallState, LedgerEntry
+from apps.accounts.models.limits import Audience, Hold, Limit, Metric, Period, Reservation, UsageCounter
+from apps.accounts.models.people import ApiKey, User, Visitor
+
+__all__ = [
+    "ApiKey",
+    "Audience",
+    "CallState",
+    "Hold",
+    "LedgerEntry",
+    "Limit",
+    "Metric",
+    "Period",
+    "Reservation",
+    "UsageCounter",
+    "User",
+    "Visitor",
+]

@@ -1,0 +1,101 @@
+"""Reads of accounts: which limits are in force for somebody, and how far each is used up."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts import quota
+from apps.accounts.actors import Actor
+from apps.accounts.models import Audience, Limit, Metric, Period, UsageCounter, User
+from apps.accounts.quota import Gauge, Rule
+
+ANY_MODEL = ""
+
+
+def limits_in_force(actor: Actor, model_name: str | None) -> list[Limit]:
+    """Every limit that a call of this actor to this model must keep; `model_name` None: to any model."""
+    speaks_of = Q(audience=Audience.EVERYONE)
+    if actor.is_authenticated:
+        speaks_of |= Q(audience=Audience.USER, user_id=actor.user_id) if actor.user_id else Q()
+        speaks_of |= Q(audience=Audience.KEY, api_key_id=actor.api_key_id) if actor.api_key_id else Q()
+        if actor.user_id:
+            groups = User.groups.through.objects.filter(user_id=actor.user_id).values("group_id")
+            speaks_of |= Q(audience=Audience.GROUP, group__in=groups)
+    else:
+        speaks_of |= Q(audience=Audience.VISITORS)
+    limits = Limit.objects.filter(speaks_of).select_related("user", "group", "api_key")
+    if model_name is not None:
+        limits = limits.filter(model_name__in=[ANY_MODEL, model_name])
+    found = list(limits)
+    in_force = quota.rules_in_force(map(_rule, found))
+    return [limit for limit in found if limit.pk in in_force]
+
+
+def counts_tokens(limits: Iterable[Limit]) -> bool:
+    """Whether a call must say beforehand how many tokens it may use."""
+    return any(limit.metric in (Metric.TOKENS, Metric.COST) for limit in limits)
+
+
+def subject_of(limit: Limit, actor: Actor) -> str:
+    """Whose counter of this limit a call moves: blank where an audience has one together, or is one alone."""
+    if limit.is_shared or limit.audience in (Audience.USER, Audience.KEY):
+        return ""
+    if actor.user_id is not None:
+        return f"user:{actor.user_id}"
+    if actor.api_key_id is not None:
+        return f"key:{actor.api_key_id}"
+    return f"visitor:{actor.visitor_public_id or 'unknown'}"
+
+
+def gauge_of(limit: Limit, counter: UsageCounter | None, now: datetime) -> Gauge:
+    """The limit as it stands; without a counter nothing was used in this window."""
+    period = Period(limit.period)
+    return Gauge(
+        label=label_of(limit),
+        metric=Metric(limit.metric),
+        period=period,
+        amount=limit.amount,
+        used=counter.used if counter else Decimal(0),
+        reserved=counter.reserved if counter else Decimal(0),
+        resets_at=quota.window_end(period, now),
+    )
+
+
+def gauges_list(actor: Actor, model_name: str | None = None, *, now: datetime | None = None) -> list[Gauge]:
+    """How every limit stands that this actor must keep, in two or three queries, for a meter."""
+    now = now or timezone.now()
+    limits = limits_in_force(actor, model_name)
+    counters = _counters_now(limits, actor, now)
+    return [gauge_of(limit, counters.get(limit.pk), now) for limit in limits]
+
+
+def label_of(limit: Limit) -> str:
+    """A limit in words, with whom it is for, such as `1,000 tokens a day for the group staff together`."""
+    match Audience(limit.audience):
+        case Audience.EVERYONE:
+            who = "everyone together" if limit.is_shared else "each account"
+        case Audience.VISITORS:
+            who = "all visitors together" if limit.is_shared else "each visitor"
+        case Audience.GROUP:
+            who = f"the group {limit.group}" if limit.is_shared else f"each member of {limit.group}"
+        case Audience.USER:
+            who = f"the user {limit.user}"
+        case Audience.KEY:
+            who = f"the key {limit.api_key.name if limit.api_key else ''}"
+    return f"{limit} for {who}"
+
+
+def _counters_now(limits: Sequence[Limit], actor: Actor, now: datetime) -> dict[int, UsageCounter]:
+    any_of = Q(pk__in=[])
+    for limit in limits:
+        start = quota.window_start(Period(limit.period), now)
+        any_of |= Q(limit=limit, subject=subject_of(limit, actor), starts_at=start)
+    return {counter.limit_id: counter for counter in UsageCounter.objects.filter(any_of)}
+
+
+def _rule(limit: Limit) -> Rule:
+    key = (limit.metric, limit.period, limit.model_name)
+    return Rule(limit.pk, Audience(limit.audience), limit.is_shared, key, limit.amount)
