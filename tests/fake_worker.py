@@ -30,6 +30,7 @@ from gpu_worker.protocol import WorkerErrorCode, error_body
 WAIT_S = 10.0
 PROMPT_TOKENS = 7
 CACHED_TOKENS = 3
+CONTEXT_LENGTH = 1024
 
 
 class Gate:
@@ -113,6 +114,10 @@ class _Generation:
             self.is_done = self.is_done or is_last
             self.changed.notify_all()
 
+    async def ended(self) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.is_done)
+
     async def cut(self) -> None:
         async with self.changed:
             self.n_cuts += 1
@@ -124,12 +129,13 @@ class _Generation:
 
 
 class FakeWorker:
-    """Made by `fake_worker()`. `requests`, `attached` and `cancelled` record what the site asked."""
+    """Made by `fake_worker()`. `requests`, `tokenized`, `attached` and `cancelled` record what the site asked."""
 
     def __init__(self) -> None:
         self.access_token = uuid.uuid4().hex
         self.scripts: deque[Script | Refuse | HangUp] = deque()
         self.requests: list[dict[str, Any]] = []
+        self.tokenized: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.attached: list[str] = []
         self.is_deaf_to_cancel = False
@@ -199,6 +205,7 @@ class FakeWorker:
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self._completions, methods=["POST"]),
+                Route("/v1/tokenize", self._tokenize, methods=["POST"]),
                 Route("/v1/generations/{id}/events", self._events, methods=["GET"]),
                 Route("/v1/generations/{id}", self._cancel, methods=["DELETE"]),
             ]
@@ -219,7 +226,19 @@ class FakeWorker:
         task = asyncio.create_task(self._play(script, generation, body["model"]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if not body.get("stream"):
+            await generation.ended()
+            return JSONResponse(_whole(body["model"], script.text, generation.n_pieces))
         return StreamingResponse(_stream(generation, 0, generation.n_cuts), media_type="text/event-stream")
+
+    async def _tokenize(self, request: Request) -> Response:
+        """A chat always has as many tokens; a text has one for each word."""
+        if (refusal := self._unauthorised(request)) is not None:
+            return refusal
+        body = await request.json()
+        self.tokenized.append(body)
+        count = len(body["prompt"].split()) if "prompt" in body else PROMPT_TOKENS
+        return JSONResponse({"count": count, "max_model_len": CONTEXT_LENGTH, "tokens": [0] * count})
 
     async def _events(self, request: Request) -> Response:
         if (refusal := self._unauthorised(request)) is not None:
@@ -306,13 +325,21 @@ def _chunk(model: str, delta: dict[str, str], finish_reason: str | None = None) 
 
 
 def _usage(model: str, n_pieces: int) -> str:
-    usage = {
+    return json.dumps(_envelope(model) | {"choices": [], "usage": _usage_of(n_pieces)})
+
+
+def _whole(model: str, text: str, n_pieces: int) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return _envelope(model) | {"object": "chat.completion", "choices": [choice], "usage": _usage_of(n_pieces)}
+
+
+def _usage_of(n_pieces: int) -> dict[str, Any]:
+    return {
         "prompt_tokens": PROMPT_TOKENS,
         "completion_tokens": n_pieces,
         "total_tokens": PROMPT_TOKENS + n_pieces,
         "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
     }
-    return json.dumps(_envelope(model) | {"choices": [], "usage": usage})
 
 
 def _envelope(model: str) -> dict[str, Any]:
@@ -340,6 +367,6 @@ def enrol(fake: FakeWorker, *model_names: str, state: HostedState = HostedState.
         lease_expires_at=timezone.now() + timedelta(hours=1),
     )
     for name in model_names:
-        model, _ = LanguageModel.objects.get_or_create(name=name, defaults={"context_length": 1024})
+        model, _ = LanguageModel.objects.get_or_create(name=name, defaults={"context_length": CONTEXT_LENGTH})
         HostedModel.objects.create(worker=worker, model=model, state=state)
     return worker

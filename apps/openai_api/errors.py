@@ -10,6 +10,8 @@ from typing import Any
 from django.http import Http404
 from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError, UnsupportedMediaType
 
+from apps.accounts.errors import LimitExceeded
+from apps.accounts.models import Metric, Period
 from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
 from apps.workers.errors import WorkerRefused
@@ -107,8 +109,19 @@ def _site_error(exc: SiteError) -> ApiError:
     if exc.code in {"models.unknown", "models.wrong_kind"}:
         param = "model"
     error = _error(exc.http_status, exc.message, code=code, param=param)
+    if isinstance(exc, LimitExceeded):
+        error = _limit_error(exc)
     if exc.http_status in {429, 503}:
         error.headers["Retry-After"] = str(exc.details.get("retry_after_s", RETRY_AFTER_S))
+    return error
+
+
+def _limit_error(exc: LimitExceeded) -> ApiError:
+    """What comes back in a minute is a rate, what comes back tomorrow a quota, and money is money."""
+    is_rate = exc.gauge.period in (Period.MINUTE, Period.AT_ONCE)
+    quota_code = "insufficient_quota" if exc.gauge.metric is Metric.COST else "quota_exceeded"
+    error = _error(429, exc.message, code="rate_limit_exceeded" if is_rate else quota_code)
+    error.body["error"]["type"] = "rate_limit_error" if is_rate else "insufficient_quota"
     return error
 
 

@@ -1,5 +1,6 @@
 """The way from a request to a worker's answer: choose, send, fail over, re-attach, and count all of it.
 
+Every call is metered on its way: it may be refused by a limit, and enters the ledger (see `metering`).
 What goes wrong before the first event is tried on another worker; after it, the error is raised and what came is kept.
 Only what is a worker's own fault is remembered against it.
 """
@@ -31,6 +32,7 @@ from apps.workers.errors import (
     WorkerUnreachable,
 )
 from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.metering import metered_answer, metered_follow, metered_stream
 from apps.workers.services import assignments
 from apps.workers.target import Target
 
@@ -46,6 +48,7 @@ TAKE_UP_DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 logger = logging.getLogger(__name__)
 
 
+@metered_stream
 async def generate(
     call: Call, *, generation_id: UUID | None = None, on_assigned: OnAssigned | None = None
 ) -> AsyncGenerator[WorkerEvent, None]:
@@ -90,6 +93,7 @@ async def generate(
             await _count(partial(assignments.assignment_end, has_answered=has_answered), target)
 
 
+@metered_answer
 async def complete(call: Call) -> Json:
     """Make a call and return the worker's whole answer. Fails over like `generate`."""
     body = await _body(call) | {"stream": False}
@@ -107,6 +111,7 @@ async def complete(call: Call) -> Json:
             await _count(partial(assignments.assignment_end, has_answered=has_answered), target)
 
 
+@metered_follow
 async def follow(target: Target, generation_id: UUID, *, after: int = 0) -> AsyncGenerator[WorkerEvent, None]:
     """Attach to a generation that another reader started; yields the events numbered above `after`.
 

@@ -68,7 +68,8 @@ async def counts() -> list[int]:
 
 
 async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: list[FakeWorker]) -> None:
-    async with aclosing(relay.generate(CALL)) as events:
+    call = Call(Actor(), "tiny", BODY | {"stream_options": {"include_usage": True}})
+    async with aclosing(relay.generate(call)) as events:
         arrived = [event async for event in events]
 
     assert [event.number for event in arrived] == list(range(1, len(arrived) + 1))

@@ -14,6 +14,7 @@ from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.accounts.ledger import generation_lose
 from apps.conversations.models import UNFINISHED, Generation, GenerationState, Message
 from apps.conversations.outcomes import Outcome
 
@@ -94,6 +95,8 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
         )
         if written:
             Message.objects.filter(generation__public_id=generation_id).update(content=text)
+            if outcome.completion_tokens is None:
+                generation_lose(generation_id)
     return written == 1
 
 

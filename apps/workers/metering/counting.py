@@ -1,0 +1,183 @@
+"""How many tokens a call may come to use at most: its prompt, counted by a worker, and the longest answer.
+
+Only asked for when a limit on tokens or cost is in force, because it costs a round trip.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, assert_never
+
+from django.utils import timezone
+
+from apps.accounts.errors import LimitNeedsBound
+from apps.accounts.quota import Need
+from apps.catalog.selectors import context_length_get
+from apps.core.threads import in_thread
+from apps.workers import client, selectors
+from apps.workers.call import Call, WorkerPath
+from apps.workers.client import TransportFailed
+from apps.workers.errors import WorkerInternal, WorkerMismatch, WorkerOverloaded, WorkerRefused, WorkerUnreachable
+from apps.workers.target import Target
+from gpu_worker.protocol import WorkerErrorCode
+
+Json = dict[str, Any]
+
+MAKES_THE_PROMPT = ("messages", "tools", "tool_choice", "parallel_tool_calls")
+DEFAULT_COMPLETION_TOKENS = 16
+"""Source: OpenAI API reference, "Create completion" (legacy), `max_tokens`."""
+MAX_CHOICES = 128
+"""Source: OpenAI API reference, the maximum of `n`. A worker refuses more."""
+COUNTED_AT_ONCE = 8
+
+
+async def need_of(call: Call) -> Need:
+    """Raises: WorkerRefused for what no worker would take, and what its workers raise; LimitNeedsBound."""
+    match call.path:
+        case WorkerPath.CHAT_COMPLETIONS:
+            return await _need_of_chat(call)
+        case WorkerPath.COMPLETIONS:
+            return await _need_of_completion(call)
+        case WorkerPath.EMBEDDINGS:
+            return Need(sum(await _tokens_of_inputs(call)), 0)
+        case WorkerPath.TOKENIZE:
+            return Need(0, 0)  # no model is asked
+    assert_never(call.path)
+
+
+def shortened(call: Call, max_tokens: int) -> Json:
+    """The call's body with so many tokens for each choice, said aloud: no worker's default may be longer."""
+    names = ("max_completion_tokens", "max_tokens") if call.path is WorkerPath.CHAT_COMPLETIONS else ("max_tokens",)
+    return {key: value for key, value in call.body.items() if key not in names} | {"max_tokens": max_tokens}
+
+
+async def prompt_tokens(call: Call) -> int:
+    """The tokens of the prompt alone. Raises: as `need_of`."""
+    match call.path:
+        case WorkerPath.CHAT_COMPLETIONS:
+            return (await _tokenized_chat(call))[0]
+        case WorkerPath.COMPLETIONS:
+            return sum(await _tokens_of_prompts(call))
+        case WorkerPath.EMBEDDINGS:
+            return sum(await _tokens_of_inputs(call))
+        case WorkerPath.TOKENIZE:
+            return 0
+    assert_never(call.path)
+
+
+async def _need_of_chat(call: Call) -> Need:
+    n_choices = _whole(call.body, "n", least=1, most=MAX_CHOICES) or 1
+    wanted = _whole(call.body, "max_completion_tokens", least=1)
+    if wanted is None:
+        wanted = _whole(call.body, "max_tokens", least=1)
+    n_prompt, context_length = await _tokenized_chat(call)
+    return _need(n_prompt, context_length - n_prompt, wanted, n_choices)
+
+
+async def _need_of_completion(call: Call) -> Need:
+    n_choices = _whole(call.body, "n", least=1, most=MAX_CHOICES) or 1
+    wanted = _whole(call.body, "max_tokens", least=0)
+    prompts = await _tokens_of_prompts(call)
+    n_free = await _context_length(call) - min(prompts)
+    need = _need(sum(prompts), min(n_free, DEFAULT_COMPLETION_TOKENS) if wanted is None else n_free, wanted, n_choices)
+    return Need(need.prompt_tokens, need.max_tokens, n_choices * len(prompts), need.may_shorten)
+
+
+def _need(n_prompt: int, n_free: int, wanted: int | None, n_choices: int) -> Need:
+    # A prompt without room for an answer is the worker's to refuse, in its own words.
+    n_free = max(n_free, 0)
+    longest = n_free if wanted is None else min(wanted, n_free)
+    return Need(n_prompt, longest, n_choices, may_shorten=wanted is None)
+
+
+async def _tokenized_chat(call: Call) -> tuple[int, int]:
+    prompt = {key: call.body[key] for key in MAKES_THE_PROMPT if key in call.body}
+    fields = await in_thread(selectors.prompt_fields, call.model)
+    return _counted(await _asked(call.model, {"model": call.model} | prompt | fields))
+
+
+async def _tokens_of_prompts(call: Call) -> list[int]:
+    return await _tokens_of_texts(call, "prompt", lambda text: _tokens_of_text(call, text))
+
+
+async def _tokens_of_inputs(call: Call) -> list[int]:
+    """Vectors are made of as much of a text as fits: more than the context is refused."""
+
+    async def longest(text: str) -> int:
+        return await _context_length(call)
+
+    return await _tokens_of_texts(call, "input", longest)
+
+
+async def _tokens_of_text(call: Call, text: str) -> int:
+    return _counted(await _asked(call.model, {"model": call.model, "prompt": text}))[0]
+
+
+async def _tokens_of_texts(call: Call, field: str, of_text: Callable[[str], Awaitable[int]]) -> list[int]:
+    """Source: OpenAI API reference, `prompt` and `input`: a text, token ids, or a list of either."""
+    value = call.body.get(field)
+    items = value if isinstance(value, list) and value and not isinstance(value[0], int) else [value]
+    slots = asyncio.Semaphore(COUNTED_AT_ONCE)
+
+    async def count(item: object) -> int:
+        if isinstance(item, list):
+            return len(item)
+        if not isinstance(item, str):
+            raise _invalid(field, "expected a text, token ids, or a list of them")
+        async with slots:
+            return await of_text(item)
+
+    return list(await asyncio.gather(*map(count, items)))
+
+
+async def _context_length(call: Call) -> int:
+    length = await in_thread(context_length_get, call.model)
+    if length is None:
+        raise LimitNeedsBound(model=call.model, reason="no worker has reported its context length")
+    return length
+
+
+async def _asked(model: str, body: Json) -> Json:
+    """Ask the model's workers, one after another if need be, the idlest first.
+
+    Raises: NoWorker, ModelLoading, ModelFailed, WorkerUnreachable; WorkerRefused.
+    """
+    failures: list[str] = []
+    for target in await in_thread(_targets, model):
+        try:
+            return await client.completion(target, WorkerPath.TOKENIZE, body)
+        except (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded) as exc:
+            failures.append(f"worker {target.worker_id}: {exc}")
+    raise WorkerUnreachable(model=model, attempts="; ".join(failures))
+
+
+def _targets(model: str) -> list[Target]:
+    now = timezone.now()
+    workers = {worker.pk: worker for worker in selectors.workers_serving(model)}
+    idlest = sorted((worker.candidate(now) for worker in workers.values()), key=lambda c: (c.is_cooling, c.load))
+    return [selectors.target_of(workers[candidate.worker_id]) for candidate in idlest]
+
+
+def _counted(reply: Json) -> tuple[int, int]:
+    count, longest = reply.get("count"), reply.get("max_model_len")
+    if not isinstance(count, int) or not isinstance(longest, int):
+        raise WorkerInternal(reason="it does not say how many tokens a prompt has")
+    return count, longest
+
+
+def _whole(body: Json, name: str, *, least: int, most: int = 2**31) -> int | None:
+    """A whole number, as workers read it: 5.0 is one too. Raises: WorkerRefused."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value // 1
+        or not least <= value <= most
+    ):
+        raise _invalid(name, f"expected a whole number from {least} to {most}")
+    return int(value)
+
+
+def _invalid(param: str, reason: str) -> WorkerRefused:
+    return WorkerRefused(reason=f"{param}: {reason}", worker_code=WorkerErrorCode.INVALID_REQUEST, param=param)
