@@ -44,7 +44,12 @@ CHAT = _SAMPLING | _OF_THE_SITE | _CHANGES_THE_PROMPT.keys() | {
 }  # fmt: skip
 COMPLETION = _SAMPLING | _OF_THE_SITE | {"prompt", "suffix", "prompt_embeds"}
 EMBEDDING = frozenset({"model", "input", "encoding_format", "dimensions", "user", "safety_identifier"})
-TOKENIZE = frozenset({"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt"})
+TOKENIZE = frozenset(
+    {
+        "model", "prompt", "messages", "add_special_tokens", "add_generation_prompt", "tools", "tool_choice",
+        "parallel_tool_calls",
+    }
+)  # fmt: skip
 
 
 def ignored(body: Mapping[str, object], known: frozenset[str]) -> tuple[str, ...]:
