@@ -2,9 +2,10 @@
 
 from django.urls import path, re_path
 
-from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings
+from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings, EngineEmbeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
 from apps.openai_api.api.refused import RefusedEndpoint
+from apps.openai_api.api.schema import DocsPage, Schema
 from apps.openai_api.api.tokens import TokenCheckDoor, Tokenize
 
 app_name = "openai_api"
@@ -15,8 +16,10 @@ urlpatterns = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/embeddings", Embeddings.as_view(), name="embeddings"),
-    path("v1/engines/<path:engine>/embeddings", Embeddings.as_view(), name="engine-embeddings"),
+    path("v1/engines/<path:engine>/embeddings", EngineEmbeddings.as_view(), name="engine-embeddings"),
     path("v1/tokenize", Tokenize.as_view(), name="tokenize"),
     path("api/v1/token_check", TokenCheckDoor.as_view(), name="token-check"),
+    path("api/schema", Schema.as_view(), name="schema"),
+    path("api/docs", DocsPage.as_view(), name="docs"),
     re_path(r"^(v1|api/v1)/.*$", RefusedEndpoint.as_view(), name="refused"),
 ]

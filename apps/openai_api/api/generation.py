@@ -10,6 +10,9 @@ from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.openai_api import known_fields
 from apps.openai_api.api.door import AsyncDoor, answer, body_of
+from apps.openai_api.schema import bodies
+from apps.openai_api.schema.describe import described
+from apps.openai_api.schema.fields import record
 from apps.openai_api.shapes import ModelRequest, engine_request, model_request
 from apps.workers.call import Call, WorkerPath
 from apps.workers.selectors import model_get_offered
@@ -20,6 +23,13 @@ logger = logging.getLogger(__name__)
 class ChatCompletions(AsyncDoor):
     """`POST /v1/chat/completions`"""
 
+    @described(
+        "Answer a chat",
+        name="chat_completions_create",
+        request=bodies.CHAT_REQUEST,
+        response=bodies.CHAT_RESPONSE,
+        is_streamed=True,
+    )
     async def post(self, request: Request) -> HttpResponseBase:
         wanted = model_request(await body_of(request), needs="messages", known=known_fields.CHAT)
         return await _forward(self, wanted, WorkerPath.CHAT_COMPLETIONS)
@@ -28,19 +38,48 @@ class ChatCompletions(AsyncDoor):
 class Completions(AsyncDoor):
     """`POST /v1/completions`"""
 
+    @described(
+        "Complete a text",
+        name="completions_create",
+        request=bodies.COMPLETION_REQUEST,
+        response=bodies.COMPLETION_RESPONSE,
+        is_streamed=True,
+    )
     async def post(self, request: Request) -> HttpResponseBase:
         wanted = model_request(await body_of(request), needs="prompt", known=known_fields.COMPLETION)
         return await _forward(self, wanted, WorkerPath.COMPLETIONS)
 
 
 class Embeddings(AsyncDoor):
-    """`POST /v1/embeddings`, and the older `POST /v1/engines/{name}/embeddings`"""
+    """`POST /v1/embeddings`"""
 
-    async def post(self, request: Request, engine: str | None = None) -> HttpResponseBase:
-        body = await body_of(request)
-        body = body if engine is None else engine_request(body, engine)
-        wanted = model_request(body, needs="input", known=known_fields.EMBEDDING)
-        return await _forward(self, wanted, WorkerPath.EMBEDDINGS, Kind.EMBEDDING)
+    @described(
+        "Turn texts into vectors",
+        name="embeddings_create",
+        request=bodies.EMBEDDING_REQUEST,
+        response=bodies.EMBEDDING_RESPONSE,
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await _embed(self, await body_of(request))
+
+
+class EngineEmbeddings(AsyncDoor):
+    """`POST /v1/engines/{engine}/embeddings`, the older address, which names the model itself"""
+
+    @described(
+        "Turn texts into vectors, at the older address",
+        name="engines_embeddings_create",
+        request=record({**bodies.EMBEDDING_REQUEST["properties"]}, "input"),
+        response=bodies.EMBEDDING_RESPONSE,
+        path={"engine": "The name of a model."},
+    )
+    async def post(self, request: Request, engine: str) -> HttpResponseBase:
+        return await _embed(self, engine_request(await body_of(request), engine))
+
+
+async def _embed(door: AsyncDoor, body: object) -> HttpResponseBase:
+    wanted = model_request(body, needs="input", known=known_fields.EMBEDDING)
+    return await _forward(door, wanted, WorkerPath.EMBEDDINGS, Kind.EMBEDDING)
 
 
 async def _forward(door: AsyncDoor, wanted: ModelRequest, path: WorkerPath, kind: Kind = Kind.TEXT) -> HttpResponseBase:

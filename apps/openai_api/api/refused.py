@@ -30,6 +30,8 @@ UNSUPPORTED = {
 class RefusedEndpoint(SyncDoor):
     """Everything that no other door answers."""
 
+    schema = None  # not part of the API's description
+
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         family = request.path.removeprefix("/v1/").partition("/")[0]

@@ -9,6 +9,8 @@ from rest_framework.response import Response
 from apps.core.threads import in_thread
 from apps.openai_api import known_fields
 from apps.openai_api.api.door import AsyncDoor, body_of
+from apps.openai_api.schema import bodies
+from apps.openai_api.schema.describe import described
 from apps.openai_api.shapes import TokenCheck, model_request, token_checks
 from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
@@ -21,6 +23,12 @@ class Tokenize(AsyncDoor):
     Source: vLLM, "Tokenizer API".
     """
 
+    @described(
+        "Tell the tokens of a chat or a text",
+        name="tokenize_create",
+        request=bodies.TOKENIZE_REQUEST,
+        response=bodies.TOKENIZE_RESPONSE,
+    )
     async def post(self, request: Request) -> Response:
         wanted = model_request(await body_of(request), needs=("messages", "prompt"), known=known_fields.TOKENIZE)
         self.ignored_fields = wanted.ignored_fields
@@ -34,6 +42,12 @@ class TokenCheckDoor(AsyncDoor):
     Source: FastChat, `APITokenCheckRequest` and `APITokenCheckResponse`.
     """
 
+    @described(
+        "Tell whether texts fit into a model's context",
+        name="token_check_create",
+        request=bodies.TOKEN_CHECK_REQUEST,
+        response=bodies.TOKEN_CHECK_RESPONSE,
+    )
     async def post(self, request: Request) -> Response:
         checks = token_checks(await body_of(request))
         try:
