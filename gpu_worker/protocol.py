@@ -6,8 +6,9 @@ it does not send anything.
 Two directions:
 
 * worker -> site: a lease. The worker sends `PUT {site}/internal/workers/{worker_id}/lease` with a `LeaseRequest`
-  when it starts and every `LEASE_RENEW_S` seconds, and `DELETE` on the same address when it leaves. The enrolment
-  token travels as `Authorization: Bearer`. The site answers with a `LeaseGrant`.
+  when it starts and every `LEASE_RENEW_S` seconds, and `DELETE` on the same address when it leaves. The first time
+  an enrolment token travels as `Authorization: Bearer`, and the `LeaseGrant` that the site answers with brings a
+  `secret`; from then on that secret does. A token lets one worker enrol, once.
 * site -> worker: OpenAI's HTTP wire format plus the generation extensions below. The site authenticates itself with
   the `access_token` of the lease as `Authorization: Bearer`: a worker's port is not open to strangers.
 
@@ -172,19 +173,25 @@ class LeaseGrant:
     renew_in_s: int
     drain: bool
     """An admin has put the worker out of dispatch; it goes on with what it has."""
+    secret: str | None = field(default=None, repr=False)
+    """What the worker shows from now on, in the answer to an enrolment only."""
 
     def to_json(self) -> Json:
-        return asdict(self)
+        body = asdict(self)
+        if self.secret is None:
+            del body["secret"]
+        return body
 
     @classmethod
     def from_json(cls, body: object) -> Self:
         """Raises: ProtocolError, naming the field."""
         values = _object(body, "lease grant")
-        _require(values, cls)
+        _require(values, cls, optional={"secret"})
         return cls(
             expires_in_s=int(_number(values, "expires_in_s", low=1, high=3600)),
             renew_in_s=int(_number(values, "renew_in_s", low=1, high=3600)),
             drain=_flag(values, "drain"),
+            secret=_optional_text(values, "secret", 200),
         )
 
 

@@ -7,13 +7,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 START_LIMIT_S = 90.0
+EMPTY: Mapping[str, str] = MappingProxyType({})
 SERVERS = {
     "uvicorn": ["-m", "uvicorn", "fastchat_site.asgi:application", "--host", "127.0.0.1", "--port", "{port}"],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "fastchat_site.asgi:application"],
@@ -103,6 +105,11 @@ class LiveSite:
     web: Process
     workers: dict[str, Process] = field(default_factory=dict)
     _commands: dict[str, list[str]] = field(default_factory=dict)
+    _identities: list[tuple[UUID, str]] = field(default_factory=list)
+
+    def identity(self) -> tuple[UUID, str]:
+        """Id and secret of a worker that may come in; another one each time."""
+        return self._identities.pop()
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` on the site's database and return its stdout."""
@@ -129,8 +136,12 @@ class LiveSite:
 
     def start_worker(self, model: Path, name: str, *options: str) -> Process:
         """Start a worker with this model and wait until the site offers it."""
+        worker_id, secret = self.identity()
         command = ["-m", "gpu_worker", "serve", "--model", f"{model}={name}", "--site", self.url, *options]
-        process = start_process(command, env=self.env, log=self.logs / f"worker-{name}.log")
+        env = self.env | {"FASTCHAT_WORKER_SECRET": secret}
+        process = start_process(
+            [*command, "--worker-id", str(worker_id)], env=env, log=self.logs / f"worker-{name}.log"
+        )
         self.workers[name] = process
         self.wait_for_model(name)
         return process
@@ -174,27 +185,37 @@ def new_database(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def running_site(logs: Path, *, server: str = "uvicorn") -> Iterator[LiveSite]:
-    """Run the web process on a database of its own, without workers, until the block ends."""
+def running_site(logs: Path, *, server: str = "uvicorn", env: Mapping[str, str] = EMPTY) -> Iterator[LiveSite]:
+    """Run the web process on a database of its own, without workers, until the block ends. `env` adds to its own."""
     port = free_port()
     with ExitStack() as stack:
         database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"]))
-        env = os.environ | {
+        full_env = os.environ | {
             "DATABASE_URL": database_url,
             "DJANGO_SETTINGS_MODULE": "fastchat_site.settings.dev",
             "SECRET_KEY": "only-for-this-run",
-            "FASTCHAT_ENROLMENT_TOKEN": "only-for-this-run-too",
             "PYTHONUNBUFFERED": "1",
             "HF_HUB_OFFLINE": "1",
+            **env,
         }
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        subprocess.run(migrate, cwd=ROOT, env=env, check=True)
+        subprocess.run(migrate, cwd=ROOT, env=full_env, check=True)
         command = [part.format(port=port) for part in SERVERS[server]]
-        web = start_process(command, env=env, log=logs / "web.log")
-        site = LiveSite(f"http://127.0.0.1:{port}", env, logs, web, _commands={"web": command})
+        web = start_process(command, env=full_env, log=logs / "web.log")
+        site = LiveSite(f"http://127.0.0.1:{port}", full_env, logs, web, _commands={"web": command})
         stack.callback(_stop_all, site)
+        _register_workers(site)
         site.wait_for_web()
         yield site
+
+
+N_IDENTITIES = 32
+
+
+def _register_workers(site: LiveSite) -> None:
+    """Let workers in by hand, all at once: starting a command takes seconds."""
+    lines = site.manage("workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
+    site._identities += [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
 
 
 def _stop_all(site: LiveSite) -> None:

@@ -84,8 +84,15 @@ WORDS: dict[str, str] = {
     "workers.internal": "The worker failed while answering: {reason}",
     "workers.mismatch": "The worker is not what the site takes it for: {reason}. Try again shortly.",
     "workers.generation_gone": "The worker no longer knows this answer. What came so far is kept; ask again.",
-    "workers.token_wrong": "The enrolment token is wrong. Give the worker the site's FASTCHAT_ENROLMENT_TOKEN.",
-    "workers.enrolment_closed": "The site takes no workers: set FASTCHAT_ENROLMENT_TOKEN on the site first.",
+    "workers.credential_wrong": "This is neither an enrolment token nor this worker's secret. Make a token with "
+    "'manage.py workers token' and start the worker with it as FASTCHAT_ENROLMENT_TOKEN.",
+    "workers.secret_weak": "A worker's secret needs at least {length} random characters. Leave it out to get one made.",
+    "workers.token_used": "This enrolment token has been used. Make a new one with 'manage.py workers token'; a worker "
+    "with --identity needs none when it is restarted.",
+    "workers.token_expired": "This enrolment token has expired. Make a new one with 'manage.py workers token'.",
+    "workers.alive": "A worker with this id is running. If it is gone, its place is free within a minute.",
+    "workers.address_not_allowed": "The worker may not be at this address: {reason}.",
+    "workers.allowed_malformed": "{reason}.",
     "workers.lease_malformed": "The lease request is malformed: {reason}",
     "workers.removed": "An administrator removed this worker. Restore it in the admin to let it come back.",
     "prompt.too_long": "The conversation does not fit into the model: {reason}",

@@ -1,15 +1,33 @@
 """Admin pages of the pool: state at a glance; drain, remove and restore as actions. No token is shown."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
-from apps.workers.models import HostedModel, Worker
-from apps.workers.services import administration
+from apps.workers.addresses import AddressRefused, read_allowed
+from apps.workers.models import EnrolmentToken, HostedModel, Worker
+from apps.workers.services import administration, enrolment
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Any]
+else:
+    _ModelForm = forms.ModelForm  # generic in its stubs only
+
+
+class AllowedForm(_ModelForm):
+    """Refuses what is neither a network nor an address nor a name."""
+
+    def clean_allowed(self) -> str:
+        try:
+            return " ".join(read_allowed(self.cleaned_data["allowed"]))
+        except AddressRefused as exc:
+            raise forms.ValidationError(f"{exc}.") from exc
 
 
 class HostedModelInline(TabularInline):
@@ -24,6 +42,7 @@ class HostedModelInline(TabularInline):
 
 @admin.register(Worker)
 class WorkerAdmin(ModelAdmin):
+    form = AllowedForm
     list_display = ("base_url", "state", "models", "queue", "device", "speed", "weight", "lease", "last_error")
     list_filter = ("is_drained", "is_leaving")
     search_fields = ("base_url", "public_id", "hosted__model__name")
@@ -46,7 +65,7 @@ class WorkerAdmin(ModelAdmin):
         "enrolled_at",
         "removed_at",
     )
-    fields = ("weight", *readonly_fields)
+    fields = ("weight", "allowed", *readonly_fields)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # workers enrol themselves
@@ -58,13 +77,7 @@ class WorkerAdmin(ModelAdmin):
 
     @admin.display(description="state")
     def state(self, worker: Worker) -> str:
-        if worker.removed_at is not None:
-            return "removed"
-        if worker.lease_expires_at <= timezone.now():
-            return "gone"
-        if worker.is_leaving:
-            return "leaving"
-        return "drained" if worker.is_drained else "serving"
+        return worker.state(timezone.now())
 
     @admin.display(description="models")
     def models(self, worker: Worker) -> str:
@@ -104,6 +117,28 @@ class WorkerAdmin(ModelAdmin):
             service(worker)
             self.log_change(request, worker, f"{done} by action")
         self.message_user(request, f"{len(queryset)} worker(s) {done}.", messages.SUCCESS)
+
+
+@admin.register(EnrolmentToken)
+class EnrolmentTokenAdmin(ModelAdmin):
+    """A token is shown once, in the message after it was made."""
+
+    form = AllowedForm
+    list_display = ("__str__", "allowed", "created_at", "expires_at", "used_at", "worker")
+    list_select_related = ("worker",)
+    readonly_fields = ("prefix", "created_at", "expires_at", "used_at", "worker")
+
+    def get_fields(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> tuple[str, ...]:
+        return ("label", "allowed") if obj is None else ("label", "allowed", *self.readonly_fields)
+
+    def has_change_permission(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> bool:
+        return False  # what was allowed when it was used is what its worker has; make another one
+
+    def save_model(self, request: HttpRequest, obj: EnrolmentToken, form: _ModelForm, change: bool) -> None:
+        new = enrolment.token_create(label=obj.label, allowed=obj.allowed)
+        obj.pk, obj.prefix = new.token.pk, new.token.prefix
+        words = "Keep this token, it cannot be shown again: {}. One worker may enrol with it, within 24 hours."
+        self.message_user(request, words.format(new.secret), messages.WARNING)
 
 
 def _state_words(hosted: HostedModel) -> str:

@@ -13,19 +13,21 @@ from apps.workers.services import leases
 class LeaseView(APIView):
     """`PUT` enrols or renews, `DELETE` leaves."""
 
-    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        super().initial(request, *args, **kwargs)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        leases.enrolment_check(token if scheme.lower() == "bearer" else "")
-
     def put(self, request: Request, worker_id: UUID) -> Response:
-        return Response(leases.lease_renew(worker_id=worker_id, body=request.data).to_json())
+        bearer, peer = _bearer(request), request.META["REMOTE_ADDR"]
+        grant = leases.lease_renew(worker_id=worker_id, bearer=bearer, peer=peer, body=request.data)
+        return Response(grant.to_json())
 
     def delete(self, request: Request, worker_id: UUID) -> Response:
-        leases.lease_end(worker_id=worker_id)
+        leases.lease_end(worker_id=worker_id, bearer=_bearer(request))
         return Response(status=204)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, SiteError):
             return Response({"error": {"code": exc.code, "message": exc.message}}, status=exc.http_status)
         return super().handle_exception(exc)
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 
 from apps.core.middleware import request_id_var
-from apps.core.outbound import http_client
+from apps.core.outbound import AddressForbidden, NameUnresolved, http_client
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import (
@@ -135,6 +135,8 @@ def _headers(target: Target) -> dict[str, str]:
 
 def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
     match exc:
+        case AddressForbidden() | NameUnresolved():
+            return TransportFailed(str(exc), after, fault=Fault.UNREACHABLE)
         case httpx.ConnectError():
             return TransportFailed(REFUSED, after, fault=Fault.UNREACHABLE)
         case httpx.ConnectTimeout():

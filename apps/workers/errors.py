@@ -97,19 +97,61 @@ class GenerationGone(SiteError):
     whose = Whose.WORKER
 
 
-class TokenWrong(SiteError):
-    """The enrolment token is not ours."""
+class CredentialWrong(SiteError):
+    """Neither an enrolment token nor this worker's secret."""
 
-    code = "workers.token_wrong"
+    code = "workers.credential_wrong"
     http_status = 401
     whose = Whose.USER
 
 
-class EnrolmentClosed(SiteError):
-    """The site has no enrolment token, so it takes no workers."""
+class SecretWeak(SiteError):
+    """A secret that was brought could be guessed."""
 
-    code = "workers.enrolment_closed"
+    code = "workers.secret_weak"
+    http_status = 400
+    whose = Whose.USER
+
+
+class TokenUsed(SiteError):
+    """Another worker has enrolled with the token."""
+
+    code = "workers.token_used"
+    http_status = 401
+    whose = Whose.USER
+
+
+class TokenExpired(SiteError):
+    """The token was not used in time."""
+
+    code = "workers.token_expired"
+    http_status = 401
+    whose = Whose.USER
+
+
+class WorkerAlive(SiteError):
+    """A worker with this id is running; a token must not put another in its place."""
+
+    code = "workers.alive"
+    http_status = 409
+    retryable = True
+    whose = Whose.USER
+
+
+class AddressNotAllowed(SiteError):
+    """The worker names an address that it may not bring."""
+
+    code = "workers.address_not_allowed"
     http_status = 403
+    whose = Whose.USER
+
+
+class AllowedMalformed(SiteError):
+    """What a worker may be allowed has another form."""
+
+    code = "workers.allowed_malformed"
+    http_status = 400
+    whose = Whose.USER
 
 
 class LeaseMalformed(SiteError):

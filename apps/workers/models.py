@@ -26,9 +26,15 @@ class Worker(models.Model):
     """One enrolled GPU worker process."""
 
     public_id = models.UUIDField(unique=True, editable=False)
-    base_url = models.CharField(max_length=200)
-    access_token = models.CharField(max_length=200, editable=False)
+    base_url = models.CharField(max_length=200, blank=True)
+    access_token = models.CharField(max_length=200, blank=True, editable=False)
     """What the site sends to be let in. It lives as long as the worker's process and is shown nowhere."""
+    secret_digest = models.CharField(max_length=64, blank=True, editable=False)
+    """Of what the worker sends to renew its lease."""
+    is_secret_known = models.BooleanField(default=False, editable=False)
+    """The worker has shown its secret once, so the reply that brought it was not lost."""
+    allowed = models.CharField(max_length=1000, blank=True)
+    """Networks, addresses and names at which it may be, besides the address from which it calls."""
     device = models.CharField(max_length=200, blank=True)
     version = models.CharField(max_length=50, blank=True)
     speed = models.FloatField(default=1.0)
@@ -48,7 +54,7 @@ class Worker(models.Model):
     )
     is_leaving = models.BooleanField(default=False, verbose_name="leaving")
     """The worker itself said that it is shutting down."""
-    lease_expires_at = models.DateTimeField(db_index=True)
+    lease_expires_at = models.DateTimeField(db_index=True, default=timezone.now)
     cooling_until = models.DateTimeField(null=True, blank=True)
     recent_since = models.DateTimeField(default=timezone.now, editable=False)
     recent_answers = models.PositiveIntegerField(default=0, editable=False)
@@ -66,6 +72,21 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.base_url} ({str(self.public_id)[:8]})"
+
+    def is_alive(self, now: datetime) -> bool:
+        return self.lease_expires_at > now and self.removed_at is None
+
+    def state(self, now: datetime) -> str:
+        """For people, in one word."""
+        if self.removed_at is not None:
+            return "removed"
+        if not self.is_alive(now):
+            return "gone"
+        if self.is_leaving:
+            return "leaving"
+        if self.is_drained:
+            return "drained"
+        return "cooling" if self.cooling_until is not None and self.cooling_until > now else "serving"
 
     @property
     def queue(self) -> int:
@@ -91,6 +112,31 @@ class Worker(models.Model):
             n_faults=self.window.at(now).n_faults,
             virtual_time=self.virtual_time,
         )
+
+
+class EnrolmentToken(models.Model):
+    """Lets one worker enrol, once. Only its digest is stored: the token itself is shown when it is made."""
+
+    label = models.CharField(max_length=100, blank=True, help_text="What it is for, such as the machine's name.")
+    prefix = models.CharField(max_length=16, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    allowed = models.CharField(
+        max_length=1000,
+        blank=True,
+        help_text="Networks, addresses and host names at which the worker may be, separated by spaces. Blank: only the "
+        "address from which it calls.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        verbose_name = "enrolment token"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… {self.label}".strip()
 
 
 class HostedState(models.TextChoices):

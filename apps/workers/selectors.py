@@ -83,6 +83,12 @@ def offered_get(actor: Actor, name: str) -> OfferedModel:
     return found
 
 
+def workers_with_models() -> QuerySet[Worker]:
+    """Every worker that was not removed, with what it hosts, in two queries."""
+    hosted = HostedModel.objects.select_related("model").order_by("model__name")
+    return Worker.objects.filter(removed_at=None).prefetch_related(Prefetch("hosted", queryset=hosted))
+
+
 def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:
     """Live workers that have the model loaded and take new work; locked until the transaction ends if `for_update`.
 

@@ -25,11 +25,11 @@ from .ports import check_address, free_ports
 from .postgres import Postgres, prepare_postgres
 from .process import ProcessSpec
 from .redis import prepare_redis
-from .site import SitePlan
+from .site import SitePlan, WorkerIdentity
 from .supervisor import Supervisor
 
 DEFAULT_SETTINGS = "fastchat_site.settings.dev"
-SECRETS = ("SECRET_KEY", "FASTCHAT_ENROLMENT_TOKEN")
+SECRETS = ("SECRET_KEY",)
 
 
 def launch(options: LaunchOptions, *, environ: Mapping[str, str], say: Say) -> None:
@@ -73,6 +73,7 @@ class _Launch:
         self._plan = plan
         self._user = user
         self._say = say
+        self._identities = worker_identities(plan.data_dir, [model.name for model in plan.options.models])
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -105,7 +106,7 @@ class _Launch:
             await asyncio.gather(supervisor.start(self._workers()), self._start_site(supervisor, preparing))
 
     async def _start_site(self, supervisor: Supervisor, preparing: ExitStack) -> None:
-        for preparation in self._plan.preparations():
+        for preparation in self._plan.preparations(self._identities):
             await supervisor.run_once(preparation)
         preparing.close()
         specs = [self._plan.web()]
@@ -116,10 +117,9 @@ class _Launch:
 
     def _workers(self) -> list[ProcessSpec]:
         options = self._plan.options
-        ids = _worker_ids(self._plan.data_dir, [model.name for model in options.models])
         ports = free_ports(len(options.models), taken=options.port)
         return [
-            self._plan.worker(model, port=port, worker_id=ids[model.name])
+            self._plan.worker(model, port=port, identity=self._identities[model.name])
             for model, port in zip(options.models, ports, strict=True)
         ]
 
@@ -161,12 +161,17 @@ def site_secrets(data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ.get(name) or kept[name] for name in SECRETS}
 
 
-def _worker_ids(data_dir: Path, names: list[str]) -> dict[str, str]:
-    """An id per model that stays the same from launch to launch, so that the site knows the worker again."""
+def worker_identities(data_dir: Path, names: list[str]) -> dict[str, WorkerIdentity]:
+    """Of each model's worker, the same from launch to launch, so that the site knows it again."""
     path = data_dir / "workers.json"
-    ids = read_private_json(path)
-    missing = [name for name in names if name not in ids]
+    kept = read_private_json(path)
+    missing = [name for name in names if ":" not in kept.get(name, "")]
     if missing:
-        ids |= {name: str(uuid.uuid4()) for name in missing}
-        write_private_json(path, ids)
-    return ids
+        kept |= {name: f"{_id_of(kept.get(name, ''))}:{secrets.token_urlsafe(32)}" for name in missing}
+        write_private_json(path, kept)
+    return {name: WorkerIdentity(*kept[name].split(":", 1)) for name in names}
+
+
+def _id_of(kept: str) -> str:
+    # Before workers had secrets, the file held ids alone.
+    return kept or str(uuid.uuid4())

@@ -6,7 +6,7 @@ it needs: a worker knows neither the database nor the key that signs sessions.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .options import LaunchOptions, ModelChoice
@@ -20,6 +20,14 @@ WORKER_START_LIMIT_S = 1800.0
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 NOT_FOR_WORKERS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who a worker is at the site: the launcher enrols its workers itself."""
+
+    worker_id: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +48,26 @@ class SitePlan:
         """What to open in a browser on this machine."""
         return f"http://{_in_url(self.reachable_host)}:{self.options.port}"
 
-    def preparations(self) -> list[ProcessSpec]:
-        """What runs to its end before the site is served: the tables, and static files if the settings want them so."""
-        names = ["migrate", "collectstatic"] if self.options.collect_static else ["migrate"]
-        return [
-            ProcessSpec(
-                name=name,
-                argv=(sys.executable, "manage.py", name, "--noinput"),
-                env=self._env(name),
-                cwd=REPOSITORY,
-                ready=always_ready,
-            )
-            for name in names
-        ]
+    def preparations(self, identities: Mapping[str, WorkerIdentity]) -> list[ProcessSpec]:
+        """What runs to its end before the site is served: the tables, the workers' secrets, and static files if the
+        settings want them so."""
+        steps = [self._preparation("migrate", "migrate", "--noinput")]
+        if identities:
+            registering = ("workers", "register", "--allow", "127.0.0.1", *(i.worker_id for i in identities.values()))
+            known = ",".join(identity.secret for identity in identities.values())
+            steps.append(self._preparation("enrolment", *registering, FASTCHAT_WORKER_SECRETS=known))
+        if self.options.collect_static:
+            steps.append(self._preparation("collectstatic", "collectstatic", "--noinput"))
+        return steps
+
+    def _preparation(self, name: str, *arguments: str, **env: str) -> ProcessSpec:
+        return ProcessSpec(
+            name=name,
+            argv=(sys.executable, "manage.py", *arguments),
+            env=self._env(name, **env),
+            cwd=REPOSITORY,
+            ready=always_ready,
+        )
 
     def web(self) -> ProcessSpec:
         """The ASGI server, one process."""
@@ -75,11 +90,11 @@ class SitePlan:
         ready = LogsLine(r"jobs@\S+ ready\.")
         return ProcessSpec(name="jobs", argv=argv, env=self._env("jobs"), cwd=REPOSITORY, ready=ready)
 
-    def worker(self, model: ModelChoice, *, port: int, worker_id: str) -> ProcessSpec:
+    def worker(self, model: ModelChoice, *, port: int, identity: WorkerIdentity) -> ProcessSpec:
         """The GPU worker of one model."""
         argv = [
             sys.executable, "-m", "gpu_worker", "serve", "--model", f"{model.source}={model.name}",
-            "--site", self.address, "--host", "127.0.0.1", "--port", str(port), "--worker-id", worker_id,
+            "--site", self.address, "--host", "127.0.0.1", "--port", str(port), "--worker-id", identity.worker_id,
         ]  # fmt: skip
         if self.options.device:
             argv += ["--device", self.options.device]
@@ -87,7 +102,7 @@ class SitePlan:
         return ProcessSpec(
             name=model.process,
             argv=tuple(argv),
-            env={**env, **self.options.env.get(model.process, {})},
+            env={**env, "FASTCHAT_WORKER_SECRET": identity.secret, **self.options.env.get(model.process, {})},
             cwd=REPOSITORY,
             ready=AnswersHttp("127.0.0.1", port, "/ready"),
             address=f"http://127.0.0.1:{port}",

@@ -3,6 +3,7 @@
 Every variable is described in docs/settings.md; a test compares that table with this folder.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,6 @@ CELERY_BEAT_SCHEDULE = {
 # --- Secrets and who may come in --------------------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", "")
-ENROLMENT_TOKEN = env.str("FASTCHAT_ENROLMENT_TOKEN", "")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -152,6 +152,15 @@ X_FRAME_OPTIONS = "DENY"
 VISITORS_MAY_CHAT = env.bool("VISITORS_MAY_CHAT", default=True)
 MESSAGE_MAX_CHARS = 100_000
 DISPATCH_METHOD = env.str("DISPATCH_METHOD", "shortest_queue")
+OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
+for _network in OUTBOUND_ALLOWED_NETWORKS:
+    try:
+        ip_network(_network)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"OUTBOUND_ALLOWED_NETWORKS: {exc}; write networks like 169.254.7.0/24") from exc
+OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
+if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
+    raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 if DISPATCH_METHOD not in set(Method):
     raise ImproperlyConfigured(f"DISPATCH_METHOD is {DISPATCH_METHOD!r}; it must be one of {', '.join(Method)}")
 SITE_NAME = env.str("SITE_NAME", "FastChat Site")

@@ -3,7 +3,6 @@
 import os
 
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
-os.environ.setdefault("FASTCHAT_ENROLMENT_TOKEN", "only-for-tests-enrolment")
 
 from .base import *  # noqa: F403
 from .base import DATABASES as _DATABASES

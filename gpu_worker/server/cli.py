@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from gpu_worker.engine.interface import EngineKind
 from gpu_worker.modeling.source import AdapterSpec, ModelSpec, Quantisation
 from gpu_worker.prompts.conversation import TemplateUnknown, find_template, templates
+from gpu_worker.server.identity import IdentityUnusable, read_identity
 from gpu_worker.server.models import MAX_MODELS, ServingOptions
 
 STOP_S = 5.0
@@ -40,6 +41,11 @@ class ServeOptions:
     drain_s: float
     access_token: str
     enrolment_token: str
+    secret: str
+    identity: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    site_ca: Path | None
     serving: ServingOptions
 
 
@@ -72,8 +78,14 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
     """Secrets come from the environment, never from the command line, which everybody can read. Raises: UsageError."""
     given = _parser().parse_args(argv)
     enrolment_token = environment.get("FASTCHAT_ENROLMENT_TOKEN", "")
-    if given.site and not enrolment_token:
-        raise UsageError("--site needs the site's enrolment token in the environment: FASTCHAT_ENROLMENT_TOKEN")
+    worker_id, secret = _identity(given, environment.get("FASTCHAT_WORKER_SECRET", ""))
+    if given.site and not enrolment_token and not secret:
+        raise UsageError(
+            "--site needs an enrolment token in the environment, FASTCHAT_ENROLMENT_TOKEN (manage.py workers token "
+            "makes one), or the --identity of a worker that has enrolled before"
+        )
+    if bool(given.tls_cert) != bool(given.tls_key):
+        raise UsageError("--tls-cert and --tls-key need each other")
     access_token = environment.get("FASTCHAT_WORKER_ACCESS_TOKEN", "")
     if not given.site and not access_token:
         raise UsageError("without --site, the environment must name an access token: FASTCHAT_WORKER_ACCESS_TOKEN")
@@ -86,11 +98,16 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
         port=given.port,
         site=given.site,
         base_url=given.base_url,
-        worker_id=str(given.worker_id or uuid.uuid4()),
+        worker_id=worker_id,
         speed=given.speed,
         drain_s=given.drain_s,
         access_token=access_token or secrets.token_urlsafe(32),
         enrolment_token=enrolment_token,
+        secret=secret,
+        identity=given.identity,
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
+        site_ca=given.site_ca,
         serving=ServingOptions(
             device=given.device,
             dtype=given.dtype,
@@ -104,6 +121,23 @@ def read_options(argv: Sequence[str], environment: "os._Environ[str] | dict[str,
             load_from_hub=given.load_from_hub,
         ),
     )
+
+
+def _identity(given: argparse.Namespace, secret: str) -> tuple[str, str]:
+    """The worker's id and its secret, which is empty before it has enrolled. Raises: UsageError."""
+    if secret and (given.identity or not given.worker_id):
+        raise UsageError(
+            "FASTCHAT_WORKER_SECRET goes with --worker-id, and not with --identity, which keeps another one"
+        )
+    try:
+        kept = read_identity(given.identity) if given.identity else None
+    except IdentityUnusable as exc:
+        raise UsageError(str(exc)) from exc
+    if kept is None:
+        return str(given.worker_id or uuid.uuid4()), secret
+    if given.worker_id not in (None, uuid.UUID(kept.worker_id)):
+        raise UsageError(f"--identity {given.identity} is that of worker {kept.worker_id}, not of {given.worker_id}")
+    return kept.worker_id, kept.secret
 
 
 def _check_names(models: list[ModelSpec], adapters: list[AdapterSpec]) -> None:
@@ -145,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gpu_worker serve",
         description="Load models and serve them over HTTP. Tokens come from the environment: "
-        "FASTCHAT_ENROLMENT_TOKEN with --site, FASTCHAT_WORKER_ACCESS_TOKEN without.",
+        "FASTCHAT_ENROLMENT_TOKEN with --site, unless --identity is known there; FASTCHAT_WORKER_ACCESS_TOKEN without.",
         epilog=f"templates: {', '.join(templates())}",
     )
     add = parser.add_argument
@@ -183,7 +217,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-batch", default=64, type=_bounded(1, 4096), metavar="N", help="requests computed together (%(default)s)")
     add("--max-queue", default=256, type=_bounded(0, 100_000), metavar="N", help="requests that may wait (%(default)s)")
     add("--max-context", type=_bounded(1, 2**31), metavar="N", help="tokens (default: what the model was made for)")
-    add("--worker-id", type=uuid.UUID, metavar="UUID", help="keep the same identity over restarts (default: random)")
+    add("--worker-id", type=uuid.UUID, metavar="UUID", help="this worker's id at the site (default: random)")
+    add("--identity", type=Path, metavar="FILE", help="keep id and secret here, to come back after a restart")
+    add("--tls-cert", type=_file, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
+    add("--tls-key", type=_file, metavar="FILE", help="its private key (PEM)")
+    add("--site-ca", type=_file, metavar="FILE", help="believe the site's certificate if these sign it (PEM)")
     add("--speed", default=1.0, type=_speed, help="relative speed, for dispatch (default %(default)s)")
     add("--drain-s", default=10.0, type=_seconds, metavar="S", help="time to finish when told to stop (%(default)s)")
     return parser
@@ -244,6 +282,12 @@ def _engine(text: str) -> tuple[str | None, EngineKind]:
 def _folder(text: str) -> Path:
     if not text or not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"expected a folder, found {text!r}")
+    return Path(text)
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"expected a file, found {text!r}")
     return Path(text)
 
 

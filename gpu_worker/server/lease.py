@@ -6,7 +6,9 @@ What goes wrong is logged once per change, not once per try. It never gives up: 
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -19,6 +21,31 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 2.0
 
 
+@dataclass(slots=True)
+class Credentials:
+    """What a worker shows to the site: its secret if it has one, else a token, with which it gets one."""
+
+    token: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    keep: Callable[[str], None] = lambda secret: None
+    """Is given a new secret before it is used, so that it is not lost with this process."""
+
+    @property
+    def header(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret or self.token}"}
+
+    def take(self, secret: str) -> None:
+        self.keep(secret)
+        self.secret = secret
+
+    def fall_back(self) -> bool:
+        """The site does not know the secret. True if there is a token to try instead."""
+        has_both = bool(self.secret and self.token)
+        if has_both:
+            self.secret = ""
+        return has_both
+
+
 class LeaseClient:
     """One worker's lease at one site."""
 
@@ -26,14 +53,19 @@ class LeaseClient:
         self,
         site: str,
         worker_id: str,
-        enrolment_token: str,
+        credentials: Credentials,
         describe: Callable[[], LeaseRequest],
         *,
         on_granted: Callable[[LeaseRequest], None] = lambda request: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`describe` says how the worker is doing now; `on_granted` hears what the site has taken note of."""
+        """`describe` says how the worker is doing now; `on_granted` hears what the site has taken note of.
+
+        `tls` decides which certificates of the site are believed; by default those of the usual authorities.
+        """
         self._address = f"{site.rstrip('/')}/internal/workers/{worker_id}/lease"
-        self._headers = {"Authorization": f"Bearer {enrolment_token}"}
+        self._credentials = credentials
+        self._tls = tls or ssl.create_default_context()
         self._describe = describe
         self._on_granted = on_granted
         self._news = asyncio.Event()
@@ -49,7 +81,7 @@ class LeaseClient:
         """Renew until cancelled."""
         pause_s = FIRST_PAUSE_S
         # A proxy of the environment is for the outside world; the site is named by the operator.
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, headers=self._headers, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls) as client:
             while True:
                 self._news.clear()
                 renew_in_s = await self._renew(client)
@@ -64,8 +96,8 @@ class LeaseClient:
     async def leave(self) -> None:
         """Tell the site that this worker stops. The site finds out by itself if this fails."""
         try:
-            async with httpx.AsyncClient(timeout=2.0, headers=self._headers, trust_env=False) as client:
-                await client.delete(self._address)
+            async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=self._tls) as client:
+                await client.delete(self._address, headers=self._credentials.header)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             logger.info("could not tell the site that this worker stops: %s", _words(exc))
 
@@ -79,17 +111,24 @@ class LeaseClient:
         """Return after how many seconds to renew, or None when it failed."""
         request = self._describe()
         try:
-            response = await client.put(self._address, json=request.to_json())
+            response = await client.put(self._address, json=request.to_json(), headers=self._credentials.header)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             self._failed(f"the site cannot be reached: {_words(exc)}")
             return None
         if response.status_code != 200:
+            if response.status_code == 401 and self._credentials.fall_back():
+                logger.warning("the site does not know this worker's secret; enrolling anew with the token")
             self._failed(_refusal(response))
             return None
         try:
             grant = LeaseGrant.from_json(response.json())
+            if grant.secret is not None:
+                self._credentials.take(grant.secret)
         except (ProtocolError, ValueError) as exc:
             self._failed(f"the site's answer is not a lease: {exc}")
+            return None
+        except OSError as exc:
+            self._failed(f"the secret of this worker cannot be kept: {exc}")
             return None
         self._granted(grant)
         self._on_granted(request)
@@ -109,8 +148,6 @@ class LeaseClient:
 
 
 def _refusal(response: httpx.Response) -> str:
-    if response.status_code == 401:
-        return "the site does not know this enrolment token (401); set FASTCHAT_ENROLMENT_TOKEN to a valid one"
     if response.status_code >= 500:
         return f"the site is in trouble ({response.status_code})"
     return f"the site refuses this worker ({response.status_code}): {_message(response)}"

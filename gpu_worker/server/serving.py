@@ -8,6 +8,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 
@@ -15,7 +16,8 @@ import uvicorn
 
 from gpu_worker.server.app import build_app
 from gpu_worker.server.cli import STOP_S, ServeOptions
-from gpu_worker.server.lease import LeaseClient
+from gpu_worker.server.identity import Identity, write_identity
+from gpu_worker.server.lease import Credentials, LeaseClient
 from gpu_worker.server.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -38,14 +40,16 @@ async def serve(options: ServeOptions, listener: socket.socket) -> int:
             lease.poke()
 
     worker = Worker(options.specs, options.serving, access_token=options.access_token, on_change=renew)
-    base_url = options.base_url or _address(listener)
+    address = _address(listener, is_tls=options.tls_cert is not None)
+    base_url = options.base_url or address
     if options.site:
         lease = LeaseClient(
             options.site,
             options.worker_id,
-            options.enrolment_token,
+            _credentials(options),
             lambda: worker.lease_request(base_url, options.speed),
             on_granted=worker.site_took_note,
+            tls=ssl.create_default_context(cafile=options.site_ca),
         )
         worker.is_offered = False
     server = _Server(
@@ -56,9 +60,11 @@ async def serve(options: ServeOptions, listener: socket.socket) -> int:
             lifespan="off",
             timeout_graceful_shutdown=int(STOP_S),
             http="httptools",
+            ssl_certfile=options.tls_cert,
+            ssl_keyfile=options.tls_key,
         )
     )
-    sys.stdout.write(f"listening on {_address(listener)}\n")
+    sys.stdout.write(f"listening on {address}\n")
     sys.stdout.flush()
     return await _run(worker, server, lease, listener, options)
 
@@ -110,6 +116,17 @@ async def _drain(worker: Worker, lease: LeaseClient | None, drain_s: float) -> N
         await asyncio.wait_for(worker.idle(), drain_s)
 
 
-def _address(listener: socket.socket) -> str:
+def _credentials(options: ServeOptions) -> Credentials:
+    def keep(secret: str) -> None:
+        if options.identity is not None:
+            write_identity(options.identity, Identity(options.worker_id, secret))
+        else:
+            logger.info("this worker needs a new token when it is restarted; --identity FILE would keep its secret")
+
+    return Credentials(options.enrolment_token, options.secret, keep)
+
+
+def _address(listener: socket.socket, *, is_tls: bool) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

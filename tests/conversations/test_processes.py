@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -30,8 +29,9 @@ def enrol_by_lease(site: LiveSite, worker: FakeWorker) -> None:
         version="0",
         models=[ModelReport(name="scripted", state=ModelState.LOADED, context_length=1024)],
     )
-    headers = {"Authorization": f"Bearer {site.env['FASTCHAT_ENROLMENT_TOKEN']}"}
-    url = f"{site.url}/internal/workers/{uuid4()}/lease"
+    worker_id, secret = site.identity()
+    headers = {"Authorization": f"Bearer {secret}"}
+    url = f"{site.url}/internal/workers/{worker_id}/lease"
     httpx.put(url, json=lease.to_json(), headers=headers, trust_env=False).raise_for_status()
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastchat_site.embedded.errors import BadOption, PortTaken
 from fastchat_site.embedded.options import LaunchOptions, ModelChoice, parse_env, parse_models
 from fastchat_site.embedded.ports import check_address, free_ports
-from fastchat_site.embedded.site import SitePlan
+from fastchat_site.embedded.site import SitePlan, WorkerIdentity
 
 
 @pytest.fixture
@@ -104,14 +104,24 @@ def test_worker_ports_avoid_what_is_taken() -> None:
 
 
 def plan(**options: str) -> SitePlan:
-    env = {"DATABASE_URL": "d", "REDIS_URL": "r", "SECRET_KEY": "s", "FASTCHAT_ENROLMENT_TOKEN": "t"}
+    env = {"DATABASE_URL": "d", "REDIS_URL": "r", "SECRET_KEY": "s"}
     return SitePlan(options=LaunchOptions(**options), data_dir=Path("/data"), env=env)  # type: ignore[arg-type]
 
 
-def test_a_worker_gets_the_token_and_no_other_secret() -> None:
-    worker = plan().worker(ModelChoice(source="org/tiny", name="tiny"), port=9100, worker_id="id")
-    assert dict(worker.env) == {"FASTCHAT_ENROLMENT_TOKEN": "t"}
+def test_a_worker_gets_its_own_secret_and_no_other() -> None:
+    identity = WorkerIdentity("id", "t")
+    worker = plan().worker(ModelChoice(source="org/tiny", name="tiny"), port=9100, identity=identity)
+    assert dict(worker.env) == {"FASTCHAT_WORKER_SECRET": "t"}
     assert "t" not in worker.argv
+
+
+def test_the_workers_are_registered_before_the_site_is_served_and_no_secret_is_on_a_command_line() -> None:
+    names = [step.name for step in plan().preparations({})]
+    migrate, enrolment = plan().preparations({"a": WorkerIdentity("1", "s1"), "b": WorkerIdentity("2", "s2")})
+    assert (names, migrate.name) == (["migrate"], "migrate")
+    assert enrolment.argv[2:] == ("workers", "register", "--allow", "127.0.0.1", "1", "2")
+    assert enrolment.env["FASTCHAT_WORKER_SECRETS"] == "s1,s2"
+    assert "FASTCHAT_WORKER_SECRETS" not in plan().web().env
 
 
 @pytest.mark.parametrize(

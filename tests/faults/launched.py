@@ -72,7 +72,7 @@ class Launched:
 
 def environment_without_services() -> dict[str, str]:
     """This process's environment as a newcomer's would be: without the test run's own services and settings."""
-    ours = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "FASTCHAT_ENROLMENT_TOKEN"}
+    ours = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY"}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gpu_worker.protocol import PROTOCOL_VERSION, LeaseGrant, LeaseRequest, ModelReport, ModelState
-from gpu_worker.server.lease import LeaseClient
+from gpu_worker.server.lease import Credentials, LeaseClient
 from gpu_worker.server.models import ServingOptions
 from gpu_worker.server.worker import Worker
 from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, FakeSite, fake_site
@@ -32,7 +32,7 @@ def lease_request() -> LeaseRequest:
 
 @asynccontextmanager
 async def enrolling(url: str, token: str = ENROLMENT_TOKEN) -> AsyncIterator[LeaseClient]:
-    client = LeaseClient(url, "00000000-0000-0000-0000-000000000001", token, lease_request)
+    client = LeaseClient(url, "00000000-0000-0000-0000-000000000001", Credentials(token), lease_request)
     task = asyncio.create_task(client.run())
     try:
         yield client
@@ -62,10 +62,47 @@ async def test_a_worker_is_ready_once_the_site_knows_that_its_models_are_loaded(
 
     loaded = replace(still_loading, models=[ModelReport("tiny", ModelState.LOADED)])
     with fake_site() as site:
-        client = LeaseClient(site.url, "id", ENROLMENT_TOKEN, lambda: loaded, on_granted=worker.site_took_note)
+        client = LeaseClient(
+            site.url, "id", Credentials(ENROLMENT_TOKEN), lambda: loaded, on_granted=worker.site_took_note
+        )
         task = asyncio.create_task(client.run())
         await heard(site, 1)
         await asyncio.to_thread(eventually, lambda: worker.is_ready)
+        task.cancel()
+
+
+async def test_a_secret_is_kept_before_it_is_used_and_replaces_the_token() -> None:
+    kept: list[str] = []
+    credentials = Credentials(ENROLMENT_TOKEN, keep=kept.append)
+    with fake_site() as site:
+        site.answer = (200, LeaseGrant(expires_in_s=45, renew_in_s=15, drain=False, secret="s" * 40).to_json())
+        client = LeaseClient(site.url, "id", credentials, lease_request)
+        task = asyncio.create_task(client.run())
+        await heard(site, 1)
+        await asyncio.to_thread(eventually, lambda: credentials.header == {"Authorization": f"Bearer {'s' * 40}"})
+        task.cancel()
+    assert kept == ["s" * 40]
+
+
+async def test_a_secret_that_cannot_be_kept_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    def keep(secret: str) -> None:
+        raise OSError("the disk is full")
+
+    credentials = Credentials(ENROLMENT_TOKEN, keep=keep)
+    with fake_site() as site:
+        site.answer = (200, LeaseGrant(expires_in_s=45, renew_in_s=15, drain=False, secret="s" * 40).to_json())
+        client = LeaseClient(site.url, "id", credentials, lease_request)
+        task = asyncio.create_task(client.run())
+        await asyncio.to_thread(eventually, lambda: "the disk is full" in caplog.text)
+        task.cancel()
+    assert credentials.header == {"Authorization": f"Bearer {ENROLMENT_TOKEN}"}
+
+
+async def test_a_secret_that_the_site_does_not_know_gives_way_to_the_token() -> None:
+    with fake_site() as site:
+        client = LeaseClient(site.url, "id", Credentials(ENROLMENT_TOKEN, "forgotten"), lease_request)
+        task = asyncio.create_task(client.run())
+        await heard(site, 1)
         task.cancel()
 
 
@@ -91,7 +128,7 @@ async def test_a_site_that_is_down_at_start_is_tried_until_it_is_there(caplog: p
 @pytest.mark.parametrize(
     ("answer", "token", "words"),
     [
-        ((200, {}), "wrong", "does not know this enrolment token"),
+        ((200, {}), "wrong", "refuses this worker (401): who are you?"),
         ((503, {}), ENROLMENT_TOKEN, "in trouble (503)"),
         ((400, {"error": {"message": "protocol 1 is not spoken here"}}), ENROLMENT_TOKEN, "protocol 1 is not spoken"),
         ((200, {"drain": 5}), ENROLMENT_TOKEN, "not a lease"),
@@ -117,9 +154,9 @@ async def test_a_drain_by_an_admin_is_logged(caplog: pytest.LogCaptureFixture) -
 
 async def test_leaving_tells_the_site_and_a_silent_site_does_not_matter() -> None:
     with fake_site() as site:
-        await LeaseClient(site.url, "w", ENROLMENT_TOKEN, lease_request).leave()
+        await LeaseClient(site.url, "w", Credentials(ENROLMENT_TOKEN), lease_request).leave()
         assert site.left == ["/internal/workers/w/lease"]
-    await LeaseClient(site.url, "w", ENROLMENT_TOKEN, lease_request).leave()
+    await LeaseClient(site.url, "w", Credentials(ENROLMENT_TOKEN), lease_request).leave()
 
 
 def _until(condition: object) -> None:

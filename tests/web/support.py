@@ -23,7 +23,11 @@ class ScriptedWorker:
     site: LiveSite
     fake: FakeWorker
     model: str
-    worker_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    worker_id: uuid.UUID = field(init=False)
+    secret: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.worker_id, self.secret = self.site.identity()
 
     def report(self, state: ModelState = ModelState.LOADED, progress: float | None = None) -> None:
         """Enrol, or say how the model stands now."""
@@ -38,7 +42,7 @@ class ScriptedWorker:
             models=[ModelReport(name=self.model, state=state, context_length=1024, progress=progress)],
         )
         url = f"{self.site.url}/internal/workers/{self.worker_id}/lease"
-        headers = {"Authorization": f"Bearer {self.site.env['FASTCHAT_ENROLMENT_TOKEN']}"}
+        headers = {"Authorization": f"Bearer {self.secret}"}
         httpx.put(url, json=request.to_json(), headers=headers, trust_env=False).raise_for_status()
         self.site.query(
             "UPDATE workers_worker SET lease_expires_at = now() + interval '1 hour', cooling_until = NULL"

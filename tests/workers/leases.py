@@ -3,12 +3,13 @@
 import uuid
 from typing import Any
 
-from django.conf import settings
 from django.test import Client
 
+from apps.workers.services import enrolment
 from gpu_worker.protocol import LeaseRequest, ModelReport, ModelState
 
-HEADERS = {"Authorization": f"Bearer {settings.ENROLMENT_TOKEN}"}
+SECRET = "a-secret-that-tests-register-by-hand-0123456789"
+HEADERS = {"Authorization": f"Bearer {SECRET}"}
 
 
 def lease_body(*models: ModelReport, **changes: Any) -> dict[str, Any]:
@@ -26,7 +27,10 @@ def lease_body(*models: ModelReport, **changes: Any) -> dict[str, Any]:
 
 
 def put_lease(client: Client, worker_id: uuid.UUID, body: Any, headers: dict[str, str] | None = None) -> Any:
+    """As a worker that is registered by hand, unless other headers are given."""
     url = f"/internal/workers/{worker_id}/lease"
+    if headers is None:
+        enrolment.worker_register(worker_id=worker_id, secret=SECRET, allowed="")
     return client.put(url, body, content_type="application/json", headers=HEADERS if headers is None else headers)
 
 

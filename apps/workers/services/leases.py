@@ -1,7 +1,7 @@
 """A worker's lease: enrol, renew with a report of what it holds, leave."""
 
-import secrets
 from datetime import timedelta
+from ipaddress import ip_network
 from uuid import UUID
 
 from django.conf import settings
@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from apps.catalog.models import Kind
 from apps.catalog.services import model_ensure
-from apps.workers.errors import EnrolmentClosed, LeaseMalformed, TokenWrong, WorkerRemoved
+from apps.workers.addresses import AddressRefused, check_address
+from apps.workers.errors import AddressNotAllowed, LeaseMalformed, WorkerRemoved
 from apps.workers.models import HostedModel, Worker
+from apps.workers.services import enrolment
 from gpu_worker.protocol import (
     LEASE_EXPIRES_S,
     LEASE_RENEW_S,
@@ -21,43 +23,50 @@ from gpu_worker.protocol import (
     ProtocolError,
 )
 
-
-def enrolment_check(bearer: str) -> None:
-    """Raises: EnrolmentClosed, TokenWrong."""
-    if not settings.ENROLMENT_TOKEN:
-        raise EnrolmentClosed
-    if not secrets.compare_digest(bearer.encode(), settings.ENROLMENT_TOKEN.encode()):
-        raise TokenWrong
+REPORTED = [
+    "base_url", "access_token", "device", "version", "speed", "reported_queue", "assigned_since_report", "is_leaving",
+    "lease_expires_at",
+]  # fmt: skip
+"""What a worker says about itself. Nothing else of its row is touched: admins may be editing it."""
 
 
 @transaction.atomic
-def lease_renew(*, worker_id: UUID, body: object) -> LeaseGrant:
-    """Enrol a worker or renew its lease, and take over its report of what it holds.
+def lease_renew(*, worker_id: UUID, bearer: str, peer: str, body: object) -> LeaseGrant:
+    """Enrol a worker with a token, or renew its lease with its secret, and take over its report of what it holds.
 
-    Raises: LeaseMalformed, WorkerRemoved.
+    `peer` is the address from which it calls.
+
+    Raises: CredentialWrong, TokenExpired, TokenUsed, WorkerAlive, WorkerRemoved, LeaseMalformed, AddressNotAllowed.
     """
+    secret = None
+    if bearer.startswith(enrolment.TOKEN_MARK):
+        worker, secret = enrolment.worker_enrol(worker_id, bearer)
+    else:
+        worker = enrolment.worker_authenticate(worker_id, bearer)
+    if worker.removed_at is not None:
+        raise WorkerRemoved
+    request = _checked(worker, peer, body)
+    worker.base_url, worker.access_token = request.base_url, request.access_token
+    worker.device, worker.version, worker.speed = request.device, request.version, request.speed
+    worker.reported_queue, worker.assigned_since_report = request.queue_length, 0
+    worker.is_leaving = request.draining
+    worker.lease_expires_at = timezone.now() + timedelta(seconds=LEASE_EXPIRES_S)
+    worker.save(update_fields=REPORTED)
+    _report_store(worker, request)
+    return LeaseGrant(expires_in_s=LEASE_EXPIRES_S, renew_in_s=LEASE_RENEW_S, drain=worker.is_drained, secret=secret)
+
+
+def _checked(worker: Worker, peer: str, body: object) -> LeaseRequest:
     try:
         request = LeaseRequest.from_json(body)
     except ProtocolError as exc:
         raise LeaseMalformed(reason=str(exc)) from exc
-    worker, _ = Worker.objects.update_or_create(
-        public_id=worker_id,
-        defaults={
-            "base_url": request.base_url,
-            "access_token": request.access_token,
-            "device": request.device,
-            "version": request.version,
-            "speed": request.speed,
-            "reported_queue": request.queue_length,
-            "assigned_since_report": 0,
-            "is_leaving": request.draining,
-            "lease_expires_at": timezone.now() + timedelta(seconds=LEASE_EXPIRES_S),
-        },
-    )
-    if worker.removed_at is not None:
-        raise WorkerRemoved
-    _report_store(worker, request)
-    return LeaseGrant(expires_in_s=LEASE_EXPIRES_S, renew_in_s=LEASE_RENEW_S, drain=worker.is_drained)
+    networks = [ip_network(text) for text in settings.OUTBOUND_ALLOWED_NETWORKS]
+    try:
+        check_address(request.base_url, peer=peer, allowed=worker.allowed.split(), allowed_networks=networks)
+    except AddressRefused as exc:
+        raise AddressNotAllowed(reason=str(exc)) from exc
+    return request
 
 
 def _report_store(worker: Worker, request: LeaseRequest) -> None:
@@ -76,6 +85,8 @@ def _report_store(worker: Worker, request: LeaseRequest) -> None:
         )
 
 
-def lease_end(*, worker_id: UUID) -> None:
-    """The worker has gone: nothing is sent to it from now on. Its row stays for the admins."""
-    Worker.objects.filter(public_id=worker_id).update(lease_expires_at=Now(), reported_queue=0, assigned_since_report=0)
+@transaction.atomic
+def lease_end(*, worker_id: UUID, bearer: str) -> None:
+    """The worker has gone: nothing is sent to it from now on. Its row stays for the admins. Raises: CredentialWrong."""
+    worker = enrolment.worker_authenticate(worker_id, bearer)
+    Worker.objects.filter(pk=worker.pk).update(lease_expires_at=Now(), reported_queue=0, assigned_since_report=0)
