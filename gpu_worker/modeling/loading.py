@@ -190,7 +190,8 @@ def admit(
     loading = 0
     if spec.quantisation is not None:
         loading = sum(tensor.n_parameters for tensor in tensors) * dtype.itemsize
-    ledger.admit(spec.name, need, loading=loading)
+    hint = "a smaller --max-context needs less working memory" if working_bytes else ""
+    ledger.admit(spec.name, need, loading=loading, hint=hint)
 
 
 def stored_tensors(folder: ModelFolder, name: str) -> list[StoredTensor]:

@@ -98,9 +98,10 @@ class MemoryLedger:
         free = device_free_bytes(self.device)
         return free if self.limit is None else min(free, self.limit - self.held_bytes)
 
-    def admit(self, name: str, need: MemoryNeed, *, loading: int = 0) -> None:
+    def admit(self, name: str, need: MemoryNeed, *, loading: int = 0, hint: str = "") -> None:
         """Note a model that is about to be loaded. `loading`: host memory that loading takes besides, for a moment.
 
+        `hint`: what would make it need less, for the refusal.
         Raises: ModelRefused, with what it needs and what is free.
         """
         free = self.free_bytes()
@@ -109,6 +110,7 @@ class MemoryLedger:
             raise ModelRefused(
                 f"{name}: it needs about {in_gib(need.total)} (weights {in_gib(need.weights)}, smallest cache "
                 f"{in_gib(need.cache)}, working memory {in_gib(need.working)}), and {in_gib(max(free, 0))} are {place}"
+                + (f"; {hint}" if hint else "")
             )
         if loading > available_memory_bytes():
             raise ModelRefused(

@@ -334,6 +334,18 @@ def test_encoder_decoder_models_load_in_every_number_format(tmp_path: Path, kind
     assert loaded.weight_format == dtype
 
 
+def test_what_overflows_in_float16_is_clamped_as_transformers_does(t5: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(t5, tmp_path / "loud"))
+    weights = load_file(folder / "model.safetensors")
+    weights["decoder.block.0.layer.0.SelfAttention.o.weight"] *= 10_000
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    loaded = load_model(
+        ModelSpec(str(folder), "parrot"), LoadOptions(torch.device("cpu"), "float16"), lambda share: None
+    )
+    attention = loaded.model.decoder.block[0].layer[0].SelfAttention
+    assert attention.o(torch.ones(1, 64, dtype=torch.float16)).isinf().any(), "nothing overflows: the test is void"
+
+
 @pytest.mark.parametrize("kind", Quantisation)
 def test_encoder_decoder_models_are_quantised(t5: Path, kind: Quantisation) -> None:
     loaded = load_model(ModelSpec(str(t5), "parrot", quantisation=kind), OPTIONS, lambda share: None)
@@ -372,7 +384,7 @@ def test_an_encoder_decoder_model_needs_memory_for_its_encoders_longest_prompt(t
     ledger = MemoryLedger(torch.device("cpu"), limit=200 * 2**20)
     options = LoadOptions(torch.device("cpu"), "float32", ledger=ledger)
     # Four heads, each pair of tokens twice: 512 MiB, and 64 for everything else.
-    with pytest.raises(ModelRefused, match=r"working memory 0\.56 GiB"):
+    with pytest.raises(ModelRefused, match=r"working memory 0\.56 GiB.* a smaller --max-context needs less"):
         load_model(ModelSpec(str(folder), "parrot"), options, lambda share: None)
     load_model(ModelSpec(str(folder), "parrot"), replace(options, max_context=512), lambda share: None)
 

@@ -71,6 +71,19 @@ def test_prompts_that_cannot_be_split_take_one_step_each_however_long() -> None:
     assert chunks == [[("long", 0, 25)], [("short", 0, 4), ("shorter", 0, 3)], [("last", 0, 8)]]
 
 
+def test_prompts_that_cannot_be_split_are_not_taken_over_in_part_either() -> None:
+    scheduler = Scheduler(Limits(4, 9, 1024, prefill_tokens=100), footprint, splits_prompts=False)
+    for name in ("a", "b"):
+        scheduler.add(request(25, 9, name))
+    plan = scheduler.plan()
+    assert chunks_of(plan) == [("a", 0, 25), ("b", 0, 25)], "nobody waits for the other one"
+    compute(scheduler, plan)
+    scheduler.add(request(25, 9, "late"))
+    plan = scheduler.plan()
+    assert shares_of(plan) == []
+    assert chunks_of(plan) == [("a", 25, 1), ("b", 25, 1), ("late", 0, 25)]
+
+
 def chunks_of(plan: StepPlan) -> list[tuple[str, int, int]]:
     return [(chunk.request.id, chunk.start, chunk.n_tokens) for chunk in plan.chunks]
 
