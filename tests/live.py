@@ -28,9 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 START_LIMIT_S = 90.0
 EMPTY: Mapping[str, str] = MappingProxyType({})
 SERVERS = {
-    "uvicorn": ["-m", "uvicorn", "fastchat_site.asgi:application", "--host", "127.0.0.1", "--port", "{port}"],
+    "uvicorn": [
+        "-m", "uvicorn", "fastchat_site.asgi:application", "--host", "127.0.0.1", "--port", "{port}",
+        "--no-proxy-headers",
+    ],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "fastchat_site.asgi:application"],
-}
+}  # fmt: skip
 
 
 def wait_until(condition: Callable[[], T], *, what: str, limit_s: float = 20.0) -> T:

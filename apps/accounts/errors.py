@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class KeyInvalid(SiteError):
-    """Missing, unknown or revoked: one text for all, so that nobody can probe."""
+    """Missing, unknown, expired, revoked, or used from elsewhere: one text for all, so that nobody can probe."""
 
     code = "accounts.key_invalid"
     http_status = 401
@@ -30,6 +30,34 @@ class KeyNameEmpty(SiteError):
 
     code = "accounts.key_name_empty"
     http_status = 400
+    whose = Whose.USER
+
+
+class KeyScopeWrong(SiteError):
+    """What a key is to be restricted to makes no sense; `field` names which."""
+
+    code = "accounts.key_scope_wrong"
+    http_status = 400
+    whose = Whose.USER
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        super().__init__(reason=reason)
+        self.field = field
+
+
+class EndpointNotAllowed(SiteError):
+    """The key is for other things."""
+
+    code = "accounts.endpoint_not_allowed"
+    http_status = 403
+    whose = Whose.USER
+
+
+class ModelNotAllowed(SiteError):
+    """The key is for other models."""
+
+    code = "accounts.model_not_allowed"
+    http_status = 403
     whose = Whose.USER
 
 

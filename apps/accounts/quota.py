@@ -4,6 +4,7 @@ Pure but for the enumerations, which are those of the rows.
 Token counts are whole numbers and costs exact decimals: nothing here rounds.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,6 +134,13 @@ def window_end(period: Period, now: datetime) -> datetime | None:
         case Period.AT_ONCE:
             return None
     assert_never(period)
+
+
+def duration(left: timedelta) -> str:
+    """Such as `1h2m3s`, at least `0s`. Source: OpenAI API reference, "Rate limits in headers"."""
+    seconds = max(0, math.ceil(left.total_seconds()))
+    hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"
 
 
 def rules_in_force(rules: Iterable[Rule]) -> set[int]:

@@ -1,18 +1,50 @@
-"""Reads of accounts: which limits are in force for somebody, and how far each is used up."""
+"""Reads of accounts: what a key may do, which limits are in force for somebody, how far each is used up."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.accounts import quota
 from apps.accounts.actors import Actor
-from apps.accounts.models import Audience, Limit, Metric, Period, UsageCounter, User
+from apps.accounts.errors import EndpointNotAllowed, KeyInvalid, ModelNotAllowed
+from apps.accounts.models import ApiKey, Audience, LedgerEntry, Limit, Metric, Period, UsageCounter, User
 from apps.accounts.quota import Gauge, Rule
 
 ANY_MODEL = ""
+
+
+def keys_active(now: datetime) -> QuerySet[ApiKey]:
+    """Keys that open: not revoked, not expired, and their owner may come in."""
+    return ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now), Q(user=None) | Q(user__is_active=True), revoked_at=None
+    )
+
+
+def key_check(actor: Actor, *, endpoint: str, model_name: str) -> None:
+    """Whether the actor's key, if it is one, may ask this model for this. Asked for each call, also of a long job.
+
+    Raises: KeyInvalid, EndpointNotAllowed, ModelNotAllowed.
+    """
+    if actor.api_key_id is None:
+        return
+    key = keys_active(timezone.now()).filter(pk=actor.api_key_id).first()
+    if key is None:
+        raise KeyInvalid
+    if key.endpoints and endpoint not in key.endpoints:
+        raise EndpointNotAllowed(endpoint=endpoint, allowed=", ".join(key.endpoints))
+    if key.model_names and model_name not in key.model_names:
+        raise ModelNotAllowed(model=model_name, allowed=", ".join(key.model_names))
+
+
+def key_model_names(actor: Actor) -> list[str]:
+    """The models that the actor's key is restricted to; empty for all."""
+    if actor.api_key_id is None:
+        return []
+    return ApiKey.objects.filter(pk=actor.api_key_id).values_list("model_names", flat=True).first() or []
 
 
 def limits_in_force(actor: Actor, model_name: str | None) -> list[Limit]:
@@ -70,6 +102,53 @@ def gauges_list(actor: Actor, model_name: str | None = None, *, now: datetime | 
     limits = limits_in_force(actor, model_name)
     counters = _counters_now(limits, actor, now)
     return [gauge_of(limit, counters.get(limit.pk), now) for limit in limits]
+
+
+def rate_limit_headers(actor: Actor, model_name: str) -> dict[str, str]:
+    """The `x-ratelimit-…` headers of a reply: of the limits on requests, and on tokens, the one that is nearest.
+
+    Empty without such limits. Source: OpenAI API reference, "Rate limits in headers".
+    """
+    now = timezone.now()
+    gauges = gauges_list(actor, model_name, now=now)
+    headers: dict[str, str] = {}
+    for metric in (Metric.REQUESTS, Metric.TOKENS):
+        of_metric = [gauge for gauge in gauges if gauge.metric is metric]
+        if nearest := min(of_metric, key=lambda gauge: gauge.left, default=None):
+            headers[f"x-ratelimit-limit-{metric}"] = str(int(nearest.amount))
+            headers[f"x-ratelimit-remaining-{metric}"] = str(max(0, int(nearest.left)))
+            headers[f"x-ratelimit-reset-{metric}"] = quota.duration((nearest.resets_at or now) - now)
+    return headers
+
+
+def ledger_page(
+    user_pk: int, *, since: datetime, until: datetime, after_pk: int = 0, n_rows: int = 1000
+) -> list[LedgerEntry]:
+    """A user's calls that began in a time, in the order in which they ended, after the entry `after_pk`."""
+    entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until, pk__gt=after_pk)
+    return list(entries.select_related("api_key").order_by("pk")[:n_rows])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What somebody used of one model in a time."""
+
+    model_name: str
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost: Decimal
+
+
+def usage_by_model(user_pk: int, *, since: datetime, until: datetime) -> list[ModelUsage]:
+    """Sums of the user's ledger for each model, the most used first."""
+    entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until)
+    sums = entries.values_list("model_name").annotate(
+        Sum("requests"), Sum("prompt_tokens"), Sum("cached_tokens"), Sum("completion_tokens"), Sum("cost")
+    )
+    used = (ModelUsage(*row) for row in sums.order_by())
+    return sorted(used, key=lambda usage: (-usage.cost, -usage.completion_tokens, usage.model_name))
 
 
 def label_of(limit: Limit) -> str:

@@ -4,6 +4,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
 from apps.accounts.quota import Price
+from apps.accounts.selectors import key_model_names
 from apps.catalog.errors import ModelUnknown, ModelWrongKind
 from apps.catalog.models import Kind, LanguageModel, Visibility
 
@@ -14,9 +15,11 @@ _DOES = {
 
 
 def models_visible(actor: Actor) -> QuerySet[LanguageModel]:
-    """Models that this actor may know of. API keys count as signed in (see `Actor`)."""
+    """Models that this actor may know of. API keys count as signed in (see `Actor`), some for a few models only."""
     allowed = [Visibility.PUBLIC, Visibility.MEMBERS] if actor.is_authenticated else [Visibility.PUBLIC]
-    return LanguageModel.objects.filter(visibility__in=allowed)
+    models = LanguageModel.objects.filter(visibility__in=allowed)
+    names = key_model_names(actor)
+    return models.filter(name__in=names) if names else models
 
 
 def model_get_visible(actor: Actor, name: str, kind: Kind) -> LanguageModel:

@@ -48,7 +48,11 @@ class NotFound(SiteError):
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
     "site.not_found": "There is nothing here, or it is not yours.",
-    "accounts.key_invalid": "The API key is missing, unknown or revoked. Send 'Authorization: Bearer YOUR_KEY'.",
+    "accounts.key_invalid": "The API key is missing, unknown, expired or revoked, or not meant for your address. Send "
+    "'Authorization: Bearer YOUR_KEY'.",
+    "accounts.key_scope_wrong": "{reason}",
+    "accounts.endpoint_not_allowed": "This key may not be used at {endpoint}, only at {allowed}. Use another key.",
+    "accounts.model_not_allowed": "This key may not be used for {model!r}, only for {allowed}. Use another key.",
     "accounts.key_name_taken": "There is already an active key named {name!r}. Choose another name or revoke that one.",
     "accounts.key_name_empty": "A key needs a name of 1 to 100 characters.",
     "accounts.limit_exceeded": "The limit of {limit} does not allow this call: {used} used, {reserved} held by running "

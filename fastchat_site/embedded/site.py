@@ -75,6 +75,7 @@ class SitePlan:
         argv = (
             sys.executable, "-m", "uvicorn", "fastchat_site.asgi:application", "--host", options.host,
             "--port", str(options.port), "--timeout-graceful-shutdown", "5",
+            "--no-proxy-headers",  # else any program on this machine could say that it comes from elsewhere
         )  # fmt: skip
         env = self._env("web", ALLOWED_HOSTS=self._allowed_hosts())
         ready = AnswersHttp(self.reachable_host, options.port, "/ready")

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.workers.dispatch import Method
 
+from .networks import networks
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 env = environ.Env()
@@ -111,6 +113,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- Secrets and who may come in --------------------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", "")
+TRUSTED_PROXIES = networks(env.list("TRUSTED_PROXIES", default=[]))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 

@@ -7,16 +7,21 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.accounts import services
+from apps.accounts.actors import Actor
 from apps.accounts.errors import KeyInvalid, KeyNameEmpty, KeyNameTaken
 from apps.accounts.models import ApiKey, User
 
 pytestmark = pytest.mark.django_db
 
 
+def opened(secret: str) -> Actor:
+    return services.api_key_authenticate(secret, client_ip="192.0.2.7")
+
+
 def test_a_key_opens_for_its_owner_and_is_not_stored(alice: User) -> None:
     new = services.api_key_create(name="laptop", user=alice)
 
-    actor = services.api_key_authenticate(new.secret)
+    actor = opened(new.secret)
     assert (actor.user_id, actor.is_authenticated) == (alice.pk, True)
     row = ApiKey.objects.values().get()
     assert new.secret not in map(str, row.values())
@@ -27,7 +32,7 @@ def test_a_key_opens_for_its_owner_and_is_not_stored(alice: User) -> None:
 @pytest.mark.parametrize("secret", ["", "fcs_", "fcs_unknown", "\ud800", "x" * 10_000, "\0"])
 def test_what_is_no_key_opens_nothing(secret: str) -> None:
     with pytest.raises(KeyInvalid):
-        services.api_key_authenticate(secret)
+        opened(secret)
 
 
 def test_a_revoked_key_and_the_key_of_a_disabled_user_open_nothing(alice: User, bob: User) -> None:
@@ -38,7 +43,7 @@ def test_a_revoked_key_and_the_key_of_a_disabled_user_open_nothing(alice: User, 
 
     for new in (revoked, disabled):
         with pytest.raises(KeyInvalid):
-            services.api_key_authenticate(new.secret)
+            opened(new.secret)
 
 
 def test_names_are_told_apart_among_active_keys_of_one_owner(alice: User, bob: User) -> None:
@@ -57,17 +62,36 @@ def test_names_are_told_apart_among_active_keys_of_one_owner(alice: User, bob: U
 def test_the_command_prints_the_key_alone_on_stdout() -> None:
     out, err = StringIO(), StringIO()
     call_command("apikey", "create", "nightly", stdout=out, stderr=err)
-    assert services.api_key_authenticate(out.getvalue().strip()).is_authenticated
+    assert opened(out.getvalue().strip()).is_authenticated
 
     prefix = ApiKey.objects.get().prefix
     call_command("apikey", "revoke", prefix, stdout=StringIO())
     with pytest.raises(KeyInvalid):
-        services.api_key_authenticate(out.getvalue().strip())
+        opened(out.getvalue().strip())
     listing = StringIO()
     call_command("apikey", "list", stdout=listing)
     assert f"{prefix}\tnightly\t-\trevoked" in listing.getvalue()
     with pytest.raises(CommandError, match="no user named"):
         call_command("apikey", "create", "x", "--user", "nobody")
+
+
+def test_the_command_restricts_and_rotates_keys() -> None:
+    def run(*arguments: str) -> str:
+        out = StringIO()
+        call_command("apikey", *arguments, stdout=out, stderr=StringIO())
+        return out.getvalue().strip()
+
+    first = run(
+        "create", "ci", "--model", "tiny", "--endpoint", "/v1/embeddings", "--from", "10.0.0.0/8", "--days", "2"
+    )
+    key = ApiKey.objects.get()
+    assert (key.model_names, key.endpoints, key.ip_ranges) == (["tiny"], ["/v1/embeddings"], ["10.0.0.0/8"])
+    assert key.expires_at is not None
+    second = run("rotate", key.prefix, "--overlap-hours", "1")
+    for secret in (first, second):
+        assert services.api_key_authenticate(secret, client_ip="10.1.2.3").api_key_id == key.pk
+    with pytest.raises(CommandError, match="no address or network"):
+        run("create", "x", "--from", "here")
 
 
 def test_the_page_shows_a_key_once(client: Client, alice: User) -> None:

@@ -39,10 +39,23 @@ class VisitorAdmin(ModelAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
+    list_display = ("name", "prefix", "user", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__username")
-    fields = readonly_fields = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
+    fields = readonly_fields = (
+        "name",
+        "prefix",
+        "previous_prefix",
+        "previous_expires_at",
+        "user",
+        "model_names",
+        "endpoints",
+        "ip_ranges",
+        "expires_at",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

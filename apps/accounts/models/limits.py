@@ -10,6 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from apps.accounts.errors import plain
 from apps.accounts.models.ledger import COST_DECIMALS, COST_DIGITS, PRICE_DECIMALS, PRICE_DIGITS, MeteredCall
 from apps.accounts.models.people import ApiKey, User
 
@@ -103,7 +104,7 @@ class Limit(models.Model):
 
     def __str__(self) -> str:
         of = f" of {self.model_name}" if self.model_name else ""
-        return f"{self.amount.normalize():f} {self.get_metric_display()}{self._per()}{of}"
+        return f"{plain(self.amount)} {self.get_metric_display()}{self._per()}{of}"
 
     def clean(self) -> None:
         if self.amount is not None and self.metric != Metric.COST and self.amount % 1:

@@ -3,6 +3,7 @@
 import uuid
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -25,14 +26,40 @@ class Visitor(models.Model):
         return f"Visitor {str(self.public_id)[:8]}"
 
 
+class Endpoint(models.TextChoices):
+    """What a key may be used for: the doors of a worker, by the paths at which programs ask for them."""
+
+    CHAT = "/v1/chat/completions", "Chat"
+    COMPLETIONS = "/v1/completions", "Text completions"
+    EMBEDDINGS = "/v1/embeddings", "Embeddings"
+    TOKENIZE = "/v1/tokenize", "Counting tokens"
+
+
 class ApiKey(models.Model):
-    """A program's key. Only its digest is stored: the key itself is shown once, when it is made."""
+    """A program's key. Only its digest is stored: the key itself is shown once, when it is made.
+
+    A key that is rotated stays the same key, with its limits and its ledger, and gets another secret.
+    """
 
     user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="api_keys")
     """Null for a key of the installation itself, made on the command line."""
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16, help_text="The first characters of the key, to recognise it by.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    previous_prefix = models.CharField(max_length=16, blank=True)
+    previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001  # unique
+    previous_expires_at = models.DateTimeField(null=True, blank=True)
+    """Until when the secret before the last rotation still opens."""
+    model_names = ArrayField(
+        models.CharField(max_length=200), default=list, blank=True, verbose_name="models", help_text="None: all."
+    )
+    endpoints = ArrayField(
+        models.CharField(max_length=40, choices=Endpoint), default=list, blank=True, help_text="None: all."
+    )
+    ip_ranges = ArrayField(
+        models.CharField(max_length=50), default=list, blank=True, verbose_name="addresses", help_text="None: all."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

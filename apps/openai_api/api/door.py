@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from apps.accounts.actors import Actor
 from apps.accounts.errors import KeyInvalid
 from apps.accounts.services import api_key_authenticate
+from apps.core.client_ip import client_ip
 from apps.openai_api.errors import api_error
 from apps.openai_api.known_fields import ignored_header
 from apps.openai_api.sse import sse_chunks
@@ -42,7 +43,7 @@ class ApiDoor:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise KeyInvalid
-        self.actor = api_key_authenticate(secret.strip())
+        self.actor = api_key_authenticate(secret.strip(), client_ip=client_ip(request.META))
         super().initial(request, *args, **kwargs)  # type: ignore[misc]  # the view this is mixed into
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -14,7 +14,7 @@ from apps.accounts import ledger
 from apps.accounts.ledger import CallOpening, Reserved
 from apps.accounts.models import CallState, Limit
 from apps.accounts.quota import Usage
-from apps.accounts.selectors import counts_tokens, limits_in_force
+from apps.accounts.selectors import counts_tokens, key_check, limits_in_force
 from apps.catalog.selectors import price_get
 from apps.core.errors import SiteError, Whose
 from apps.core.threads import in_thread
@@ -49,7 +49,7 @@ NOT_EVEN_ASKED = Settlement(Usage(requests=0))
 async def meter_open(call: Call, generation_id: UUID | None) -> "tuple[Meter, Call]":
     """Reserve, and return the call as it may be sent: with `max_tokens` where a limit leaves fewer than fit.
 
-    Raises: LimitExceeded, and what counting the prompt raises.
+    Raises: KeyInvalid, EndpointNotAllowed, ModelNotAllowed; LimitExceeded; what counting the prompt raises.
     """
     opening, limits = await in_thread(_opening, call, generation_id)
     need = await counting.need_of(call) if counts_tokens(limits) else None
@@ -159,6 +159,7 @@ class Meter:
 
 
 def _opening(call: Call, generation_id: UUID | None) -> tuple[CallOpening, list[Limit]]:
+    key_check(call.actor, endpoint=str(call.path), model_name=call.model)
     opening = CallOpening(call.actor, call.model, str(call.path), price_get(call.model), generation_id)
     return opening, limits_in_force(call.actor, call.model)
 
