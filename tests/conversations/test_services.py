@@ -10,8 +10,10 @@ from django.contrib.auth.signals import user_logged_in
 from django.db import IntegrityError, connection
 from django.test import Client
 
+from apps.accounts import ledger
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
-from apps.accounts.models import User
+from apps.accounts.ledger import CallOpening
+from apps.accounts.models import CallState, LedgerEntry, User
 from apps.catalog.models import LanguageModel
 from apps.conversations.errors import AnswerRunning, ChatNotFound, EmptyMessage, MessageTooLong, TitleEmpty
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
@@ -215,3 +217,19 @@ def test_a_sign_in_without_a_request_or_cookie_adopts_nothing(alice: User, visit
     Client().post("/accounts/login/", {"login": "alice", "password": "correct horse"})
     conversation.refresh_from_db()
     assert conversation.user is None
+
+
+def test_an_answer_whose_use_nobody_heard_of_is_settled_with_its_end(model: LanguageModel, alice: User) -> None:
+    turns = [start(Actor(user_id=alice.pk)) for _ in range(2)]
+    for turn in turns:
+        opening = CallOpening(
+            Actor(user_id=alice.pk), MODEL, "/v1/chat/completions", generation_id=turn.generation.public_id
+        )
+        ledger.call_reserve(opening, [], None)
+    heard = Outcome(GenerationState.COMPLETE, prompt_tokens=3, completion_tokens=4)
+
+    generation_finish(turns[0].generation.public_id, Outcome(GenerationState.FAILED), "")
+    generation_finish(turns[1].generation.public_id, heard, "Yes.")
+    assert ledger.generation_adopt(turns[0].generation.public_id) is None
+    assert [entry.state for entry in LedgerEntry.objects.all()] == [CallState.LOST]
+    assert ledger.generation_adopt(turns[1].generation.public_id) is not None  # by whoever heard its usage

@@ -186,6 +186,14 @@ async def test_a_stream_that_is_left_is_charged_what_was_delivered(worker: FakeW
     assert (await count_of(row)).used == PROMPT_TOKENS + 2
 
 
+async def test_a_stream_that_is_left_before_its_first_word_is_charged_its_prompt(worker: FakeWorker, ask: Ask) -> None:
+    await set_limit(1000, Metric.TOKENS)
+    worker.play(Gate())
+    async with aclosing(relay.generate(ask.call())) as events:
+        await anext(events)  # the role, which is no text
+    assert await ask.ledger() == [("stopped", PROMPT_TOKENS, 0, True)]
+
+
 async def test_a_whole_answer_that_nobody_waits_for_is_charged_what_it_might_have_been(
     worker: FakeWorker, ask: Ask
 ) -> None:

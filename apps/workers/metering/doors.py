@@ -1,7 +1,7 @@
 """The decorators that meter the relay's doors. What is settled is `meter`'s business."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from functools import wraps
@@ -38,7 +38,7 @@ def metered_stream(generate: Generate[P]) -> Generate[P]:
                     if not meter.see(event) or shows_usage:
                         yield event
         except BaseException as exc:
-            await _settle_broken(meter, exc)
+            await _settle_broken(meter, exc, left=meter.left)
             raise
         await meter.ended()
 
@@ -54,7 +54,7 @@ def metered_answer(complete: Complete[P]) -> Complete[P]:
         try:
             answer = await complete(call, *args, **kwargs)
         except BaseException as exc:
-            await _settle_broken(meter, exc)
+            await _settle_broken(meter, exc, left=meter.left_unheard)
             raise
         meter.see_usage(answer.get("usage"))
         await meter.ended()
@@ -87,10 +87,10 @@ def metered_follow(follow: Follow[P]) -> Follow[P]:
     return metered
 
 
-async def _settle_broken(meter: Meter, exc: BaseException) -> None:
+async def _settle_broken(meter: Meter, exc: BaseException, *, left: Callable[[], Awaitable[None]]) -> None:
     match exc:
         case asyncio.CancelledError() | GeneratorExit():
-            await meter.left()
+            await left()
         case SiteError():
             await meter.failed(exc)
         case _:

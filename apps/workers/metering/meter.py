@@ -71,7 +71,7 @@ async def meter_adopt(generation_id: UUID) -> "Meter | None":
 
 
 class Meter:
-    """Made by `meter_open` and `meter_adopt`. One of `ended`, `left`, `failed` or `release` must be called."""
+    """Made by `meter_open` and `meter_adopt`. Exactly one of its ways to end must be called."""
 
     def __init__(self, reserved: Reserved, call: Call | None, *, outlives_reader: bool) -> None:
         self._reserved = reserved
@@ -108,11 +108,15 @@ class Meter:
         await self._settle(self._delivered, CallState.STOPPED if self._was_cancelled else CallState.COMPLETE)
 
     async def left(self) -> None:
-        """Whoever asked has gone."""
+        """Whoever read the stream has gone."""
         if self._outlives_reader and self._usage is None:
             self.release()
         else:
-            await self._settle(self._delivered if self._n_pieces else self._unheard, CallState.STOPPED)
+            await self._settle(self._delivered, CallState.STOPPED)
+
+    async def left_unheard(self) -> None:
+        """Whoever waited for a whole answer has gone."""
+        await self._settle(self._unheard, CallState.STOPPED)
 
     async def failed(self, error: SiteError) -> None:
         if self._n_pieces or self._usage is not None:
@@ -128,7 +132,7 @@ class Meter:
         return Settlement(Usage(await self._prompt_tokens(), self._n_pieces), is_estimated=True)
 
     async def _unheard(self) -> Settlement:
-        """Nothing came before whoever asked had left, so any part of the answer may have been written."""
+        """Nothing is heard of a whole answer before its end, so any part of it may have been written."""
         most = self._reserved.max_completion_tokens or 0
         return Settlement(Usage(await self._prompt_tokens(), most), is_estimated=True)
 
