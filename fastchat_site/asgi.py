@@ -15,6 +15,7 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from django.conf import settings  # noqa: E402
 
 from apps.core.body_limit import BodyLimit  # noqa: E402
+from apps.openai_api.upload_limit import body_limit  # noqa: E402
 from fastchat_site.lifespan import lifespan  # noqa: E402
 from fastchat_site.routing import websocket_urlpatterns  # noqa: E402
 from fastchat_site.static_files import StaticFiles  # noqa: E402
@@ -24,7 +25,7 @@ if settings.SERVES_STATIC_FILES:
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+        "http": BodyLimit(http_application, body_limit),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
         "lifespan": lifespan,
     }

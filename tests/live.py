@@ -107,6 +107,7 @@ class LiveSite:
     logs: Path
     web: Process
     workers: dict[str, Process] = field(default_factory=dict)
+    jobs: list[Process] = field(default_factory=list)
     _commands: dict[str, list[str]] = field(default_factory=dict)
     _identities: list[tuple[UUID, str]] = field(default_factory=list)
 
@@ -149,6 +150,12 @@ class LiveSite:
         self.wait_for_model(name)
         return process
 
+    def start_jobs(self) -> None:
+        """Celery with its clock, for the one site of a test run that gives it work: all sites share a broker."""
+        command = ["-m", "celery", "-A", "fastchat_site.celery:app", "worker", "--beat", "--pool", "threads"]
+        command += ["--schedule", str(self.logs / "beat-schedule"), "--concurrency", "2", "--loglevel", "INFO"]
+        self.jobs.append(start_process(command, env=self.env, log=self.logs / "jobs.log"))
+
     def wait_for_model(self, name: str) -> None:
         """Until some worker has loaded it; at once an error if a worker has ended."""
 
@@ -189,7 +196,7 @@ def new_database(url: str) -> Iterator[str]:
 
 @contextmanager
 def running_site(logs: Path, *, server: str = "uvicorn", env: Mapping[str, str] = EMPTY) -> Iterator[LiveSite]:
-    """Run the web process on a database of its own, without workers, until the block ends. `env` adds to its own."""
+    """Run the web process on a database of its own, without workers and jobs. `env` adds to its own."""
     port = free_port()
     with ExitStack() as stack:
         database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"]))
@@ -222,6 +229,6 @@ def _register_workers(site: LiveSite) -> None:
 
 
 def _stop_all(site: LiveSite) -> None:
-    for process in [*site.workers.values(), site.web]:
+    for process in [*site.jobs, *site.workers.values(), site.web]:
         if process.popen.poll() is None:
             process.stop()

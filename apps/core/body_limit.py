@@ -20,15 +20,16 @@ class _TooLarge(Exception):
 
 
 class BodyLimit:
-    """Answer 413, in OpenAI's envelope, to a body over `max_bytes`, declared or counted."""
+    """Answer 413, in OpenAI's envelope, to a body over what `limit_of` says in bytes, declared or counted."""
 
-    def __init__(self, app: App, max_bytes: int) -> None:
+    def __init__(self, app: App, limit_of: Callable[[Scope], Awaitable[int]]) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._limit_of = limit_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._declared(scope) > self._max_bytes:
-            await self._refuse(scope, send)
+        max_bytes = await self._limit_of(scope)
+        if _declared(scope) > max_bytes:
+            await _refuse(scope, send, max_bytes)
             return
         taken = 0
 
@@ -36,33 +37,36 @@ class BodyLimit:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._max_bytes:
+            if taken > max_bytes:
                 raise _TooLarge
             return message
 
         try:
             await self._app(scope, counted, send)
         except _TooLarge:
-            await self._refuse(scope, send)
+            await _refuse(scope, send, max_bytes)
 
-    def _declared(self, scope: Scope) -> int:
-        value = _header(scope, b"content-length")
-        return int(value) if value.isdigit() else 0
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        message = f"The request body is over {self._max_bytes // 1024 // 1024} MiB. Send less at once."
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "request_too_large"}
-        body = json.dumps({"error": error}).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            # Django's middleware, which does this elsewhere, is never reached.
-            (b"x-request-id", usable_request_id(_header(scope, b"x-request-id").decode("latin-1")).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+def _declared(scope: Scope) -> int:
+    value = _header(scope, b"content-length")
+    return int(value) if value.isdigit() else 0
+
+
+async def _refuse(scope: Scope, send: Send, max_bytes: int) -> None:
+    message = f"The request body is over {max_bytes // 1024 // 1024} MiB. Send less at once."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "request_too_large"}
+    body = json.dumps({"error": error}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        # Django's middleware, which does this elsewhere, is never reached.
+        (b"x-request-id", usable_request_id(_header(scope, b"x-request-id").decode("latin-1")).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes:
+    """The first header of this name, which is in small letters; empty without one."""
     return next((bytes(value) for name, value in scope["headers"] if name == wanted), b"")

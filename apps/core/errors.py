@@ -60,6 +60,8 @@ WORDS: dict[str, str] = {
     "accounts.limit_needs_bound": "A limit on tokens or cost is in force, and how much of {model!r} this call may use "
     "cannot be told: {reason}.",
     "api.invalid_request": "Invalid request: {reason}.",
+    "api.files_too_large": "Your files would be over {limit} MiB together. Delete some that you need no more.",
+    "api.batch_ended": "The batch is {state} and cannot be cancelled any more.",
     "api.unknown_endpoint": "There is no endpoint {path} here. docs/api.md lists those that there are.",
     "api.unsupported_endpoint": "{path} is not supported here: {instead}.",
     "chat.empty_message": "The message is empty. Write something first.",

@@ -55,6 +55,22 @@ def unsupported(param: str, reason: str) -> InvalidRequest:
     return InvalidRequest(reason=f"{param!r}: {reason}", param=param, api_code="unsupported_parameter")
 
 
+class FilesTooLarge(SiteError):
+    """The owner's files together are over the limit."""
+
+    code = "api.files_too_large"
+    http_status = 400
+    whose = Whose.USER
+
+
+class BatchEnded(SiteError):
+    """There is nothing left to cancel."""
+
+    code = "api.batch_ended"
+    http_status = 409
+    whose = Whose.USER
+
+
 class UnknownPath(SiteError):
     """There is no such endpoint."""
 
@@ -86,9 +102,11 @@ def api_error(exc: Exception) -> ApiError:
         case SiteError():
             return _site_error(exc)
         case ParseError():
-            return _error(400, f"The body is not valid JSON: {exc.detail}", code="invalid_json")
+            code = "invalid_multipart" if str(exc.detail).startswith("Multipart") else "invalid_json"
+            return _error(400, f"The body cannot be read: {exc.detail}", code=code)
         case UnsupportedMediaType():
-            return _error(400, "Send the body as 'Content-Type: application/json'.", code="unsupported_media_type")
+            message = "Send the body as 'application/json', files as 'multipart/form-data', and say so in Content-Type."
+            return _error(400, message, code="unsupported_media_type")
         case MethodNotAllowed():
             return _error(405, str(exc.detail), code="method_not_allowed")
         case Http404():

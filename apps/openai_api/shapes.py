@@ -43,8 +43,8 @@ class TokenCheck:
     max_tokens: int
 
 
-def model_request(data: object, *, needs: str | tuple[str, ...], known: frozenset[str]) -> ModelRequest:
-    """`needs`: the field that holds what the model shall work on, or several of which one must be there.
+def model_request(data: object, *, needs: tuple[str, ...], known: frozenset[str]) -> ModelRequest:
+    """`needs`: fields that hold what the model shall work on; one of them must be there.
     `known`: the fields that mean something at this door.
 
     Raises: InvalidRequest, naming the field.
@@ -55,10 +55,9 @@ def model_request(data: object, *, needs: str | tuple[str, ...], known: frozense
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise InvalidRequest(reason="'stream' must be true or false", param="stream")
-    names = (needs,) if isinstance(needs, str) else needs
-    if not any(name in body for name in names):
-        missing = " or ".join(f"'{name}'" for name in names)
-        raise InvalidRequest(reason=f"{missing} is missing", param=names[0], api_code="missing_required_parameter")
+    if not any(name in body for name in needs):
+        missing = " or ".join(f"'{name}'" for name in needs)
+        raise InvalidRequest(reason=f"{missing} is missing", param=needs[0], api_code="missing_required_parameter")
     return ModelRequest(
         model=model,
         is_stream=bool(stream),

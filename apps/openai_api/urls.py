@@ -2,6 +2,8 @@
 
 from django.urls import path, re_path
 
+from apps.openai_api.api.batches import BatchCancel, BatchDetail, BatchList
+from apps.openai_api.api.files import FileContent, FileDetail, FileList
 from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings, EngineEmbeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
 from apps.openai_api.api.refused import RefusedEndpoint
@@ -17,6 +19,12 @@ urlpatterns = [
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/embeddings", Embeddings.as_view(), name="embeddings"),
     path("v1/engines/<path:engine>/embeddings", EngineEmbeddings.as_view(), name="engine-embeddings"),
+    path("v1/files", FileList.as_view(), name="files"),
+    path("v1/files/<str:file_id>", FileDetail.as_view(), name="file"),
+    path("v1/files/<str:file_id>/content", FileContent.as_view(), name="file-content"),
+    path("v1/batches", BatchList.as_view(), name="batches"),
+    path("v1/batches/<str:batch_id>", BatchDetail.as_view(), name="batch"),
+    path("v1/batches/<str:batch_id>/cancel", BatchCancel.as_view(), name="batch-cancel"),
     path("v1/tokenize", Tokenize.as_view(), name="tokenize"),
     path("api/v1/token_check", TokenCheckDoor.as_view(), name="token-check"),
     path("api/schema", Schema.as_view(), name="schema"),

@@ -106,6 +106,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
+    "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
 }
@@ -166,6 +167,8 @@ if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 if DISPATCH_METHOD not in set(Method):
     raise ImproperlyConfigured(f"DISPATCH_METHOD is {DISPATCH_METHOD!r}; it must be one of {', '.join(Method)}")
+API_FILE_MAX_BYTES = env.int("API_FILE_MAX_BYTES", default=100 * 1024 * 1024)
+API_FILES_MAX_BYTES = env.int("API_FILES_MAX_BYTES", default=1024 * 1024 * 1024)
 SITE_NAME = env.str("SITE_NAME", "FastChat Site")
 
 # --- Languages, time, files -------------------------------------------------------------------------------------------

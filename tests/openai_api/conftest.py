@@ -9,6 +9,8 @@ from tests.gpu_worker.tiny_embedders import make_tiny_embedder
 from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, Shape, make_tiny_model
 from tests.live import LiveSite, running_site
 
+FILE_MAX_BYTES = 10 * 1024 * 1024
+
 
 @pytest.fixture(scope="package")
 def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
@@ -16,7 +18,8 @@ def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     folder = tmp_path_factory.mktemp("api")
     model = make_tiny_model(folder / "tiny", shape=Shape(context=2048), chat_template=TOOLS_CHAT_TEMPLATE)
     embedder = make_tiny_embedder(folder / "vectors")
-    with running_site(folder) as site:
+    with running_site(folder, env={"API_FILE_MAX_BYTES": str(FILE_MAX_BYTES)}) as site:
+        site.start_jobs()
         site.start_worker(model, "tiny", "--model", f"{embedder}=vectors")
         site.wait_for_model("vectors")
         yield site

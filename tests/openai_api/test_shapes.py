@@ -248,3 +248,9 @@ def test_json_that_is_nested_too_deep_is_a_bad_request(client: Client, key: str)
 def test_a_body_that_is_not_json_says_what_to_send(client: Client, key: str) -> None:
     reply = client.post("/v1/chat/completions", {"model": "tiny"}, headers={"Authorization": f"Bearer {key}"})
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/binary", "image/png", "*/*", ""])
+def test_what_a_client_says_it_accepts_changes_nothing(client: Client, key: str, accept: str) -> None:
+    reply = client.get("/v1/models", headers={"Authorization": f"Bearer {key}", "Accept": accept})
+    assert (reply.status_code, reply["Content-Type"]) == (200, "application/json")

@@ -6,15 +6,14 @@ from time import monotonic
 from adrf.views import APIView as AsyncAPIView
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actors import Actor
-from apps.accounts.errors import KeyInvalid
-from apps.accounts.services import api_key_authenticate
-from apps.core.client_ip import client_ip
 from apps.openai_api.errors import api_error
+from apps.openai_api.keys import actor_of
 from apps.openai_api.known_fields import ignored_header
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
@@ -40,11 +39,12 @@ class ApiDoor:
         return response
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise KeyInvalid
-        self.actor = api_key_authenticate(secret.strip(), client_ip=client_ip(request.META))
+        self.actor = actor_of(request.META)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]  # the view this is mixed into
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """Whatever a client says that it accepts: it gets what OpenAI's API would send at this address."""
+        return JSONRenderer(), JSONRenderer.media_type
 
     def handle_exception(self, exc: Exception) -> Response:
         error = api_error(exc)

@@ -5,17 +5,15 @@ import logging
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
-from apps.catalog.models import Kind
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
-from apps.openai_api import known_fields
+from apps.openai_api import forwarding
 from apps.openai_api.api.door import AsyncDoor, answer, body_of
+from apps.openai_api.forwarding import Endpoint, call_for, request_for
 from apps.openai_api.schema import bodies
 from apps.openai_api.schema.describe import described
 from apps.openai_api.schema.fields import record
-from apps.openai_api.shapes import ModelRequest, engine_request, model_request
-from apps.workers.call import Call, WorkerPath
-from apps.workers.selectors import model_get_offered
+from apps.openai_api.shapes import engine_request
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +29,7 @@ class ChatCompletions(AsyncDoor):
         is_streamed=True,
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        wanted = model_request(await body_of(request), needs="messages", known=known_fields.CHAT)
-        return await _forward(self, wanted, WorkerPath.CHAT_COMPLETIONS)
+        return await _forward(self, forwarding.CHAT, await body_of(request))
 
 
 class Completions(AsyncDoor):
@@ -46,8 +43,7 @@ class Completions(AsyncDoor):
         is_streamed=True,
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        wanted = model_request(await body_of(request), needs="prompt", known=known_fields.COMPLETION)
-        return await _forward(self, wanted, WorkerPath.COMPLETIONS)
+        return await _forward(self, forwarding.COMPLETION, await body_of(request))
 
 
 class Embeddings(AsyncDoor):
@@ -60,7 +56,7 @@ class Embeddings(AsyncDoor):
         response=bodies.EMBEDDING_RESPONSE,
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        return await _embed(self, await body_of(request))
+        return await _forward(self, forwarding.EMBEDDING, await body_of(request))
 
 
 class EngineEmbeddings(AsyncDoor):
@@ -74,18 +70,14 @@ class EngineEmbeddings(AsyncDoor):
         path={"engine": "The name of a model."},
     )
     async def post(self, request: Request, engine: str) -> HttpResponseBase:
-        return await _embed(self, engine_request(await body_of(request), engine))
+        return await _forward(self, forwarding.EMBEDDING, engine_request(await body_of(request), engine))
 
 
-async def _embed(door: AsyncDoor, body: object) -> HttpResponseBase:
-    wanted = model_request(body, needs="input", known=known_fields.EMBEDDING)
-    return await _forward(door, wanted, WorkerPath.EMBEDDINGS, Kind.EMBEDDING)
-
-
-async def _forward(door: AsyncDoor, wanted: ModelRequest, path: WorkerPath, kind: Kind = Kind.TEXT) -> HttpResponseBase:
+async def _forward(door: AsyncDoor, endpoint: Endpoint, body: object) -> HttpResponseBase:
+    wanted = request_for(endpoint, body)
     door.ignored_fields = wanted.ignored_fields
     if wanted.end_user is not None:
         # The one use that is made of it: to find who was behind a request that somebody complains about.
         logger.info("request %s is for end user %r", request_id_var.get(), wanted.end_user)
-    await in_thread(model_get_offered, door.actor, wanted.model, kind)
-    return await answer(Call(door.actor, wanted.model, wanted.body, path), is_stream=wanted.is_stream)
+    call = await in_thread(call_for, endpoint, door.actor, wanted)
+    return await answer(call, is_stream=wanted.is_stream)

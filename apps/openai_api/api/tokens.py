@@ -7,11 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.threads import in_thread
-from apps.openai_api import known_fields
+from apps.openai_api import forwarding
 from apps.openai_api.api.door import AsyncDoor, body_of
+from apps.openai_api.forwarding import call_for, request_for
 from apps.openai_api.schema import bodies
 from apps.openai_api.schema.describe import described
-from apps.openai_api.shapes import TokenCheck, model_request, token_checks
+from apps.openai_api.shapes import TokenCheck, token_checks
 from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
 from apps.workers.selectors import model_get_offered
@@ -30,10 +31,9 @@ class Tokenize(AsyncDoor):
         response=bodies.TOKENIZE_RESPONSE,
     )
     async def post(self, request: Request) -> Response:
-        wanted = model_request(await body_of(request), needs=("messages", "prompt"), known=known_fields.TOKENIZE)
+        wanted = request_for(forwarding.TOKENIZE, await body_of(request))
         self.ignored_fields = wanted.ignored_fields
-        await in_thread(model_get_offered, self.actor, wanted.model)
-        return Response(await relay.complete(Call(self.actor, wanted.model, wanted.body, WorkerPath.TOKENIZE)))
+        return Response(await relay.complete(await in_thread(call_for, forwarding.TOKENIZE, self.actor, wanted)))
 
 
 class TokenCheckDoor(AsyncDoor):

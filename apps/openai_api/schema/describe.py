@@ -23,8 +23,10 @@ def described(
     is_streamed: bool = False,
     tag: str = "Models",
     path: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    content_type: str = "application/json",
 ) -> Callable[[F], F]:
-    """Describe a door's method. `path`: the parameters in its address, each with its words."""
+    """Describe a door's method. `path` and `query`: parameters of its address, each with its words."""
     replies: dict[Any, Any] = {200: OpenApiResponse(response, description="Done.")}
     if is_streamed:
         replies[200, "text/event-stream"] = OpenApiResponse(OpenApiTypes.STR, description="With `stream: true`.")
@@ -34,12 +36,16 @@ def described(
         operation_id=name,
         summary=summary,
         tags=[tag],
-        request=None if request is None else {"application/json": request},
+        request=None if request is None else {content_type: request},
         responses=replies,
         auth=[{"key": []}],  # type: ignore[list-item]  # a raw requirement is taken too
         parameters=[
             OpenApiParameter(parameter, OpenApiTypes.STR, OpenApiParameter.PATH, description=words)
             for parameter, words in (path or {}).items()
+        ]
+        + [
+            OpenApiParameter(parameter, OpenApiTypes.STR, OpenApiParameter.QUERY, description=words)
+            for parameter, words in (query or {}).items()
         ],
     )
     return decorate

@@ -1,0 +1,147 @@
+"""Work on a batch for a while: ask the pool line by line, several at once, and keep each answer as it comes.
+
+A runner holds the batch's lease and renews it. One that dies leaves the lines that it was asking unanswered, and the
+next one asks them again: each line has one answer in the end. What is busy or away is waited for, up to the batch's
+own end; what is wrong with a line fails that line.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.accounts.selectors import keys_active
+from apps.core.errors import SiteError, Whose
+from apps.core.middleware import request_id_var
+from apps.core.threads import in_thread
+from apps.openai_api.errors import api_error
+from apps.openai_api.forwarding import BATCHABLE, call_for, request_for
+from apps.openai_api.models import Batch, BatchLine, BatchState
+from apps.openai_api.selectors import lines_waiting
+from apps.openai_api.services import batches
+from apps.openai_api.services.batch_results import batch_finalize, line_request_id
+from apps.workers import relay
+
+AT_ONCE = 8
+SLICE_S = 15.0
+"""Then another job gets its turn; a large batch is many slices."""
+RENEW_S = 5.0
+MAX_ATTEMPTS = 20
+"""Of a line whose worker fails each time: it may be the line that does it."""
+PRIORITY = 50
+"""At the worker, behind everybody who waits for an answer. Lower goes first; people have 0."""
+
+logger = logging.getLogger(__name__)
+
+
+def batch_advance(pk: int, *, slice_s: float = SLICE_S) -> bool:
+    """Take the batch a bit further, if nobody else does. Returns whether it can go on at once."""
+    runner = uuid4()
+    batch = batches.batch_claim(pk, runner)
+    if batch is None:
+        return False
+    try:
+        return _advanced(batch, runner, slice_s)
+    finally:
+        batches.batch_release(pk, runner)
+
+
+def _advanced(batch: Batch, runner: UUID, slice_s: float) -> bool:
+    match BatchState(batch.state):
+        case BatchState.VALIDATING:
+            batches.batch_validate(batch)
+            return True
+        case BatchState.IN_PROGRESS:
+            if not _is_key_active(batch.api_key_id):
+                batches.batch_fail(batch, [{"code": "invalid_api_key", "message": "The key of the batch was revoked."}])
+                return False
+            return asyncio.run(_Slice(batch, runner, slice_s).run())
+        case BatchState.CANCELLING:
+            batches.batch_close(batch)
+            return True
+        case _:
+            batch_finalize(batch)
+            return False
+
+
+def _is_key_active(pk: int) -> bool:
+    return keys_active(timezone.now()).filter(pk=pk).exists()
+
+
+class _Slice:
+    """One runner's turn. `_must_wait` is set by the first line that cannot be asked now."""
+
+    def __init__(self, batch: Batch, runner: UUID, slice_s: float) -> None:
+        self._batch = batch
+        self._runner = runner
+        self._ends_at = monotonic() + slice_s
+        self._actor = Actor(user_id=batch.user_id, api_key_id=batch.api_key_id)
+        self._endpoint = BATCHABLE[batch.endpoint]
+        self._must_wait = False
+        self._is_mine = True
+
+    async def run(self) -> bool:
+        """Returns whether there is more to do at once."""
+        renewing = asyncio.create_task(self._renew())
+        try:
+            while self._may_go_on():
+                lines = await in_thread(lines_waiting, self._batch.pk, AT_ONCE)
+                if not lines:
+                    await in_thread(batches.batch_close, self._batch)
+                    return True
+                # Together, then the next ones: the slowest decides, and the worker batches them side by side.
+                await asyncio.gather(*map(self._ask, lines))
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+        if self._batch.expires_at <= timezone.now():
+            await in_thread(batches.batch_close, self._batch)
+            return True
+        return self._is_mine and not self._must_wait
+
+    def _may_go_on(self) -> bool:
+        has_time = monotonic() < self._ends_at and self._batch.expires_at > timezone.now()
+        return has_time and self._is_mine and not self._must_wait
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            kept = await in_thread(batches.batch_claim, self._batch.pk, self._runner)
+            self._is_mine = kept is not None and kept.state == BatchState.IN_PROGRESS
+
+    async def _ask(self, line: BatchLine) -> None:
+        request_id_var.set(line_request_id(line.public_id))
+        try:
+            answer = await self._answer(line.body)
+        except SiteError as exc:
+            if await self._is_to_be_tried_again(line, exc):
+                return
+            error = api_error(exc)
+            await in_thread(batches.line_answer, line, status_code=error.status, answer=error.body)
+        except Exception as exc:
+            # Whatever it is, it must not take the other lines with it; `api_error` writes it to the log.
+            error = api_error(exc)
+            await in_thread(batches.line_answer, line, status_code=error.status, answer=error.body)
+        else:
+            await in_thread(batches.line_answer, line, status_code=200, answer=answer)
+
+    async def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        wanted = request_for(self._endpoint, body)
+        call = await in_thread(call_for, self._endpoint, self._actor, wanted)
+        call.body["priority"] = PRIORITY
+        return await relay.complete(call)
+
+    async def _is_to_be_tried_again(self, line: BatchLine, error: SiteError) -> bool:
+        if not error.retryable or line.n_attempts >= MAX_ATTEMPTS:
+            return False
+        if error.whose is Whose.WORKER:
+            await in_thread(batches.line_tried, line)
+        self._must_wait = True
+        logger.info("batch %s waits: %s", self._batch.public_id, error)
+        return True

@@ -1,0 +1,163 @@
+"""What programs leave at the API: files, and batches of requests with their lines.
+
+Files are rows of chunks, so that every web process and every job has them, and none is ever in memory as a whole.
+"""
+
+import uuid
+from typing import Any, ClassVar, TypeVar
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import ApiKey, User
+
+
+class Purpose(models.TextChoices):
+    """What a file is for. Source: OpenAI API reference, "Files"."""
+
+    BATCH = "batch", "Requests of a batch"
+    BATCH_OUTPUT = "batch_output", "Answers of a batch"
+
+
+T = TypeVar("T", bound="OwnedModel")
+
+
+class OwnedQuerySet(models.QuerySet[T]):
+    """The one place where owners are compared."""
+
+    def owned(self, actor: Actor) -> "OwnedQuerySet[T]":
+        """A person's keys share what they made; a key of the installation itself has only its own."""
+        if actor.user_id is not None:
+            return self.filter(user_id=actor.user_id)
+        return self.filter(user=None, api_key_id=actor.api_key_id)
+
+
+def owner_fields(actor: Actor) -> dict[str, Any]:
+    """For a row that this actor makes. At the API everybody comes with a key."""
+    return {"user_id": actor.user_id, "api_key_id": actor.api_key_id}
+
+
+class OwnedModel(models.Model):
+    """Made with a key, for its owner."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class ApiFile(OwnedModel):
+    """A file that a program sent or a batch wrote."""
+
+    name = models.CharField(max_length=255)
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    n_bytes = models.BigIntegerField(default=0)
+
+    objects: ClassVar[models.Manager["ApiFile"]] = OwnedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API file"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FileChunk(models.Model):
+    """A piece of a file. Pieces are numbered from 0 and split anywhere."""
+
+    file = models.ForeignKey(ApiFile, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "number"], name="file_chunk_once")]
+
+    def __str__(self) -> str:
+        return f"{self.file_id}, piece {self.number}"
+
+
+class BatchState(models.TextChoices):
+    """Source: OpenAI API reference, "The batch object", `status`."""
+
+    VALIDATING = "validating", "Validating"
+    FAILED = "failed", "Failed"
+    IN_PROGRESS = "in_progress", "In progress"
+    FINALIZING = "finalizing", "Finalizing"
+    COMPLETED = "completed", "Completed"
+    EXPIRED = "expired", "Expired"
+    CANCELLING = "cancelling", "Cancelling"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+UNFINISHED = (BatchState.VALIDATING, BatchState.IN_PROGRESS, BatchState.FINALIZING, BatchState.CANCELLING)
+
+
+class Batch(OwnedModel):
+    """Many requests that may take their time. A job that holds the lease works on it; a free lease is taken over."""
+
+    endpoint = models.CharField(max_length=50)
+    input_file = models.ForeignKey(ApiFile, null=True, on_delete=models.SET_NULL, related_name="+")
+    input_file_public_id = models.UUIDField()
+    """Told also after the file was deleted."""
+    output_file = models.ForeignKey(ApiFile, null=True, on_delete=models.SET_NULL, related_name="+")
+    error_file = models.ForeignKey(ApiFile, null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=20, choices=BatchState, default=BatchState.VALIDATING)
+    metadata = models.JSONField(default=dict)
+    errors = models.JSONField(default=list)
+    n_total = models.PositiveIntegerField(default=0)
+    n_completed = models.PositiveIntegerField(default=0)
+    n_failed = models.PositiveIntegerField(default=0)
+    expires_at = models.DateTimeField()
+    in_progress_at = models.DateTimeField(null=True)
+    finalizing_at = models.DateTimeField(null=True)
+    cancelling_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    runner = models.UUIDField(null=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[models.Manager["Batch"]] = OwnedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(state__in=["validating", "in_progress", "finalizing", "cancelling"]),
+                name="batch_unfinished",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}, {self.n_total} requests"
+
+
+class BatchLine(models.Model):
+    """One request of a batch, and its answer once there is one. Lives until the batch has written its files."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="lines")
+    number = models.PositiveIntegerField()
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    custom_id = models.CharField(max_length=512)
+    body = models.JSONField()
+    n_attempts = models.PositiveIntegerField(default=0)
+    status_code = models.PositiveIntegerField(null=True)
+    """Null until it is answered."""
+    answer = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "number"], name="batch_line_number_once"),
+            models.UniqueConstraint(fields=["batch", "custom_id"], name="batch_line_custom_id_once"),
+        ]
+        indexes = [
+            models.Index(fields=["batch", "number"], condition=Q(status_code=None), name="batch_line_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return self.custom_id
