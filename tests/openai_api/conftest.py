@@ -1,10 +1,16 @@
 """A site with one worker that writes and makes vectors, and the official SDK against it."""
 
+import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import openai
 import pytest
+from django.utils import timezone
 
+from apps.catalog.models import LanguageModel
+from apps.workers.models import HostedModel, HostedState, Worker
+from tests.gpu_worker.live_worker import TOKEN, LiveWorker, live_worker
 from tests.gpu_worker.tiny_embedders import make_tiny_embedder
 from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, Shape, make_tiny_model
 from tests.live import LiveSite, running_site
@@ -34,3 +40,23 @@ def api_key(api_site: LiveSite) -> str:
 def sdk(api_site: LiveSite, api_key: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{api_site.url}/v1", api_key=api_key, max_retries=0, timeout=120) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def tiny_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveWorker]:
+    with live_worker({"tiny": make_tiny_model(tmp_path_factory.mktemp("batch") / "tiny")}) as worker:
+        yield worker
+
+
+@pytest.fixture
+def enrolled(tiny_worker: LiveWorker, db: None) -> Worker:
+    worker = Worker.objects.create(
+        public_id=uuid.uuid4(),
+        base_url=tiny_worker.url,
+        access_token=TOKEN,
+        device="cpu",
+        lease_expires_at=timezone.now() + timedelta(hours=1),
+    )
+    model = LanguageModel.objects.create(name="tiny", context_length=1024)
+    HostedModel.objects.create(worker=worker, model=model, state=HostedState.LOADED)
+    return worker

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,39 +17,17 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.services import NewKey, api_key_create, api_key_revoke
-from apps.catalog.models import LanguageModel
 from apps.openai_api.batch_runner import MAX_ATTEMPTS, batch_advance
 from apps.openai_api.models import ApiFile, Batch, BatchLine, BatchState
 from apps.openai_api.selectors import batches_free
 from apps.openai_api.services import batches, files
-from apps.workers.models import HostedModel, HostedState, Worker
-from tests.gpu_worker.live_worker import TOKEN, LiveWorker, live_worker
-from tests.gpu_worker.tiny_models import make_tiny_model
+from apps.workers.models import Worker
+from tests.gpu_worker.live_worker import LiveWorker
 from tests.live import ROOT, wait_until
 
 # Transactional: the runner asks from threads with connections of their own.
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/v1/completions"
-
-
-@pytest.fixture(scope="module")
-def tiny_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveWorker]:
-    with live_worker({"tiny": make_tiny_model(tmp_path_factory.mktemp("batch") / "tiny")}) as worker:
-        yield worker
-
-
-@pytest.fixture
-def enrolled(tiny_worker: LiveWorker, db: None) -> Worker:
-    worker = Worker.objects.create(
-        public_id=uuid.uuid4(),
-        base_url=tiny_worker.url,
-        access_token=TOKEN,
-        device="cpu",
-        lease_expires_at=timezone.now() + timedelta(hours=1),
-    )
-    model = LanguageModel.objects.create(name="tiny", context_length=1024)
-    HostedModel.objects.create(worker=worker, model=model, state=HostedState.LOADED)
-    return worker
 
 
 @pytest.fixture

@@ -1,45 +1,38 @@
-"""Limits as programs meet them: 429 in OpenAI's envelope, with when to come back."""
+"""How far limits are used up is told with each answer, and a refusal says when to come again."""
+
+from typing import Any
 
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Metric, Period
+from apps.accounts.models import Audience, Limit, Metric, Period
 from apps.accounts.services import api_key_create
-from tests.accounts.support import limit
-from tests.fake_worker import enrol, fake_worker
+from apps.workers.models import Worker
 
-# Transactional: the async views read from a thread with a connection of its own.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize(
-    ("metric", "period", "kind", "code"),
-    [
-        (Metric.REQUESTS, Period.MINUTE, "rate_limit_error", "rate_limit_exceeded"),
-        (Metric.CONCURRENCY, Period.AT_ONCE, "rate_limit_error", "rate_limit_exceeded"),
-        (Metric.REQUESTS, Period.DAY, "insufficient_quota", "quota_exceeded"),
-        (Metric.COST, Period.MONTH, "insufficient_quota", "insufficient_quota"),
-    ],
-)
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_limit_that_is_used_up_is_a_429_that_says_when_to_come_back(
-    client: Client, metric: Metric, period: Period, kind: str, code: str, stream: bool
-) -> None:
-    secret = api_key_create(name="test", user=None).secret
-    with fake_worker() as worker:
-        model = enrol(worker, "tiny").hosted.get().model
-        model.output_price = 1
-        model.save()
-        limit(0, metric, period)
-        reply = client.post(
-            "/v1/chat/completions",
-            {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": stream},
-            content_type="application/json",
-            headers={"Authorization": f"Bearer {secret}"},
-        )
-        assert worker.requests == []
+def test_answers_tell_what_is_left_and_the_one_too_many_is_refused(client: Client, enrolled: Worker) -> None:
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.REQUESTS, period=Period.DAY, amount=2)
 
-    error = reply.json()["error"]
-    assert (reply.status_code, error["type"], error["code"]) == (429, kind, code)
-    assert int(reply["Retry-After"]) >= 1
-    assert "0 used" in error["message"]
+    def ask() -> Any:
+        body = {"model": "tiny", "prompt": "Hi", "max_tokens": 1}
+        return client.post("/v1/completions", body, content_type="application/json", headers=headers)
+
+    replies = [ask() for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert [reply.get("x-ratelimit-remaining-requests") for reply in replies[:2]] == ["1", "0"]
+    assert replies[0]["x-ratelimit-limit-requests"] == "2"
+    assert replies[0]["x-ratelimit-reset-requests"]
+    error = replies[2].json()["error"]
+    assert (error["type"], error["code"]) == ("insufficient_quota", "quota_exceeded")
+    assert int(replies[2]["Retry-After"]) > 0
+
+
+def test_without_limits_there_are_no_headers_of_limits(client: Client, enrolled: Worker) -> None:
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    body = {"model": "tiny", "prompt": "Hi", "max_tokens": 1}
+    reply = client.post("/v1/completions", body, content_type="application/json", headers=headers)
+    assert reply.status_code == 200
+    assert not [name for name in reply.headers if name.lower().startswith("x-ratelimit")]

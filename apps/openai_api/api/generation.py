@@ -5,6 +5,7 @@ import logging
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
+from apps.accounts.selectors import rate_limit_headers
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.openai_api import forwarding
@@ -80,4 +81,7 @@ async def _forward(door: AsyncDoor, endpoint: Endpoint, body: object) -> HttpRes
         # The one use that is made of it: to find who was behind a request that somebody complains about.
         logger.info("request %s is for end user %r", request_id_var.get(), wanted.end_user)
     call = await in_thread(call_for, endpoint, door.actor, wanted)
-    return await answer(call, is_stream=wanted.is_stream)
+    response = await answer(call, is_stream=wanted.is_stream)
+    for name, value in (await in_thread(rate_limit_headers, door.actor, wanted.model)).items():
+        response[name] = value
+    return response

@@ -18,6 +18,7 @@ UNSUPPORTED = {
     "images": "no model here makes images",
     "moderations": "no moderation model is installed",
     "organization": "keys and people are managed on the site's own pages",
+    "responses": "use /v1/chat/completions",
     "realtime": "use /v1/chat/completions with 'stream': true",
     "threads": "use /v1/chat/completions",
     "uploads": "send the whole text in one request",
