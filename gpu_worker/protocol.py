@@ -114,6 +114,8 @@ class ModelReport:
     """Left out by workers that only know models of text."""
     base: str | None = None
     """Of an adapter: the name of the model whose weights it shares."""
+    slots: int | None = None
+    """How many requests it computes at once; more wait in the worker's own queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,9 @@ class LeaseRequest:
     def to_json(self) -> Json:
         body = asdict(self)
         for model in body["models"]:
-            if model["base"] is None:
-                del model["base"]  # unknown to a site that is older than adapters
+            for younger in ("base", "slots"):
+                if model[younger] is None:
+                    del model[younger]  # unknown to an older site
         return body
 
     @classmethod
@@ -217,7 +220,7 @@ def _model_report(item: object) -> ModelReport:
     _require(
         values,
         ModelReport,
-        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind", "base"},
+        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind", "base", "slots"},
     )
     try:
         state = ModelState(values["state"])
@@ -238,6 +241,7 @@ def _model_report(item: object) -> ModelReport:
         revision=_optional_text(values, "revision", 100),
         kind=kind,
         base=_optional_text(values, "base", 200),
+        slots=_optional_int(values, "slots"),
     )
 
 

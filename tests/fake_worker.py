@@ -136,6 +136,7 @@ class FakeWorker:
         self.scripts: deque[Script | Refuse | HangUp] = deque()
         self.requests: list[dict[str, Any]] = []
         self.tokenized: list[dict[str, Any]] = []
+        self.request_ids: list[str] = []
         self.cancelled: list[str] = []
         self.attached: list[str] = []
         self.is_deaf_to_cancel = False
@@ -216,6 +217,7 @@ class FakeWorker:
             return refusal
         body = await request.json()
         self.requests.append(body)
+        self.request_ids.append(request.headers.get("X-Request-ID", ""))
         script = self.scripts.popleft() if self.scripts else Script(["Hello", " there", "."])
         if isinstance(script, Refuse):
             return _refused(script)

@@ -12,6 +12,7 @@ from uuid import UUID
 from apps.conversations.errors import BadFrame
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.texts import clean_text
+from apps.workers.fairness import Place
 
 Frame = dict[str, Any]
 
@@ -92,6 +93,15 @@ def snapshot(generation: UUID, state: str, blocks: Sequence[str], tail: str) -> 
         "state": state,
         "blocks": list(blocks),
         "tail": tail,
+    }
+
+
+def queued(generation: UUID, place: Place) -> Frame:
+    return {
+        "type": "generation.queued",
+        "generation": str(generation),
+        "place": place.number,
+        "eta_s": place.eta_s,
     }
 
 

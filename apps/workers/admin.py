@@ -11,7 +11,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.workers.addresses import AddressRefused, read_allowed
-from apps.workers.models import EnrolmentToken, HostedModel, Worker
+from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
 from apps.workers.services import administration, enrolment
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class WorkerAdmin(ModelAdmin):
         "enrolled_at",
         "removed_at",
     )
-    fields = ("weight", "allowed", *readonly_fields)
+    fields = ("weight", "slots", "allowed", *readonly_fields)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # workers enrol themselves
@@ -139,6 +139,25 @@ class EnrolmentTokenAdmin(ModelAdmin):
         obj.pk, obj.prefix = new.token.pk, new.token.prefix
         words = "Keep this token, it cannot be shown again: {}. One worker may enrol with it, within 24 hours."
         self.message_user(request, words.format(new.secret), messages.WARNING)
+
+
+@admin.register(PoolRequest)
+class PoolRequestAdmin(ModelAdmin):
+    """The log of requests, for reading."""
+
+    list_display = ("trace_id", "model", "party", "state", "worker", "created_at", "admitted_at", "ended_at", "outcome")
+    list_filter = ("state", "model", "outcome")
+    search_fields = ("trace_id", "party")
+    list_select_related = ("model", "worker")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: PoolRequest | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PoolRequest | None = None) -> bool:
+        return False
 
 
 def _state_words(hosted: HostedModel) -> str:

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, assert_never
 
 from apps.accounts.actors import Actor
+from apps.workers.fairness import Place
+
+OnPlace = Callable[[Place], Awaitable[None]]
 
 
 class WorkerPath(StrEnum):
@@ -27,6 +31,8 @@ class Call:
     model: str
     body: dict[str, Any]
     path: WorkerPath = WorkerPath.CHAT_COMPLETIONS
+    on_place: OnPlace | None = field(default=None, compare=False)
+    """Awaited with where the request stands, whenever that changes while it waits for its turn."""
 
     @property
     def prefix_key(self) -> str:

@@ -35,6 +35,31 @@ class WorkerOverloaded(SiteError):
     retryable = True
 
 
+class QueueFull(SiteError):
+    """As many requests wait for the model as the site lets wait."""
+
+    code = "workers.queue_full"
+    http_status = 503
+    retryable = True
+
+
+class PartyQueueFull(SiteError):
+    """As many requests of one person or key wait for the model as may."""
+
+    code = "workers.too_many_waiting"
+    http_status = 429
+    retryable = True
+    whose = Whose.USER
+
+
+class WaitedTooLong(SiteError):
+    """No place became free in time."""
+
+    code = "workers.waited_too_long"
+    http_status = 503
+    retryable = True
+
+
 class WorkerDied(SiteError):
     """The worker went away in mid-answer."""
 

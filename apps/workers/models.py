@@ -14,6 +14,9 @@ from apps.catalog.models import LanguageModel
 from apps.workers.breaker import Fault, Window
 from apps.workers.dispatch import Candidate
 
+DEFAULT_SLOTS = 16
+"""For a worker that does not say how many requests of a model it computes at once."""
+
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Reads that everybody needs to get right in the same way."""
@@ -49,6 +52,12 @@ class Worker(models.Model):
     reported_queue = models.PositiveIntegerField(default=0)
     assigned_since_report = models.PositiveIntegerField(default=0)
     """Requests that the site gave out after the last report; added to it for dispatch, at once."""
+    slots = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        help_text="How many requests of one model it gets at once; more wait in the queue. Blank: as it says.",
+    )
     is_drained = models.BooleanField(
         default=False, verbose_name="drained", help_text="Finishes what it has and gets nothing new."
     )
@@ -157,6 +166,8 @@ class HostedModel(models.Model):
     error = models.TextField(blank=True)
     n_parameters = models.BigIntegerField(null=True, blank=True)
     dtype = models.CharField(max_length=40, blank=True)
+    slots = models.PositiveIntegerField(default=DEFAULT_SLOTS)
+    """As the worker says."""
 
     class Meta:
         verbose_name = "hosted model"
@@ -164,3 +175,55 @@ class HostedModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} on {self.worker}"
+
+
+class RequestState(models.TextChoices):
+    """Where a request is."""
+
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "Running"
+    ENDED = "ended", "Ended"
+
+
+class PoolRequest(models.Model):
+    """One request to the pool, from its arrival to its end: the queue, and afterwards the log. It holds no text."""
+
+    ANSWERED = "answered"
+    LEFT = "left"
+    """The caller went away."""
+
+    trace_id = models.CharField(max_length=64, db_index=True)
+    """The `X-Request-ID` of the request that asked, in the logs of site and worker too."""
+    generation_id = models.UUIDField(null=True, blank=True, db_index=True)
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="+")
+    party = models.CharField(max_length=60)
+    path = models.CharField(max_length=40)
+    prefix_key = models.CharField(max_length=32, blank=True, editable=False)
+    state = models.CharField(max_length=10, choices=RequestState, default=RequestState.WAITING)
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    renewed_at = models.DateTimeField(editable=False)
+    """By the process whose request it is."""
+    created_at = models.DateTimeField(default=timezone.now)
+    admitted_at = models.DateTimeField(null=True, blank=True)
+    first_event_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=60, blank=True)
+    """`answered`, `left`, or an error's code."""
+    attempts = models.JSONField(default=list, blank=True)
+    """What failed on the way: when, at which worker, why."""
+
+    class Meta:
+        verbose_name = "request"
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["model", "state"],
+                condition=models.Q(state__in=["waiting", "running"]),
+                name="pool_request_unfinished",
+            ),
+            models.Index(fields=["model", "party", "admitted_at"], name="pool_request_turns"),
+            models.Index(fields=["created_at"], name="pool_request_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trace_id} ({self.state})"

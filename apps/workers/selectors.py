@@ -1,5 +1,6 @@
 """Reads of the pool: what is offered, and who could serve it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,7 @@ from apps.catalog.models import Kind, LanguageModel
 from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, WorkerDied
-from apps.workers.models import HostedModel, HostedState, Worker
+from apps.workers.models import DEFAULT_SLOTS, HostedModel, HostedState, Worker
 from apps.workers.target import Target
 
 
@@ -99,6 +100,12 @@ def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker
     if workers := [h.worker for h in (serving.select_for_update(of=("worker",)) if for_update else serving)]:
         return workers
     raise _why_nobody(model_name)
+
+
+def slots_of(model_id: int, workers: Iterable[Worker]) -> dict[int, int]:
+    """Per worker: how many requests of this model it computes at once; an admin's word counts more than its own."""
+    said = dict(HostedModel.objects.filter(model_id=model_id).values_list("worker_id", "slots"))
+    return {worker.pk: worker.slots or said.get(worker.pk, DEFAULT_SLOTS) for worker in workers}
 
 
 def _taking(model_name: str) -> QuerySet[HostedModel]:

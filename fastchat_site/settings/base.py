@@ -109,6 +109,7 @@ CELERY_BEAT_SCHEDULE = {
     "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
+    "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},
 }
 
 # --- Secrets and who may come in --------------------------------------------------------------------------------------
@@ -156,6 +157,16 @@ X_FRAME_OPTIONS = "DENY"
 VISITORS_MAY_CHAT = env.bool("VISITORS_MAY_CHAT", default=True)
 MESSAGE_MAX_CHARS = 100_000
 DISPATCH_METHOD = env.str("DISPATCH_METHOD", "shortest_queue")
+QUEUE_MAX = env.int("QUEUE_MAX", 1000)
+QUEUE_MAX_PER_VISITOR = env.int("QUEUE_MAX_PER_VISITOR", 4)
+QUEUE_MAX_PER_USER = env.int("QUEUE_MAX_PER_USER", 32)
+QUEUE_MAX_PER_KEY = env.int("QUEUE_MAX_PER_KEY", 256)
+QUEUE_WAIT_S = env.float("QUEUE_WAIT_S", 300.0)
+WORKER_PATIENCE_S = env.float("WORKER_PATIENCE_S", 30.0)
+REQUEST_LOG_DAYS = env.int("REQUEST_LOG_DAYS", 14)
+for _name in ("QUEUE_MAX", "QUEUE_MAX_PER_VISITOR", "QUEUE_MAX_PER_USER", "QUEUE_MAX_PER_KEY", "REQUEST_LOG_DAYS"):
+    if globals()[_name] < 1:
+        raise ImproperlyConfigured(f"{_name} must be at least 1")
 OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
 for _network in OUTBOUND_ALLOWED_NETWORKS:
     try:

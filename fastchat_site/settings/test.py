@@ -13,3 +13,6 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # A pool keeps connections open, and a test database with open connections cannot be dropped.
 for _database in _DATABASES.values():
     _database["OPTIONS"].pop("pool", None)
+
+# Most tests of a worker that is gone want to see the error at once; those of its restart set this.
+WORKER_PATIENCE_S = 0.0

@@ -430,6 +430,10 @@ class ModelPool:
         """All but those that are being unloaded."""
         return [model for model in self.models.values() if not model.is_leaving]
 
+    @property
+    def max_batch(self) -> int:
+        return self._options.max_batch
+
     def reports(self) -> list[ModelReport]:
         return [model.report() for model in self.in_service]
 

@@ -200,7 +200,7 @@ class Worker:
             queue_length=self.pool.n_requests,
             version=version(),
             draining=self.is_draining,
-            models=self.pool.reports(),
+            models=[replace(report, slots=self.pool.max_batch) for report in self.pool.reports()],
         )
 
     async def idle(self) -> None:

@@ -13,7 +13,8 @@ from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Vi
 from apps.accounts.services import api_key_create
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.training.models import TrainingRun
-from apps.workers.models import HostedModel, Worker
+from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
+from apps.workers.services.enrolment import token_create
 from tests.accounts.support import limit
 from tests.workers.leases import lease_body, loaded, put_lease
 
@@ -61,6 +62,8 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         User: alice,
         Visitor: Visitor.objects.create(),
         Group: Group.objects.create(name="team"),
+        EnrolmentToken: token_create(label="gpu7").token,
+        PoolRequest: PoolRequest.objects.create(trace_id="r", model=hosted.model, party="u", renewed_at=timezone.now()),
     }
 
 

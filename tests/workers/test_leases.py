@@ -143,8 +143,8 @@ def test_a_removed_worker_stays_out_until_it_is_restored(client: Client) -> None
 def test_an_assignment_counts_at_once_and_until_its_end(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loaded("tiny")))
     pk = Worker.objects.get().pk
-    assignments.assignment_begin("tiny")
-    assignments.assignment_begin("tiny")
+    assignments.worker_assign("tiny")
+    assignments.worker_assign("tiny")
     assert selectors.workers_serving("tiny")[0].queue == 2
     assignments.assignment_end(pk, has_answered=True)
     assert selectors.workers_serving("tiny")[0].queue == 1

@@ -11,6 +11,7 @@ from functools import partial
 from apps.conversations import frames
 from apps.conversations.frames import Frame
 from apps.conversations.live.reader import Reader
+from apps.workers.fairness import Place
 
 FLUSH_EVERY_S = 0.03
 """Eyes cannot tell; 32 streams of fast models can: each frame costs a JSON document and a write for every page."""
@@ -28,7 +29,7 @@ async def follow(reader: Reader) -> AsyncGenerator[Frame, None]:
         yield await mark.snapshot()
         while True:
             has_ended = reader.outcome is not None
-            if (frame := await mark.advance()) is not None:
+            if (frame := await mark.advance()) is not None or (frame := mark.place()) is not None:
                 yield frame
             if has_ended:
                 break
@@ -50,6 +51,15 @@ class _Mark:
         self._answer = reader.answer
         self._n_blocks = 0
         self._tail = ""
+        self._place: Place | None = None
+
+    def place(self) -> Frame | None:
+        """Where the answer stands in the queue, if the subscriber does not know it yet."""
+        place = self._reader.place
+        if place is None or place == self._place:
+            return None
+        self._place = place
+        return frames.queued(self._reader.generation_id, place)
 
     async def snapshot(self) -> Frame:
         await _bring_up_to_date(self._reader)

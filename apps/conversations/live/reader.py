@@ -25,11 +25,13 @@ from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.reading import ReadingJob, prompt_messages
 from apps.conversations.services import generations
 from apps.core.errors import SiteError
+from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.errors import GenerationGone, WorkerDied
 from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.fairness import Place
 from apps.workers.target import Target
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,8 @@ class Reader:
         self.answer = Answer()
         """Replaced by another object when the text was found to be another one; appended to otherwise."""
         self.outcome: Outcome | None = None
+        self.place: Place | None = None
+        """Where it stands in the queue of its model, while it waits for its turn and this process asks for it."""
         self.loaded = asyncio.Event()
         self.rendering = asyncio.Lock()
         """Held by whoever brings the answer's blocks up to date."""
@@ -103,6 +107,8 @@ class Reader:
 
     async def run(self) -> None:
         """Read, save and settle. Cancelling it lets go of the generation, so that another process may go on."""
+        # One id from the page to the worker's log: no HTTP request belongs to this task.
+        request_id_var.set(str(self.generation_id))
         try:
             outcome = await self._read_beside_keeper()
             if not self._had_ended:
@@ -193,7 +199,7 @@ class Reader:
         self._watch.start(asked_s_ago=job.age.total_seconds())
         messages = await in_thread(prompt_messages, job.conversation_pk, before=self.generation_id)
         events = relay.generate(
-            Call(job.owner, job.model_name, {"messages": messages}),
+            Call(job.owner, job.model_name, {"messages": messages}, on_place=self._placed),
             generation_id=self.generation_id,
             on_assigned=self._assigned,
         )
@@ -201,9 +207,13 @@ class Reader:
             async for event in events:
                 yield event
 
+    async def _placed(self, place: Place) -> None:
+        self.place = place
+        self._notify()
+
     async def _assigned(self, target: Target) -> None:
         await in_thread(generations.generation_assign, self.generation_id, target.worker_id)
-        self._target = target
+        self._target, self.place = target, None
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
         async with aclosing(events):

@@ -1,6 +1,7 @@
 """A request is given to a worker, and ends there; what is learnt about the worker on the way."""
 
-from collections.abc import Set
+from collections.abc import Collection, Iterable, Sequence, Set
+from datetime import datetime
 from random import SystemRandom
 
 from django.conf import settings
@@ -12,30 +13,58 @@ from django.utils import timezone
 from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.dispatch import Method, choose, virtual_time_after
-from apps.workers.models import Worker
+from apps.workers.models import PoolRequest, RequestState, Worker
 from apps.workers.target import Target
 
 _random = SystemRandom()
 
 
+def worker_choose(workers: Iterable[Worker], *, prefix_key: str) -> Worker:
+    """Choose one of these by the site's method; there must be one."""
+    now = timezone.now()
+    by_pk = {worker.pk: worker for worker in workers}
+    candidates = [worker.candidate(now) for worker in by_pk.values()]
+    chosen = choose(candidates, Method(settings.DISPATCH_METHOD), _random, key=prefix_key)
+    assert chosen is not None  # noqa: S101  # there are candidates
+    return by_pk[chosen.worker_id]
+
+
+def worker_count(worker: Worker, workers: Collection[Worker]) -> None:
+    """Count a request against the worker chosen among `workers`, whose rows must be locked."""
+    now = timezone.now()
+    worker.virtual_time = virtual_time_after(worker.candidate(now), [other.candidate(now) for other in workers])
+    worker.assigned_since_report += 1
+    Worker.objects.filter(pk=worker.pk).update(
+        assigned_since_report=worker.assigned_since_report, virtual_time=worker.virtual_time
+    )
+
+
 @transaction.atomic
-def assignment_begin(model_name: str, *, prefix_key: str = "", tried: Set[int] = frozenset()) -> Target | None:
-    """Choose a worker that was not tried yet and count the request against it; None when all were.
+def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = frozenset()) -> Target | None:
+    """Choose a worker that was not tried yet and count a request against it; None when all were.
 
     The rows stay locked from the choice to the count: of many requests at one instant, each sees those before it.
 
     Raises: NoWorker, ModelLoading, ModelFailed.
     """
-    workers = {worker.pk: worker for worker in selectors.workers_serving(model_name, for_update=True)}
-    now = timezone.now()
-    candidates = [worker.candidate(now) for worker in workers.values() if worker.pk not in tried]
-    chosen = choose(candidates, Method(settings.DISPATCH_METHOD), _random, key=prefix_key)
-    if chosen is None:
+    workers = [w for w in selectors.workers_serving(model_name, for_update=True) if w.pk not in tried]
+    if not workers:
         return None
-    Worker.objects.filter(pk=chosen.worker_id).update(
-        assigned_since_report=F("assigned_since_report") + 1, virtual_time=virtual_time_after(chosen, candidates)
-    )
-    return selectors.target_of(workers[chosen.worker_id])
+    worker = worker_choose(workers, prefix_key=prefix_key)
+    worker_count(worker, workers)
+    return selectors.target_of(worker)
+
+
+@transaction.atomic
+def request_reassign(request_id: int, model_name: str, *, prefix_key: str, tried: Set[int]) -> Target | None:
+    """Give an admitted request to another worker, also to one without a free place: it has waited once already.
+
+    None when all were tried. Raises: NoWorker, ModelLoading, ModelFailed.
+    """
+    target = worker_assign(model_name, prefix_key=prefix_key, tried=tried)
+    if target is not None:
+        PoolRequest.objects.filter(pk=request_id).update(worker_id=target.worker_id)
+    return target
 
 
 @transaction.atomic
@@ -53,6 +82,30 @@ def assignment_end(worker_pk: int, *, has_answered: bool) -> None:
         worker.window = worker.window.with_answer(timezone.now())
         worker.cooling_until = None
         worker.save(update_fields=["recent_since", "recent_answers", "recent_faults", "cooling_until"])
+
+
+@transaction.atomic
+def request_end(
+    request_id: int,
+    *,
+    outcome: str,
+    is_settled: bool,
+    has_answered: bool = False,
+    first_event_at: datetime | None = None,
+    attempts: Sequence[dict[str, object]] = (),
+) -> None:
+    """The request is over, whatever became of it. Its place is free from now on. `attempts` are those that failed.
+
+    `is_settled`: its worker's count was taken back already.
+    """
+    request = PoolRequest.objects.select_for_update().filter(pk=request_id).first()
+    if request is None or request.state == RequestState.ENDED:
+        return
+    if request.state == RequestState.RUNNING and request.worker_id is not None and not is_settled:
+        assignment_end(request.worker_id, has_answered=has_answered)
+    request.state, request.ended_at, request.outcome = RequestState.ENDED, timezone.now(), outcome[:60]
+    request.first_event_at, request.attempts = first_event_at, list(attempts)
+    request.save(update_fields=["state", "ended_at", "outcome", "first_event_at", "attempts"])
 
 
 @transaction.atomic

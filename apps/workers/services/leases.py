@@ -13,7 +13,7 @@ from apps.catalog.models import Kind
 from apps.catalog.services import model_ensure
 from apps.workers.addresses import AddressRefused, check_address
 from apps.workers.errors import AddressNotAllowed, LeaseMalformed, WorkerRemoved
-from apps.workers.models import HostedModel, Worker
+from apps.workers.models import DEFAULT_SLOTS, HostedModel, Worker
 from apps.workers.services import enrolment
 from gpu_worker.protocol import (
     LEASE_EXPIRES_S,
@@ -81,6 +81,7 @@ def _report_store(worker: Worker, request: LeaseRequest) -> None:
                 "error": report.error or "",
                 "n_parameters": report.n_parameters,
                 "dtype": report.dtype or "",
+                "slots": report.slots or DEFAULT_SLOTS,
             },
         )
 

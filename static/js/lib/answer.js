@@ -35,7 +35,7 @@ export class Answer {
     this.article = article;
     this.again = again;
     const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (one(`[data-part="${name}"]`, article));
-    this.#parts = { body: part("body"), tail: part("tail"), notice: part("notice"), meta: part("meta"), model: part("model") };
+    this.#parts = { body: part("body"), tail: part("tail"), notice: part("notice"), meta: part("meta"), model: part("model"), waiting: part("waiting") };
     part("again").addEventListener("click", again);
     dressCode(article);
     this.#describeEnd(articleEnd(article));
@@ -73,6 +73,12 @@ export class Answer {
     this.#parts.body.replaceChildren();
     this.blocks({ blocks, tail });
     this.#move(state);
+  }
+
+  /** @param {{place: number, eta_s: number | null}} frame */
+  queued({ place, eta_s }) {
+    const time = eta_s === null ? "" : `, about ${Math.max(1, Math.round(eta_s))} s`;
+    this.#parts.waiting.textContent = `Place ${place} in the queue${time}`;
   }
 
   /** @param {string} text */

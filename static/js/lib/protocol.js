@@ -15,6 +15,7 @@
 
 /** @typedef {{type: "turn.refused", ref: string, error: SiteError}} RefusedFrame */
 /** @typedef {{type: "generation.snapshot", generation: string, state: AnswerState, blocks: string[], tail: string}} SnapshotFrame */
+/** @typedef {{type: "generation.queued", generation: string, place: number, eta_s: number | null}} QueuedFrame */
 /** @typedef {{type: "generation.delta", generation: string, text: string}} DeltaFrame */
 /** @typedef {{type: "generation.blocks", generation: string, blocks: string[], tail: string}} BlocksFrame */
 

@@ -84,6 +84,8 @@ export class Turns extends EventTarget {
       case "generation.snapshot":
         answer?.snapshot(frame);
         return answer && this.reader.restart(answer.tail);
+      case "generation.queued":
+        return answer?.queued(frame);
       case "generation.delta":
         answer?.delta(frame.text);
         return answer && this.reader.tail(answer.tail);

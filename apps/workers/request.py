@@ -1,0 +1,250 @@
+"""One request to the pool, from the queue to its end: whose turn, which worker next, what failed, and the books of it.
+
+It sends nothing; that is `relay`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from apps.core.errors import SiteError
+from apps.core.middleware import request_id_var
+from apps.core.threads import in_thread
+from apps.workers.breaker import Fault
+from apps.workers.call import Call, WorkerPath
+from apps.workers.client import TransportFailed
+from apps.workers.errors import (
+    WaitedTooLong,
+    WorkerInternal,
+    WorkerMismatch,
+    WorkerOverloaded,
+    WorkerUnreachable,
+)
+from apps.workers.models import PoolRequest
+from apps.workers.services import admission, assignments
+from apps.workers.services.admission import NOBODY, Entered
+from apps.workers.target import Target
+from apps.workers.tickets import Ticket, keeper
+
+T = TypeVar("T")
+Failed = TransportFailed | WorkerInternal | WorkerMismatch | WorkerOverloaded
+TRIED_ELSEWHERE = (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded)
+
+MAX_ATTEMPTS = 3
+"""At different workers, before all of them are given some time."""
+
+MAX_ATTEMPTS_KEPT = 20
+"""In the request's row."""
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+ENTER_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
+RETRY_DELAYS_S = (0.25, 0.5, 1.0)
+"""Between rounds of attempts; the last one is repeated."""
+
+logger = logging.getLogger(__name__)
+
+
+class Request:
+    """A request as an async context: inside it has a place in the queue or at a worker, and at the end neither."""
+
+    def __init__(self, call: Call, generation_id: UUID | None = None) -> None:
+        self.path = call.path
+        self.has_answered = False
+        self._call = call
+        self._generation_id = generation_id
+        self._ticket: Ticket | None = None
+        self._is_first = True
+        self._tried: set[int] = set()
+        self._failures: list[str] = []
+        self._attempts: list[dict[str, object]] = []
+        self._first_event_at: datetime | None = None
+        self._counted: Target | None = None
+        """The worker against which the request counts."""
+        self._overloaded: WorkerOverloaded | None = None
+        self._are_gone = True
+        self._troubled_since: float | None = None
+
+    async def __aenter__(self) -> Self:
+        """Raises: NoWorker, ModelLoading, ModelFailed, QueueFull, PartyQueueFull."""
+        # Counting tokens costs a worker nothing, so it does not wait behind answers.
+        if self.path is not WorkerPath.TOKENIZE:
+            self._ticket = keeper().take(await self._entered())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ticket is None:
+            await self._settle()
+            return
+        outcome = PoolRequest.ANSWERED if self.has_answered else PoolRequest.LEFT
+        if isinstance(error, SiteError):
+            outcome = error.code
+        elif isinstance(error, Exception):
+            outcome = SiteError.code
+        # Not settled is also what was admitted at the last moment, so that nobody here has noticed.
+        is_settled = self._ticket.target is not None and self._counted is None
+        end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
+        kept = partial(end, first_event_at=self._first_event_at, attempts=self._attempts)
+        await _book(partial(kept, self._ticket.request_id))
+        keeper().drop(self._ticket)
+
+    async def next_target(self) -> Target:
+        """The worker that the request was admitted to; after that has failed, another one, or the same one restarted.
+
+        Raises: WaitedTooLong; NoWorker, ModelLoading, ModelFailed; WorkerOverloaded, WorkerUnreachable: who was tried.
+        """
+        if self._is_first and self._ticket is not None:
+            self._is_first = False
+            return self._count(await self._turn(self._ticket))
+        await self._settle()
+        for delay_s in _endless(RETRY_DELAYS_S):
+            nobody: SiteError | None = None
+            try:
+                target_or_none = await self._another() if len(self._tried) < MAX_ATTEMPTS else None
+            except NOBODY as exc:
+                nobody, target_or_none = exc, None
+            if target_or_none is not None:
+                return self._count(target_or_none)
+            if not self._may_wait():
+                # The workers that failed may have left meanwhile; why they failed says more.
+                raise nobody if nobody is not None and not self._failures else self._give_up()
+            await asyncio.sleep(delay_s)
+            self._tried.clear()
+        raise AssertionError("the delays are endless")
+
+    @property
+    def has_begun(self) -> bool:
+        return self._first_event_at is not None
+
+    def begun(self) -> None:
+        """An event has come; the first one counts."""
+        self._first_event_at = self._first_event_at or timezone.now()
+
+    async def note(self, target: Target, error: Failed) -> None:
+        """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
+        self._troubled_since = self._troubled_since or time.monotonic()
+        fault: Fault | None = None
+        match error:
+            case TransportFailed():
+                cause, fault = str(error), error.fault
+            case WorkerInternal():
+                cause, fault = str(error.details["reason"]), Fault.INTERNAL
+                self._are_gone = False
+            case WorkerMismatch():
+                cause = str(error.details["reason"])
+            case WorkerOverloaded():
+                retry_after_s = error.details["retry_after_s"]
+                self._overloaded = WorkerOverloaded(model=self._call.model, retry_after_s=retry_after_s)
+                cause = "queue full"
+                self._are_gone = False
+        if fault is not None:
+            await _book(partial(assignments.fault_record, target.worker_id, fault, cause))
+        if len(self._attempts) < MAX_ATTEMPTS_KEPT:
+            note = {"at": timezone.now().isoformat(), "worker": target.worker_id, "cause": cause[:300]}
+            self._attempts.append(note)
+        words = f"worker {target.worker_id}: {cause}"
+        if words not in self._failures:
+            self._failures.append(words)
+
+    def _count(self, target: Target) -> Target:
+        self._counted = target
+        self._tried.add(target.worker_id)
+        return target
+
+    async def _settle(self) -> None:
+        """The attempt at a worker is over, and does not count against it any more."""
+        if self._counted is not None:
+            end = partial(assignments.assignment_end, self._counted.worker_id, has_answered=self.has_answered)
+            self._counted = None
+            await _book(end)
+
+    async def _entered(self) -> Entered:
+        enter = partial(
+            admission.request_enter, self._call, trace_id=request_id_var.get(), generation_id=self._generation_id
+        )
+        for delay_s in (*ENTER_DELAYS_S, None):
+            try:
+                return await _finished(in_thread(enter), undo=self._leave)
+            except DATABASE_AWAY as exc:
+                if delay_s is None:
+                    raise
+                logger.warning("a request could not be queued, trying again: %s", exc)
+                await asyncio.sleep(delay_s)
+        raise AssertionError("the last try returns or raises")
+
+    async def _leave(self, entered: Entered) -> None:
+        await _book(partial(assignments.request_end, entered.request_id, outcome=PoolRequest.LEFT, is_settled=False))
+
+    async def _turn(self, ticket: Ticket) -> Target:
+        """Wait until the request is admitted. Raises: WaitedTooLong."""
+        told = None
+        try:
+            async with asyncio.timeout(settings.QUEUE_WAIT_S):
+                while ticket.target is None:
+                    ticket.changed.clear()
+                    if self._call.on_place is not None and ticket.place is not None and ticket.place != told:
+                        told = ticket.place
+                        await self._call.on_place(ticket.place)
+                    await ticket.changed.wait()
+        except TimeoutError as exc:
+            raise WaitedTooLong(model=self._call.model, limit_s=round(settings.QUEUE_WAIT_S)) from exc
+        return ticket.target
+
+    async def _another(self) -> Target | None:
+        assign = assignments.worker_assign
+        if self._ticket is not None:
+            assign = partial(assignments.request_reassign, self._ticket.request_id)
+        work = in_thread(assign, self._call.model, prefix_key=self._call.prefix_key, tried=self._tried)
+        return await _finished(work, undo=self._take_back)
+
+    async def _take_back(self, target: Target | None) -> None:
+        if target is not None:
+            await _book(partial(assignments.assignment_end, target.worker_id, has_answered=False))
+
+    def _may_wait(self) -> bool:
+        """Workers that are gone may be restarting; ones that fail or are full are there, and waiting helps nobody."""
+        since = self._troubled_since
+        return since is not None and self._are_gone and time.monotonic() < since + settings.WORKER_PATIENCE_S
+
+    def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
+        logger.warning("no worker took a request for %s: %s", self._call.model, "; ".join(self._failures))
+        # A full queue is the better news of the two: somebody is there.
+        return self._overloaded or WorkerUnreachable(model=self._call.model, attempts="; ".join(self._failures))
+
+
+async def _finished(work: Coroutine[Any, Any, T], *, undo: Callable[[T], Coroutine[Any, Any, None]]) -> T:
+    """Await a thread's work. A caller that leaves meanwhile waits for its end, and undoes what it did."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if task.exception() is None:
+            await undo(task.result())
+        raise
+
+
+async def _book(write: Callable[[], None]) -> None:
+    """Keep the pool's books. While Postgres is away a stream must go on, and each report sets them right."""
+    try:
+        # A caller that leaves twice must not keep them from being settled.
+        await asyncio.shield(in_thread(write))
+    except DATABASE_AWAY as exc:
+        logger.warning("a request could not be accounted for: %s", exc)
+
+
+def _endless(delays: tuple[float, ...]) -> Iterator[float]:
+    yield from delays
+    while True:
+        yield delays[-1]

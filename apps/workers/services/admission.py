@@ -1,0 +1,182 @@
+"""The queue in front of the workers: one per model, fair between parties, bounded, the same for all web processes.
+
+All of it is in Postgres. Who is admitted is decided under one lock per model, by whichever process looks first; a
+request whose process died is no longer counted once it was not renewed for `RENEWED_WITHIN`.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Avg, Count, F, Max, QuerySet
+from django.utils import timezone
+
+from apps.catalog.models import LanguageModel
+from apps.workers import selectors
+from apps.workers.call import Call
+from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, PartyQueueFull, QueueFull
+from apps.workers.fairness import Place, Waiting, fair_order
+from apps.workers.models import PoolRequest, RequestState, Worker
+from apps.workers.parties import party_of, waiting_limit
+from apps.workers.services.assignments import worker_choose, worker_count
+from apps.workers.target import Target
+
+RENEWED_WITHIN = timedelta(seconds=20)
+NOBODY = (NoWorker, ModelLoading, ModelFailed)
+TURNS_REMEMBERED = timedelta(minutes=10)
+N_MEASURED = 50
+_LOCK = 7001
+"""Of our advisory locks the one for queues; the second number is the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A request that was let into the queue; `target` is set if it was admitted at once."""
+
+    request_id: int
+    model_id: int
+    target: Target | None
+
+
+@transaction.atomic
+def request_enter(call: Call, *, trace_id: str, generation_id: UUID | None) -> Entered:
+    """Take a request into the queue of its model, and admit it at once if there is room.
+
+    Raises: NoWorker, ModelLoading, ModelFailed: nobody could serve it; QueueFull, PartyQueueFull: too many wait.
+    """
+    model = LanguageModel.objects.filter(name=call.model).first()
+    if model is None:
+        raise NoWorker(model=call.model)
+    selectors.workers_serving(call.model)
+    _lock(model.pk)
+    party = party_of(call.actor)
+    _check_room(model, party, call)
+    now = timezone.now()
+    request = PoolRequest.objects.create(
+        trace_id=trace_id[:64],
+        generation_id=generation_id,
+        model=model,
+        party=party,
+        path=call.path,
+        prefix_key=call.prefix_key,
+        renewed_at=now,
+    )
+    return Entered(request.pk, model.pk, _admit(model).get(request.pk))
+
+
+@transaction.atomic
+def queue_look(model_id: int, request_ids: Sequence[int]) -> dict[int, Target | Place]:
+    """Admit whoever can be, and say of these requests which were, and where the others stand."""
+    _lock(model_id)
+    model = LanguageModel.objects.filter(pk=model_id).first()
+    if model is None:
+        return {}
+    seen: dict[int, Target | Place] = {}
+    with suppress(*NOBODY):  # a worker that is restarted comes back; how long one waits for it is the caller's affair
+        _admit(model)
+    admitted = PoolRequest.objects.filter(pk__in=request_ids, state=RequestState.RUNNING).select_related("worker")
+    for request in admitted:
+        if request.worker is not None:
+            seen[request.pk] = selectors.target_of(request.worker)
+    wanted = set(request_ids) - seen.keys()
+    if wanted:
+        order, per_place_s = _order(model), _seconds_per_place(model)
+        for number, request_id in enumerate(order, 1):
+            if request_id in wanted:
+                eta_s = None if per_place_s is None else round(number * per_place_s, 1)
+                seen[request_id] = Place(number, eta_s)
+    return seen
+
+
+def requests_renew(request_ids: Sequence[int]) -> None:
+    """This process is alive and these are its requests."""
+    PoolRequest.objects.filter(pk__in=request_ids).exclude(state=RequestState.ENDED).update(renewed_at=timezone.now())
+
+
+def _lock(model_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, model_id])
+
+
+def _check_room(model: LanguageModel, party: str, call: Call) -> None:
+    waiting = _live(model, RequestState.WAITING)
+    limit = waiting_limit(call.actor)
+    if waiting.filter(party=party).count() >= limit:
+        raise PartyQueueFull(model=model.name, limit=limit, retry_after_s=_retry_after_s(model))
+    if waiting.count() >= settings.QUEUE_MAX:
+        raise QueueFull(model=model.name, limit=settings.QUEUE_MAX, retry_after_s=_retry_after_s(model))
+
+
+def _retry_after_s(model: LanguageModel) -> int:
+    return max(1, round(_seconds_per_place(model) or 1))
+
+
+def _admit(model: LanguageModel) -> dict[int, Target]:
+    """Give free places to those whose turn it is. Raises: NoWorker, ModelLoading, ModelFailed."""
+    order = _order(model)
+    if not order:
+        return {}
+    free = _free_places(model)
+    requests = PoolRequest.objects.in_bulk(order[: sum(n for _, n in free.values())])
+    admitted: dict[int, Target] = {}
+    for request_id in order:
+        workers = {pk: worker for pk, (worker, n) in free.items() if n > 0}
+        if not workers:
+            break
+        request = requests[request_id]
+        worker = worker_choose(workers.values(), prefix_key=request.prefix_key)
+        worker_count(worker, workers.values())
+        free[worker.pk] = (worker, free[worker.pk][1] - 1)
+        PoolRequest.objects.filter(pk=request.pk).update(
+            state=RequestState.RUNNING, worker=worker, admitted_at=timezone.now()
+        )
+        admitted[request.pk] = selectors.target_of(worker)
+    return admitted
+
+
+def _order(model: LanguageModel) -> list[int]:
+    waiting = [Waiting(pk, party) for pk, party in _live(model, RequestState.WAITING).values_list("pk", "party")]
+    if len(waiting) < 2:
+        return [request.request_id for request in waiting]
+    parties = {request.party for request in waiting}
+    running = _live(model, RequestState.RUNNING).filter(party__in=parties).values("party").annotate(n=Count("pk"))
+    recent = PoolRequest.objects.filter(
+        model=model, party__in=parties, admitted_at__gt=timezone.now() - TURNS_REMEMBERED
+    )
+    turns = recent.values("party").annotate(last=Max("admitted_at"))
+    return fair_order(
+        waiting,
+        {row["party"]: row["n"] for row in running},
+        {row["party"]: row["last"].timestamp() for row in turns},
+    )
+
+
+def _free_places(model: LanguageModel) -> dict[int, tuple[Worker, int]]:
+    """Per worker, whose row is locked: how many more requests of this model it takes."""
+    workers = selectors.workers_serving(model.name, for_update=True)
+    running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk"))
+    taken = {row["worker_id"]: row["n"] for row in running}
+    slots = selectors.slots_of(model.pk, workers)
+    return {worker.pk: (worker, max(0, slots[worker.pk] - taken.get(worker.pk, 0))) for worker in workers}
+
+
+def _seconds_per_place(model: LanguageModel) -> float | None:
+    """How long it takes on average until the next place becomes free, from the latest answers."""
+    latest = PoolRequest.objects.filter(model=model, outcome=PoolRequest.ANSWERED).order_by("-pk")[:N_MEASURED]
+    took = F("ended_at") - F("admitted_at")
+    mean: timedelta | None = PoolRequest.objects.filter(pk__in=latest.values("pk")).aggregate(mean=Avg(took))["mean"]
+    if mean is None:
+        return None
+    try:
+        workers = selectors.workers_serving(model.name)
+    except NOBODY:
+        return None
+    return mean.total_seconds() / max(1, sum(selectors.slots_of(model.pk, workers).values()))
+
+
+def _live(model: LanguageModel, state: RequestState) -> QuerySet[PoolRequest]:
+    return PoolRequest.objects.filter(model=model, state=state, renewed_at__gt=timezone.now() - RENEWED_WITHIN)
