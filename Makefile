@@ -12,7 +12,7 @@ PEERS := .cache/peers
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles peers bench-serving bench-gpu demo-models clean lock chromium
+.PHONY: help run test check fmt oracles peers bench-serving bench-gpu demo-models clean lock debian
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ help: ## List the targets
 run: $(VENV)/run.stamp ## Set up what is missing and start the site with its demo models (ARGS="--port 9000")
 	@$(BIN)/python manage.py launch $(ARGS)
 
-test: $(VENV)/dev.stamp oracles chromium ## Set up what is missing and run every test (ARGS="-k chat")
+test: $(VENV)/dev.stamp oracles debian ## Set up what is missing and run every test (ARGS="-k chat")
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, migrations, then the tests
@@ -97,8 +97,8 @@ $(ORACLES)/fschat-0.2.36.stamp: requirements/oracle-fschat.lock | $(VENV)/torch.
 	@$(PIP) install --no-deps --require-hashes --target $(ORACLES)/fschat-0.2.36 --requirement requirements/oracle-fschat.lock
 	@touch $@
 
-chromium:
-	@command -v chromium >/dev/null || { \
-		echo "Setting up: chromium, for the browser tests"; \
+debian:
+	@PATH="$$PATH:/usr/sbin"; command -v chromium >/dev/null && command -v nginx >/dev/null || { \
+		echo "Setting up: chromium and nginx, for the tests"; \
 		SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq chromium >/dev/null; }
+		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq chromium nginx-light >/dev/null; }

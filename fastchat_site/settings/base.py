@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "channels",
     "fastchat_site",
     "apps.core",
+    "apps.gateway",
     "apps.accounts",
     "apps.catalog",
     "apps.workers",
