@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
 from apps.accounts.services import api_key_create
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
+from apps.gateway.models import WebBackend
 from apps.training.models import TrainingRun
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
 from apps.workers.services.enrolment import token_create
@@ -58,6 +59,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         is_estimated=False,
     )
     return {type(row): row for row in (hosted.worker, hosted.model, conversation, generation, key, entry)} | {
+        WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,
         Visitor: Visitor.objects.create(),
