@@ -3,11 +3,13 @@
 What a server cannot do exactly as our own engine does is refused by name.
 """
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Protocol
 
 from gpu_worker.engine.interface import EngineKind
 from gpu_worker.engine.request import Request, SamplingParams
+from gpu_worker.engine.token_text import TokenText
 from gpu_worker.errors import unsupported
 from gpu_worker.protocol import FinishReason, Json
 
@@ -37,7 +39,10 @@ class Dialect(Protocol):
     def body(self, request: Request) -> Json:
         """The JSON that asks for a stream."""
 
-    def read(self, event: Json) -> Piece:
+    def check(self, params: SamplingParams) -> None:
+        """Raises: WorkerError (unsupported_parameter) for a value that the server cannot do, of a field that it can."""
+
+    def read(self, event: Json, params: SamplingParams) -> Piece:
         """Raises: KeyError, TypeError, ValueError, IndexError, AttributeError for what is no event of this server."""
 
 
@@ -47,32 +52,58 @@ COMMON = frozenset(
 )
 
 
-NAMES = {"grammar": "response_format", "shows_markers": "tools"}
-"""What a request calls a field of `SamplingParams` that has another name here."""
-
-
 def refuse_unsupported(dialect: Dialect, params: SamplingParams) -> None:
     """Raises: WorkerError (unsupported_parameter) for the first field that asks for what the server does not do."""
     for field in fields(params):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         if field.name not in dialect.supported and getattr(params, field.name) != default:
+            problem = "holds no answer to a format" if field.name == "grammar" else "does not support it"
             raise unsupported(
-                NAMES.get(field.name, field.name),
-                f"the engine {dialect.kind}, which serves this model, does not support it",
+                _asked_by(field.name, params), f"the engine {dialect.kind}, which serves this model, {problem}"
             )
     if params.max_tokens < 1:
         raise unsupported("max_tokens", f"the engine {dialect.kind}, which serves this model, answers at least a token")
+    dialect.check(params)
+
+
+def _asked_by(name: str, params: SamplingParams) -> str:
+    """What a request calls a field of `SamplingParams`."""
+    if name == "grammar" and params.grammar is not None:
+        return params.grammar.param
+    return "tools" if name == "shows_markers" else name
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTokens:
+    """A model's special tokens, as llama.cpp writes them: the worker shows none but those that mark tool calls."""
+
+    texts: Mapping[int, str]
+    markers: frozenset[int]
 
 
 class LlamaCpp:
     """llama.cpp's server. Source: llama.cpp, tools/server/README.md, "POST /completion".
 
-    It counts the prompt's tokens into presence and frequency penalties, so these two are not offered.
+    Not offered, because it does them otherwise than our engine:
+
+    * presence and frequency penalties: it counts the prompt's tokens into them;
+    * log probabilities: it tells none of a token that ends inside a character;
+    * grammars: an ambiguous one takes it time and memory that double with each token, and all answers wait.
     """
 
     kind = EngineKind.LLAMACPP
     path = "/completion"
-    supported = COMMON
+    supported = COMMON | {"stop_token_ids", "shows_markers"}
+
+    def __init__(self, tokens: TokenText, control: ControlTokens) -> None:
+        self._tokens = tokens
+        self._control = control
+
+    def check(self, params: SamplingParams) -> None:
+        for token in params.stop_token_ids:
+            if not self._tokens.is_whole(token):
+                problem = f"the token {token} is a part of a character, which the engine {self.kind} does not tell of"
+                raise unsupported("stop_token_ids", problem)
 
     def body(self, request: Request) -> Json:
         params = request.params
@@ -96,13 +127,22 @@ class LlamaCpp:
             "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         }
 
-    def read(self, event: Json) -> Piece:
+    def read(self, event: Json, params: SamplingParams) -> Piece:
         text, n_tokens = str(event["content"]), int(event["tokens_predicted"])
         n_cached = int(event["timings"]["cache_n"])
         if not event["stop"]:
-            return Piece(text, n_tokens, n_cached=n_cached)
+            (token,) = event["tokens"]  # the last one; half characters before it come with it
+            if token in params.stop_token_ids:
+                own = self._control.texts.get(token, self._tokens.name(token))
+                return Piece(text.removesuffix(own), n_tokens, FinishReason.STOP, n_cached, is_end=True)
+            return Piece(self._shown(text, token, params), n_tokens, n_cached=n_cached)
         reason = {"eos": FinishReason.STOP, "limit": FinishReason.LENGTH}[event["stop_type"]]
         return Piece(text, n_tokens, reason, n_cached, is_end=True)
+
+    def _shown(self, text: str, token: int, params: SamplingParams) -> str:
+        if token not in self._control.texts or (params.shows_markers and token in self._control.markers):
+            return text
+        return text.removesuffix(self._control.texts[token])
 
 
 class Vllm:
@@ -140,7 +180,10 @@ class Vllm:
             body["seed"] = params.seed
         return body
 
-    def read(self, event: Json) -> Piece:
+    def check(self, params: SamplingParams) -> None:
+        """It does whatever its fields may say."""
+
+    def read(self, event: Json, params: SamplingParams) -> Piece:
         usage: Json = event.get("usage") or {}
         n_tokens = int(usage["completion_tokens"]) if usage else None
         if not event["choices"]:

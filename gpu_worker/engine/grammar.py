@@ -27,13 +27,14 @@ class Grammar:
 
     def __init__(self, compiled: "xgrammar.CompiledGrammar", param: str) -> None:
         self.compiled = compiled
-        self._param = param
+        self.param = param
+        """The field of the request that asks for it."""
         self.n_bytes: int = compiled.memory_size_bytes
 
     def start(self) -> "GrammarState":
         import xgrammar
 
-        return GrammarState(xgrammar.GrammarMatcher(self.compiled), self._param)
+        return GrammarState(xgrammar.GrammarMatcher(self.compiled), self.param)
 
 
 class GrammarState:

@@ -45,6 +45,8 @@ def main(text: str) -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.n_threads
     params.n_gpu_layers = -1 if options.uses_gpu else 0
     params.ui = params.endpoint_slots = False
+    # Else a control token behind half a character is not told of. The worker hides their names again.
+    params.special = True
     params.verbosity = 1  # errors
     server = xllamacpp.Server(params)
     while server.listening_address:

@@ -241,7 +241,9 @@ class RemoteEngine:
                 raise _failed()
             async for line in reply.aiter_lines():
                 data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-                if data and data != "[DONE]" and self._take(stream, self._dialect.read(json.loads(data))):
+                if not data or data == "[DONE]":
+                    continue
+                if self._take(stream, self._dialect.read(json.loads(data), stream.request.params)):
                     return
         raise _failed()  # it ended without saying why
 

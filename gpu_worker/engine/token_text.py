@@ -45,10 +45,17 @@ class TokenText:
         raw = self.raw(token_id)
         if raw is None:
             return self._piece(token_id) or f"token_id:{token_id}"
-        try:
+        if self.is_whole(token_id):
             return raw.decode()
+        return "".join(f"\\x{byte:02x}" for byte in raw)
+
+    def is_whole(self, token_id: int) -> bool:
+        """Whether it neither begins nor ends inside a character."""
+        try:
+            (self.raw(token_id) or b"").decode()
         except UnicodeDecodeError:
-            return "".join(f"\\x{byte:02x}" for byte in raw)
+            return False
+        return True
 
     def _piece(self, token_id: int) -> str | None:
         """None beyond the tokenizer's vocabulary: a model may have rows for more tokens than there are."""

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gpu_worker.engine.child import ChildFailed, ChildServer
-from gpu_worker.engine.dialects import Dialect, LlamaCpp, Vllm
+from gpu_worker.engine.context import Context
+from gpu_worker.engine.dialects import ControlTokens, Dialect, LlamaCpp, Vllm
 from gpu_worker.engine.interface import EngineKind
 from gpu_worker.engine.llamacpp_server import KEY_VARIABLE, LlamaCppOptions
+from gpu_worker.engine.token_text import TokenText
 from gpu_worker.modeling.gguf_files import (
     HOW_TO_INSTALL,
     GgufFacts,
@@ -25,12 +27,14 @@ from gpu_worker.modeling.gguf_files import (
     read_facts,
 )
 from gpu_worker.modeling.source import ModelRefused, ModelSpec, open_source
+from gpu_worker.tools.tokens import marker_ids, special_ids
 
 if TYPE_CHECKING:
     from gpu_worker.engine.detokenize import Decode
     from gpu_worker.engine.engine import Deliver
     from gpu_worker.engine.remote import RemoteEngine
     from gpu_worker.modeling.memory import MemoryLedger
+    from gpu_worker.prompts.chat import Prompter
     from gpu_worker.server.models import ServingOptions
 
 MAX_LLAMACPP_PARALLEL = 64
@@ -85,14 +89,17 @@ def choose_engine(spec: ModelSpec) -> EngineKind:
     return spec.engine
 
 
-def open_foreign(kind: EngineKind, spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, RemoteEngine]":
+Opened = tuple[ForeignModel, "Prompter", "RemoteEngine"]
+
+
+def open_foreign(kind: EngineKind, spec: ModelSpec, around: Surroundings) -> Opened:
     """Start a model's child server. Blocks until it answers. Raises: ModelRefused."""
     if spec.quantisation is not None:
         raise ModelRefused(f"{spec.name}: --quantize is for the engine torch, and this model is served by {kind}")
     return _open_llamacpp(spec, around) if kind is EngineKind.LLAMACPP else _open_vllm(spec, around)
 
 
-def _open_llamacpp(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, RemoteEngine]":
+def _open_llamacpp(spec: ModelSpec, around: Surroundings) -> Opened:
     from gpu_worker.modeling.device import physical_cores
     from gpu_worker.modeling.memory import WORKING_BYTES, MemoryNeed
 
@@ -124,11 +131,27 @@ def _open_llamacpp(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel
     child = _started(ChildServer(command, key_variable=KEY_VARIABLE), spec, EngineKind.LLAMACPP)
     try:
         check_tokenizer(tokenizer, lambda text: _llamacpp_ids(child, text), spec.name)
+        prompter = _prompter(spec, tokenizer, context_length)
+        dialect = LlamaCpp(TokenText(tokenizer), _control_tokens(tokenizer, facts, prompter))
     except BaseException:
         child.stop(10)
         raise
     model = _gguf_model(spec, facts, tokenizer, context_length=context_length, started_at=started_at)
-    return model, _engine(child, LlamaCpp(), around, name=spec.name, n_parallel=n_parallel, n_cache=n_cache)
+    return model, prompter, _engine(child, dialect, around, name=spec.name, n_parallel=n_parallel, n_cache=n_cache)
+
+
+def _control_tokens(tokenizer: Any, facts: GgufFacts, prompter: "Prompter") -> ControlTokens:
+    hidden = sorted(special_ids(tokenizer) | facts.end_ids)
+    texts = dict(zip(hidden, map(str, tokenizer.convert_ids_to_tokens(hidden)), strict=True))
+    return ControlTokens(texts, marker_ids(tokenizer, prompter.tool_format))
+
+
+def _prompter(spec: ModelSpec, tokenizer: Any, context_length: int) -> "Prompter":
+    from gpu_worker.prompts.chat import Prompter
+    from gpu_worker.prompts.conversation import find_template
+
+    template = find_template(spec.template) if spec.template else None
+    return Prompter(spec.name, tokenizer, Context.shared(context_length), template)
 
 
 def _gguf_model(
@@ -152,7 +175,7 @@ def _llamacpp_ids(child: ChildServer, text: str) -> list[int]:
     return [int(token) for token in reply.raise_for_status().json()["tokens"]]
 
 
-def _open_vllm(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, RemoteEngine]":
+def _open_vllm(spec: ModelSpec, around: Surroundings) -> Opened:
     from transformers import AutoConfig, AutoTokenizer
 
     from gpu_worker.modeling.sampling_defaults import sampling_defaults
@@ -177,6 +200,11 @@ def _open_vllm(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, Re
         key_variable="VLLM_API_KEY",
     )
     _started(child, spec, EngineKind.VLLM)
+    try:
+        prompter = _prompter(spec, tokenizer, context_length)
+    except BaseException:
+        child.stop(10)
+        raise
     model = ForeignModel(
         name=spec.name,
         tokenizer=tokenizer,
@@ -189,7 +217,7 @@ def _open_vllm(spec: ModelSpec, around: Surroundings) -> "tuple[ForeignModel, Re
         revision=folder.revision,
         sampling_defaults=defaults,
     )
-    return model, _engine(child, Vllm(spec.name), around, name=spec.name, n_parallel=around.options.max_batch)
+    return model, prompter, _engine(child, Vllm(spec.name), around, name=spec.name, n_parallel=around.options.max_batch)
 
 
 def _vllm_command(

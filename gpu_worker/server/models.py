@@ -29,7 +29,7 @@ from gpu_worker.protocol import ModelKind, ModelReport, ModelState, WorkerErrorC
 from gpu_worker.server.embeddings import Embedder
 from gpu_worker.server.generations import Generation
 from gpu_worker.server.loading import LoadCall
-from gpu_worker.tools.tokens import decode_with, hidden_ids, special_ids
+from gpu_worker.tools.tokens import decode_with, marker_ids, special_ids
 
 if TYPE_CHECKING:
     import torch
@@ -109,6 +109,8 @@ class ServedModel:
         self._running: dict[Generation, list[str]] = {}
         """Generations with the ids of their requests that have not ended."""
         self._abort_reasons: dict[Generation, str] = {}
+        self.has_marker_tokens = False
+        """It marks tool calls by special tokens, which are hidden but where calls are read."""
         self._lent: dict[str, ServedModel] = {}
         """Requests of adapters that run in this model's engine, and whose they are."""
         self.most_choices = 0
@@ -153,6 +155,7 @@ class ServedModel:
         self._loaded, self._prompter, self._engine, self._metrics = loaded, prompter, engine, metrics
         self._tokens = TokenText(loaded.tokenizer)
         self._grammars = grammar_compiler(loaded, prompter)
+        self.has_marker_tokens = bool(marker_ids(loaded.tokenizer, prompter.tool_format))
         self.state = ModelState.LOADED
 
     def open_embedder(self, embedder: Embedder) -> None:
@@ -177,6 +180,7 @@ class ServedModel:
         self._loaded, self._prompter, self._engine, self._metrics = base._loaded, base._prompter, base._engine, metrics
         self._tokens, self._grammars = base._tokens, base._grammars
         self.context, self.context_length, self.most_choices = base.context, base.context_length, base.most_choices
+        self.has_marker_tokens = base.has_marker_tokens
         self.state = ModelState.LOADED
 
     def lend(self, request_ids: Sequence[str], owner: "ServedModel") -> None:
@@ -587,20 +591,11 @@ class ModelPool:
         self._tell(self._opened, model, loaded, prompter, engine, context)
 
     def _serve_foreign(self, kind: EngineKind, model: ServedModel, ledger: "MemoryLedger", n_waiting: int) -> None:
-        from gpu_worker.prompts.chat import Prompter
-        from gpu_worker.prompts.conversation import find_template
         from gpu_worker.server.foreign import Surroundings, open_foreign
 
         around = Surroundings(self._options, ledger, n_waiting, lambda report: self._tell(model.take, report))
-        loaded, engine = open_foreign(kind, model.spec, around)
-        context = Context.shared(loaded.context_length)
-        template = find_template(model.spec.template) if model.spec.template else None
-        try:
-            prompter = Prompter(model.name, loaded.tokenizer, context, template)
-        except BaseException:
-            engine.close(10)
-            raise
-        self._tell(self._opened, model, loaded, prompter, engine, context)
+        loaded, prompter, engine = open_foreign(kind, model.spec, around)
+        self._tell(self._opened, model, loaded, prompter, engine, Context.shared(loaded.context_length))
 
     def _serve_embedder(self, model: ServedModel, loaded: "LoadedEmbedder") -> None:
         from gpu_worker.engine.embedding import EmbeddingEngine
@@ -684,14 +679,12 @@ def _refuse_unknown_tokens(prompt_ids: Sequence[int], params: SamplingParams, n_
 def grammar_compiler(loaded: "LoadedModel | ForeignModel", prompter: "Prompter") -> "GrammarCompiler":
     from gpu_worker.engine.grammar_compiler import GrammarCompiler
 
-    special = special_ids(loaded.tokenizer)
-    markers = prompter.tool_format.markers if prompter.tool_format is not None else ()
     return GrammarCompiler(
         loaded.tokenizer,
         loaded.n_vocabulary,
         loaded.end_ids,
-        hidden_ids=special,
-        marker_ids=special - hidden_ids(loaded.tokenizer, markers),
+        hidden_ids=special_ids(loaded.tokenizer),
+        marker_ids=marker_ids(loaded.tokenizer, prompter.tool_format),
     )
 
 

@@ -85,7 +85,7 @@ class Worker:
         model.refuse(prompt_ids, params, call.n, field="messages")
         calling = None if call.tools is None else calling_of(call.tools, prompter.tool_format)
         grammar = await model.grammar(call.constraint if calling is None else calling.constraint)
-        params = replace(params, grammar=grammar, shows_markers=calling is not None)
+        params = replace(params, grammar=grammar, shows_markers=calling is not None and model.has_marker_tokens)
         self._refuse_if_draining()
         opening = Opening(
             request_id=new_request_id(),

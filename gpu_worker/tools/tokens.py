@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from gpu_worker.engine.detokenize import Decode
+from gpu_worker.tools.formats import ToolFormat
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
@@ -15,6 +16,11 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 def hidden_ids(tokenizer: Any, shown: Collection[str]) -> frozenset[int]:
     """Special tokens but those whose text is in `shown`."""
     return frozenset(i for i in special_ids(tokenizer) if tokenizer.convert_ids_to_tokens(i) not in shown)
+
+
+def marker_ids(tokenizer: Any, tool_format: ToolFormat | None) -> frozenset[int]:
+    """Special tokens that mark calls of this format."""
+    return frozenset() if tool_format is None else special_ids(tokenizer) - hidden_ids(tokenizer, tool_format.markers)
 
 
 def decode_with(tokenizer: Any, shown: Collection[str]) -> Decode:

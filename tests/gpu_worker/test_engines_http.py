@@ -5,22 +5,29 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from gguf import GGUFWriter
+from transformers import AutoTokenizer
 
 from benchmarks.gguf_export import Precision, write_gguf
 from gpu_worker.engine.interface import EngineKind
+from gpu_worker.engine.token_text import TokenText
 from gpu_worker.modeling.source import ModelRefused, ModelSpec
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.foreign import choose_engine
 from gpu_worker.server.models import ServingOptions
 from tests.gpu_worker.live_worker import LiveWorker, eventually, live_worker, usage_of
+from tests.gpu_worker.test_tools_http import FAMILIES
+from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, make_tiny_model
 from tests.gpu_worker.tiny_t5 import make_tiny_t5
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
+HALF_CHARACTER = 130
+"""A token of the tiny models: the first byte of é."""
 STAND_IN = Path(__file__).parent / "vllm_stand_in"
 
 
@@ -190,24 +197,28 @@ def test_beyond_the_queue_a_request_is_refused_to_be_tried_again(live: LiveWorke
         (EngineKind.LLAMACPP, {"presence_penalty": 1}, "presence_penalty"),
         (EngineKind.LLAMACPP, {"frequency_penalty": 1}, "frequency_penalty"),
         (EngineKind.LLAMACPP, {"min_tokens": 2}, "min_tokens"),
+        (EngineKind.LLAMACPP, {"stop_token_ids": (HALF_CHARACTER,)}, "stop_token_ids"),
         (EngineKind.LLAMACPP, {"logprobs": True}, "logprobs"),
         (EngineKind.LLAMACPP, {"response_format": {"type": "json_object"}}, "response_format"),
+        (EngineKind.LLAMACPP, {"guided_regex": "a+"}, "guided_regex"),
+        (EngineKind.VLLM, {"shows_markers": True}, "tools"),
         (EngineKind.VLLM, {"logprobs": True}, "logprobs"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused_by_name(
-    kind: EngineKind, body: dict[str, Any], param: str, gguf: Path, endless: Path, vllm_installed: None
+    kind: EngineKind, body: dict[str, Any], param: str, endless: Path
 ) -> None:
-    from gpu_worker.engine.dialects import LlamaCpp, Vllm, refuse_unsupported
+    from gpu_worker.engine.dialects import ControlTokens, LlamaCpp, Vllm, refuse_unsupported
     from gpu_worker.engine.request import SamplingParams
     from gpu_worker.errors import WorkerError
 
     values = dict(body)
     if "logprobs" in values:
         values["logprobs"] = 0
-    if "response_format" in values:
-        values = {"grammar": object()}
-    dialect = LlamaCpp() if kind is EngineKind.LLAMACPP else Vllm("tiny")
+    if param in ("response_format", "guided_regex"):
+        values = {"grammar": SimpleNamespace(param=param)}
+    tokens = TokenText(AutoTokenizer.from_pretrained(endless))
+    dialect = LlamaCpp(tokens, ControlTokens({}, frozenset())) if kind is EngineKind.LLAMACPP else Vllm("tiny")
     with pytest.raises(WorkerError, match=str(kind)) as caught:
         refuse_unsupported(dialect, SamplingParams(max_tokens=5, **values))
     assert caught.value.param == param
@@ -228,6 +239,12 @@ def test_llamacpp_answers_as_our_engine_does(endless: Path, gguf: Path) -> None:
             ours, theirs = (whole(client, model=name, **body) for name in ("ours", "theirs"))
             assert text_of(ours) == text_of(theirs)
             assert ours["usage"]["total_tokens"] == theirs["usage"]["total_tokens"]
+            again = whole(client, model="ours", **body, logprobs=True)["choices"][0]["logprobs"]["content"]
+            ids = client.post("/v1/tokenize", json={"model": "ours", "prompt": again[7]["token"]}).json()["tokens"]
+            ours, theirs = (whole(client, model=name, **body, stop_token_ids=ids) for name in ("ours", "theirs"))
+            assert text_of(ours) == text_of(theirs)
+            assert ours["usage"]["completion_tokens"] == theirs["usage"]["completion_tokens"] <= 8
+            assert theirs["choices"][0]["finish_reason"] == "stop"
         reply = post(client, model="theirs", presence_penalty=1)
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_parameter")
         assert reply.json()["error"]["param"] == "presence_penalty"
@@ -238,8 +255,6 @@ def test_llamacpp_answers_as_our_engine_does(endless: Path, gguf: Path) -> None:
 
 
 def test_the_end_token_ends_it_is_counted_and_is_not_shown(tmp_path: Path) -> None:
-    from tests.gpu_worker.tiny_models import make_tiny_model
-
     folder = make_tiny_model(tmp_path / "ends", never_ends=False)
     path = tmp_path / "ends.gguf"
     write_gguf(folder, path, Precision.F32)
@@ -249,6 +264,54 @@ def test_the_end_token_ends_it_is_counted_and_is_not_shown(tmp_path: Path) -> No
         ours, theirs = (whole(client, model=name, **body) for name in ("ours", "theirs"))
         assert ours["choices"][0]["finish_reason"] == theirs["choices"][0]["finish_reason"] == "stop"
         assert (text_of(ours), ours["usage"]) == (text_of(theirs), theirs["usage"])
+
+
+def test_a_stop_token_behind_half_a_character_ends_the_answer(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "ends", never_ends=False)
+    path = tmp_path / "ends.gguf"
+    write_gguf(folder, path, Precision.F32)
+    # The penalty makes the first give way to the second, which is in the prompt.
+    body = {"temperature": 0, "repetition_penalty": 3, "logit_bias": {str(HALF_CHARACTER): 90, "1": 100}}
+    with live_worker({"tiny": path}, ServingOptions(device="cpu", threads=1)) as live, live.client() as client:
+        answer = whole(client, **body, stop_token_ids=[1])
+        assert (text_of(answer), answer["choices"][0]["finish_reason"]) == ("\ufffd", "stop")
+        assert answer["usage"]["completion_tokens"] == 2
+        assert "<s>" not in text_of(whole(client, **body))
+
+
+@pytest.mark.parametrize("family", ["hermes", "mistral"])
+def test_llamacpp_shows_the_marks_of_calls_only_where_calls_are_read(family: str, tmp_path: Path) -> None:
+    taught, markers = FAMILIES[family]
+    template = TOOLS_CHAT_TEMPLATE.replace("TAUGHT", taught)
+    folder = make_tiny_model(tmp_path / "marks", chat_template=template, markers=markers)
+    path = tmp_path / "marks.gguf"
+    write_gguf(folder, path, Precision.F32)
+    options = ServingOptions(device="cpu", dtype="float32", max_batch=2, threads=1)
+    marker = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(markers[0])
+    tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
+    with live_worker({"ours": folder, "theirs": path}, options) as live, live.client() as client:
+        for asked in ({"tools": tools}, {}):
+            body = {"temperature": 0, "logit_bias": {str(marker): 100}, **asked}
+            ours, theirs = (whole(client, model=name, **body)["choices"][0] for name in ("ours", "theirs"))
+            assert ours == theirs
+            assert (markers[0] in ours["message"]["content"]) is bool(asked)
+        refusal = post(client, model="theirs", tools=tools, tool_choice="required").json()["error"]
+        assert (refusal["code"], refusal["param"]) == ("unsupported_parameter", "tools")
+
+
+@pytest.mark.parametrize(("are_special", "status"), [(False, 200), (True, 400)])
+def test_vllm_reads_calls_unless_they_are_marked_by_special_tokens(
+    are_special: bool, status: int, tmp_path: Path, vllm_installed: None
+) -> None:
+    taught, markers = FAMILIES["hermes"]
+    template = TOOLS_CHAT_TEMPLATE.replace("TAUGHT", taught)
+    folder = make_tiny_model(tmp_path / "marks", chat_template=template, markers=markers if are_special else ())
+    options = ServingOptions(device="cpu", dtype="float32", max_batch=2, threads=1)
+    tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
+    with live_worker({"tiny": folder}, options, engine=EngineKind.VLLM) as live, live.client() as client:
+        reply = post(client, tools=tools)
+        assert reply.status_code == status
+        assert not are_special or reply.json()["error"]["param"] == "tools"
 
 
 def test_a_child_that_dies_fails_what_runs_and_is_started_again(endless: Path, vllm_installed: None) -> None:
@@ -314,7 +377,7 @@ def test_encoder_decoder_models_are_left_to_our_engine(tmp_path: Path, vllm_inst
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    assert refusal(path).endswith("served from safetensors, and this file is a t5")
+    assert refusal(path).endswith("served from safetensors, and its GGUF file is a t5")
     assert "by the engine torch, not by vllm" in refusal(make_tiny_t5(tmp_path / "t5"), EngineKind.VLLM)
 
 
