@@ -46,6 +46,8 @@ class Dialect(Protocol):
         """Raises: KeyError, TypeError, ValueError, IndexError, AttributeError for what is no event of this server."""
 
 
+NO_TOKEN = -1
+
 COMMON = frozenset(
     {"max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "logit_bias", "seed", "stop"}
     | {"ignore_eos"}
@@ -131,7 +133,8 @@ class LlamaCpp:
         text, n_tokens = str(event["content"]), int(event["tokens_predicted"])
         n_cached = int(event["timings"]["cache_n"])
         if not event["stop"]:
-            (token,) = event["tokens"]  # the last one; half characters before it come with it
+            # The last one: half characters before it come with it.
+            token = event["tokens"][-1] if event["tokens"] else NO_TOKEN
             if token in params.stop_token_ids:
                 own = self._control.texts.get(token, self._tokens.name(token))
                 return Piece(text.removesuffix(own), n_tokens, FinishReason.STOP, n_cached, is_end=True)

@@ -243,7 +243,11 @@ class RemoteEngine:
                 data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
                 if not data or data == "[DONE]":
                     continue
-                if self._take(stream, self._dialect.read(json.loads(data), stream.request.params)):
+                event = json.loads(data)
+                if "error" in event:
+                    logger.error("%s: the child server reported %s", self._name, str(event["error"])[:500])
+                    raise _failed()
+                if self._take(stream, self._dialect.read(event, stream.request.params)):
                     return
         raise _failed()  # it ended without saying why
 

@@ -314,6 +314,17 @@ def test_vllm_reads_calls_unless_they_are_marked_by_special_tokens(
         assert not are_special or reply.json()["error"]["param"] == "tools"
 
 
+def test_an_error_that_a_child_reports_is_logged_in_its_words(
+    endless: Path, vllm_installed: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = ServingOptions(device="cpu", dtype="float32", max_batch=2, threads=1)
+    with live_worker({"tiny": endless}, options, engine=EngineKind.VLLM) as live, live.client() as client:
+        reply = post(client, logit_bias={"1": 67})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal_error")
+        assert "reported {'message': 'EngineCore is dead', 'code': 500}" in caplog.text
+        assert post(client).status_code == 200
+
+
 def test_a_child_that_dies_fails_what_runs_and_is_started_again(endless: Path, vllm_installed: None) -> None:
     options = ServingOptions(device="cpu", dtype="float32", max_batch=4, threads=1)
     with live_worker({"tiny": endless}, options, engine=EngineKind.VLLM) as live, live.client() as client:

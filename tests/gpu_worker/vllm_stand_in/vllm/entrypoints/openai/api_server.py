@@ -55,6 +55,9 @@ async def stream(body: dict[str, Any]) -> AsyncIterator[str]:
     n_prompt, n_wanted, n_cached = len(body["prompt"]), body["max_tokens"], take(body["prompt"])
     seed = body.get("seed", random.getrandbits(32)) if body["temperature"] else 0
     chance = random.Random(f"{body['prompt']} {seed}")
+    if body.get("logit_bias", {}).get("1") == 67:
+        yield f"data: {json.dumps({'error': {'message': 'EngineCore is dead', 'code': 500}})}\n\n"
+        return
     for n in range(1, n_wanted + 1):
         await asyncio.sleep(0.001)
         reason = "length" if n == n_wanted else None
