@@ -260,7 +260,10 @@ def test_a_client_that_leaves_a_whole_answer_frees_the_worker(site: LiveSite, ke
 
 def cancelled(site: LiveSite) -> float:
     """The worker's own count of requests whose reader left."""
-    [(url, token)] = site.query("SELECT base_url, access_token FROM workers_worker")
+    [(url, token)] = site.query(
+        "SELECT w.base_url, w.access_token FROM workers_worker w JOIN workers_hostedmodel h ON h.worker_id = w.id"
+        " JOIN catalog_languagemodel m ON m.id = h.model_id WHERE m.name = 'tiny'"
+    )
     text = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}, trust_env=False).text
     counts = [line for line in text.splitlines() if line.startswith("fastchat_worker_requests_total{")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in counts if 'reason="disconnect' in line)
