@@ -113,7 +113,14 @@ class LiveSite:
 
     def identity(self) -> tuple[UUID, str]:
         """Id and secret of a worker that may come in; another one each time."""
+        if not self._identities:
+            self.register_workers()
         return self._identities.pop()
+
+    def register_workers(self) -> None:
+        """Let workers in by hand, many at once: starting a command takes seconds."""
+        lines = self.manage("workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
+        self._identities += [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` on the site's database and return its stdout."""
@@ -214,18 +221,12 @@ def running_site(logs: Path, *, server: str = "uvicorn", env: Mapping[str, str] 
         web = start_process(command, env=full_env, log=logs / "web.log")
         site = LiveSite(f"http://127.0.0.1:{port}", full_env, logs, web, _commands={"web": command})
         stack.callback(_stop_all, site)
-        _register_workers(site)
+        site.register_workers()
         site.wait_for_web()
         yield site
 
 
 N_IDENTITIES = 32
-
-
-def _register_workers(site: LiveSite) -> None:
-    """Let workers in by hand, all at once: starting a command takes seconds."""
-    lines = site.manage("workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
-    site._identities += [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
 
 
 def _stop_all(site: LiveSite) -> None:
