@@ -121,6 +121,12 @@ def generation_lose(generation_id: UUID) -> None:
         _settle_lost(row)
 
 
+def generation_forgo(generation_id: UUID) -> None:
+    """The answer was given up before any worker was asked for it: nothing was used, and it is no request."""
+    for row in Reservation.objects.filter(generation_id=generation_id):
+        call_settle(row.pk, Usage(requests=0), CallState.STOPPED)
+
+
 def reservations_renew(pks: Sequence[int]) -> None:
     """The calls are still being read. By the database's clock, because several machines read."""
     for is_generation, lease_s in ((False, CALL_LEASE_S), (True, GENERATION_LEASE_S)):

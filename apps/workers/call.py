@@ -33,6 +33,8 @@ class Call:
     path: WorkerPath = WorkerPath.CHAT_COMPLETIONS
     on_place: OnPlace | None = field(default=None, compare=False)
     """Awaited with where the request stands, whenever that changes while it waits for its turn."""
+    on_asked: Callable[[], None] | None = field(default=None, compare=False)
+    """Called just before a worker is asked. The meter's: what no worker was asked costs nothing."""
 
     @property
     def prefix_key(self) -> str:

@@ -56,6 +56,7 @@ async def _attempted(
             target = await request.next_target()
             if on_assigned is not None:
                 await on_assigned(target)
+            request.asking()
             try:
                 async with aclosing(client.completion_stream(target, request.path, body)) as events:
                     async for event in events:
@@ -84,6 +85,7 @@ async def complete(call: Call) -> Json:
     async with Request(call) as request:
         while True:
             target = await request.next_target()
+            request.asking()
             try:
                 answer = await client.completion(target, request.path, body)
             except TRIED_ELSEWHERE as exc:

@@ -123,6 +123,11 @@ class Request:
             self._tried.clear()
         raise AssertionError("the delays are endless")
 
+    def asking(self) -> None:
+        """A worker is asked now: from here on it may compute."""
+        if self._call.on_asked is not None:
+            self._call.on_asked()
+
     @property
     def has_begun(self) -> bool:
         return self._first_event_at is not None

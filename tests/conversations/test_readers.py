@@ -16,7 +16,7 @@ from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
-from apps.accounts.models import User
+from apps.accounts.models import Metric, User
 from apps.conversations.live import feed, hold, registry, timing
 from apps.conversations.live import reader as reader_module
 from apps.conversations.live.reader import Reader
@@ -31,6 +31,7 @@ from apps.conversations.services.generations import Kept
 from apps.conversations.services.turns import turn_start
 from apps.core.threads import in_thread
 from apps.workers.models import Worker
+from tests.accounts.support import counter, ledger_of, limit
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.pages import ShownAnswer
 from tests.fake_worker import Cut, FakeWorker, Gate
@@ -449,6 +450,72 @@ async def test_deleting_a_conversation_stops_its_answer(opens: Opens, alice: Use
         await until_ended(reader)
     assert str(generation_id) in worker.cancelled
     assert not await in_thread(Message.objects.exists)
+
+
+@asynccontextmanager
+async def queued(alice: User, bob: User, worker: FakeWorker, gate: Gate) -> AsyncIterator[Reader]:
+    """Alice's answer, which waits while the only place is taken by Bob's."""
+    await Worker.objects.aupdate(slots=1)
+    worker.play("for bob", gate)
+    async with running(Reader(await in_thread(question, bob))) as bobs:
+        await gate.was_reached()
+        async with running(Reader(await in_thread(question, alice))) as alices:
+            await until(lambda: alices.place is not None, on=alices)
+            yield alices
+        gate.open()
+        await until_ended(bobs)
+
+
+async def test_an_answer_that_is_stopped_in_the_queue_costs_nothing(
+    opens: Opens, alice: User, bob: User, worker: FakeWorker
+) -> None:
+    tokens = await in_thread(limit, 1000, Metric.TOKENS, user=alice)
+    async with queued(alice, bob, worker, Gate()) as reader:
+        assert (await in_thread(counter, tokens)).reserved == 1000
+        reader.stop()
+        await until_ended(reader)
+        assert reader.state == "stopped"
+    assert await in_thread(ledger_of, alice) == [("stopped", 0, 0, False)]
+    assert [(await in_thread(counter, tokens)).reserved, (await in_thread(counter, tokens)).used] == [0, 0]
+    assert len(worker.requests) == 1
+
+
+async def test_deleting_what_waits_in_the_queue_gives_back_at_once_what_it_held(
+    opens: Opens, alice: User, bob: User, worker: FakeWorker
+) -> None:
+    tokens = await in_thread(limit, 1000, Metric.TOKENS, user=alice)
+    async with queued(alice, bob, worker, Gate()) as reader:
+        conversation = await in_thread(Conversation.objects.get, user=alice)
+        await in_thread(conversation_delete, actor=Actor(user_id=alice.pk), conversation_id=conversation.public_id)
+        assert await in_thread(ledger_of, alice) == [("stopped", 0, 0, False)]
+        assert (await in_thread(counter, tokens)).reserved == 0
+        await until_ended(reader)
+    assert len(worker.requests) == 1
+
+
+async def test_what_loses_its_row_in_the_queue_gives_back_what_it_held(
+    opens: Opens, alice: User, bob: User, worker: FakeWorker
+) -> None:
+    tokens = await in_thread(limit, 1000, Metric.TOKENS, user=alice)
+    async with queued(alice, bob, worker, Gate()) as reader:
+        await in_thread(Conversation.objects.filter(user=alice).delete)
+        await until_ended(reader)
+    assert await in_thread(ledger_of, alice) == [("stopped", 0, 0, False)]
+    assert (await in_thread(counter, tokens)).reserved == 0
+
+
+async def test_an_answer_that_ended_elsewhere_while_it_waited_is_not_sent(
+    opens: Opens, alice: User, bob: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "SAVE_EVERY_S", 3600)  # so that it learns of the end by its turn alone
+    gate = Gate()
+    async with queued(alice, bob, worker, gate) as reader:
+        await in_thread(generations.generation_finish, reader.generation_id, Outcome(GenerationState.STOPPED), "")
+        gate.open()
+        await until_ended(reader)
+        assert reader.state == "stopped"
+    assert len(worker.requests) == 1
+    assert await in_thread(ledger_of, alice) == [("stopped", 0, 0, False)]
 
 
 async def test_deleting_stops_an_answer_that_no_process_reads(opens: Opens, alice: User, worker: FakeWorker) -> None:

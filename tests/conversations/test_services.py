@@ -220,7 +220,7 @@ def test_a_sign_in_without_a_request_or_cookie_adopts_nothing(alice: User, visit
 
 
 def test_an_answer_whose_use_nobody_heard_of_is_settled_with_its_end(model: LanguageModel, alice: User) -> None:
-    turns = [start(Actor(user_id=alice.pk)) for _ in range(2)]
+    turns = [start(Actor(user_id=alice.pk)) for _ in range(3)]
     for turn in turns:
         opening = CallOpening(
             Actor(user_id=alice.pk), MODEL, "/v1/chat/completions", generation_id=turn.generation.public_id
@@ -228,8 +228,10 @@ def test_an_answer_whose_use_nobody_heard_of_is_settled_with_its_end(model: Lang
         ledger.call_reserve(opening, [], None)
     heard = Outcome(GenerationState.COMPLETE, prompt_tokens=3, completion_tokens=4)
 
-    generation_finish(turns[0].generation.public_id, Outcome(GenerationState.FAILED), "")
+    generation_finish(turns[0].generation.public_id, Outcome(GenerationState.FAILED), "Ye")
     generation_finish(turns[1].generation.public_id, heard, "Yes.")
     assert ledger.generation_adopt(turns[0].generation.public_id) is None
     assert [entry.state for entry in LedgerEntry.objects.all()] == [CallState.LOST]
     assert ledger.generation_adopt(turns[1].generation.public_id) is not None  # by whoever heard its usage
+    generation_finish(turns[2].generation.public_id, Outcome(GenerationState.STOPPED), "")  # no worker was asked
+    assert [entry.state for entry in LedgerEntry.objects.order_by("pk")] == [CallState.LOST, CallState.STOPPED]

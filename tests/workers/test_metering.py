@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connections
+from pytest_django.fixtures import Settings
 
 from apps.accounts.actors import Actor
 from apps.accounts.errors import LimitExceeded
@@ -19,7 +21,8 @@ from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
-from apps.workers.errors import WorkerDied, WorkerInternal, WorkerRefused
+from apps.workers.errors import PartyQueueFull, WorkerDied, WorkerInternal, WorkerRefused
+from apps.workers.fairness import Place
 from apps.workers.models import Worker
 from gpu_worker.protocol import WorkerErrorCode
 from tests.accounts.support import counter, ledger_of, ledger_sum, limit
@@ -27,6 +30,7 @@ from tests.fake_worker import (
     CACHED_TOKENS,
     CONTEXT_LENGTH,
     PROMPT_TOKENS,
+    WAIT_S,
     Fail,
     FakeWorker,
     Gate,
@@ -207,6 +211,51 @@ async def test_a_whole_answer_that_nobody_waits_for_is_charged_what_it_might_hav
         await asking
     gate.open()
     assert await ask.ledger() == [("stopped", PROMPT_TOKENS, 50, True)]
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+async def test_who_leaves_the_queue_is_charged_nothing(worker: FakeWorker, ask: Ask, is_stream: bool) -> None:
+    tokens, requests = await set_limit(1000, Metric.TOKENS), await set_limit(5, Metric.REQUESTS)
+    await Worker.objects.aupdate(slots=1)
+    queued = asyncio.Event()
+    worker.play("one", Gate())
+
+    async def placed(_: Place) -> None:
+        queued.set()
+
+    async def read(call: Call) -> None:
+        async with aclosing(relay.generate(call)) as events:
+            async for _ in events:
+                pass
+
+    waiting = replace(ask.call(max_tokens=50), on_place=placed)
+    async with aclosing(relay.generate(ask.call(max_tokens=10))) as running:
+        await anext(running)
+        asking = asyncio.create_task(read(waiting) if is_stream else relay.complete(waiting))
+        await asyncio.wait_for(queued.wait(), WAIT_S)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await ask.ledger() == [("stopped", 0, 0, False)]
+        assert (await sync_to_async(ledger_sum)()).requests == 0
+        assert (await count_of(tokens)).reserved == PROMPT_TOKENS + 10
+        assert [(await count_of(requests)).reserved, (await count_of(requests)).used] == [1, 0]
+    assert len(worker.requests) == 1
+
+
+async def test_who_has_too_many_waiting_is_not_refused_by_a_worker(
+    worker: FakeWorker, ask: Ask, settings: Settings
+) -> None:
+    settings.QUEUE_MAX_PER_USER = 0
+    with pytest.raises(PartyQueueFull):
+        await ask.streamed()
+    assert await ask.ledger() == [("failed", 0, 0, False)]
+    assert (await sync_to_async(ledger_sum)()).requests == 0
+
+
+async def test_counting_tokens_uses_nothing_and_that_is_no_estimate(worker: FakeWorker, ask: Ask) -> None:
+    await relay.complete(Call(ask.call().actor, "tiny", {"prompt": "one two"}, WorkerPath.TOKENIZE))
+    assert await ask.ledger() == [("complete", 0, 0, False)]
 
 
 async def test_a_worker_that_breaks_in_mid_answer_is_paid_for_what_came(worker: FakeWorker, ask: Ask) -> None:

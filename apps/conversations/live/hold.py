@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError
 
+from apps.accounts.ledger import generation_forgo
 from apps.conversations.live.answer import Answer
 from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors import reading
@@ -74,6 +75,13 @@ class Hold:
             )
         except DATABASE_AWAY as exc:
             logger.warning("generation %s could not be let go, its lease will run out: %s", self._generation_id, exc)
+
+    async def forgo(self) -> None:
+        """No worker was asked and none will be. A row that was deleted has nobody else who gives back what it held."""
+        try:
+            await in_thread(generation_forgo, self._generation_id)
+        except DATABASE_AWAY as exc:
+            logger.warning("what generation %s held is left to its end, or to expire: %s", self._generation_id, exc)
 
     async def settle(self, outcome: Outcome, answer: Answer) -> tuple[Outcome, Answer]:
         """Write the end. Return it, or the one that another process wrote first."""

@@ -203,16 +203,23 @@ class Reader:
             generation_id=self.generation_id,
             on_assigned=self._assigned,
         )
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        finally:
+            if self._stop.is_set() and self._target is None:
+                await self._hold.forgo()
 
     async def _placed(self, place: Place) -> None:
         self.place = place
         self._notify()
 
     async def _assigned(self, target: Target) -> None:
-        await in_thread(generations.generation_assign, self.generation_id, target.worker_id)
+        if not await in_thread(generations.generation_assign, self.generation_id, target.worker_id):
+            # It was stopped or deleted elsewhere while it waited: there is nobody to ask a worker for.
+            self._stop.set()
+            raise GenerationGone
         self._target, self.place = target, None
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:

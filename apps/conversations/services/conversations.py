@@ -4,8 +4,10 @@ import logging
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db import transaction
 
 from apps.accounts.actors import Actor
+from apps.accounts.ledger import generation_forgo
 from apps.accounts.models import User
 from apps.conversations.errors import TitleEmpty
 from apps.conversations.models import UNFINISHED, Conversation, Generation
@@ -36,10 +38,14 @@ def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:
     Raises: ChatNotFound.
     """
     conversation = conversation_get(actor, conversation_id)
-    running = Generation.objects.filter(conversation=conversation, state__in=UNFINISHED).exclude(worker=None).first()
-    conversation.delete()
-    # Afterwards, so that a reader that sees the end finds no row to write it to. One that got its worker only now
-    # notices the missing row at its next save and cancels by itself.
+    with transaction.atomic():
+        # Locked, so that no worker is assigned between the look and the end of the row.
+        unfinished = Generation.objects.select_for_update().filter(conversation=conversation, state__in=UNFINISHED)
+        running = unfinished.first()
+        if running is not None and running.worker_id is None:
+            generation_forgo(running.public_id)
+        conversation.delete()
+    # Afterwards, so that a reader that sees the end finds no row to write it to.
     if running is not None and running.worker_id is not None:
         async_to_sync(_cancel)(running.worker_id, running.public_id)
 

@@ -14,7 +14,7 @@ from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.accounts.ledger import generation_lose
+from apps.accounts.ledger import generation_forgo, generation_lose
 from apps.conversations.models import UNFINISHED, Generation, GenerationState, Message
 from apps.conversations.outcomes import Outcome
 
@@ -65,9 +65,13 @@ def generation_release(generation_id: UUID, reader: UUID, *, text: str | None, t
             _text_save(generation_id, text, ttft_ms)
 
 
-def generation_assign(generation_id: UUID, worker_id: int) -> None:
-    """Note which worker is about to be asked, before it is: a generation without one was never sent anywhere."""
-    Generation.objects.filter(public_id=generation_id, state__in=UNFINISHED).update(worker_id=worker_id)
+def generation_assign(generation_id: UUID, worker_id: int) -> bool:
+    """Note which worker is about to be asked, before it is: a generation without one was never sent anywhere.
+
+    False if it has ended or is gone: then it is settled as never sent, and must not be.
+    """
+    unfinished = Generation.objects.filter(public_id=generation_id, state__in=UNFINISHED)
+    return unfinished.update(worker_id=worker_id) == 1
 
 
 def generation_request_stop(generation_id: UUID) -> bool:
@@ -96,8 +100,15 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
         if written:
             Message.objects.filter(generation__public_id=generation_id).update(content=text)
             if outcome.completion_tokens is None:
-                generation_lose(generation_id)
+                _settle_unheard(generation_id, text)
     return written == 1
+
+
+def _settle_unheard(generation_id: UUID, text: str) -> None:
+    was_sent = Generation.objects.filter(public_id=generation_id, worker__isnull=False).exists()
+    # The row of its worker may be gone; what wrote a text was asked for it.
+    settle = generation_lose if was_sent or text else generation_forgo
+    settle(generation_id)
 
 
 def _text_save(generation_id: UUID, text: str, ttft_ms: int | None) -> None:

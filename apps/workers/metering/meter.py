@@ -16,9 +16,10 @@ from apps.accounts.models import CallState, Limit
 from apps.accounts.quota import Usage
 from apps.accounts.selectors import counts_tokens, key_check, limits_in_force
 from apps.catalog.selectors import price_get
-from apps.core.errors import SiteError, Whose
+from apps.core.errors import SiteError
 from apps.core.threads import in_thread
-from apps.workers.call import Call
+from apps.workers.call import Call, WorkerPath
+from apps.workers.errors import WorkerRefused
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.metering import counting, renewal
 from gpu_worker.protocol import FinishReason
@@ -55,6 +56,7 @@ async def meter_open(call: Call, generation_id: UUID | None) -> "tuple[Meter, Ca
     need = await counting.need_of(call) if counts_tokens(limits) else None
     reserved = await _reserve(partial(ledger.call_reserve, opening, limits, need))
     meter = Meter(reserved, call, outlives_reader=generation_id is not None)
+    call = replace(call, on_asked=meter.asked)
     if need is not None and need.may_shorten and reserved.max_tokens:
         call = replace(call, body=counting.shortened(call, reserved.max_tokens))
     return meter, call
@@ -80,7 +82,12 @@ class Meter:
         self._usage: Usage | None = None
         self._n_pieces = 0
         self._was_cancelled = False
+        self._was_asked = False
         renewal.keep(reserved.pk)
+
+    def asked(self) -> None:
+        """A worker is about to be asked."""
+        self._was_asked = True
 
     def see(self, event: WorkerEvent) -> bool:
         """Take note of an event. True for the one that tells the usage and nothing else."""
@@ -112,27 +119,39 @@ class Meter:
         if self._outlives_reader and self._usage is None:
             self.release()
         else:
-            await self._settle(self._delivered, CallState.STOPPED)
+            await self._leave(self._delivered)
 
     async def left_unheard(self) -> None:
         """Whoever waited for a whole answer has gone."""
-        await self._settle(self._unheard, CallState.STOPPED)
+        await self._leave(self._unheard)
+
+    async def _leave(self, find: Callable[[], Awaitable[Settlement]]) -> None:
+        never_asked = partial(_as_it_is, NOT_EVEN_ASKED)
+        await self._settle(find if self._was_asked else never_asked, CallState.STOPPED)
 
     async def failed(self, error: SiteError) -> None:
         if self._n_pieces or self._usage is not None:
             await self._settle(self._delivered, CallState.FAILED)
-        elif error.whose is Whose.USER:
+        elif isinstance(error, WorkerRefused):
             await self._settle(partial(_as_it_is, NOTHING), CallState.REFUSED)
         else:
             await self._settle(partial(_as_it_is, NOT_EVEN_ASKED), CallState.FAILED)
 
+    @property
+    def _asks_a_model(self) -> bool:
+        return self._call is None or self._call.path is not WorkerPath.TOKENIZE
+
     async def _delivered(self) -> Settlement:
+        if not self._asks_a_model:
+            return NOTHING
         if self._usage is not None:
             return Settlement(self._usage)
         return Settlement(Usage(await self._prompt_tokens(), self._n_pieces), is_estimated=True)
 
     async def _unheard(self) -> Settlement:
         """Nothing is heard of a whole answer before its end, so any part of it may have been written."""
+        if not self._asks_a_model:
+            return NOTHING
         most = self._reserved.max_completion_tokens or 0
         return Settlement(Usage(await self._prompt_tokens(), most), is_estimated=True)
 
