@@ -42,6 +42,11 @@ LEASE_EXPIRES_S = 45
 GENERATION_KEPT_S = 300
 HEARTBEAT_S = 15
 
+MAX_CHOICES = 128
+"""Of one request, prompts times choices for each. Source: OpenAI API reference, the maximum of `n`."""
+MAX_INPUTS = 2048
+"""Texts of one request for vectors. Source: OpenAI API reference, "Create embeddings", `input`."""
+
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """A larger request body is refused with 413 before it is read."""
 

@@ -140,6 +140,8 @@ class FakeWorker:
         self.cancelled: list[str] = []
         self.attached: list[str] = []
         self.is_deaf_to_cancel = False
+        self.counts_after: Gate | None = None
+        """It counts tokens only after this."""
         self.port = 0
         self._generations: dict[str, _Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -239,6 +241,8 @@ class FakeWorker:
             return refusal
         body = await request.json()
         self.tokenized.append(body)
+        if self.counts_after is not None:
+            await self.counts_after.pass_through()
         count = len(body["prompt"].split()) if "prompt" in body else PROMPT_TOKENS
         return JSONResponse({"count": count, "max_model_len": CONTEXT_LENGTH, "tokens": [0] * count})
 

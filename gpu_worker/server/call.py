@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 from gpu_worker.engine.constraint import Constraint
 from gpu_worker.engine.request import MAX_STOP_TOKENS, MAX_STOPS, SamplingParams, refuse_going_on
 from gpu_worker.errors import invalid, unsupported
+from gpu_worker.protocol import MAX_CHOICES
 from gpu_worker.server.fields import Fields, checked_text, kind
 
 T = TypeVar("T")
-
-MAX_CHOICES = 128
-"""Source: OpenAI API reference, the maximum of `n`."""
 
 MOST_TOKENS = 2**31
 

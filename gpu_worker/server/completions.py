@@ -6,9 +6,8 @@ Source: OpenAI API reference, "Create completion" (legacy). It does not know mod
 from dataclasses import dataclass
 
 from gpu_worker.errors import invalid
-from gpu_worker.protocol import Json
+from gpu_worker.protocol import MAX_CHOICES, Json
 from gpu_worker.server.call import (
-    MAX_CHOICES,
     Call,
     parse_include_usage,
     parse_max_tokens,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpu_worker.errors import WorkerError, invalid, unsupported
-from gpu_worker.protocol import Json, WorkerErrorCode
+from gpu_worker.protocol import MAX_INPUTS, Json, WorkerErrorCode
 from gpu_worker.server.fields import Fields, checked_text, kind
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from gpu_worker.engine.embedding import EmbeddingEngine
     from gpu_worker.modeling.embedding import LoadedEmbedder
     from gpu_worker.server.metrics import ModelMetrics
-
-MAX_INPUTS = 2048
-"""As in OpenAI's API."""
 
 SHORTEST_TOKEN_SHARE = 4
 """A normaliser may shorten text before it is cut into tokens; none in use shortens it fourfold."""

@@ -21,8 +21,9 @@ from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
-from apps.workers.errors import PartyQueueFull, WorkerDied, WorkerInternal, WorkerRefused
+from apps.workers.errors import PartyQueueFull, WorkerDied, WorkerInternal, WorkerRefused, WorkerUnreachable
 from apps.workers.fairness import Place
+from apps.workers.metering import counting
 from apps.workers.models import Worker
 from gpu_worker.protocol import WorkerErrorCode
 from tests.accounts.support import counter, ledger_of, ledger_sum, limit
@@ -163,8 +164,6 @@ async def test_a_number_that_is_none_is_refused_where_a_limit_needs_it(
 async def test_text_completions_reserve_for_every_prompt(
     worker: FakeWorker, ask: Ask, prompt: Any, n_prompt: int, n_prompts: int
 ) -> None:
-    from apps.workers.metering import counting
-
     call = Call(ask.call().actor, "tiny", {"prompt": prompt, "n": 2}, WorkerPath.COMPLETIONS)
     need = await counting.need_of(call)
     assert (need.prompt_tokens, need.n_choices, need.max_tokens) == (n_prompt, 2 * n_prompts, 16)
@@ -172,8 +171,6 @@ async def test_text_completions_reserve_for_every_prompt(
 
 
 async def test_vectors_reserve_the_context_for_a_text_and_the_ids_themselves(worker: FakeWorker, ask: Ask) -> None:
-    from apps.workers.metering import counting
-
     call = Call(ask.call().actor, "tiny", {"input": [[1, 2, 3], "a text"]}, WorkerPath.EMBEDDINGS)
     need = await counting.need_of(call)
     assert (need.prompt_tokens, need.max_tokens) == (3 + CONTEXT_LENGTH, 0)
@@ -256,6 +253,65 @@ async def test_who_has_too_many_waiting_is_not_refused_by_a_worker(
 async def test_counting_tokens_uses_nothing_and_that_is_no_estimate(worker: FakeWorker, ask: Ask) -> None:
     await relay.complete(Call(ask.call().actor, "tiny", {"prompt": "one two"}, WorkerPath.TOKENIZE))
     assert await ask.ledger() == [("complete", 0, 0, False)]
+
+
+async def test_a_worker_that_does_not_come_to_a_count_fails(
+    worker: FakeWorker, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "COUNTED_WITHIN_S", 0.05)
+    worker.counts_after = Gate()
+    await set_limit(1000, Metric.TOKENS)
+    with pytest.raises(WorkerUnreachable, match=r"no count within 0\.05 s"):
+        await ask.streamed()
+    worker.counts_after.open()
+
+
+async def test_a_stream_that_is_left_is_settled_though_no_worker_counts_its_prompt(
+    worker: FakeWorker, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "COUNTED_WITHIN_S", 0.05)
+    worker.counts_after = Gate()
+    worker.play("one ", Gate())
+    async with aclosing(relay.generate(ask.call())) as events:
+        async for event in events:
+            if event.text:
+                break
+    assert await ask.ledger() == [("stopped", 0, 1, True)]
+    worker.counts_after.open()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "most"),
+    [
+        (WorkerPath.COMPLETIONS, {"prompt": ["a"] * 129}, 128),
+        (WorkerPath.EMBEDDINGS, {"input": [[1]] * 2049}, 2048),
+    ],
+)
+async def test_more_texts_than_a_worker_takes_are_not_counted(
+    worker: FakeWorker, ask: Ask, path: WorkerPath, body: dict[str, Any], most: int
+) -> None:
+    with pytest.raises(WorkerRefused, match=f"at most {most} at once, found {most + 1}") as refusal:
+        await counting.need_of(Call(ask.call().actor, "tiny", body, path))
+    assert refusal.value.param == next(iter(body))
+    assert worker.tokenized == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "asked_once"),
+    [(WorkerPath.COMPLETIONS, "prompt", "_targets"), (WorkerPath.EMBEDDINGS, "input", "context_length_get")],
+)
+async def test_however_many_texts_there_are_the_database_is_asked_once(
+    worker: FakeWorker, ask: Ask, monkeypatch: pytest.MonkeyPatch, path: WorkerPath, field: str, asked_once: str
+) -> None:
+    real, asked = getattr(counting, asked_once), []
+
+    def noted(model: str) -> Any:
+        asked.append(model)
+        return real(model)
+
+    monkeypatch.setattr(counting, asked_once, noted)
+    await counting.prompt_tokens(Call(ask.call().actor, "tiny", {field: ["a"] * 20}, path))
+    assert asked == ["tiny"]
 
 
 async def test_a_worker_that_breaks_in_mid_answer_is_paid_for_what_came(worker: FakeWorker, ask: Ask) -> None:

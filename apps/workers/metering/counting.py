@@ -4,7 +4,7 @@ Only asked for when a limit on tokens or cost is in force, because it costs a ro
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from django.utils import timezone
@@ -18,16 +18,16 @@ from apps.workers.call import Call, WorkerPath
 from apps.workers.client import TransportFailed
 from apps.workers.errors import WorkerInternal, WorkerMismatch, WorkerOverloaded, WorkerRefused, WorkerUnreachable
 from apps.workers.target import Target
-from gpu_worker.protocol import WorkerErrorCode
+from gpu_worker.protocol import MAX_CHOICES, MAX_INPUTS, WorkerErrorCode
 
 Json = dict[str, Any]
 
 MAKES_THE_PROMPT = ("messages", "tools", "tool_choice", "parallel_tool_calls")
 DEFAULT_COMPLETION_TOKENS = 16
 """Source: OpenAI API reference, "Create completion" (legacy), `max_tokens`."""
-MAX_CHOICES = 128
-"""Source: OpenAI API reference, the maximum of `n`. A worker refuses more."""
 COUNTED_AT_ONCE = 8
+COUNTED_WITHIN_S = 10.0
+"""By one worker, of one text. A worker that is silent for longer is taken for one that fails."""
 
 
 async def need_of(call: Call) -> Need:
@@ -92,41 +92,43 @@ def _need(n_prompt: int, n_free: int, wanted: int | None, n_choices: int) -> Nee
 async def _tokenized_chat(call: Call) -> tuple[int, int]:
     prompt = {key: call.body[key] for key in MAKES_THE_PROMPT if key in call.body}
     fields = await in_thread(selectors.prompt_fields, call.model)
-    return _counted(await _asked(call.model, {"model": call.model} | prompt | fields))
+    targets = await in_thread(_targets, call.model)
+    return _counted(await _asked(targets, {"model": call.model} | prompt | fields))
 
 
 async def _tokens_of_prompts(call: Call) -> list[int]:
-    return await _tokens_of_texts(call, "prompt", lambda text: _tokens_of_text(call, text))
+    items = _items(call.body.get("prompt"), "prompt", most=MAX_CHOICES)
+    targets = await in_thread(_targets, call.model) if any(isinstance(item, str) for item in items) else []
+
+    async def count(item: str | list[object]) -> int:
+        if isinstance(item, list):
+            return len(item)
+        return _counted(await _asked(targets, {"model": call.model, "prompt": item}))[0]
+
+    counts: list[int] = []
+    for first in range(0, len(items), COUNTED_AT_ONCE):
+        counts += await asyncio.gather(*map(count, items[first : first + COUNTED_AT_ONCE]))
+    return counts
 
 
 async def _tokens_of_inputs(call: Call) -> list[int]:
     """Vectors are made of as much of a text as fits: more than the context is refused."""
-
-    async def longest(text: str) -> int:
-        return await _context_length(call)
-
-    return await _tokens_of_texts(call, "input", longest)
+    items = _items(call.body.get("input"), "input", most=MAX_INPUTS)
+    longest = await _context_length(call) if any(isinstance(item, str) for item in items) else 0
+    return [len(item) if isinstance(item, list) else longest for item in items]
 
 
-async def _tokens_of_text(call: Call, text: str) -> int:
-    return _counted(await _asked(call.model, {"model": call.model, "prompt": text}))[0]
+def _items(value: object, field: str, *, most: int) -> list[str | list[object]]:
+    """Texts and token ids, no more of them than a worker takes.
 
-
-async def _tokens_of_texts(call: Call, field: str, of_text: Callable[[str], Awaitable[int]]) -> list[int]:
-    """Source: OpenAI API reference, `prompt` and `input`: a text, token ids, or a list of either."""
-    value = call.body.get(field)
-    items = value if isinstance(value, list) and value and not isinstance(value[0], int) else [value]
-    slots = asyncio.Semaphore(COUNTED_AT_ONCE)
-
-    async def count(item: object) -> int:
-        if isinstance(item, list):
-            return len(item)
-        if not isinstance(item, str):
-            raise _invalid(field, "expected a text, token ids, or a list of them")
-        async with slots:
-            return await of_text(item)
-
-    return list(await asyncio.gather(*map(count, items)))
+    Source: OpenAI API reference, `prompt` and `input`: a text, token ids, or a list of either.
+    """
+    items: list[Any] = value if isinstance(value, list) and value and not isinstance(value[0], int) else [value]
+    if len(items) > most:
+        raise _invalid(field, f"at most {most} at once, found {len(items)}")
+    if not all(isinstance(item, str | list) for item in items):
+        raise _invalid(field, "expected a text, token ids, or a list of them")
+    return items
 
 
 async def _context_length(call: Call) -> int:
@@ -136,21 +138,22 @@ async def _context_length(call: Call) -> int:
     return length
 
 
-async def _asked(model: str, body: Json) -> Json:
-    """Ask the model's workers, one after another if need be, the idlest first.
-
-    Raises: NoWorker, ModelLoading, ModelFailed, WorkerUnreachable; WorkerRefused.
-    """
+async def _asked(targets: Sequence[Target], body: Json) -> Json:
+    """Ask one worker after another, if need be. Raises: WorkerUnreachable; WorkerRefused."""
     failures: list[str] = []
-    for target in await in_thread(_targets, model):
+    for target in targets:
         try:
-            return await client.completion(target, WorkerPath.TOKENIZE, body)
+            async with asyncio.timeout(COUNTED_WITHIN_S):
+                return await client.completion(target, WorkerPath.TOKENIZE, body)
+        except TimeoutError:
+            failures.append(f"worker {target.worker_id}: no count within {COUNTED_WITHIN_S:g} s")
         except (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded) as exc:
             failures.append(f"worker {target.worker_id}: {exc}")
-    raise WorkerUnreachable(model=model, attempts="; ".join(failures))
+    raise WorkerUnreachable(model=body["model"], attempts="; ".join(failures))
 
 
 def _targets(model: str) -> list[Target]:
+    """The model's workers, the idlest first. Raises: NoWorker, ModelLoading, ModelFailed."""
     now = timezone.now()
     workers = {worker.pk: worker for worker in selectors.workers_serving(model)}
     idlest = sorted((worker.candidate(now) for worker in workers.values()), key=lambda c: (c.is_cooling, c.load))
