@@ -69,25 +69,27 @@ class LimitExceeded(SiteError):
     retryable = True
     whose = Whose.USER
 
-    def __init__(self, gauge: "Gauge", *, asked: Decimal, is_busy: bool, retry_after_s: int) -> None:
-        resets = "" if gauge.resets_at is None else f" It resets at {gauge.resets_at:%Y-%m-%d %H:%M} UTC."
-        if asked > gauge.amount:
-            advice = "This call alone is more than the whole limit: ask for less, such as fewer max_tokens."
-        elif is_busy:
-            advice = f"Running calls hold the rest: try again in {retry_after_s} s, when one of them may have ended."
-        else:
-            advice = f"Try again in {retry_after_s} s, or ask an administrator for more."
+    def __init__(
+        self, gauge: "Gauge", *, asked: Decimal, retry_after_s: int | None = None, is_busy: bool = False
+    ) -> None:
+        resets_at = None if retry_after_s is None else gauge.resets_at
         super().__init__(
             limit=gauge.label,
             used=plain(gauge.used),
             reserved=plain(gauge.reserved),
             asked=plain(asked),
-            resets=resets,
-            advice=advice,
+            resets="" if resets_at is None else f" It resets at {resets_at:%Y-%m-%d %H:%M} UTC.",
+            advice=_advice(gauge, retry_after_s, is_busy),
             retry_after_s=retry_after_s,
         )
         self.gauge = gauge
         self.retry_after_s = retry_after_s
+
+
+class LimitTooSmall(LimitExceeded):
+    """The call alone asks for more than the whole limit, so it will be refused at any time."""
+
+    retryable = False
 
 
 class LimitNeedsBound(SiteError):
@@ -96,6 +98,16 @@ class LimitNeedsBound(SiteError):
     code = "accounts.limit_needs_bound"
     http_status = 400
     whose = Whose.USER
+
+
+def _advice(gauge: "Gauge", retry_after_s: int | None, is_busy: bool) -> str:
+    if not gauge.amount:
+        return "An amount of 0 forbids: ask an administrator for more."
+    if retry_after_s is None:
+        return "This call alone is more than the whole limit: ask for less, such as fewer max_tokens."
+    if is_busy:
+        return f"Running calls hold the rest: try again in {retry_after_s} s, when one of them may have ended."
+    return f"Try again in {retry_after_s} s, or ask an administrator for more."
 
 
 def plain(amount: Decimal) -> str:

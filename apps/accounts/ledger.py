@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from apps.accounts import quota
 from apps.accounts.actors import Actor
-from apps.accounts.errors import LimitExceeded
+from apps.accounts.errors import LimitExceeded, LimitTooSmall
 from apps.accounts.models import CallState, Hold, LedgerEntry, Limit, Metric, Period, Reservation, UsageCounter
 from apps.accounts.quota import FREE, Need, Price, Usage
 from apps.accounts.selectors import gauge_of, subject_of
@@ -68,13 +68,15 @@ def call_reserve(
     """Hold what the call may come to use, in each of `limits`; see `limits_in_force`. `need` is None if none counts
     tokens. An answer that has a reservation, because another process asked for it before, keeps that one.
 
-    Raises: LimitExceeded.
+    Raises: LimitExceeded, LimitTooSmall.
     """
     if (taken_over := _reserved_before(opening)) is not None:
         return taken_over
     now = now or timezone.now()
     try:
         return _reserve(opening, limits, need, now)
+    except LimitTooSmall:
+        raise
     except LimitExceeded:
         # What is in the way may be held by calls that are lost.
         if reservations_expire() == 0:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from apps.accounts.errors import LimitExceeded
+from apps.accounts.errors import LimitExceeded, LimitTooSmall
 from apps.accounts.models import Audience, Metric, Period
 
 PER_PRICE = 1_000_000
@@ -167,7 +167,7 @@ def _precedence(rule: Rule) -> tuple[int, Decimal]:
 def grant(gauges: Sequence[Gauge], need: Need | None, price: Price, now: datetime) -> int | None:
     """How many tokens each choice may have, or None if no limit asks for tokens.
 
-    Raises: LimitExceeded, for the limit that stands in the way for longest.
+    Raises: LimitExceeded, for the limit that stands in the way for longest; LimitTooSmall, if that is for ever.
     """
     if need is None:
         _refuse([gauge for gauge in gauges if _amount(gauge, None, price) > gauge.left], None, price, now)
@@ -211,9 +211,18 @@ def _refuse(blocking: Sequence[Gauge], bound: Usage | None, price: Price, now: d
     if not blocking:
         return
     latest = datetime.max.replace(tzinfo=UTC)
-    # One at once goes by soonest, so it is named only if nothing else stands in the way.
-    worst = max(blocking, key=lambda gauge: (gauge.resets_at is not None, gauge.resets_at or latest))
+    # What never fits comes first. One at once goes by soonest, so it is named only if nothing else stands in the way.
+    worst = max(
+        blocking,
+        key=lambda gauge: (
+            _amount(gauge, bound, price) > gauge.amount,
+            gauge.resets_at is not None,
+            gauge.resets_at or latest,
+        ),
+    )
     asked = _amount(worst, bound, price)
+    if asked > worst.amount:
+        raise LimitTooSmall(worst, asked=asked)
     is_busy = worst.used + asked <= worst.amount
     if is_busy or worst.resets_at is None:
         retry_after_s = BUSY_RETRY_S

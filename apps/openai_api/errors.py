@@ -129,8 +129,9 @@ def _site_error(exc: SiteError) -> ApiError:
     error = _error(exc.http_status, exc.message, code=code, param=param)
     if isinstance(exc, LimitExceeded):
         error = _limit_error(exc)
-    if exc.http_status in {429, 503}:
-        error.headers["Retry-After"] = str(exc.details.get("retry_after_s", RETRY_AFTER_S))
+    retry_after_s = exc.details.get("retry_after_s", RETRY_AFTER_S)
+    if exc.http_status in {429, 503} and retry_after_s is not None:
+        error.headers["Retry-After"] = str(retry_after_s)
     return error
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.accounts.errors import LimitExceeded
+from apps.accounts.errors import LimitExceeded, LimitTooSmall
 from apps.accounts.models import Audience, Metric, Period
 from apps.accounts.quota import (
     FREE,
@@ -115,16 +115,20 @@ def test_a_wish_is_kept_whole_or_refused() -> None:
     [
         (gauge(Metric.TOKENS, "100", used="95"), "95 used, 0 held .* asks for 10.* resets at 2026-03-01 00:00", 41104),
         (gauge(Metric.TOKENS, "100", reserved="95"), "Running calls hold the rest: try again in 2 s", 2),
-        (gauge(Metric.TOKENS, "9"), "more than the whole limit: ask for less", 41104),
+        (gauge(Metric.TOKENS, "9"), "asks for 10. This call alone is more than the whole limit: ask for less", None),
+        (gauge(Metric.REQUESTS, "0"), "An amount of 0 forbids: ask an administrator", None),
         (gauge(Metric.CONCURRENCY, "2", reserved="2", period=Period.AT_ONCE), "Running calls hold the rest", 2),
         (gauge(Metric.REQUESTS, "5", used="5", period=Period.MINUTE), "resets at 2026-02-28 12:35 UTC", 4),
     ],
 )
-def test_a_refusal_says_which_limit_and_when_to_come_back(blocking: Gauge, words: str, retry_after_s: int) -> None:
+def test_a_refusal_says_which_limit_and_when_to_come_back(
+    blocking: Gauge, words: str, retry_after_s: int | None
+) -> None:
     with pytest.raises(LimitExceeded, match=words) as refusal:
         grant([gauge(Metric.TOKENS, "1000"), blocking], Need(4, 6), FREE, NOON)
 
     assert refusal.value.retry_after_s == retry_after_s
+    assert refusal.value.retryable == (retry_after_s is not None)
     assert refusal.value.gauge is blocking
 
 
@@ -136,6 +140,15 @@ def test_of_several_limits_the_one_that_blocks_for_longest_is_named() -> None:
     with pytest.raises(LimitExceeded) as refusal:
         grant([minute, month, at_once], Need(1, 1), FREE, NOON)
     assert refusal.value.gauge is month
+
+
+def test_a_limit_that_is_too_small_is_named_before_one_that_is_used_up_for_longer() -> None:
+    small = gauge(Metric.TOKENS, "9", period=Period.MINUTE)
+    month = gauge(Metric.TOKENS, "100", used="95", period=Period.MONTH)
+
+    with pytest.raises(LimitTooSmall) as refusal:
+        grant([month, small], Need(4, 6), FREE, NOON)
+    assert refusal.value.gauge is small
 
 
 amounts = st.decimals(min_value=0, max_value=10**9, places=6)

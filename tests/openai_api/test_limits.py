@@ -36,3 +36,13 @@ def test_without_limits_there_are_no_headers_of_limits(client: Client, enrolled:
     reply = client.post("/v1/completions", body, content_type="application/json", headers=headers)
     assert reply.status_code == 200
     assert not [name for name in reply.headers if name.lower().startswith("x-ratelimit")]
+
+
+def test_a_call_that_never_fits_is_told_no_time_to_come_again(client: Client, enrolled: Worker) -> None:
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.TOKENS, period=Period.DAY, amount=2)
+    body = {"model": "tiny", "prompt": "Hi", "max_tokens": 100}
+    reply = client.post("/v1/completions", body, content_type="application/json", headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (429, "quota_exceeded")
+    assert "more than the whole limit" in reply.json()["error"]["message"]
+    assert "Retry-After" not in reply.headers
