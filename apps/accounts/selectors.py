@@ -29,15 +29,24 @@ def key_check(actor: Actor, *, endpoint: str, model_name: str) -> None:
 
     Raises: KeyInvalid, EndpointNotAllowed, ModelNotAllowed.
     """
+    key = endpoint_check(actor, endpoint)
+    if key is not None and key.model_names and model_name not in key.model_names:
+        raise ModelNotAllowed(model=model_name, allowed=", ".join(key.model_names))
+
+
+def endpoint_check(actor: Actor, endpoint: str) -> ApiKey | None:
+    """Whether the actor's key, if it is one, may be used here, whatever the model. Return the key.
+
+    Raises: KeyInvalid, EndpointNotAllowed.
+    """
     if actor.api_key_id is None:
-        return
+        return None
     key = keys_active(timezone.now()).filter(pk=actor.api_key_id).first()
     if key is None:
         raise KeyInvalid
     if key.endpoints and endpoint not in key.endpoints:
         raise EndpointNotAllowed(endpoint=endpoint, allowed=", ".join(key.endpoints))
-    if key.model_names and model_name not in key.model_names:
-        raise ModelNotAllowed(model=model_name, allowed=", ".join(key.model_names))
+    return key
 
 
 def key_model_names(actor: Actor) -> list[str]:

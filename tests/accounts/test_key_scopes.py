@@ -87,7 +87,7 @@ def test_a_key_that_was_revoked_in_mid_job_asks_nothing_more(alice: User) -> Non
 
 
 def test_every_door_of_a_worker_is_an_endpoint_that_keys_can_be_restricted_to() -> None:
-    assert set(Endpoint.values) == set(WorkerPath)
+    assert set(Endpoint.values) >= set(WorkerPath)
 
 
 @pytest.mark.parametrize(

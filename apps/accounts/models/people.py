@@ -27,12 +27,14 @@ class Visitor(models.Model):
 
 
 class Endpoint(models.TextChoices):
-    """What a key may be used for: the doors of a worker, by the paths at which programs ask for them."""
+    """What a key may be used for, by the paths at which programs ask for it: the doors of a worker, files, batches."""
 
     CHAT = "/v1/chat/completions", "Chat"
     COMPLETIONS = "/v1/completions", "Text completions"
     EMBEDDINGS = "/v1/embeddings", "Embeddings"
     TOKENIZE = "/v1/tokenize", "Counting tokens"
+    FILES = "/v1/files", "Files"
+    BATCHES = "/v1/batches", "Batches"
 
 
 class ApiKey(models.Model):

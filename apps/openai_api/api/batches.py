@@ -3,6 +3,8 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.models import Endpoint
+from apps.accounts.selectors import endpoint_check
 from apps.openai_api import selectors
 from apps.openai_api.api.door import SyncDoor
 from apps.openai_api.schema import stored
@@ -14,7 +16,15 @@ from apps.openai_api.tasks import nudge
 PAGE = 20
 
 
-class BatchList(SyncDoor):
+class BatchDoor(SyncDoor):
+    """For keys that may be used for batches."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        endpoint_check(self.actor, Endpoint.BATCHES)
+
+
+class BatchList(BatchDoor):
     """`GET` and `POST /v1/batches`"""
 
     @described("List your batches", name="batches_list", tag="Batches", response=stored.BATCHES, query=stored.PAGE)
@@ -39,7 +49,7 @@ class BatchList(SyncDoor):
         return Response(batch_object(batch))
 
 
-class BatchDetail(SyncDoor):
+class BatchDetail(BatchDoor):
     """`GET /v1/batches/{batch_id}`"""
 
     @described(
@@ -49,7 +59,7 @@ class BatchDetail(SyncDoor):
         return Response(batch_object(selectors.batch_get(self.actor, batch_id)))
 
 
-class BatchCancel(SyncDoor):
+class BatchCancel(BatchDoor):
     """`POST /v1/batches/{batch_id}/cancel`"""
 
     @described(

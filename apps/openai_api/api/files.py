@@ -5,6 +5,8 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.models import Endpoint
+from apps.accounts.selectors import endpoint_check
 from apps.openai_api import selectors
 from apps.openai_api.api.door import SyncDoor
 from apps.openai_api.errors import InvalidRequest, unsupported
@@ -16,7 +18,15 @@ from apps.openai_api.stored_shapes import file_object, list_object
 PAGE = 100
 
 
-class FileList(SyncDoor):
+class FileDoor(SyncDoor):
+    """For keys that may be used for files."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        endpoint_check(self.actor, Endpoint.FILES)
+
+
+class FileList(FileDoor):
     """`GET` and `POST /v1/files`"""
 
     parser_classes = [MultiPartParser]
@@ -55,7 +65,7 @@ class FileList(SyncDoor):
         return Response(file_object(file))
 
 
-class FileDetail(SyncDoor):
+class FileDetail(FileDoor):
     """`GET` and `DELETE /v1/files/{file_id}`"""
 
     @described("Tell about a file", name="files_retrieve", tag="Batches", response=stored.FILE, path=stored.FILE_PATH)
@@ -68,7 +78,7 @@ class FileDetail(SyncDoor):
         return Response({"id": file_id, "object": "file", "deleted": True})
 
 
-class FileContent(SyncDoor):
+class FileContent(FileDoor):
     """`GET /v1/files/{file_id}/content`"""
 
     @described(
