@@ -1,4 +1,4 @@
-"""Reserve, then settle: the only code that writes counters of limits and the ledger.
+"""Reserve, then settle: the only code that writes what counters count, and the ledger.
 
 A call reserves the most that it may come to use, in every limit that is in force, or is refused. When it has ended,
 what it really used takes the place of the reservation, and the ledger gets its row, in one transaction. Counters are
@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts import quota
 from apps.accounts.actors import Actor
+from apps.accounts.counters import counters_ensure, counters_lock
 from apps.accounts.errors import LimitExceeded, LimitTooSmall
-from apps.accounts.models import CallState, Hold, LedgerEntry, Limit, Metric, Period, Reservation, UsageCounter
+from apps.accounts.models import CallState, Hold, LedgerEntry, Limit, Metric, Reservation, UsageCounter
 from apps.accounts.quota import FREE, Need, Price, Usage
-from apps.accounts.selectors import gauge_of, subject_of
+from apps.accounts.selectors import gauge_of
 from apps.core.middleware import request_id_var
 
 CALL_LEASE_S = 60
@@ -30,9 +31,6 @@ GENERATION_LEASE_S = 300
 """An answer that outlives its reader may be taken over for as long as a worker keeps it."""
 
 EXPIRED_AT_ONCE = 100
-
-KEPT = {Period.MINUTE: timedelta(hours=1), Period.DAY: timedelta(days=7), Period.MONTH: timedelta(days=62)}
-"""For how long after its beginning a window's counter stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +98,9 @@ def call_settle(reservation_pk: int, usage: Usage, state: CallState, *, is_estim
         # Locked in this order everywhere; the update below would lock them in whatever order it finds them.
         list(UsageCounter.objects.select_for_update().filter(pk__in=[h.counter_id for h in holds]).order_by("pk"))
         for hold in holds:
-            used = usage.of(Metric(hold.counter.limit.metric), price)
-            UsageCounter.objects.filter(pk=hold.counter_id).update(
-                used=F("used") + used, reserved=F("reserved") - hold.amount
-            )
+            hold.counter.used = F("used") + usage.of(Metric(hold.counter.limit.metric), price)
+            hold.counter.reserved = F("reserved") - hold.amount
+        UsageCounter.objects.bulk_update([hold.counter for hold in holds], ["used", "reserved"])
         _entry(row, usage, price, state, is_estimated).save(force_insert=True)
         row.delete()
     return True
@@ -146,14 +143,6 @@ def reservations_expire(limit: int = EXPIRED_AT_ONCE) -> int:
     return sum(map(_settle_lost, lost))
 
 
-def counters_forget() -> None:
-    """Drop counters of windows that ended long ago and that no call holds; the ledger keeps what was used."""
-    for period, kept in KEPT.items():
-        UsageCounter.objects.filter(
-            limit__period=period, starts_at__lt=timezone.now() - kept, holds__isnull=True
-        ).delete()
-
-
 def price_of(row: Reservation) -> Price:
     return Price(row.input_price, row.cached_input_price, row.output_price)
 
@@ -164,26 +153,31 @@ def _settle_lost(row: Reservation) -> bool:
 
 
 def _reserve(opening: CallOpening, limits: Sequence[Limit], need: Need | None, now: datetime) -> Reserved:
-    counter_pks = _counters_ensure(limits, opening.actor, now)
-    with transaction.atomic():
-        counters = list(
-            UsageCounter.objects.select_for_update(of=("self",))
-            .filter(pk__in=counter_pks)
-            .select_related("limit")
-            .order_by("pk")
-        )
-        gauges = [gauge_of(counter.limit, counter, now) for counter in counters]
-        max_tokens = quota.grant(gauges, need, opening.price, now)
-        bound = None if need is None or max_tokens is None else need.bound(max_tokens)
-        row = _reservation(opening, bound, now)
-        row.save(force_insert=True)
-        held = [quota.reserved_amount(gauge.metric, bound, opening.price) for gauge in gauges]
-        for counter, amount in zip(counters, held, strict=True):
-            UsageCounter.objects.filter(pk=counter.pk).update(reserved=F("reserved") + amount)
-        Hold.objects.bulk_create(
-            Hold(reservation=row, counter=counter, amount=amount)
-            for counter, amount in zip(counters, held, strict=True)
-        )
+    while True:
+        pks = counters_ensure(limits, opening.actor, now)
+        with transaction.atomic():
+            counters = counters_lock(pks)
+            if len(counters) == len(limits):
+                return _held(opening, counters, need, now)
+        # A counter that no call held was forgotten in between, or its limit deleted: without it nothing would be kept.
+        limits = list(Limit.objects.filter(pk__in=[limit.pk for limit in limits]))
+
+
+def _held(opening: CallOpening, counters: list[UsageCounter], need: Need | None, now: datetime) -> Reserved:
+    """Reserve in counters that are locked."""
+    gauges = [gauge_of(counter.limit, counter, now) for counter in counters]
+    max_tokens = quota.grant(gauges, need, opening.price, now)
+    bound = None if need is None or max_tokens is None else need.bound(max_tokens)
+    row = _reservation(opening, bound, now)
+    row.save(force_insert=True)
+    holds = [
+        Hold(reservation=row, counter=counter, amount=quota.reserved_amount(gauge.metric, bound, opening.price))
+        for counter, gauge in zip(counters, gauges, strict=True)
+    ]
+    Hold.objects.bulk_create(holds)
+    for hold in holds:
+        hold.counter.reserved = F("reserved") + hold.amount
+    UsageCounter.objects.bulk_update(counters, ["reserved"])
     return Reserved(row.pk, max_tokens, row.max_completion_tokens, row.prompt_tokens)
 
 
@@ -196,31 +190,6 @@ def _reserved_before(opening: CallOpening) -> Reserved | None:
     reservations_renew([row.pk])
     # An answer that outlives its reader has one choice.
     return Reserved(row.pk, row.max_completion_tokens, row.max_completion_tokens, row.prompt_tokens)
-
-
-def _counters_ensure(limits: Sequence[Limit], actor: Actor, now: datetime) -> list[int]:
-    """The keys of the present windows' counters, made if this call is the first in one."""
-    if not limits:
-        return []
-    wanted = {
-        (limit.pk, subject_of(limit, actor), quota.window_start(Period(limit.period), now)): limit for limit in limits
-    }
-    found = _counters_find(wanted)
-    if missing := sorted(wanted.keys() - found.keys()):
-        UsageCounter.objects.bulk_create(
-            (UsageCounter(limit_id=pk, subject=subject, starts_at=start) for pk, subject, start in missing),
-            ignore_conflicts=True,
-        )
-        found = _counters_find(wanted)
-    return list(found.values())
-
-
-def _counters_find(wanted: dict[tuple[int, str, datetime], Limit]) -> dict[tuple[int, str, datetime], int]:
-    any_of = Q()
-    for pk, subject, start in wanted:
-        any_of |= Q(limit_id=pk, subject=subject, starts_at=start)
-    rows = UsageCounter.objects.filter(any_of).values_list("limit_id", "subject", "starts_at", "pk")
-    return {(limit_pk, subject, start): pk for limit_pk, subject, start, pk in rows}
 
 
 def _reservation(opening: CallOpening, bound: Usage | None, now: datetime) -> Reservation:

@@ -2,11 +2,11 @@
 
 from celery import shared_task
 
-from apps.accounts import ledger
+from apps.accounts import counters, ledger
 
 
 @shared_task(name="accounts.ledger_tidy_task")
 def ledger_tidy_task() -> int:
     """Settle calls that were lost, and drop counters of windows long past; runs every minute."""
-    ledger.counters_forget()
+    counters.counters_forget()
     return ledger.reservations_expire()

@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from apps.accounts import ledger
 from apps.accounts.actors import Actor
+from apps.accounts.counters import counters_ensure
 from apps.accounts.errors import LimitExceeded
 from apps.accounts.ledger import CallOpening, Reserved
 from apps.accounts.models import (
@@ -228,6 +230,28 @@ def test_a_meter_costs_few_queries_however_many_limits_there_are(
     assert sorted(gauge.reserved for gauge in gauges if gauge.metric is Metric.TOKENS) == [30, 30, 30]
 
 
+def test_a_call_costs_few_queries_however_many_limits_there_are(
+    alice: User, as_alice: Actor, django_assert_max_num_queries: Any
+) -> None:
+    team = Group.objects.create(name="team")
+    alice.groups.add(team)
+    for period in (Period.MINUTE, Period.DAY, Period.MONTH):
+        for metric in (Metric.REQUESTS, Metric.TOKENS, Metric.COST):
+            limit(1000, metric, period, user=alice)
+            limit(1000, metric, period, group=team, is_shared=True)
+    limits = limits_in_force(as_alice, "tiny")
+    opening = CallOpening(as_alice, "tiny", "/v1/chat/completions", PRICE)
+    ledger.call_reserve(opening, limits, NEED)
+
+    assert len(limits) == 18
+    with django_assert_max_num_queries(7):
+        reserved = ledger.call_reserve(opening, limits, NEED)
+    with django_assert_max_num_queries(10):
+        ledger.call_settle(reserved.pk, Usage(10, 5), CallState.COMPLETE)
+    counts = UsageCounter.objects.filter(limit__metric=Metric.TOKENS)
+    assert {(int(count.used), int(count.reserved)) for count in counts} == {(15, 30)}
+
+
 # --- Calls that are lost, and calls that are taken over ---------------------------------------------------------------
 
 
@@ -273,6 +297,38 @@ def test_the_minutely_task_settles_lost_calls_and_drops_counters_of_long_ago(as_
     ledger_tidy_task()
     assert [c.limit_id for c in UsageCounter.objects.all()] == [day.pk]
     assert counter(day).used == 30
+
+
+def test_counters_of_requests_at_once_are_dropped_when_nothing_runs(alice: User, bob: User) -> None:
+    row = limit(2, Metric.CONCURRENCY, Period.AT_ONCE, is_shared=False)
+    running, ended = (reserve(Actor(user_id=user.pk), None) for user in (alice, bob))
+    ledger.call_settle(ended.pk, Usage(), CallState.COMPLETE)
+
+    ledger_tidy_task()
+    [left] = UsageCounter.objects.all()
+    assert (left.limit_id, left.subject, int(left.reserved)) == (row.pk, f"user:{alice.pk}", 1)
+    ledger.call_settle(running.pk, Usage(), CallState.COMPLETE)
+    ledger_tidy_task()
+    assert not UsageCounter.objects.exists()
+
+
+def test_a_counter_that_vanishes_before_a_call_holds_it_is_made_again(
+    as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, gone = limit(1, Metric.CONCURRENCY, Period.AT_ONCE), limit(5, Metric.REQUESTS)
+    limits = limits_in_force(as_alice, "tiny")
+    vanishings = iter([UsageCounter.objects.all().delete, gone.delete])
+
+    def ensured(*args: Any) -> list[int]:
+        pks = counters_ensure(*args)
+        next(vanishings, lambda: None)()
+        return pks
+
+    monkeypatch.setattr(ledger, "counters_ensure", ensured)
+    ledger.call_reserve(CallOpening(as_alice, "tiny", "/v1/chat/completions", PRICE), limits, None)
+    assert [(c.limit_id, int(c.reserved)) for c in UsageCounter.objects.all()] == [(row.pk, 1)]
+    with pytest.raises(LimitExceeded):
+        reserve(as_alice, None)
 
 
 def test_an_answer_that_is_asked_for_again_keeps_its_reservation(as_alice: Actor) -> None:
