@@ -1,13 +1,23 @@
 """How far limits are used up is told with each answer, and a refusal says when to come again."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connections
 from django.test import Client
 
-from apps.accounts.models import Audience, Limit, Metric, Period
+from apps.accounts.actors import Actor
+from apps.accounts.models import Audience, Limit, Metric, Period, User
 from apps.accounts.services import api_key_create
+from apps.core.outbound import http_client
+from apps.openai_api.api import generation
+from apps.openai_api.api.door import answer
+from apps.workers.call import Call
 from apps.workers.models import Worker
+from tests.accounts.support import ledger_of
+from tests.fake_worker import WAIT_S, Gate, enrol, fake_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,3 +56,42 @@ def test_a_call_that_never_fits_is_told_no_time_to_come_again(client: Client, en
     assert (reply.status_code, reply.json()["error"]["code"]) == (429, "quota_exceeded")
     assert "more than the whole limit" in reply.json()["error"]["message"]
     assert "Retry-After" not in reply.headers
+
+
+def test_while_the_database_is_away_an_answer_is_sent_without_the_headers(
+    client: Client, enrolled: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> dict[str, str]:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(generation, "rate_limit_headers", away)
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    body = {"model": "tiny", "prompt": "Hi", "max_tokens": 1}
+    reply = client.post("/v1/completions", body, content_type="application/json", headers=headers)
+    assert reply.status_code == 200
+    assert "sent without the headers of limits: the connection is closed" in caplog.text
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_stream_that_nobody_will_read_is_closed(alice: User, is_cancelled: bool) -> None:
+    looked = asyncio.Event()
+
+    async def headers() -> dict[str, str]:
+        looked.set()
+        if is_cancelled:
+            await asyncio.Event().wait()
+        raise RuntimeError("something else")
+
+    with fake_worker() as worker:
+        await sync_to_async(enrol)(worker, "tiny")
+        worker.play("one", Gate())
+        call = Call(Actor(user_id=alice.pk), "tiny", {"messages": [{"role": "user", "content": "Hi"}]})
+        asking = asyncio.create_task(answer(call, is_stream=True, headers=headers))
+        await asyncio.wait_for(looked.wait(), WAIT_S)
+        if is_cancelled:
+            asking.cancel()
+        with pytest.raises(asyncio.CancelledError if is_cancelled else RuntimeError):
+            await asking
+        assert [row[0] for row in await sync_to_async(ledger_of)(alice)] == ["stopped"]
+    await http_client().aclose()
+    await sync_to_async(connections.close_all)()

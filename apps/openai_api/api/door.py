@@ -1,6 +1,7 @@
 """What all doors of the API share: a key, JSON, errors in OpenAI's envelope, and the way to the pool and back."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from adrf.views import APIView as AsyncAPIView
@@ -21,6 +22,8 @@ from apps.workers.call import Call
 from apps.workers.events import HEARTBEAT
 
 IGNORED_FIELDS_HEADER = "x-fastchat-ignored-fields"
+
+Headers = Callable[[], Awaitable[dict[str, str]]]
 
 LARGE_BODY_BYTES = 64 * 1024
 """JSON beyond this is parsed off the event loop."""
@@ -79,16 +82,22 @@ async def body_of(request: Request) -> object:
     return request.data
 
 
-async def answer(call: Call, *, is_stream: bool) -> HttpResponseBase:
-    """Ask the pool and pass on what it says, streamed or whole."""
+async def answer(call: Call, *, is_stream: bool, headers: Headers) -> HttpResponseBase:
+    """Ask the pool and pass on what it says, streamed or whole. `headers` is awaited once there is an answer."""
     if not is_stream:
-        return Response(await relay.complete(call))
+        return Response(await relay.complete(call), headers=await headers())
     events = relay.generate(call)
-    # The first event decides the status: until it is there, an error can still be told by one.
-    first = await anext(events)
-    while first is HEARTBEAT:
+    try:
+        # The first event decides the status: until it is there, an error can still be told by one.
         first = await anext(events)
-    response = StreamingHttpResponse(sse_chunks(first, events), content_type="text/event-stream")
+        while first is HEARTBEAT:
+            first = await anext(events)
+        told = await headers()
+    except BaseException:
+        # Nobody reads the stream, so nobody else would close it.
+        await events.aclose()
+        raise
+    response = StreamingHttpResponse(sse_chunks(first, events), content_type="text/event-stream", headers=told)
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
