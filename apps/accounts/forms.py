@@ -1,7 +1,7 @@
 """Forms of the account pages. What a scope may be is decided by `KeyScope`; here texts become lists."""
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django import forms
 
@@ -51,6 +51,12 @@ class KeyScopeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="From which it may be used, such as 192.0.2.7 or 10.0.0.0/8, one for each line. Without any: all.",
     )
+
+    def clean_expires_at(self) -> date | None:
+        last_day: date | None = self.cleaned_data["expires_at"]
+        if last_day == date.max:
+            raise forms.ValidationError("Choose an earlier day, or none at all.")
+        return last_day
 
     @property
     def scope(self) -> KeyScope:

@@ -33,6 +33,9 @@ class KeyScope:
             if endpoint not in Endpoint.values:
                 raise KeyScopeWrong(field="endpoints", reason=f"{endpoint[:40]!r} is no endpoint.")
         for text in self.ip_ranges:
+            if "%" in text:
+                words = f"{text[:50]!r} names a zone, which means something on one machine only: leave it out."
+                raise KeyScopeWrong(field="ip_ranges", reason=words)
             try:
                 ip_network(text)
             except ValueError as exc:

@@ -55,11 +55,11 @@ def api_key_create(*, name: str, user: User | None, scope: KeyScope = UNRESTRICT
 def api_key_rotate(key: ApiKey, *, overlap: timedelta) -> NewKey:
     """Give the key another secret; the one that it has opens for `overlap` more, the one before that no longer.
 
-    Raises: KeyInvalid for a key that is revoked.
+    Raises: KeyInvalid for a key that opens nothing, because it is revoked or has expired or its owner is disabled.
     """
     secret = _new_secret()
     with transaction.atomic():
-        row = ApiKey.objects.select_for_update(of=("self",)).filter(pk=key.pk, revoked_at=None).first()
+        row = selectors.keys_active(timezone.now()).select_for_update(of=("self",)).filter(pk=key.pk).first()
         if row is None:
             raise KeyInvalid
         is_kept = overlap > timedelta(0)

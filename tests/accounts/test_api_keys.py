@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from apps.accounts import services
 from apps.accounts.actors import Actor
@@ -112,3 +113,35 @@ def test_a_stranger_sees_and_revokes_nothing(client: Client, alice: User, charli
     assert client.post(f"/account/keys/{key.pk}/revoke").status_code == 404
     key.refresh_from_db()
     assert key.revoked_at is None
+
+
+def test_the_command_says_which_keys_open_nothing_and_rotates_none_of_them(alice: User, bob: User) -> None:
+    now = timezone.now()
+    keys = {user: services.api_key_create(name="k", user=user).key for user in (alice, bob, None)}
+    ApiKey.objects.filter(user=alice).update(expires_at=now)
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    listing = StringIO()
+    call_command("apikey", "list", stdout=listing)
+
+    states = {line.split("\t")[2]: line.split("\t")[3] for line in listing.getvalue().splitlines()}
+    assert states == {"alice": f"expired {now:%Y-%m-%d}", "bob": "owner disabled", "-": "active"}
+    for user in (alice, bob):
+        with pytest.raises(CommandError, match="make a new key"):
+            call_command("apikey", "rotate", keys[user].prefix, stdout=StringIO(), stderr=StringIO())
+    call_command("apikey", "revoke", keys[alice].prefix, stdout=StringIO())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["create", "x", "--days", "999999999999"], "end of the calendar"),
+        (["create", "x", "--days", "99999999"], "end of the calendar"),
+        (["rotate", "fcs_", "--overlap-hours", "1e300"], "from 0 to 8760"),
+        (["rotate", "fcs_", "--overlap-hours", "nan"], "from 0 to 8760"),
+        (["rotate", "fcs_", "--overlap-hours", "-1"], "from 0 to 8760"),
+    ],
+)
+def test_the_command_refuses_times_that_are_none(arguments: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command("apikey", *arguments)
+    assert not ApiKey.objects.exists()

@@ -95,6 +95,8 @@ def test_every_door_of_a_worker_is_an_endpoint_that_keys_can_be_restricted_to() 
     [
         {"ip_ranges": ["10.0.0.1/8"]},
         {"ip_ranges": ["home"]},
+        {"ip_ranges": ["fe80::1%" + "e" * 60]},
+        {"ip_ranges": ["fe80::1%eth0"]},
         {"endpoints": ["/v1/everything"]},
         {"model_names": ["\0"]},
         {"model_names": ["m"] * 51},
@@ -142,6 +144,19 @@ def test_revoking_ends_both_secrets_and_a_revoked_key_is_not_rotated(alice: User
         services.api_key_rotate(new.key, overlap=timedelta(0))
 
 
+def test_a_key_that_opens_nothing_gets_no_new_secret(alice: User, bob: User) -> None:
+    expired, disabled = (
+        make(alice).key,
+        make(bob).key,
+    )
+    ApiKey.objects.filter(pk=expired.pk).update(expires_at=timezone.now())
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+
+    for key in (expired, disabled):
+        with pytest.raises(KeyInvalid):
+            services.api_key_rotate(key, overlap=timedelta(hours=1))
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
@@ -151,8 +166,9 @@ def test_the_page_makes_a_restricted_key_and_says_what_is_wrong(client: Client, 
 
     wrong = client.post("/account/keys", form | {"ip_ranges": "here"}).content.decode()
     assert "no address or network such as 192.0.2.7" in wrong
-    assert "already passed" not in wrong
+    assert "That time has passed" not in wrong
     assert "That time has passed" in client.post("/account/keys", form | {"expires_at": "2020-01-01"}).content.decode()
+    assert "Choose an earlier day" in client.post("/account/keys", form | {"expires_at": "9999-12-31"}).content.decode()
     page = client.post("/account/keys", form | {"expires_at": "2999-12-31"}).content.decode()
     key = ApiKey.objects.get()
     assert (key.model_names, key.ip_ranges) == (["tiny", "other"], ["10.0.0.0/8"])

@@ -40,7 +40,7 @@ def key_rotate(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         return _page(request, new_key=services.api_key_rotate(key, overlap=rotation.overlap))
     except KeyInvalid:
-        return _page(request, problem=f"“{key.name}” is revoked. Make a new key instead.", status=409)
+        return _page(request, problem=f"“{key.name}” is revoked or has expired. Make a new key instead.", status=409)
 
 
 @login_required

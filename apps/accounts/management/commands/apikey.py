@@ -1,16 +1,19 @@
 """`manage.py apikey create|list|rotate|revoke`: keys for programs, from the command line."""
 
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.accounts import services
+from apps.accounts.errors import KeyInvalid
 from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import ApiKey, Endpoint, User
 from apps.core.errors import SiteError
+
+MAX_OVERLAP_HOURS = 24 * 365
 
 
 class Command(BaseCommand):
@@ -41,7 +44,7 @@ class Command(BaseCommand):
             case "list":
                 self._list()
             case "rotate":
-                self._rotate(str(options["prefix"]), timedelta(hours=float(str(options["overlap_hours"]))))
+                self._rotate(str(options["prefix"]), _overlap(float(str(options["overlap_hours"]))))
             case "revoke":
                 self._revoke(str(options["prefix"]))
 
@@ -57,29 +60,51 @@ class Command(BaseCommand):
         self.stdout.write(new.secret)
 
     def _list(self) -> None:
+        now = timezone.now()
         for key in ApiKey.objects.select_related("user"):
-            state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
-            self.stdout.write(f"{key.prefix}\t{key.name}\t{key.user or '-'}\t{state}")
+            self.stdout.write(f"{key.prefix}\t{key.name}\t{key.user or '-'}\t{_state(key, now)}")
 
     def _rotate(self, prefix: str, overlap: timedelta) -> None:
-        new = services.api_key_rotate(_only_active(prefix), overlap=overlap)
+        try:
+            new = services.api_key_rotate(_only_one(prefix), overlap=overlap)
+        except KeyInvalid as exc:
+            raise CommandError(f"{prefix!r} has expired, or its owner is disabled: make a new key") from exc
         self.stderr.write(f"The old secret works until {new.key.previous_expires_at or 'now'}. Keep the new one:")
         self.stdout.write(new.secret)
 
     def _revoke(self, prefix: str) -> None:
-        key = _only_active(prefix)
+        key = _only_one(prefix)
         services.api_key_revoke(key)
         self.stdout.write(f"revoked {key.name}")
 
 
 def _scope(options: dict[str, Any]) -> KeyScope:
     days = options["days"]
-    expires_at = None if days is None else timezone.now() + timedelta(days=days)
+    try:
+        expires_at = None if days is None else timezone.now() + timedelta(days=days)
+    except OverflowError as exc:
+        raise CommandError(f"--days {days} is after the end of the calendar; leave it out for ever") from exc
     return KeyScope(options["model"], options["endpoint"], options["from"], expires_at)
 
 
-def _only_active(prefix: str) -> ApiKey:
+def _overlap(hours: float) -> timedelta:
+    if not 0 <= hours <= MAX_OVERLAP_HOURS:
+        raise CommandError(f"--overlap-hours must be from 0 to {MAX_OVERLAP_HOURS}; what leaked should stop at once")
+    return timedelta(hours=hours)
+
+
+def _state(key: ApiKey, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is not None and key.expires_at <= now:
+        return f"expired {key.expires_at:%Y-%m-%d}"
+    return "active" if key.user is None or key.user.is_active else "owner disabled"
+
+
+def _only_one(prefix: str) -> ApiKey:
     found = list(ApiKey.objects.filter(prefix=prefix, revoked_at=None))
     if len(found) != 1:
-        raise CommandError(f"{len(found)} active keys have the prefix {prefix!r}; see `manage.py apikey list`")
+        raise CommandError(
+            f"{len(found)} keys that are not revoked have the prefix {prefix!r}; see `manage.py apikey list`"
+        )
     return found[0]
