@@ -9,9 +9,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts import ledger
+from apps.accounts.actors import Actor
+from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
+from apps.accounts.quota import Usage
 from apps.accounts.services import api_key_create
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
+from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.training.models import TrainingRun
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
@@ -140,3 +145,22 @@ def test_nobody_changes_the_ledger_in_the_admin(client: Client, root: User, rows
     assert client.post(change, {"cost": "0"}).status_code == 403
     assert client.post(delete, {"post": "yes"}).status_code == 403
     assert client.get(reverse("admin:accounts_ledgerentry_add")).status_code == 403
+
+
+def test_the_ledgers_list_counts_no_more_rows_than_it_shows(
+    client: Client, root: User, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.accounts.admin.usage.COUNTED_ROWS", 3)
+    for number in range(5):
+        request_id_var.set(f"request-{number}")
+        ledger.call_settle(
+            ledger.call_reserve(CallOpening(Actor(user_id=alice.pk), "tiny", "/v1/chat/completions"), [], None).pk,
+            Usage(1, 1),
+            CallState.COMPLETE,
+        )
+    client.force_login(root)
+
+    assert client.get(pages(LedgerEntry, None)[0]).context["cl"].result_count == 3
+    found = client.get(pages(LedgerEntry, None)[0], {"q": "request-2"}).context["cl"]
+    assert [entry.request_id for entry in found.result_list] == ["request-2"]
+    assert client.get(pages(LedgerEntry, None)[0], {"q": "request-"}).context["cl"].result_count == 0
