@@ -123,17 +123,18 @@ def _admit(model: LanguageModel) -> dict[int, Target]:
     free = _free_places(model)
     requests = PoolRequest.objects.in_bulk(order[: sum(n for _, n in free.values())])
     admitted: dict[int, Target] = {}
-    for request_id in order:
+    for request in (requests[pk] for pk in order if pk in requests):
         workers = {pk: worker for pk, (worker, n) in free.items() if n > 0}
         if not workers:
             break
-        request = requests[request_id]
         worker = worker_choose(workers.values(), prefix_key=request.prefix_key)
-        worker_count(worker, workers.values())
-        free[worker.pk] = (worker, free[worker.pk][1] - 1)
-        PoolRequest.objects.filter(pk=request.pk).update(
+        claimed = PoolRequest.objects.filter(pk=request.pk, state=RequestState.WAITING).update(
             state=RequestState.RUNNING, worker=worker, admitted_at=timezone.now()
         )
+        if not claimed:
+            continue  # its caller left while we looked
+        worker_count(worker, workers.values())
+        free[worker.pk] = (worker, free[worker.pk][1] - 1)
         admitted[request.pk] = selectors.target_of(worker)
     return admitted
 
@@ -156,8 +157,14 @@ def _order(model: LanguageModel) -> list[int]:
 
 
 def _free_places(model: LanguageModel) -> dict[int, tuple[Worker, int]]:
-    """Per worker, whose row is locked: how many more requests of this model it takes."""
+    """Per worker, whose row is locked: how many more requests of this model it takes.
+
+    One that cools down is left out while another one serves, also if that one is full: else the queue of a busy pool
+    would run through the places of a worker that is gone.
+    """
     workers = selectors.workers_serving(model.name, for_update=True)
+    now = timezone.now()
+    workers = [worker for worker in workers if not worker.candidate(now).is_cooling] or workers
     running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk"))
     taken = {row["worker_id"]: row["n"] for row in running}
     slots = selectors.slots_of(model.pk, workers)
