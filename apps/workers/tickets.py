@@ -6,6 +6,7 @@ One task per event loop looks into the queue for all of them; it ends when there
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -71,18 +72,26 @@ class Keeper:
         while self._tickets:
             self._wake.clear()
             try:
-                await self._look()
+                # First: a look takes what was not renewed for requests of a process that died.
                 if time.monotonic() >= renew_at:
                     await in_thread(admission.requests_renew, [ticket.request_id for ticket in self._tickets])
                     renew_at = time.monotonic() + RENEW_EVERY_S
+                await self._look()
             except (OperationalError, InterfaceError) as exc:
                 logger.warning("the queue cannot be looked at, trying again: %s", exc)
-                await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S if self._waiting() else RENEW_EVERY_S):
-                    await self._wake.wait()
-            except TimeoutError:
+            except Exception:  # without this task nobody here would ever get a turn
+                logger.exception("the queue cannot be looked at, trying again")
+            else:
+                await self._woken()
                 continue
+            renew_at = time.monotonic()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _woken(self) -> None:
+        """Wait until somebody comes or goes, or it is time to look or renew."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S if self._waiting() else RENEW_EVERY_S):
+                await self._wake.wait()
 
     def _waiting(self) -> list[Ticket]:
         return [ticket for ticket in self._tickets if ticket.target is None]

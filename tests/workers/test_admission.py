@@ -1,19 +1,25 @@
-"""Who gets a place."""
+"""Who gets a place, and what the keeper of a process's requests does when the database or a look fails."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from django.db import connection, connections, transaction
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connection, connections, transaction
+from django.utils import timezone
 
 from apps.accounts.actors import Actor
+from apps.core.threads import in_thread
 from apps.workers.breaker import Fault
 from apps.workers.call import Call
 from apps.workers.models import PoolRequest, RequestState, Worker
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import Entered
+from apps.workers.tickets import Ticket, keeper
 from tests.fake_worker import FakeWorker, enrol
 
 T = TypeVar("T")
@@ -80,3 +86,62 @@ def somebody_waits_for_us() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
         return cursor.fetchone() is not None
+
+
+# --- The keeper -------------------------------------------------------------------------------------------------------
+
+
+async def told(ticket: Ticket) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while ticket.target is None:
+            ticket.changed.clear()
+            await ticket.changed.wait()
+    keeper().drop(ticket)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OperationalError("the database is away")])
+async def test_the_keeper_goes_on_after_any_error(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    await sync_to_async(with_one_place)()
+    running, waiting = await in_thread(enter), await in_thread(enter)
+    look = admission.queue_look
+    errors = [error]
+
+    def broken_at_first(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return look(*args)
+
+    monkeypatch.setattr(admission, "queue_look", broken_at_first)
+    await in_thread(partial(assignments.request_end, running.request_id, outcome="answered", is_settled=False))
+    await told(keeper().take(waiting))
+    assert not errors
+    await sync_to_async(connections.close_all)()
+
+
+async def test_after_the_database_was_away_requests_are_renewed_before_places_are_given_out(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sync_to_async(with_one_place)()
+    running, waiting = await in_thread(enter), await in_thread(enter)
+    tickets = [keeper().take(running), keeper().take(waiting)]
+    look = admission.queue_look
+    n_live: list[int] = []
+
+    def away_for_long_at_first(*args: Any) -> Any:
+        if not n_live:
+            PoolRequest.objects.update(renewed_at=timezone.now() - timedelta(minutes=1))
+        live = PoolRequest.objects.filter(renewed_at__gt=timezone.now() - admission.RENEWED_WITHIN)
+        n_live.append(live.count())
+        if len(n_live) == 1:
+            raise OperationalError("away")
+        if len(n_live) == 2:
+            assignments.request_end(running.request_id, outcome="answered", is_settled=False)
+        return look(*args)
+
+    monkeypatch.setattr(admission, "queue_look", away_for_long_at_first)
+    await told(tickets[1])
+    keeper().drop(tickets[0])
+    assert n_live[:2] == [0, 2]
+    await sync_to_async(connections.close_all)()
