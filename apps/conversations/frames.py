@@ -11,7 +11,7 @@ from uuid import UUID
 
 from apps.conversations.errors import BadFrame
 from apps.conversations.outcomes import Failure, Outcome
-from apps.conversations.texts import clean_text
+from apps.core.texts import clean_text
 from apps.workers.fairness import Place
 
 Frame = dict[str, Any]

@@ -1,20 +1,9 @@
-"""Plain rules for the texts of a conversation: what may be stored, and how a conversation gets its title.
+"""How a conversation gets its title.
 
-Pure: no Django, no models. It renders nothing; that is the business of `markdown`.
+Pure: no Django, no models. What may be stored at all is said by `apps.core.texts`.
 """
 
-import re
-
 TITLE_CHARS = 80
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def clean_text(text: str) -> str:
-    """Drop NUL bytes, which Postgres cannot store, and replace lone surrogates, which UTF-8 cannot spell."""
-    if not _UNSTORABLE.search(text):
-        return text
-    return _UNSTORABLE.sub(lambda match: "" if match[0] == "\0" else "\N{REPLACEMENT CHARACTER}", text)
 
 
 def title_from(text: str) -> str:

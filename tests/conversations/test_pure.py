@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.timing import Stopwatch
 from apps.conversations.markdown import render
-from apps.conversations.texts import TITLE_CHARS, clean_text, title_from
+from apps.conversations.texts import TITLE_CHARS, title_from
+from apps.core.texts import clean_text
 
 any_text = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=200)
 

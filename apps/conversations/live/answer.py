@@ -1,7 +1,7 @@
 """The text of one answer as it grows, and its rendering as far as somebody looks. Pure: no clock, no I/O."""
 
 from apps.conversations.markdown import BlockStream
-from apps.conversations.texts import clean_text
+from apps.core.texts import clean_text
 
 
 class Answer:

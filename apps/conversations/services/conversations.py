@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.conversations.errors import TitleEmpty
 from apps.conversations.models import UNFINISHED, Conversation, Generation
 from apps.conversations.selectors.conversations import conversation_get
-from apps.conversations.texts import clean_text
+from apps.core.texts import clean_text
 from apps.workers import relay
 from apps.workers.errors import WorkerDied
 

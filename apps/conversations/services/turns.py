@@ -20,7 +20,8 @@ from apps.conversations.errors import (
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Role
 from apps.conversations.selectors.conversations import conversations_owned
 from apps.conversations.services.generations import lease_end
-from apps.conversations.texts import clean_text, title_from
+from apps.conversations.texts import title_from
+from apps.core.texts import clean_text
 from apps.workers.selectors import model_get_offered
 
 
