@@ -223,6 +223,7 @@ class PoolRequest(models.Model):
             ),
             models.Index(fields=["model", "party", "admitted_at"], name="pool_request_turns"),
             models.Index(fields=["created_at"], name="pool_request_created"),
+            models.Index(fields=["model", "-id"], condition=models.Q(outcome="answered"), name="pool_request_answered"),
         ]
 
     def __str__(self) -> str:

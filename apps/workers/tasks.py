@@ -13,8 +13,10 @@ PRUNED_AT_ONCE = 5000
 
 @shared_task(name="workers.requests_prune_task")
 def requests_prune_task() -> int:
-    """Forget requests that are older than the log is kept, a bounded number each time."""
+    """Forget requests that are older than the log is kept, a bounded number in each transaction."""
     end = timezone.now() - timedelta(days=settings.REQUEST_LOG_DAYS)
-    old = PoolRequest.objects.filter(created_at__lt=end).order_by("created_at").values("pk")[:PRUNED_AT_ONCE]
-    n_deleted, _ = PoolRequest.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
-    return n_deleted
+    old = PoolRequest.objects.filter(created_at__lt=end).order_by("created_at").values_list("pk", flat=True)
+    n_pruned = 0
+    while pks := list(old[:PRUNED_AT_ONCE]):
+        n_pruned += PoolRequest.objects.filter(pk__in=pks).delete()[0]
+    return n_pruned

@@ -254,10 +254,14 @@ async def test_waiting_requests_outlive_a_lease_and_newcomers_are_told_at_once(w
         assert await task == "Hello there."
 
 
-async def test_the_log_forgets_what_is_old(worker: FakeWorker, settings: Any) -> None:
-    await answer(call())
-    await answer(call())
-    first = await PoolRequest.objects.aearliest("pk")
-    await PoolRequest.objects.filter(pk=first.pk).aupdate(created_at=timezone.now() - timedelta(days=15))
-    assert await in_thread(requests_prune_task) == 1
-    assert [r.pk async for r in PoolRequest.objects.all()] != [first.pk]
+@pytest.mark.parametrize("at_once", [1, 2, 5000])
+async def test_the_log_forgets_all_that_is_old(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("apps.workers.tasks.PRUNED_AT_ONCE", at_once)
+    for _ in range(3):
+        await answer(call())
+    last = await PoolRequest.objects.alatest("pk")
+    await PoolRequest.objects.exclude(pk=last.pk).aupdate(created_at=timezone.now() - timedelta(days=15))
+    assert await in_thread(requests_prune_task) == 2
+    assert [r.pk async for r in PoolRequest.objects.all()] == [last.pk]
