@@ -15,16 +15,18 @@ _SALT = "accounts.visitor"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A user (`user_id`), a program with a key, a known visitor (`visitor_public_id`), or somebody unknown (none)."""
+    """A user (`user_id`), a program with a key, a known visitor (`visitor_public_id`), the installation, or unknown."""
 
     user_id: int | None = None
     visitor_public_id: UUID | None = None
     api_key_id: int | None = None
     """A key of the installation itself has no user, so a program may have this alone."""
+    is_installation: bool = False
+    """An operator who tries something at the command line. No request from outside ever is this."""
 
     @property
     def is_authenticated(self) -> bool:
-        return self.user_id is not None or self.api_key_id is not None
+        return self.user_id is not None or self.api_key_id is not None or self.is_installation
 
 
 def actor_get(user: object, cookies: Mapping[str, str]) -> Actor:

@@ -88,6 +88,8 @@ def subject_of(limit: Limit, actor: Actor) -> str:
         return f"user:{actor.user_id}"
     if actor.api_key_id is not None:
         return f"key:{actor.api_key_id}"
+    if actor.is_installation:
+        return "installation"
     return f"visitor:{actor.visitor_public_id or 'unknown'}"
 
 

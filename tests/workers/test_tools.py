@@ -1,6 +1,7 @@
 """Commands with which an operator looks at the pool: a message, a measurement, the timeline of a request."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -48,6 +49,13 @@ def test_throughput_is_measured_with_each_workers_share(workers: list[FakeWorker
         call_command("test_throughput", "tiny", "--requests", "0")
 
 
+def test_whoever_measures_may_fill_the_queue(workers: list[FakeWorker], capsys: Captured, settings: Any) -> None:
+    settings.QUEUE_MAX_PER_VISITOR = settings.QUEUE_MAX_PER_USER = settings.QUEUE_MAX_PER_KEY = 1
+    Worker.objects.update(slots=1)
+    call_command("test_throughput", "tiny", "--requests", "8", "--at-once", "8")
+    assert "requests answered    8 of 8" in capsys.readouterr().out
+
+
 def test_throughput_of_a_broken_pool_counts_what_went_wrong(workers: list[FakeWorker], capsys: Captured) -> None:
     for worker in workers:
         worker.scripts.extend([Refuse(400, WorkerErrorCode.INVALID_REQUEST)] * 4)
@@ -69,7 +77,7 @@ def test_the_timeline_of_a_request_tells_what_failed_on_the_way(workers: list[Fa
     for name in ("abc-12345", str(request.generation_id)):
         call_command("trace", name)
         lines = capsys.readouterr().out.splitlines()
-        assert "of tiny for unknown, id abc-12345" in lines[0]
+        assert "of tiny for installation, id abc-12345" in lines[0]
         assert [line.split("  ")[-1].split(":")[0].split(",")[0] for line in lines[1:3]] == ["arrived", "its turn came"]
         assert any("failed: connection refused" in line or "failed: no ink" in line for line in lines)
         assert lines[-1].endswith(f"ended: {request.outcome}")

@@ -29,7 +29,9 @@ class Command(BaseCommand):
             "temperature": 0,
         }
         try:
-            asyncio.run(self._ask(Call(Actor(), str(options["model"]), body, on_place=self._waiting)))
+            asyncio.run(
+                self._ask(Call(Actor(is_installation=True), str(options["model"]), body, on_place=self._waiting))
+            )
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 

@@ -57,7 +57,11 @@ class Command(BaseCommand):
         async def one(number: int) -> None:
             messages = [{"role": "user", "content": f"Tell me story number {number}."}]
             async with room:
-                results.append(await _ask(Call(Actor(), model, {"messages": messages, "max_tokens": max_tokens})))
+                results.append(
+                    await _ask(
+                        Call(Actor(is_installation=True), model, {"messages": messages, "max_tokens": max_tokens})
+                    )
+                )
             self._show_progress(len(results), n)
 
         await asyncio.gather(*(one(number) for number in range(n)))
