@@ -8,7 +8,7 @@ worker client calls only addresses that an enrolment or an admin allows).
 import asyncio
 import socket
 import ssl
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -40,7 +40,7 @@ def http_client() -> httpx.AsyncClient:
     if client is None:
         client = httpx.AsyncClient(
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
-            transport=_CheckedTransport(_tls_context(), [ip_network(n) for n in settings.OUTBOUND_ALLOWED_NETWORKS]),
+            transport=_CheckedTransport(_tls_context(), settings.OUTBOUND_ALLOWED_NETWORKS),
             follow_redirects=False,
             trust_env=False,
         )

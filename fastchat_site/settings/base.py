@@ -3,7 +3,6 @@
 Every variable is described in docs/settings.md; a test compares that table with this folder.
 """
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.workers.dispatch import Method
 
+from .durations import seconds
 from .networks import networks
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- Secrets and who may come in --------------------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", "")
-TRUSTED_PROXIES = networks(env.list("TRUSTED_PROXIES", default=[]))
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -162,18 +162,13 @@ QUEUE_MAX = env.int("QUEUE_MAX", 1000)
 QUEUE_MAX_PER_VISITOR = env.int("QUEUE_MAX_PER_VISITOR", 4)
 QUEUE_MAX_PER_USER = env.int("QUEUE_MAX_PER_USER", 32)
 QUEUE_MAX_PER_KEY = env.int("QUEUE_MAX_PER_KEY", 256)
-QUEUE_WAIT_S = env.float("QUEUE_WAIT_S", 300.0)
-WORKER_PATIENCE_S = env.float("WORKER_PATIENCE_S", 30.0)
+QUEUE_WAIT_S = seconds("QUEUE_WAIT_S", env.str("QUEUE_WAIT_S", "300"))
+WORKER_PATIENCE_S = seconds("WORKER_PATIENCE_S", env.str("WORKER_PATIENCE_S", "30"))
 REQUEST_LOG_DAYS = env.int("REQUEST_LOG_DAYS", 14)
 for _name in ("QUEUE_MAX", "QUEUE_MAX_PER_VISITOR", "QUEUE_MAX_PER_USER", "QUEUE_MAX_PER_KEY", "REQUEST_LOG_DAYS"):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} must be at least 1")
-OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
-for _network in OUTBOUND_ALLOWED_NETWORKS:
-    try:
-        ip_network(_network)
-    except ValueError as exc:
-        raise ImproperlyConfigured(f"OUTBOUND_ALLOWED_NETWORKS: {exc}; write networks like 169.254.7.0/24") from exc
+OUTBOUND_ALLOWED_NETWORKS = networks("OUTBOUND_ALLOWED_NETWORKS", env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
 if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")

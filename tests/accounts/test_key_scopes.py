@@ -219,7 +219,7 @@ def test_charlie_rotates_nothing_of_alices(client: Client, alice: User, charlie:
     ],
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, client: str) -> None:
-    with override_settings(TRUSTED_PROXIES=networks(["10.0.0.0/8"])):
+    with override_settings(TRUSTED_PROXIES=networks("TRUSTED_PROXIES", ["10.0.0.0/8"])):
         assert client_ip({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}) == client
 
 
@@ -232,7 +232,7 @@ def test_without_trusted_proxies_nothing_in_a_header_matters(peer: Any, forwarde
 
 def test_a_setting_that_is_no_network_is_loud() -> None:
     with pytest.raises(ImproperlyConfigured, match="TRUSTED_PROXIES"):
-        networks(["proxy.example.org"])
+        networks("TRUSTED_PROXIES", ["proxy.example.org"])
 
 
 def test_a_browser_has_no_key(rf: Any) -> None:

@@ -150,7 +150,15 @@ async def test_a_certificate_is_checked_against_the_name_although_the_address_is
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("OUTBOUND_ALLOWED_NETWORKS", "10.0.0.1/8"), ("OUTBOUND_CA_FILE", "/none"), ("DISPATCH_METHOD", "fastest")],
+    [
+        ("OUTBOUND_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("OUTBOUND_CA_FILE", "/none"),
+        ("DISPATCH_METHOD", "fastest"),
+        ("QUEUE_WAIT_S", "-1"),
+        ("QUEUE_WAIT_S", "inf"),
+        ("WORKER_PATIENCE_S", "nan"),
+        ("WORKER_PATIENCE_S", "5 min"),
+    ],
 )
 def test_a_nonsensical_setting_stops_the_site_and_is_named(variable: str, value: str) -> None:
     code = f"import os; os.environ[{variable!r}] = {value!r}; import fastchat_site.settings.dev"

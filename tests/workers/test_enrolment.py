@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ def test_an_address_that_nobody_allowed_is_refused_with_what_to_do(
 
 
 def test_an_operator_may_allow_a_banned_network(client: Client, settings: Any) -> None:
-    settings.OUTBOUND_ALLOWED_NETWORKS = ["169.254.7.0/24"]
+    settings.OUTBOUND_ALLOWED_NETWORKS = [ip_network("169.254.7.0/24")]
     assert put_from(client, "169.254.7.1", "http://169.254.7.1:8100").status_code == 200
     assert put_from(client, "169.254.8.1", "http://169.254.8.1:8100").status_code == 403
 

@@ -1,7 +1,6 @@
 """A worker's lease: enrol, renew with a report of what it holds, leave."""
 
 from datetime import timedelta
-from ipaddress import ip_network
 from uuid import UUID
 
 from django.conf import settings
@@ -34,7 +33,7 @@ REPORTED = [
 def lease_renew(*, worker_id: UUID, bearer: str, peer: str, body: object) -> LeaseGrant:
     """Enrol a worker with a token, or renew its lease with its secret, and take over its report of what it holds.
 
-    `peer` is the address from which it calls.
+    `peer` is the address from which it calls, empty over a unix socket.
 
     Raises: CredentialWrong, TokenExpired, TokenUsed, WorkerAlive, WorkerRemoved, LeaseMalformed, AddressNotAllowed.
     """
@@ -61,9 +60,9 @@ def _checked(worker: Worker, peer: str, body: object) -> LeaseRequest:
         request = LeaseRequest.from_json(body)
     except ProtocolError as exc:
         raise LeaseMalformed(reason=str(exc)) from exc
-    networks = [ip_network(text) for text in settings.OUTBOUND_ALLOWED_NETWORKS]
+    networks, allowed = settings.OUTBOUND_ALLOWED_NETWORKS, worker.allowed.split()
     try:
-        check_address(request.base_url, peer=peer, allowed=worker.allowed.split(), allowed_networks=networks)
+        check_address(request.base_url, peer=peer, allowed=allowed, allowed_networks=networks)
     except AddressRefused as exc:
         raise AddressNotAllowed(reason=str(exc)) from exc
     return request
