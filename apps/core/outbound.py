@@ -1,13 +1,14 @@
 """The one door for outgoing HTTP: a client per event loop, with time limits, without proxies and redirects.
 
-A name is resolved once, every address that it has is checked, and the checked address is the one that is called: a name
-that points elsewhere a moment later gains nothing. Who may name an address at all is decided by who calls this (the
-worker client calls only addresses that an enrolment or an admin allows).
+A name is resolved once, every address that it has is checked, and only checked addresses are called: a name that points
+elsewhere a moment later gains nothing. Who may name an address at all is decided by who calls this (the worker client
+calls only addresses that an enrolment or an admin allows).
 """
 
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from ipaddress import ip_address
 from weakref import WeakKeyDictionary
 
@@ -49,7 +50,10 @@ def http_client() -> httpx.AsyncClient:
 
 
 class _CheckedTransport(httpx.AsyncBaseTransport):
-    """Calls the address that was checked. TLS still verifies the name, and each name has connections of its own."""
+    """Calls the addresses that were checked, in order, until one takes the connection.
+
+    TLS still verifies the name, and each name has connections of its own.
+    """
 
     def __init__(self, tls: ssl.SSLContext, allowed: list[Network]) -> None:
         self._tls = tls
@@ -58,14 +62,22 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
-        address = await self._checked_address(host, request.url.port or {"https": 443}.get(request.url.scheme, 80))
-        request.url = request.url.copy_with(host=str(address))
+        port = request.url.port or {"https": 443}.get(request.url.scheme, 80)
+        *others, last = await self._checked_addresses(host, port)
         request.extensions = {**request.extensions, "sni_hostname": host}
-        return await self._transport(host).handle_async_request(request)
+        for address in others:
+            # Without a connection nothing was sent, so that the body is still whole for the next address.
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._call(request, host, address)
+        return await self._call(request, host, last)
 
     async def aclose(self) -> None:
         for transport in self._inner.values():
             await transport.aclose()
+
+    async def _call(self, request: httpx.Request, host: str, address: Address) -> httpx.Response:
+        request.url = request.url.copy_with(host=str(address))
+        return await self._transport(host).handle_async_request(request)
 
     def _transport(self, host: str) -> httpx.AsyncHTTPTransport:
         # A connection that was verified for one name is never used for another one at the same address.
@@ -73,12 +85,12 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
             self._inner[host] = httpx.AsyncHTTPTransport(verify=self._tls, limits=_LIMITS, trust_env=False)
         return self._inner[host]
 
-    async def _checked_address(self, host: str, port: int) -> Address:
+    async def _checked_addresses(self, host: str, port: int) -> list[Address]:
         addresses = await _resolve(host, port)
         for address in addresses:
             if (reason := why_forbidden(address, self._allowed)) is not None:
                 raise AddressForbidden(f"{host} is {address}, which is {reason}: the site does not call it")
-        return addresses[0]
+        return addresses
 
 
 async def _resolve(host: str, port: int) -> list[Address]:

@@ -127,6 +127,16 @@ async def test_a_name_is_resolved_once_and_the_checked_address_is_called(names: 
         await http_client().get("http://worker:1/")
 
 
+async def test_the_addresses_of_a_name_are_tried_in_order(names: dict[str, list[str]]) -> None:
+    with serving() as server:
+        names["worker"] = ["127.0.0.2 127.0.0.1"]  # nobody listens at the first
+        reply = await http_client().get(f"http://worker:{server.server_port}/")
+        assert (reply.status_code, server.hosts) == (200, [f"worker:{server.server_port}"])
+        names["worker"] = ["127.0.0.2 127.0.0.3"]
+        with pytest.raises(httpx.ConnectError):
+            await http_client().get(f"http://worker:{server.server_port}/")
+
+
 async def test_no_redirect_is_followed() -> None:
     with serving() as server:
         reply = await http_client().get(f"http://127.0.0.1:{server.server_port}/away")
