@@ -30,7 +30,8 @@ def check_address(
 ) -> None:
     """Accept where a worker says that it is: where it calls from, or what an admin allowed for it.
 
-    `peer` is the address from which it calls. `allowed_networks` lifts the general bans. Raises: AddressRefused.
+    `peer` is the address from which it calls, empty if there is none to be seen. `allowed_networks` lifts the general
+    bans. Raises: AddressRefused.
     """
     host = _host(base_url)
     address = _address(host)
@@ -39,17 +40,22 @@ def check_address(
     if any(_is_covered(host, address, entry) for entry in allowed):
         return
     from_here = _address(peer)
+    if from_here is None:
+        raise AddressRefused(f"the site cannot see from which address this worker calls: {_how_to_allow(host)}")
     is_local = host == "localhost" or (address is not None and address.is_loopback)
-    if is_local and not (from_here is not None and from_here.is_loopback):
+    if is_local and not from_here.is_loopback:
         raise AddressRefused(
             f"{host} is the worker's own machine, and the site is another one (it sees this worker at {peer}): "
             "start the worker with --host or --base-url and an address that the site can reach"
         )
     if not is_local and (address is None or address != from_here):
         raise AddressRefused(
-            f"the site sees this worker at {peer}, not at {host}: use that address, "
-            f"or enrol with a token that allows {host} (manage.py workers token --allow {host})"
+            f"the site sees this worker at {peer}, not at {host}: use that address, or {_how_to_allow(host)}"
         )
+
+
+def _how_to_allow(host: str) -> str:
+    return f"enrol with a token that allows {host} (manage.py workers token --allow {host})"
 
 
 def _host(base_url: str) -> str:
@@ -80,6 +86,7 @@ def _network(text: str) -> Network | None:
 
 
 def _address(text: str) -> Address | None:
+    """As it is written: IPv4 inside IPv6 is banned, and must not be taken for what is inside."""
     try:
         return ip_address(text)
     except ValueError:

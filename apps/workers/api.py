@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.client_ip import client_ip
 from apps.core.errors import SiteError
 from apps.workers.services import leases
 
@@ -14,8 +15,9 @@ class LeaseView(APIView):
     """`PUT` enrols or renews, `DELETE` leaves."""
 
     def put(self, request: Request, worker_id: UUID) -> Response:
-        bearer, peer = _bearer(request), request.META["REMOTE_ADDR"]
-        grant = leases.lease_renew(worker_id=worker_id, bearer=bearer, peer=peer, body=request.data)
+        grant = leases.lease_renew(
+            worker_id=worker_id, bearer=_bearer(request), peer=client_ip(request.META), body=request.data
+        )
         return Response(grant.to_json())
 
     def delete(self, request: Request, worker_id: UUID) -> Response:

@@ -126,6 +126,8 @@ def put_from(client: Client, peer: str, base_url: str, allowed: str = "") -> Any
         ("10.0.0.7", "http://10.0.0.7:8100", ""),
         ("127.0.0.1", "http://localhost:8100", ""),
         ("fd00::7", "https://[fd00::7]:8100", ""),
+        ("::ffff:10.0.0.7", "http://10.0.0.7:8100", ""),
+        ("", "http://10.0.0.7:8100", "10.0.0.0/8"),
         ("192.0.2.9", "http://10.0.0.7:8100", "10.0.0.0/8"),
         ("192.0.2.9", "http://gpu7.example.org:8100", "gpu7.example.org"),
         ("192.168.1.5", "http://127.0.0.1:8100", "127.0.0.1"),
@@ -147,6 +149,7 @@ def test_a_worker_may_be_where_it_calls_from_or_where_an_admin_allows(
         ("10.0.0.7", "http://11.0.0.8:8100", "10.0.0.0/8", "--allow 11.0.0.8"),
         ("169.254.169.254", "http://169.254.169.254/latest", "0.0.0.0/0", "link-local"),
         ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:1", "::/0", "inside an IPv6"),
+        ("", "http://10.0.0.7:8100", "", "cannot see from which address"),
         ("10.0.0.7", "http://user@10.0.0.7", "", "of the form"),
         ("10.0.0.7", "ftp://10.0.0.7", "", "of the form"),
         ("10.0.0.7", "http://10.0.0.7:99999", "", "no address"),
@@ -160,6 +163,15 @@ def test_an_address_that_nobody_allowed_is_refused_with_what_to_do(
     assert code(reply) == (403, "workers.address_not_allowed")
     assert words in reply.json()["error"]["message"]
     assert not Worker.objects.alive().exists()
+
+
+def test_behind_a_proxy_a_worker_calls_from_where_the_proxy_saw_it(client: Client, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+    client.defaults["HTTP_X_FORWARDED_FOR"] = "10.0.0.7"
+    refused = put_from(client, "127.0.0.1", "http://127.0.0.1:6379")
+    assert code(refused) == (403, "workers.address_not_allowed")
+    assert "it sees this worker at 10.0.0.7" in refused.json()["error"]["message"]
+    assert put_from(client, "127.0.0.1", "http://10.0.0.7:8100").status_code == 200
 
 
 def test_an_operator_may_allow_a_banned_network(client: Client, settings: Any) -> None:
