@@ -85,9 +85,9 @@ def offered_get(actor: Actor, name: str) -> OfferedModel:
 
 
 def workers_with_models() -> QuerySet[Worker]:
-    """Every worker that was not removed, with what it hosts, in two queries."""
+    """Every worker, also the removed ones, with what it hosts, in two queries."""
     hosted = HostedModel.objects.select_related("model").order_by("model__name")
-    return Worker.objects.filter(removed_at=None).prefetch_related(Prefetch("hosted", queryset=hosted))
+    return Worker.objects.prefetch_related(Prefetch("hosted", queryset=hosted))
 
 
 def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:

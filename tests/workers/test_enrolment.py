@@ -224,6 +224,16 @@ def test_the_command_drains_and_removes_by_the_first_characters(
     assert Worker.objects.get(public_id=CHARLIE).state(timezone.now()) == "serving"
 
 
+def test_a_removed_worker_is_listed_with_the_id_that_restore_wants(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_lease(client, ALICE, lease_body(loaded("tiny")))
+    manage(capsys, "remove", str(ALICE))
+    worker_id, state, *_ = manage(capsys, "list").split("\t")
+    assert state == "removed"
+    assert "restored" in manage(capsys, "restore", worker_id)
+
+
 @pytest.mark.parametrize("allow", ["10.0.0.0/99", "http://gpu7"])
 def test_what_is_no_network_is_refused(capsys: pytest.CaptureFixture[str], allow: str) -> None:
     with pytest.raises(CommandError, match=allow):
