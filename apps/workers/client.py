@@ -1,6 +1,7 @@
 """The only code that talks to a worker. It speaks one request at a time and knows neither dispatch nor retries."""
 
 import json
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 
 from apps.core.middleware import request_id_var
 from apps.core.outbound import AddressForbidden, NameUnresolved, http_client
+from apps.core.texts import clean_text
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import (
@@ -138,7 +140,7 @@ def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
         case AddressForbidden() | NameUnresolved():
             return TransportFailed(str(exc), after, fault=Fault.UNREACHABLE)
         case httpx.ConnectError():
-            return TransportFailed(REFUSED, after, fault=Fault.UNREACHABLE)
+            return TransportFailed(_why_unconnected(exc), after, fault=Fault.UNREACHABLE)
         case httpx.ConnectTimeout():
             return TransportFailed("no answer to the connection", after, fault=Fault.UNREACHABLE)
         case httpx.ReadTimeout():
@@ -147,6 +149,19 @@ def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
             return TransportFailed("the site has too many connections open", after, fault=None)
         case _:
             return TransportFailed("connection lost", after, fault=Fault.LOST)
+
+
+def _why_unconnected(exc: httpx.ConnectError) -> str:
+    """Only a refused connection says that nobody listens there; a route or a certificate may be mended meanwhile."""
+    cause: BaseException = exc
+    # httpcore hides the cause from tracebacks (`from None`); the context has it.
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+        if isinstance(cause, ConnectionRefusedError):
+            return REFUSED
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {cause}"
+    return f"cannot be reached: {str(cause) or type(cause).__name__}"
 
 
 def _raise_for(status: int, content: bytes, headers: httpx.Headers) -> None:
@@ -160,7 +175,7 @@ def _raise_for(status: int, content: bytes, headers: httpx.Headers) -> None:
 
 
 def _raise_error(status: int, error: Json, retry_after: str) -> None:
-    code, reason = error.get("code"), str(error.get("message"))
+    code, reason = error.get("code"), clean_text(str(error.get("message")))
     if code == WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED:
         raise PromptTooLong(reason=reason, worker_code=code, param=error.get("param"))
     if code == WorkerErrorCode.GENERATION_NOT_FOUND:

@@ -64,6 +64,7 @@ class Request:
         self._generation_id = generation_id
         self._ticket: Ticket | None = None
         self._is_first = True
+        self._retry_delays = _endless(RETRY_DELAYS_S)
         self._tried: set[int] = set()
         self._failures: list[str] = []
         self._attempts: list[dict[str, object]] = []
@@ -93,11 +94,13 @@ class Request:
         elif isinstance(error, Exception):
             outcome = SiteError.code
         # Not settled is also what was admitted at the last moment, so that nobody here has noticed.
-        is_settled = self._ticket.target is not None and self._counted is None
+        is_settled = not self._is_first and self._counted is None
         end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
         kept = partial(end, first_event_at=self._first_event_at, attempts=self._attempts)
-        await _book(partial(kept, self._ticket.request_id))
-        keeper().drop(self._ticket)
+        try:
+            await _book(partial(kept, self._ticket.request_id))
+        finally:
+            keeper().drop(self._ticket)
 
     async def next_target(self) -> Target:
         """The worker that the request was admitted to; after that has failed, another one, or the same one restarted.
@@ -105,10 +108,11 @@ class Request:
         Raises: WaitedTooLong; NoWorker, ModelLoading, ModelFailed; WorkerOverloaded, WorkerUnreachable: who was tried.
         """
         if self._is_first and self._ticket is not None:
+            target = await self._turn(self._ticket)
             self._is_first = False
-            return self._count(await self._turn(self._ticket))
+            return self._count(target)
         await self._settle()
-        for delay_s in _endless(RETRY_DELAYS_S):
+        for delay_s in self._retry_delays:
             nobody: SiteError | None = None
             try:
                 target_or_none = await self._another() if len(self._tried) < MAX_ATTEMPTS else None
