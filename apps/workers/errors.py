@@ -70,7 +70,7 @@ class WorkerDied(SiteError):
 
 
 class WorkerUnreachable(SiteError):
-    """No worker that should hold the model answered before the first token; `attempts` lists each and its cause."""
+    """No worker that should hold the model answered with a first event; `attempts` lists each and its cause."""
 
     code = "workers.unreachable"
     http_status = 503
