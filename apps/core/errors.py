@@ -62,6 +62,8 @@ WORDS: dict[str, str] = {
     "api.invalid_request": "Invalid request: {reason}.",
     "api.files_too_large": "Your files would be over {limit} MiB together. Delete some that you need no more.",
     "api.batch_ended": "The batch is {state} and cannot be cancelled any more.",
+    "api.too_many_batches": "You have {limit} unfinished batches, and no more may. Wait for one, or cancel it.",
+    "api.answer_unstorable": "The answer holds something that cannot be stored: {reason}. Ask for it without a batch.",
     "api.unknown_endpoint": "There is no endpoint {path} here. docs/api.md lists those that there are.",
     "api.unsupported_endpoint": "{path} is not supported here: {instead}.",
     "chat.empty_message": "The message is empty. Write something first.",

@@ -1,6 +1,10 @@
-"""Which texts can be kept. Pure."""
+"""Texts and JSON values that come from elsewhere: what Postgres can keep, and what can be written again. Pure."""
 
+import json
+import math
 import re
+from collections.abc import Iterator
+from typing import Any
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -10,3 +14,57 @@ def clean_text(text: str) -> str:
     if not _UNSTORABLE.search(text):
         return text
     return _UNSTORABLE.sub(lambda match: "" if match[0] == "\0" else "\N{REPLACEMENT CHARACTER}", text)
+
+
+def clean_json(value: Any) -> Any:
+    """Clean every text and name in a JSON value. Raises: RecursionError for one that is nested too deep."""
+    match value:
+        case str():
+            return clean_text(value)
+        case dict():
+            return {clean_text(name): clean_json(field) for name, field in value.items()}
+        case list():
+            return [clean_json(item) for item in value]
+    return value
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can spell it: no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def json_texts(value: object) -> Iterator[str]:
+    """Every text and name in a JSON value, however deep, in no order."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                yield text
+            case dict() as fields:
+                yield from fields
+                waiting.extend(fields.values())
+            case list() as items:
+                waiting.extend(items)
+
+
+def strict_json(raw: str | bytes) -> Any:
+    """Read JSON that can be written as JSON again: no NaN, and no number that becomes infinite.
+
+    Raises: ValueError, RecursionError.
+    """
+    return json.loads(raw, parse_constant=_no_json, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is beyond the range of numbers")
+    return number
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -5,10 +5,11 @@ What a model thinks of a body is found out when it is asked; a mistake there fai
 Source: OpenAI API reference, "The request input object".
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
+
+from apps.core.texts import clean_text, json_texts, strict_json
 
 Json = dict[str, Any]
 
@@ -96,7 +97,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _parsed(raw: bytes, number: int, endpoint: str, seen: set[str]) -> InputLine:
     request = _object(raw)
     custom_id, body = request.get("custom_id"), request.get("body")
-    if not isinstance(custom_id, str) or not 1 <= len(custom_id) <= 512 or not _is_storable(custom_id):
+    if not isinstance(custom_id, str) or not 1 <= len(custom_id) <= 512:
         raise _BadLine("invalid_custom_id", "'custom_id' must be a text of 1 to 512 characters", "custom_id")
     if custom_id in seen:
         raise _BadLine("duplicate_custom_id", f"'custom_id' {custom_id[:80]!r} was used before", "custom_id")
@@ -114,40 +115,11 @@ def _parsed(raw: bytes, number: int, endpoint: str, seen: set[str]) -> InputLine
 
 def _object(raw: bytes) -> Json:
     try:
-        request = json.loads(raw, parse_constant=_refuse)
+        request = strict_json(raw)
     except (ValueError, RecursionError) as exc:
         raise _BadLine("invalid_json_line", f"the line is not JSON: {exc}") from exc
     if not isinstance(request, dict):
         raise _BadLine("invalid_json_line", "the line must be a JSON object")
-    if not all(map(_is_storable, _texts(request))):
+    if any(clean_text(text) != text for text in json_texts(request)):
         raise _BadLine("invalid_json_line", "a text holds a NUL or half of a surrogate pair, which is no character")
     return request
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text and name in a JSON value, in no order."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str() as text:
-                yield text
-            case dict() as fields:
-                yield from fields
-                waiting.extend(fields.values())
-            case list() as items:
-                waiting.extend(items)
-
-
-def _is_storable(text: str) -> bool:
-    """Postgres keeps neither NUL nor half of a pair."""
-    if "\0" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from apps.accounts.errors import LimitExceeded
 from apps.accounts.models import Metric, Period
 from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
+from apps.core.parsers import TextNotEncodable
 from apps.workers.errors import WorkerRefused
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,23 @@ class BatchEnded(SiteError):
     whose = Whose.USER
 
 
+class TooManyBatches(SiteError):
+    """The owner has as many unfinished batches as may be."""
+
+    code = "api.too_many_batches"
+    http_status = 429
+    retryable = True
+    whose = Whose.USER
+
+
+class AnswerUnstorable(SiteError):
+    """A model answered what the database does not take."""
+
+    code = "api.answer_unstorable"
+    http_status = 502
+    whose = Whose.WORKER
+
+
 class UnknownPath(SiteError):
     """There is no such endpoint."""
 
@@ -101,6 +119,8 @@ def api_error(exc: Exception) -> ApiError:
     match exc:
         case SiteError():
             return _site_error(exc)
+        case TextNotEncodable():
+            return _error(400, f"The body cannot be read: {exc.detail}.", code="invalid_value", param=exc.param)
         case ParseError():
             code = "invalid_multipart" if str(exc.detail).startswith("Multipart") else "invalid_json"
             return _error(400, f"The body cannot be read: {exc.detail}", code=code)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.models import Kind
+from apps.core.texts import is_encodable
 from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.known_fields import end_user, ignored, refuse_unsupported
 from apps.workers.selectors import OfferedModel
@@ -108,17 +109,9 @@ def model_name(fields: Mapping[str, Any], path: str = "") -> str:
     param, model = f"{path}.model" if path else "model", fields.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequest(reason=f"'{param}' must be the name of a model, as text", param=param)
-    if "\0" in model or not _is_encodable(model):
+    if "\0" in model or not is_encodable(model):
         raise InvalidRequest(reason=f"'{param}' must hold characters only, no NUL and no half of a pair", param=param)
     return model
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def model_object(model: OfferedModel) -> Json:

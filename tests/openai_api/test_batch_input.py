@@ -51,6 +51,8 @@ def test_pieces_may_be_split_anywhere(texts: list[str], data: st.DataObject) -> 
         (b"[" * 100_000, "invalid_json_line", None),
         (b"[]", "invalid_json_line", None),
         (b'{"custom_id": NaN}', "invalid_json_line", None),
+        (b'{"custom_id": "a", "body": {"temperature": 1e400}}', "invalid_json_line", None),
+        (b'{"custom_id": "a", "body": {"temperature": -1e400}}', "invalid_json_line", None),
         (b"\xff", "invalid_json_line", None),
         (b'{"custom_id": "a", "body": {"x": ["\\u0000"]}}', "invalid_json_line", None),
         (b'{"custom_id": "a", "body": {"\\ud800": 1}}', "invalid_json_line", None),

@@ -59,6 +59,13 @@ def test_every_door_wants_a_key_first(client: Client, path: str, header: str | N
         (chat(model=""), "model", "invalid_value"),
         (chat(model="a\0b"), "model", "invalid_value"),
         (chat(model="\ud800"), "model", "invalid_value"),
+        (chat(messages=[{"role": "user", "content": "\ud800"}]), "messages", "invalid_value"),
+        (chat(metadata={"\udfff": "x"}), "metadata", "invalid_value"),
+        (chat(**{"\ud800": 1}), None, "invalid_value"),
+        ('"\\ud800"', None, "invalid_value"),
+        ('{"model": "tiny", "messages": [], "temperature": 1e400}', None, "invalid_json"),
+        ('{"model": "tiny", "messages": [], "temperature": NaN}', None, "invalid_json"),
+        (b'{"model": "\xff"}', None, "invalid_json"),
         (chat(stream="yes"), "stream", "invalid_value"),
         ({"model": "tiny"}, "messages", "missing_required_parameter"),
     ],
@@ -70,6 +77,11 @@ def test_a_malformed_body_is_refused_by_field(
     assert reply.status_code == 400
     error = reply.json()["error"]
     assert (error["param"], error["code"], error["type"]) == (param, code, "invalid_request_error")
+
+
+def test_a_whole_pair_of_surrogates_is_a_character(client: Client, key: str) -> None:
+    reply = post(client, key, json.dumps(chat(messages=[{"role": "user", "content": "\N{GRINNING FACE}"}])))
+    assert reply.json()["error"]["code"] == "model_not_found"
 
 
 def test_an_unknown_model_is_not_found(client: Client, key: str) -> None:
