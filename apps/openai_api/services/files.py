@@ -10,6 +10,7 @@ from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
 from apps.openai_api.errors import FilesTooLarge, InvalidRequest
 from apps.openai_api.models import ApiFile, FileChunk, Purpose, owner_fields
+from apps.openai_api.services.owner_lock import owner_lock
 
 CHUNK_BYTES = 256 * 1024
 
@@ -22,12 +23,12 @@ def file_upload(*, actor: Actor, name: str, purpose: str, pieces: Iterable[bytes
     if not name or len(name) > 255 or "\0" in name:
         raise InvalidRequest(reason="the file's name must have 1 to 255 characters", param="file")
     with transaction.atomic():
-        file = file_write(actor=actor, name=name, purpose=Purpose.BATCH, pieces=pieces)
+        owner_lock(actor)
+        used = ApiFile.objects.owned(actor).aggregate(n=Sum("n_bytes", default=0))["n"]
+        fitting = _within(pieces, settings.API_FILES_MAX_BYTES - used)
+        file = file_write(actor=actor, name=name, purpose=Purpose.BATCH, pieces=fitting)
         if not file.n_bytes:
             raise InvalidRequest(reason="the file is empty", param="file")
-        used = ApiFile.objects.owned(actor).aggregate(n=Sum("n_bytes"))["n"]
-        if used > settings.API_FILES_MAX_BYTES:
-            raise FilesTooLarge(limit=settings.API_FILES_MAX_BYTES // 1024 // 1024)
     return file
 
 
@@ -42,8 +43,11 @@ def file_write(*, actor: Actor, name: str, purpose: Purpose, pieces: Iterable[by
 
 
 def file_delete(file: ApiFile) -> None:
-    """A batch that has read it goes on."""
-    file.delete()
+    """A batch that is reading it reads it to the end; one that has read it goes on."""
+    with transaction.atomic():
+        # The file first, as a reader takes it: deleting starts with what belongs to it, and the two would deadlock.
+        ApiFile.objects.select_for_update().filter(pk=file.pk).first()
+        file.delete()
 
 
 def file_chunk(file_pk: int, number: int) -> bytes | None:
@@ -66,6 +70,15 @@ async def file_stream(file_pk: int) -> AsyncGenerator[bytes, None]:
     while (chunk := await in_thread(file_chunk, file_pk, number)) is not None:
         yield chunk
         number += 1
+
+
+def _within(pieces: Iterable[bytes], n_bytes: int) -> Iterator[bytes]:
+    """The pieces, as long as they fit. Raises: FilesTooLarge, before it yields the one that does not."""
+    for piece in pieces:
+        n_bytes -= len(piece)
+        if n_bytes < 0:
+            raise FilesTooLarge(limit=settings.API_FILES_MAX_BYTES // 1024 // 1024)
+        yield piece
 
 
 def _even(pieces: Iterable[bytes]) -> Iterator[bytes]:
