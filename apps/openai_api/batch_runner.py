@@ -15,10 +15,12 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
+from apps.accounts.models import ApiKey
 from apps.accounts.selectors import keys_active
 from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
+from apps.openai_api.batch_input import BadInput
 from apps.openai_api.errors import api_error
 from apps.openai_api.forwarding import BATCHABLE, call_for, request_for
 from apps.openai_api.models import Batch, BatchLine, BatchState
@@ -26,6 +28,7 @@ from apps.openai_api.selectors import lines_waiting
 from apps.openai_api.services import batches
 from apps.openai_api.services.batch_results import batch_finalize, line_request_id
 from apps.workers import relay
+from apps.workers.request import DATABASE_AWAY
 
 AT_ONCE = 8
 SLICE_S = 15.0
@@ -39,9 +42,12 @@ PRIORITY = 50
 logger = logging.getLogger(__name__)
 
 
-def batch_advance(pk: int, *, slice_s: float = SLICE_S) -> bool:
-    """Take the batch a bit further, if nobody else does. Returns whether it can go on at once."""
-    runner = uuid4()
+def batch_advance(pk: int, *, runner: UUID | None = None, slice_s: float = SLICE_S) -> bool:
+    """Take the batch a bit further, if nobody else does. Returns whether it can go on at once.
+
+    `runner`: whoever holds the lease for this turn already.
+    """
+    runner = runner or uuid4()
     batch = batches.batch_claim(pk, runner)
     if batch is None:
         return False
@@ -54,12 +60,15 @@ def batch_advance(pk: int, *, slice_s: float = SLICE_S) -> bool:
 def _advanced(batch: Batch, runner: UUID, slice_s: float) -> bool:
     match BatchState(batch.state):
         case BatchState.VALIDATING:
-            batches.batch_validate(batch)
+            if batch.expires_at <= timezone.now():
+                batches.batch_close(batch)
+            else:
+                batches.batch_validate(batch)
             return True
         case BatchState.IN_PROGRESS:
-            if not _is_key_active(batch.api_key_id):
-                batches.batch_fail(batch, [{"code": "invalid_api_key", "message": "The key of the batch was revoked."}])
-                return False
+            if (problem := _key_problem(batch.api_key)) is not None:
+                batches.batch_close(batch, errors=BadInput.of("invalid_api_key", problem).errors)
+                return True
             return asyncio.run(_Slice(batch, runner, slice_s).run())
         case BatchState.CANCELLING:
             batches.batch_close(batch)
@@ -69,8 +78,16 @@ def _advanced(batch: Batch, runner: UUID, slice_s: float) -> bool:
             return False
 
 
-def _is_key_active(pk: int) -> bool:
-    return keys_active(timezone.now()).filter(pk=pk).exists()
+def _key_problem(key: ApiKey) -> str | None:
+    """Why the batch may not go on."""
+    now = timezone.now()
+    if keys_active(now).filter(pk=key.pk).exists():
+        return None
+    if key.revoked_at is not None:
+        return "The key of the batch was revoked before all of it was answered."
+    if key.expires_at is not None and key.expires_at <= now:
+        return "The key of the batch expired before all of it was answered."
+    return "The owner of the batch's key was switched off before all of it was answered."
 
 
 class _Slice:
@@ -80,10 +97,10 @@ class _Slice:
         self._batch = batch
         self._runner = runner
         self._ends_at = monotonic() + slice_s
+        self._mine_until = monotonic() + batches.LEASE_S
         self._actor = Actor(user_id=batch.user_id, api_key_id=batch.api_key_id)
         self._endpoint = BATCHABLE[batch.endpoint]
         self._must_wait = False
-        self._is_mine = True
 
     async def run(self) -> bool:
         """Returns whether there is more to do at once."""
@@ -95,7 +112,9 @@ class _Slice:
                     await in_thread(batches.batch_close, self._batch)
                     return True
                 # Together, then the next ones: the slowest decides, and the worker batches them side by side.
-                await asyncio.gather(*map(self._ask, lines))
+                async with asyncio.TaskGroup() as asking:
+                    for line in lines:
+                        asking.create_task(self._ask(line))
         finally:
             renewing.cancel()
             with suppress(asyncio.CancelledError):
@@ -103,33 +122,44 @@ class _Slice:
         if self._batch.expires_at <= timezone.now():
             await in_thread(batches.batch_close, self._batch)
             return True
-        return self._is_mine and not self._must_wait
+        return self._is_mine() and not self._must_wait
 
     def _may_go_on(self) -> bool:
         has_time = monotonic() < self._ends_at and self._batch.expires_at > timezone.now()
-        return has_time and self._is_mine and not self._must_wait
+        return has_time and self._is_mine() and not self._must_wait
+
+    def _is_mine(self) -> bool:
+        return monotonic() < self._mine_until
 
     async def _renew(self) -> None:
-        while True:
+        """Until the lease is lost or runs out: a database that is away for a moment does not end it."""
+        while self._is_mine():
             await asyncio.sleep(RENEW_S)
-            kept = await in_thread(batches.batch_claim, self._batch.pk, self._runner)
-            self._is_mine = kept is not None and kept.state == BatchState.IN_PROGRESS
+            asked_at = monotonic()
+            try:
+                kept = await in_thread(batches.batch_claim, self._batch.pk, self._runner)
+            except DATABASE_AWAY as exc:
+                logger.warning("the lease of batch %s is not renewed: %s", self._batch.public_id, exc)
+                continue
+            is_mine = kept is not None and kept.state == BatchState.IN_PROGRESS
+            self._mine_until = asked_at + batches.LEASE_S if is_mine else asked_at
 
     async def _ask(self, line: BatchLine) -> None:
         request_id_var.set(line_request_id(line.public_id))
         try:
-            answer = await self._answer(line.body)
-        except SiteError as exc:
-            if await self._is_to_be_tried_again(line, exc):
-                return
-            error = api_error(exc)
-            await in_thread(batches.line_answer, line, status_code=error.status, answer=error.body)
-        except Exception as exc:
-            # Whatever it is, it must not take the other lines with it; `api_error` writes it to the log.
-            error = api_error(exc)
-            await in_thread(batches.line_answer, line, status_code=error.status, answer=error.body)
-        else:
-            await in_thread(batches.line_answer, line, status_code=200, answer=answer)
+            try:
+                answer = await self._answer(line.body)
+            except DATABASE_AWAY:
+                raise
+            except Exception as exc:
+                # Whatever it is, it must not take the other lines with it; `api_error` writes it to the log.
+                if not await self._is_to_be_tried_again(line, exc):
+                    error = api_error(exc)
+                    await in_thread(batches.line_answer, line, status_code=error.status, answer=error.body)
+            else:
+                await in_thread(batches.line_answer, line, status_code=200, answer=answer)
+        except DATABASE_AWAY as exc:
+            self._wait(exc)
 
     async def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         wanted = request_for(self._endpoint, body)
@@ -137,11 +167,13 @@ class _Slice:
         call.body["priority"] = PRIORITY
         return await relay.complete(call)
 
-    async def _is_to_be_tried_again(self, line: BatchLine, error: SiteError) -> bool:
-        if not error.retryable or line.n_attempts >= MAX_ATTEMPTS:
+    async def _is_to_be_tried_again(self, line: BatchLine, error: Exception) -> bool:
+        if not isinstance(error, SiteError) or not error.retryable or line.n_attempts >= MAX_ATTEMPTS:
             return False
-        if error.whose is Whose.WORKER:
-            await in_thread(batches.line_tried, line)
-        self._must_wait = True
-        logger.info("batch %s waits: %s", self._batch.public_id, error)
+        await in_thread(batches.line_put_back, line, is_suspect=error.whose is Whose.WORKER)
+        self._wait(error)
         return True
+
+    def _wait(self, reason: Exception) -> None:
+        self._must_wait = True
+        logger.info("batch %s waits: %s", self._batch.public_id, reason)

@@ -7,7 +7,7 @@ import uuid
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
@@ -119,6 +119,8 @@ class Batch(OwnedModel):
     ended_at = models.DateTimeField(null=True)
     runner = models.UUIDField(null=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    """When its last turn began or its lease was renewed."""
 
     objects: ClassVar[models.Manager["Batch"]] = OwnedQuerySet.as_manager()
 
@@ -146,6 +148,8 @@ class BatchLine(models.Model):
     custom_id = models.CharField(max_length=512)
     body = models.JSONField()
     n_attempts = models.PositiveIntegerField(default=0)
+    tried_at = models.DateTimeField(null=True)
+    """When it last had to be put back."""
     status_code = models.PositiveIntegerField(null=True)
     """Null until it is answered."""
     answer = models.JSONField(null=True)
@@ -156,7 +160,13 @@ class BatchLine(models.Model):
             models.UniqueConstraint(fields=["batch", "custom_id"], name="batch_line_custom_id_once"),
         ]
         indexes = [
-            models.Index(fields=["batch", "number"], condition=Q(status_code=None), name="batch_line_waiting"),
+            models.Index(
+                "batch",
+                F("tried_at").asc(nulls_first=True),
+                "number",
+                condition=Q(status_code=None),
+                name="batch_line_waiting",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,18 +3,21 @@
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
 from apps.core.errors import NotFound
 from apps.openai_api.errors import InvalidRequest
-from apps.openai_api.models import UNFINISHED, ApiFile, Batch, BatchLine, OwnedModel
+from apps.openai_api.models import UNFINISHED, ApiFile, Batch, BatchLine, OwnedModel, Purpose
 
 T = TypeVar("T", bound=OwnedModel)
 
 FILE_MARK, BATCH_MARK = "file-", "batch_"
 MAX_PAGE = 100
+MAX_LIMIT_DIGITS = 3
+
+LONGEST_AGO = F("tried_at").asc(nulls_first=True)
 
 
 def file_get(actor: Actor, file_id: object) -> ApiFile:
@@ -30,7 +33,10 @@ def batch_get(actor: Actor, batch_id: object) -> Batch:
 def files_page(actor: Actor, *, after: str | None, limit: int, purpose: str | None) -> tuple[list[ApiFile], bool]:
     """A page, and whether there are more. Raises: NotFound for an `after` that is not the actor's."""
     files = ApiFile.objects.owned(actor)
-    return _page(files.filter(purpose=purpose) if purpose else files, FILE_MARK, after, limit)
+    if purpose:
+        # OpenAI has purposes of which nobody can have a file here; a NUL would be an error in Postgres.
+        files = files.filter(purpose=purpose) if purpose in Purpose.values else files.none()
+    return _page(files, FILE_MARK, after, limit)
 
 
 def batches_page(actor: Actor, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
@@ -40,22 +46,27 @@ def batches_page(actor: Actor, *, after: str | None, limit: int) -> tuple[list[B
 
 
 def batches_free(limit: int) -> list[int]:
-    """Batches on which somebody should work and nobody does, the oldest first."""
+    """Batches on which somebody should work and nobody does; first those whose last turn is longest ago."""
     free = Q(runner=None) | Q(lease_expires_at__lt=Now())
     unfinished = Batch.objects.filter(free, state__in=UNFINISHED)
-    return list(unfinished.order_by("pk").values_list("pk", flat=True)[:limit])
+    return list(unfinished.order_by(LONGEST_AGO, "pk").values_list("pk", flat=True)[:limit])
 
 
 def lines_waiting(batch_pk: int, limit: int) -> list[BatchLine]:
-    """The next lines without an answer, in their order."""
-    return list(BatchLine.objects.filter(batch_id=batch_pk, status_code=None).order_by("number")[:limit])
+    """The next lines without an answer, in their order; behind them those that were tried, longest ago first.
+
+    So a line whose model is away holds up none whose model is there.
+    """
+    waiting = BatchLine.objects.filter(batch_id=batch_pk, status_code=None)
+    return list(waiting.order_by(LONGEST_AGO, "number")[:limit])
 
 
 def page_limit(text: str | None, default: int) -> int:
     """Raises: InvalidRequest."""
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= MAX_PAGE:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_LIMIT_DIGITS
+    if not is_number or not 1 <= int(text) <= MAX_PAGE:
         raise InvalidRequest(reason=f"'limit' must be a number from 1 to {MAX_PAGE}", param="limit")
     return int(text)
 

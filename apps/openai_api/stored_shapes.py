@@ -75,7 +75,7 @@ def file_object(file: ApiFile) -> Json:
 
 
 def batch_object(batch: Batch) -> Json:
-    """`errors` is null unless the input was at fault."""
+    """`errors` is null unless the input or the key was at fault."""
     ended = {batch.state: _unix(batch.ended_at)}
     return {
         "id": f"{BATCH_MARK}{batch.public_id.hex}",

@@ -8,6 +8,8 @@ import openai
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import User
+from apps.accounts.services import NewKey, api_key_create
 from apps.catalog.models import LanguageModel
 from apps.workers.models import HostedModel, HostedState, Worker
 from tests.gpu_worker.live_worker import TOKEN, LiveWorker, live_worker
@@ -60,3 +62,8 @@ def enrolled(tiny_worker: LiveWorker, db: None) -> Worker:
     model = LanguageModel.objects.create(name="tiny", context_length=1024)
     HostedModel.objects.create(worker=worker, model=model, state=HostedState.LOADED)
     return worker
+
+
+@pytest.fixture
+def key(alice: User) -> NewKey:
+    return api_key_create(name="alices", user=alice)

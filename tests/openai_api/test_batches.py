@@ -1,65 +1,30 @@
 """The life of a batch on a real worker: answered, refused line by line, cancelled, killed and resumed."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.services import NewKey, api_key_create, api_key_revoke
 from apps.openai_api.batch_runner import MAX_ATTEMPTS, batch_advance
 from apps.openai_api.models import ApiFile, Batch, BatchLine, BatchState
 from apps.openai_api.selectors import batches_free
-from apps.openai_api.services import batches, files
+from apps.openai_api.services import batches
 from apps.workers.models import Worker
 from tests.gpu_worker.live_worker import LiveWorker
 from tests.live import ROOT, wait_until
+from tests.openai_api.batch_support import advance_to_the_end, content_of, line, new_batch
 
 # Transactional: the runner asks from threads with connections of their own.
 pytestmark = pytest.mark.django_db(transaction=True)
-URL = "/v1/completions"
-
-
-@pytest.fixture
-def key(alice: User) -> NewKey:
-    return api_key_create(name="alices", user=alice)
-
-
-def line(custom_id: str, **body: Any) -> dict[str, Any]:
-    wanted = {"model": "tiny", "prompt": f"say {custom_id}", "max_tokens": 4, "temperature": 0} | body
-    return {"custom_id": custom_id, "method": "POST", "url": URL, "body": wanted}
-
-
-def new_batch(key: NewKey, *lines: Any) -> Batch:
-    actor = Actor(user_id=key.key.user_id, api_key_id=key.key.pk)
-    content = "\n".join(map(json.dumps, lines)).encode()
-    file = files.file_upload(actor=actor, name="in.jsonl", purpose="batch", pieces=[content])
-    return batches.batch_create(actor=actor, endpoint=URL, input_file=file, metadata={})
-
-
-def advance_to_the_end(batch: Batch) -> Batch:
-    """As the job does it, turn by turn."""
-    for _ in range(20):
-        if not batch_advance(batch.pk):
-            break
-    batch.refresh_from_db()
-    return batch
-
-
-def content_of(file: ApiFile | None) -> list[dict[str, Any]]:
-    if file is None:
-        return []
-    return [json.loads(one) for one in b"".join(files.file_chunks(file.pk)).splitlines()]
 
 
 def test_a_batch_answers_each_line_as_the_endpoint_would(enrolled: Worker, key: NewKey) -> None:

@@ -33,7 +33,11 @@ def batch_finalize(batch: Batch) -> None:
 def _end_state(batch: Batch) -> BatchState:
     if batch.cancelling_at is not None:
         return BatchState.CANCELLED
-    return BatchState.EXPIRED if batch.lines.filter(status_code=None).exists() else BatchState.COMPLETED
+    if batch.errors:
+        return BatchState.FAILED
+    is_read = batch.in_progress_at is not None
+    is_answered = is_read and not batch.lines.filter(status_code=None).exists()
+    return BatchState.COMPLETED if is_answered else BatchState.EXPIRED
 
 
 def _file(batch: Batch, what: str, lines: Iterator[bytes]) -> ApiFile:
@@ -57,6 +61,8 @@ def _result(batch: Batch, line: BatchLine) -> dict[str, object]:
         return result | {"response": response, "error": None}
     if batch.cancelling_at is not None:
         error = {"code": "batch_cancelled", "message": "The batch was cancelled before this request was answered."}
+    elif batch.errors:
+        error = {name: batch.errors[0][name] for name in ("code", "message")}
     else:
         error = {"code": "batch_expired", "message": "The batch expired before this request was answered."}
     return result | {"response": None, "error": error}
