@@ -14,7 +14,7 @@ from .paths import REPOSITORY
 from .process import ProcessSpec, always_ready
 from .readiness import AnswersHttp, LogsLine
 
-QUEUES = "default,data,judge,gpu"
+QUEUES = "default,batches,data,judge,gpu"
 # A worker may first have to fetch many gigabytes from a hub.
 WORKER_START_LIMIT_S = 1800.0
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")

@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from kombu.entity import Queue
 
 from apps.workers.dispatch import Method
 
@@ -102,12 +103,16 @@ CHANNEL_LAYERS: dict[str, Any] = {
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_DEFAULT_QUEUE = "default"
+# A process of jobs takes from its queues in turn: other jobs do not wait behind all the batches that there are.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "batches")]
+CELERY_TASK_ROUTES = {"openai_api.batch_advance_task": {"queue": "batches"}}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
-    "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0},
+    # One that was not begun before the next is due has nothing to add to it.
+    "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0, "options": {"expires": 10.0}},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},

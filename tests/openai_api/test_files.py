@@ -16,7 +16,7 @@ from tests.openai_api.conftest import FILE_MAX_BYTES
 pytestmark = pytest.mark.processes
 
 
-def test_a_batch_goes_from_upload_to_answers(sdk: openai.OpenAI) -> None:
+def test_a_batch_goes_from_upload_to_answers(sdk: openai.OpenAI, api_site: LiveSite) -> None:
     body = {"model": "vectors", "input": "an owl"}
     line = {"custom_id": "only", "method": "POST", "url": "/v1/embeddings", "body": body}
     file = sdk.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
@@ -29,6 +29,7 @@ def test_a_batch_goes_from_upload_to_answers(sdk: openai.OpenAI) -> None:
     wait_until(
         lambda: sdk.batches.retrieve(batch.id).status == "completed", what="the batch to be completed", limit_s=90
     )
+    assert "waits for the broker" not in (api_site.logs / "web.log").read_text()
     done = sdk.batches.retrieve(batch.id)
     assert done.request_counts is not None
     assert (done.request_counts.total, done.request_counts.completed, done.request_counts.failed) == (1, 1, 0)
@@ -124,8 +125,17 @@ def test_a_batch_is_refused_by_field(client: Client, changes: dict[str, object],
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("limit", ["0", "101", "x", "-1", "²"])
+@pytest.mark.parametrize("limit", ["0", "101", "x", "-1", "²", "0000000019999999", "9" * 5000])
 def test_a_pages_length_is_checked(client: Client, limit: str) -> None:
     headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
     reply = client.get("/v1/files", {"limit": limit}, headers=headers)
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "limit")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("purpose", ["\0", "fine-tune", "x" * 99])
+def test_of_a_purpose_that_files_never_have_there_are_none(client: Client, purpose: str) -> None:
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    client.post("/v1/files", {"purpose": "batch", "file": SimpleUploadedFile("a", b"x")}, headers=headers)
+    reply = client.get("/v1/files", {"purpose": purpose}, headers=headers)
+    assert (reply.status_code, reply.json()["data"]) == (200, [])
