@@ -3,7 +3,7 @@
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from apps.gateway.nginx import HOST, Backend
+from apps.gateway.nginx import HOST
 
 
 class WebBackend(models.Model):
@@ -46,8 +46,3 @@ class WebBackend(models.Model):
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
-
-    def line(self) -> Backend:
-        return Backend(
-            self.name, self.host, self.port, self.weight, is_down=not self.is_enabled or self.is_healthy is False
-        )

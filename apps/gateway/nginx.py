@@ -36,12 +36,7 @@ class Backend:
 
 
 def upstream(backends: Sequence[Backend]) -> str:
-    """The whole file. If no backend is up, all are listed as up: to ask one that may be back beats refusing everybody.
-
-    The order of lines does not depend on the caller's: nginx is not reloaded for nothing.
-    """
-    if all(backend.is_down for backend in backends):
-        backends = [Backend(one.name, one.host, one.port, one.weight) for one in backends]
+    """The whole file. The order of lines does not depend on the caller's: nginx is not reloaded for nothing."""
     lines = [backend.render() for backend in sorted(backends, key=lambda one: one.name)]
     return "\n".join(
         [

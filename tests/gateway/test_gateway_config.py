@@ -1,6 +1,7 @@
 """From the admin's list of web backends to the file that nginx reads."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
@@ -93,6 +94,83 @@ def test_when_none_is_ready_all_are_asked(backends: dict[str, WebBackend]) -> No
     text, told = gateway_config()
     assert " down;" not in text
     assert "No backend is ready" in told
+
+
+def test_when_none_is_ready_those_that_are_switched_off_get_nobody_all_the_same(
+    backends: dict[str, WebBackend],
+) -> None:
+    WebBackend.objects.filter(name="ready").update(is_enabled=False)
+    text, _ = gateway_config()
+    assert " down;" in line_of(text, backends["ready"])
+    assert " down;" not in line_of(text, backends["unready"])
+    assert " down;" not in line_of(text, backends["gone"])
+
+
+@dataclass
+class FakeNginx:
+    """A program that is called as nginx is, and notes what it was asked."""
+
+    folder: Path
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "backends.conf"
+
+    def behave(self, script: str) -> None:
+        program = self.folder / "nginx"
+        program.write_text(f'#!/bin/sh\necho "$*" >> {self.folder}/asked\n{script}\n')
+        program.chmod(0o755)
+
+    def apply(self) -> str:
+        return gateway_config("--output", str(self.output), "--reload", "--nginx", f"{self.folder}/nginx")[1]
+
+    def asked(self) -> list[str]:
+        """Since it was last asked for that."""
+        log = self.folder / "asked"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> FakeNginx:
+    fake = FakeNginx(tmp_path)
+    fake.behave("")
+    return fake
+
+
+def test_nginx_reads_each_list_once(backends: dict[str, WebBackend], nginx: FakeNginx) -> None:
+    assert "nginx reads it" in nginx.apply()
+    assert nginx.asked() == ["-t -q", "-s reload"]
+    assert "nothing has changed" in nginx.apply()
+    assert nginx.asked() == []
+
+
+def test_a_list_that_was_written_before_is_read_all_the_same(backends: dict[str, WebBackend], nginx: FakeNginx) -> None:
+    nginx.apply()
+    WebBackend.objects.filter(name="ready").update(weight=7)
+    gateway_config("--output", str(nginx.output))
+    nginx.asked()
+    assert "nginx reads it" in nginx.apply()
+    assert nginx.asked() == ["-t -q", "-s reload"]
+
+
+def test_a_list_that_nginx_could_not_be_told_of_is_put_back_and_tried_again(
+    backends: dict[str, WebBackend], nginx: FakeNginx
+) -> None:
+    nginx.apply()
+    before = nginx.output.read_text()
+    WebBackend.objects.filter(name="ready").update(weight=7)
+    nginx.behave('[ "$1" != -s ] || { echo "invalid PID" >&2; exit 1; }')
+    with pytest.raises(CommandError, match="invalid PID"):
+        nginx.apply()
+    assert nginx.output.read_text() == before
+
+    nginx.behave("")
+    nginx.asked()
+    nginx.apply()
+    assert "weight=7" in nginx.output.read_text()
+    assert nginx.asked() == ["-t -q", "-s reload"]
 
 
 def test_the_file_is_written_once_and_not_again_when_nothing_has_changed(

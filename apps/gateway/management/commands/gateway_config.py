@@ -10,7 +10,6 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core.errors import SiteError
 from apps.gateway import services
 from apps.gateway.models import WebBackend
-from apps.gateway.nginx import upstream
 
 
 class Command(BaseCommand):
@@ -39,7 +38,7 @@ class Command(BaseCommand):
             backends = services.backends_check()
             self._tell(backends)
             if not isinstance(path, Path):
-                self.stdout.write(upstream([backend.line() for backend in backends]), ending="")
+                self.stdout.write(services.config_text(backends), ending="")
             elif options["reload"]:
                 is_new = services.config_apply(backends, path, shlex.split(str(options["nginx"])))
                 self.stderr.write(f"{path} written, nginx reads it" if is_new else "nothing has changed")
@@ -54,4 +53,6 @@ class Command(BaseCommand):
             state = "off" if not backend.is_enabled else "ready" if backend.is_healthy else backend.problem
             self.stderr.write(f"{backend}: weight {backend.weight}, {state}")
         if not any(backend.is_enabled and backend.is_healthy for backend in backends):
-            self.stderr.write("No backend is ready. All are listed, so that nginx goes on asking them.")
+            self.stderr.write(
+                "No backend is ready. All that are not off are listed, so that nginx goes on asking them."
+            )
