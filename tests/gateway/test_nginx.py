@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -106,6 +107,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         stack.callback(nginx.terminate)
         wait_until(lambda: nginx.poll() is not None or _answers(port), what="nginx")
         assert nginx.poll() is None, "nginx does not start; it says why on stderr"
+        wait_until((folder / "access.log").read_text, what="the log of the first answer")
         yield gateway
 
 
@@ -202,6 +204,51 @@ def test_programs_get_nginxs_refusals_in_openais_shape(gateway: Gateway) -> None
     assert reply.status_code == 503
     assert reply.headers["retry-after"] == "2"
     assert reply.json()["error"]["code"] == "overloaded"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/token_check", "/v1/files"])
+def test_programs_are_told_in_json_that_they_send_too_much(gateway: Gateway, path: str) -> None:
+    n_bytes = (102 if path == "/v1/files" else 9) * 1024 * 1024
+    # nginx knows by the head alone; what it is not sent it cannot count.
+    reply = _head_alone(gateway, path, n_bytes)
+    assert reply.startswith("HTTP/1.1 413 ")
+    assert json.loads(reply.partition("\r\n\r\n")[2])["error"]["code"] == "request_too_large"
+
+
+def _head_alone(gateway: Gateway, path: str, n_bytes: int) -> str:
+    address = httpx.URL(gateway.url)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {n_bytes}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((address.host, address.port or 80), timeout=30) as connection:
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as file:
+            return file.read().decode()
+
+
+def test_a_site_that_is_silent_too_long_is_told_as_that(gateway: Gateway) -> None:
+    site_conf = gateway.folder / "site.conf"
+    assert "proxy_read_timeout 3600s;" in site_conf.read_text()
+    site_conf.write_text(site_conf.read_text().replace("proxy_read_timeout 3600s;", "proxy_read_timeout 1s;"))
+    gateway.weigh("second", 2)
+    gateway.apply()
+    key, gate = gateway.site.api_key(), Gate()
+    headers = {"Authorization": f"Bearer {key}"}
+    with fake_worker() as fake:
+        ScriptedWorker(gateway.site, fake, "silent").report()
+        fake.play("never", gate)
+        body = {"model": "silent", "messages": [{"role": "user", "content": "Hi"}]}
+        url = f"{gateway.url}/v1/chat/completions"
+        reply = httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60)
+        gate.open()
+    assert reply.status_code == 504
+    assert reply.json()["error"]["code"] == "timeout"
+
+
+def test_other_doors_for_programs_get_nginxs_refusals_too(gateway: Gateway) -> None:
+    gateway.second.kill()
+    gateway.site.web.kill()
+    reply = httpx.post(f"{gateway.url}/api/v1/token_check", json={}, trust_env=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "overloaded")
 
 
 def test_a_list_that_nginx_does_not_accept_is_put_back(gateway: Gateway) -> None:
