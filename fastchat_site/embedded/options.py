@@ -15,7 +15,7 @@ DEFAULT_MODELS = ("examples/models/demo-base", "examples/models/demo-small")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 ENV_KEY = re.compile(r"[A-Za-z_]\w*")
-SITE_PROCESSES = ("postgres", "redis", "migrate", "enrolment", "collectstatic", "web", "jobs")
+SITE_PROCESSES = ("postgres", "redis", "migrate", "collectstatic", "web", "jobs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,9 @@ class SitePlan:
     def preparations(self, identities: Mapping[str, WorkerIdentity]) -> list[ProcessSpec]:
         """What runs to its end before the site is served: the tables, the workers' secrets, and static files if the
         settings want them so."""
-        steps = [self._preparation("migrate", "migrate", "--noinput")]
-        if identities:
-            registering = ("workers", "register", "--allow", "127.0.0.1", *(i.worker_id for i in identities.values()))
-            known = ",".join(identity.secret for identity in identities.values())
-            steps.append(self._preparation("enrolment", *registering, FASTCHAT_WORKER_SECRETS=known))
+        ids = [identity.worker_id for identity in identities.values()]
+        known = ",".join(identity.secret for identity in identities.values())
+        steps = [self._preparation("migrate", "prepare", *ids, FASTCHAT_WORKER_SECRETS=known)]
         if self.options.collect_static:
             steps.append(self._preparation("collectstatic", "collectstatic", "--noinput"))
         return steps

@@ -116,11 +116,11 @@ def test_a_worker_gets_its_own_secret_and_no_other() -> None:
 
 
 def test_the_workers_are_registered_before_the_site_is_served_and_no_secret_is_on_a_command_line() -> None:
-    names = [step.name for step in plan().preparations({})]
-    migrate, enrolment = plan().preparations({"a": WorkerIdentity("1", "s1"), "b": WorkerIdentity("2", "s2")})
-    assert (names, migrate.name) == (["migrate"], "migrate")
-    assert enrolment.argv[2:] == ("workers", "register", "--allow", "127.0.0.1", "1", "2")
-    assert enrolment.env["FASTCHAT_WORKER_SECRETS"] == "s1,s2"
+    (without,) = plan().preparations({})
+    (migrate,) = plan().preparations({"a": WorkerIdentity("1", "s1"), "b": WorkerIdentity("2", "s2")})
+    assert (without.name, migrate.name) == ("migrate", "migrate")
+    assert (without.argv[2:], migrate.argv[2:]) == (("prepare",), ("prepare", "1", "2"))
+    assert migrate.env["FASTCHAT_WORKER_SECRETS"] == "s1,s2"
     assert "FASTCHAT_WORKER_SECRETS" not in plan().web().env
 
 
