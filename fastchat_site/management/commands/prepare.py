@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = "Bring the tables up to date and register workers of this machine, as `launch` does before it serves."
+    requires_system_checks = []  # they load every page and endpoint, which the web process is about to do
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
