@@ -1,6 +1,7 @@
 """A real worker behind a real socket, in a thread of this process: the model loads in milliseconds."""
 
 import asyncio
+import faulthandler
 import socket
 import threading
 import time
@@ -80,8 +81,10 @@ def live_worker(
         yield LiveWorker(str(box["url"]), worker)
     finally:
         server.should_exit = True
-        thread.join(15)
-        assert not thread.is_alive()
+        thread.join(30)  # seconds: each model has 5 to stop, and each open connection 2
+        if thread.is_alive():
+            faulthandler.dump_traceback()
+            raise AssertionError("the worker did not stop; what its threads do stands in the captured output")
 
 
 def usage_of(n_prompt: int, n_generated: int, *, n_cached: int = 0) -> dict[str, object]:

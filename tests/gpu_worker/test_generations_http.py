@@ -30,11 +30,16 @@ def start(client: httpx.Client, model: str = "tiny", **body: Any) -> tuple[str, 
 
 
 def start_and_leave(client: httpx.Client, **body: Any) -> tuple[str, bytes]:
-    """Start an endless answer and leave after the first bytes, which are returned."""
+    """Start an endless answer and leave after its first text; what came so far is returned."""
     generation_id = str(uuid.uuid4())
     body = {"model": "endless", "messages": HELLO, "stream": True, "generation_id": generation_id, **body}
+    head = b""
     with client.stream("POST", "/v1/chat/completions", json=body) as reply:
-        return generation_id, next(reply.iter_bytes())
+        for piece in reply.iter_bytes():
+            head += piece
+            if head.count(b"\n\n") > 1:  # the first event only tells the role
+                break
+    return generation_id, head
 
 
 def events(client: httpx.Client, generation_id: str, after: int = 0) -> httpx.Response:
