@@ -135,7 +135,10 @@ class Nf4Weight(QuantisedWeight):
 
         self.n_out, self.n_in = weight.shape
         self.device = weight.device
-        self._packed, self._state = bnb.quantize_4bit(weight.contiguous(), blocksize=NF4_BLOCK, quant_type="nf4")
+        # One row for each block: on CPUs with AVX-512 the library (0.50) reads other blocks' scales where a row is not
+        # a whole number of them.
+        rows = weight.reshape(-1, NF4_BLOCK) if weight.numel() % NF4_BLOCK == 0 else weight.reshape(1, -1)
+        self._packed, self._state = bnb.quantize_4bit(rows.contiguous(), blocksize=NF4_BLOCK, quant_type="nf4")
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self._weight().to(x.dtype))
@@ -147,7 +150,7 @@ class Nf4Weight(QuantisedWeight):
         from bitsandbytes import functional as bnb
 
         weight: Tensor = bnb.dequantize_4bit(self._packed, self._state)
-        return weight
+        return weight.view(self.n_out, self.n_in)
 
 
 class QuantisedLinear(nn.Module):

@@ -35,8 +35,9 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_result_is_close_to_that_of_the_float_weight(kind: Quantisation) -> None:
-    weight, rows = random_weight(), random_rows(2, 5, 64)
+@pytest.mark.parametrize("n_in", [64, 96, 33])
+def test_the_result_is_close_to_that_of_the_float_weight(kind: Quantisation, n_in: int) -> None:
+    weight, rows = random_weight(n_in=n_in), random_rows(2, 5, n_in)
     result = quantise(weight, kind)(rows)
     assert result.shape == (2, 5, 96)
     assert relative_error(result, nn.functional.linear(rows, weight)) < ERRORS[kind]
