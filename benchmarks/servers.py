@@ -76,10 +76,10 @@ class Setting:
 
 
 def start_worker(stack: ExitStack, setting: Setting, model: str, *options: str) -> Server:
-    """This project's worker, without a site."""
+    """This project's worker, without a site, in float32 as the peers are."""
     port = free_port()
     command = [sys.executable, "-m", "gpu_worker", "serve", "--model", f"{model_folder(model)}={model}"]
-    command += ["--port", str(port), "--threads", str(setting.threads), *options]
+    command += ["--port", str(port), "--threads", str(setting.threads), "--dtype", "float32", *options]
     env = os.environ | {"FASTCHAT_WORKER_ACCESS_TOKEN": WORKER_TOKEN}
     process = stack.enter_context(child(command, env, setting.folder / f"worker-{port}.log"))
     door = Door(f"http://127.0.0.1:{port}", WORKER_TOKEN, model, ignores_end=True)

@@ -30,7 +30,7 @@ FLOATS = {torch.float32, torch.bfloat16}
 ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
 """Rotations that depend on the position alone. The others change with the length of the text."""
 
-PACKED_FROM = 1_000_000
+PACKED_FROM = 500_000
 """Weights of so many numbers are multiplied in oneDNN's own order. Smaller ones gain less than such a call costs."""
 
 PACKED_SHARE = 0.25
@@ -229,7 +229,9 @@ def _packed_bytes(model: Any) -> int:
 
 
 def is_worth_packing(n_numbers: int, dtype: torch.dtype) -> bool:
-    return n_numbers >= PACKED_FROM and dtype == torch.float32
+    """oneDNN takes bfloat16 only where the processor has AVX-512."""
+    is_taken = dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return n_numbers >= PACKED_FROM and is_taken
 
 
 def _layer(layer: Any, names: Mapping[Any, str], *, packs: bool) -> Layer:

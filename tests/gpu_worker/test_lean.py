@@ -153,8 +153,9 @@ def test_quantised_weights_give_the_same_in_both_forms(kind: Quantisation) -> No
     torch.testing.assert_close(step(runner, requests), expected, atol=0.02 * float(expected.abs().max()), rtol=0)
 
 
-def test_numbers_of_16_bits_stay_close() -> None:
-    model = make("qwen 3").to(torch.bfloat16)
+@pytest.mark.parametrize("kind", ["qwen 3", "large weights, which are packed"])
+def test_numbers_of_16_bits_stay_close(kind: str) -> None:
+    model = make(kind).to(torch.bfloat16)
     one = request("a", 40)
     expected = model(torch.tensor([one.prompt_ids])).logits[0, -1].float()
     runner = build_runner(model, "m", free_bytes=2**40)
@@ -165,8 +166,8 @@ def test_numbers_of_16_bits_stay_close() -> None:
 
 def test_packed_copies_are_made_where_there_is_room_and_counted() -> None:
     kind = "large weights, which are packed"
-    # Three layers of qkv 768 x 1280 (too small), gate-up 2800 x 768, down 1400 x 768; out 768 x 768 is too small.
-    n_bytes = 3 * 4 * (2800 * 768 + 768 * 1400)
+    # Three layers of qkv 1280 x 768, out 768 x 768, gate-up 2800 x 768 and down 768 x 1400; the head is too small.
+    n_bytes = 3 * 4 * 768 * (1280 + 768 + 2800 + 1400)
     assert llama.fuse(make(kind), free_bytes=4 * n_bytes).packed_bytes == n_bytes
     assert llama.fuse(make(kind), free_bytes=4 * n_bytes - 4).packed_bytes == 0
     assert llama.fuse(make("llama"), free_bytes=2**40).packed_bytes == 0
