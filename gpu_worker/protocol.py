@@ -31,6 +31,7 @@ A failure ends the events with one error object instead; the text sent before it
 Comment lines (`: ...`) are heartbeats.
 """
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
@@ -50,7 +51,12 @@ MAX_INPUTS = 2048
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """A larger request body is refused with 413 before it is read."""
 
+MAX_COUNT = 2**31 - 1
+"""Of tokens and of slots; the site stores such numbers in 32 bits."""
+
 Json = dict[str, Any]
+
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 
 
 class ProtocolError(ValueError):
@@ -241,7 +247,7 @@ def _model_report(item: object) -> ModelReport:
         context_length=_optional_int(values, "context_length"),
         progress=None if values.get("progress") is None else _number(values, "progress", low=0, high=1),
         error=_optional_text(values, "error", 2000),
-        n_parameters=_optional_int(values, "n_parameters"),
+        n_parameters=_optional_int(values, "n_parameters", 1e15),
         dtype=_optional_text(values, "dtype", 40),
         revision=_optional_text(values, "revision", 100),
         kind=kind,
@@ -268,6 +274,8 @@ def _text(values: Json, key: str, longest: int) -> str:
     value = values[key]
     if not isinstance(value, str) or not value or len(value) > longest:
         raise ProtocolError(f"{key}: expected a text of 1 to {longest} characters")
+    if _NO_CHARACTER.search(value):
+        raise ProtocolError(f"{key}: a NUL or half of a surrogate pair is no character, and cannot be stored")
     return value
 
 
@@ -282,8 +290,8 @@ def _number(values: Json, key: str, *, low: float, high: float) -> float:
     return float(value)
 
 
-def _optional_int(values: Json, key: str) -> int | None:
-    return None if values.get(key) is None else int(_number(values, key, low=0, high=1e15))
+def _optional_int(values: Json, key: str, high: float = MAX_COUNT) -> int | None:
+    return None if values.get(key) is None else int(_number(values, key, low=0, high=high))
 
 
 def _flag(values: Json, key: str) -> bool:

@@ -84,6 +84,13 @@ class HangUp:
     """Take the request, send a heartbeat, and break the connection before the first event."""
 
 
+@dataclass(frozen=True)
+class Nonsense:
+    """Answer with 200 and these bytes."""
+
+    content: bytes
+
+
 Step = str | Gate | Cut | Fail
 
 
@@ -133,7 +140,8 @@ class FakeWorker:
 
     def __init__(self) -> None:
         self.access_token = uuid.uuid4().hex
-        self.scripts: deque[Script | Refuse | HangUp] = deque()
+        self.scripts: deque[Script | Refuse | HangUp | Nonsense | Gate] = deque()
+        """A gate instead of a script: it takes the request and says nothing until the gate is open."""
         self.requests: list[dict[str, Any]] = []
         self.tokenized: list[dict[str, Any]] = []
         self.request_ids: list[str] = []
@@ -223,6 +231,11 @@ class FakeWorker:
         script = self.scripts.popleft() if self.scripts else Script(["Hello", " there", "."])
         if isinstance(script, Refuse):
             return _refused(script)
+        if isinstance(script, Nonsense):
+            return Response(script.content)
+        if isinstance(script, Gate):
+            await script.pass_through()
+            return _refused(Refuse(503, WorkerErrorCode.SHUTTING_DOWN))
         if isinstance(script, HangUp):
             return StreamingResponse(_broken(), media_type="text/event-stream")
         generation = _Generation()

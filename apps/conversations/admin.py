@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.conversations.models import Conversation, Generation, Message
+from apps.core.admin import ExactTextFilter
 
 
 class MessageInline(TabularInline):
@@ -71,6 +72,11 @@ class ConversationAdmin(ModelAdmin):
         return response
 
 
+class ErrorCodeFilter(ExactTextFilter):
+    title = "error"
+    parameter_name = "error_code"
+
+
 @admin.register(Generation)
 class GenerationAdmin(ModelAdmin):
     list_display = (
@@ -85,7 +91,8 @@ class GenerationAdmin(ModelAdmin):
         "speed",
         "created_at",
     )
-    list_filter = ("state", "error_code", "message__model", "worker", "created_at")
+    list_filter = ("state", ErrorCodeFilter, "message__model", "worker", "created_at")
+    list_filter_submit = True
     list_select_related = ("worker", "message__model")
     search_fields = ("public_id", "conversation__public_id")
     show_full_result_count = False

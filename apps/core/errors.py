@@ -94,6 +94,9 @@ WORDS: dict[str, str] = {
     "workers.waited_too_long": "No place for {model!r} became free within {limit_s} seconds. Try again later.",
     "workers.died": "The worker went away in the middle of the answer. What came so far is kept; ask again.",
     "workers.unreachable": "No worker for {model!r} could be reached ({attempts}). Try again shortly.",
+    "workers.timed_out": "A worker took the request for {model!r} and did not begin to answer in time ({attempts}). "
+    "Try again; if it stays, tell an administrator.",
+    "workers.too_large": "The worker takes no request of this size: {reason}",
     "workers.refused": "The worker refused the request: {reason}",
     "workers.internal": "The worker failed while answering: {reason}",
     "workers.mismatch": "The worker is not what the site takes it for: {reason}. Try again shortly.",

@@ -1,13 +1,17 @@
 """Run a piece of ORM code off the event loop. It decides nothing about transactions."""
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_undoing: set["asyncio.Task[None]"] = set()
+"""Kept here because an event loop has only weak references to its tasks."""
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -25,3 +29,23 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
             close_old_connections()
 
     return await sync_to_async(call, thread_sensitive=False)()
+
+
+async def in_thread_or_undone(function: Callable[[], T], *, undo: Callable[[T], Coroutine[Any, Any, None]]) -> T:
+    """As `in_thread`. What it did for a caller that is cancelled meanwhile, once or twice, is undone."""
+    work = asyncio.ensure_future(in_thread(function))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # A thread cannot be stopped, and who waits for its end may be cancelled again: so it is undone in a task apart.
+        undoing = asyncio.create_task(_undone(work, undo))
+        _undoing.add(undoing)
+        undoing.add_done_callback(_undoing.discard)
+        await asyncio.shield(undoing)
+        raise
+
+
+async def _undone(work: "asyncio.Future[T]", undo: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.wait([work])
+    if not work.cancelled() and work.exception() is None:
+        await undo(work.result())

@@ -30,6 +30,8 @@ _CODES = {
     "prompt.too_long": "context_length_exceeded",
     "workers.none": "no_worker",
     "workers.unreachable": "no_worker",
+    "workers.timed_out": "worker_timeout",
+    "workers.too_large": "request_too_large",
     "workers.loading": "model_loading",
     "workers.failed": "model_failed",
     "workers.overloaded": "overloaded",

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
+from apps.accounts.selectors import key_model_names
 
 
 class Purpose(models.TextChoices):
@@ -26,11 +27,19 @@ T = TypeVar("T", bound="OwnedModel")
 class OwnedQuerySet(models.QuerySet[T]):
     """The one place where owners are compared."""
 
-    def owned(self, actor: Actor) -> "OwnedQuerySet[T]":
-        """A person's keys share what they made; a key of the installation itself has only its own."""
+    def of_owner(self, actor: Actor) -> "OwnedQuerySet[T]":
+        """All that counts for this owner: a person's keys together, or a key of the installation itself."""
         if actor.user_id is not None:
             return self.filter(user_id=actor.user_id)
         return self.filter(user=None, api_key_id=actor.api_key_id)
+
+    def owned(self, actor: Actor) -> "OwnedQuerySet[T]":
+        """What this actor may see of it. A key that is restricted to some models sees only what it made itself.
+
+        What the others made may hold answers of any model.
+        """
+        theirs = self.of_owner(actor)
+        return theirs.filter(api_key_id=actor.api_key_id) if key_model_names(actor) else theirs
 
 
 def owner_fields(actor: Actor) -> dict[str, Any]:

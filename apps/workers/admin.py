@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
+from apps.core.admin import ExactTextFilter
 from apps.workers.addresses import AddressRefused, read_allowed
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
 from apps.workers.services import administration, enrolment
@@ -141,12 +142,17 @@ class EnrolmentTokenAdmin(ModelAdmin):
         self.message_user(request, words.format(new.secret), messages.WARNING)
 
 
+class OutcomeFilter(ExactTextFilter):
+    title = parameter_name = "outcome"
+
+
 @admin.register(PoolRequest)
 class PoolRequestAdmin(ModelAdmin):
     """The log of requests, for reading."""
 
     list_display = ("trace_id", "model", "party", "state", "worker", "created_at", "admitted_at", "ended_at", "outcome")
-    list_filter = ("state", "model", "outcome")
+    list_filter = ("state", "model", OutcomeFilter)
+    list_filter_submit = True
     search_fields = ("trace_id", "party")
     list_select_related = ("model", "worker")
 

@@ -10,13 +10,14 @@ from uuid import UUID
 import httpx
 
 from apps.core.middleware import request_id_var
-from apps.core.outbound import AddressForbidden, NameUnresolved, http_client
+from apps.core.outbound import CONNECT_TIMEOUT_S, AddressForbidden, NameUnresolved, http_client
 from apps.core.texts import clean_text
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import (
     GenerationGone,
     PromptTooLong,
+    RequestTooLarge,
     WorkerDied,
     WorkerInternal,
     WorkerMismatch,
@@ -31,6 +32,10 @@ from gpu_worker.protocol import WorkerErrorCode
 Json = dict[str, Any]
 
 REFUSED = "connection refused"
+SILENT = "silent for too long"
+
+WHOLE_ANSWER_LIMIT_S = 3600.0
+"""Nothing is heard of a whole answer before its end. Whoever asked leaves earlier: nginx waits as long as this."""
 
 _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
 
@@ -39,6 +44,7 @@ class TransportFailed(Exception):
     """The connection could not be made or broke. `after` is the number of the last event that arrived.
 
     `fault` is None if it was not the worker's. `is_refused`: nobody listens at the address, so its process is gone.
+    `is_silence`: somebody took the request and says nothing.
     """
 
     def __init__(self, cause: str, after: int, *, fault: Fault | None) -> None:
@@ -46,6 +52,7 @@ class TransportFailed(Exception):
         self.after = after
         self.fault = fault
         self.is_refused = cause == REFUSED
+        self.is_silence = cause == SILENT
 
 
 async def completion_stream(target: Target, path: WorkerPath, body: Json) -> AsyncGenerator[WorkerEvent, None]:
@@ -75,8 +82,7 @@ async def generation_events(target: Target, generation_id: UUID, *, after: int) 
 
 async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
     """Ask for a whole answer at once. Raises: as `completion_stream`."""
-    # No read limit: a whole answer takes as long as it takes, and the caller's own disconnect ends it.
-    timeout = httpx.Timeout(None, connect=3.0)
+    timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
     try:
         response = await http_client().post(
             f"{target.base_url}{path}", json=body, headers=_headers(target), timeout=timeout
@@ -84,8 +90,10 @@ async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
     except httpx.TransportError as exc:
         raise _transport_failed(exc, after=0) from exc
     _raise_for(response.status_code, response.content, response.headers)
-    answer: Json = response.json()
-    return answer
+    try:
+        return _object(response.content)
+    except ValueError as exc:
+        raise _nonsense(exc) from exc
 
 
 async def generation_cancel(target: Target, generation_id: UUID) -> None:
@@ -115,7 +123,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
                 if not sent.data:
                     yield HEARTBEAT
                     continue
-                body = json.loads(sent.data)
+                body = _object(sent.data)
                 if "error" in body:
                     _raise_error(500, body["error"], retry_after="")
                 # A plain call's events may come without numbers; then they are counted.
@@ -124,7 +132,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
     except httpx.TransportError as exc:
         raise _transport_failed(exc, after) from exc
     except ValueError as exc:
-        raise WorkerInternal(reason=f"it does not speak the protocol: {exc}") from exc
+        raise _nonsense(exc) from exc
     finally:
         await response.aclose()
     # A stream that closes without [DONE] was cut, however politely.
@@ -144,7 +152,7 @@ def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
         case httpx.ConnectTimeout():
             return TransportFailed("no answer to the connection", after, fault=Fault.UNREACHABLE)
         case httpx.ReadTimeout():
-            return TransportFailed("silent for too long", after, fault=Fault.LOST)
+            return TransportFailed(SILENT, after, fault=Fault.LOST)
         case httpx.PoolTimeout():
             return TransportFailed("the site has too many connections open", after, fault=None)
         case _:
@@ -164,17 +172,31 @@ def _why_unconnected(exc: httpx.ConnectError) -> str:
     return f"cannot be reached: {str(cause) or type(cause).__name__}"
 
 
+def _object(text: str | bytes) -> Json:
+    """Raises: ValueError."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _nonsense(exc: ValueError) -> WorkerInternal:
+    return WorkerInternal(reason=f"it does not speak the protocol: {exc}")
+
+
 def _raise_for(status: int, content: bytes, headers: httpx.Headers) -> None:
     if status < 400:
         return
     try:
-        error = json.loads(content)["error"]
-    except (ValueError, KeyError, TypeError):
+        error = _object(content)["error"]
+    except (ValueError, KeyError):
         error = {"message": f"HTTP {status} without an explanation", "code": None}
     _raise_error(status, error, retry_after=headers.get("Retry-After", ""))
 
 
-def _raise_error(status: int, error: Json, retry_after: str) -> None:
+def _raise_error(status: int, said: object, retry_after: str) -> None:
+    # Some servers say no more than a text.
+    error: Json = said if isinstance(said, dict) else {"message": said}
     code, reason = error.get("code"), clean_text(str(error.get("message")))
     if code == WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED:
         raise PromptTooLong(reason=reason, worker_code=code, param=error.get("param"))
@@ -182,7 +204,9 @@ def _raise_error(status: int, error: Json, retry_after: str) -> None:
         raise GenerationGone
     if code in _BUSY or status in {429, 503}:
         raise WorkerOverloaded(model="the model", retry_after_s=int(retry_after) if retry_after.isdigit() else 1)
-    if status in {400, 409, 413, 422}:
+    if code == WorkerErrorCode.REQUEST_TOO_LARGE or status == 413:
+        raise RequestTooLarge(reason=reason, worker_code=WorkerErrorCode.REQUEST_TOO_LARGE, param=error.get("param"))
+    if status in {400, 409, 422}:
         raise WorkerRefused(reason=reason, worker_code=code, param=error.get("param"))
     if status < 500:
         raise WorkerMismatch(reason=reason)

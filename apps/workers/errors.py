@@ -78,6 +78,15 @@ class WorkerUnreachable(SiteError):
     whose = Whose.WORKER
 
 
+class WorkerTimedOut(SiteError):
+    """A worker took the request and was silent; `attempts` lists each that was tried and its cause."""
+
+    code = "workers.timed_out"
+    http_status = 504
+    retryable = True
+    whose = Whose.WORKER
+
+
 class WorkerRefused(SiteError):
     """The worker found fault with the request (4xx). `worker_code` and `param` are its own."""
 
@@ -95,6 +104,13 @@ class PromptTooLong(WorkerRefused):
     """The prompt does not fit into the model's context."""
 
     code = "prompt.too_long"
+
+
+class RequestTooLarge(WorkerRefused):
+    """More than a worker takes at once."""
+
+    code = "workers.too_large"
+    http_status = 413
 
 
 class WorkerInternal(SiteError):

@@ -6,11 +6,11 @@ It sends nothing; that is `relay`.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from apps.core.errors import SiteError
 from apps.core.middleware import request_id_var
-from apps.core.threads import in_thread
+from apps.core.threads import in_thread, in_thread_or_undone
 from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
 from apps.workers.client import TransportFailed
@@ -28,6 +28,7 @@ from apps.workers.errors import (
     WorkerInternal,
     WorkerMismatch,
     WorkerOverloaded,
+    WorkerTimedOut,
     WorkerUnreachable,
 )
 from apps.workers.models import PoolRequest
@@ -36,7 +37,6 @@ from apps.workers.services.admission import NOBODY, Entered
 from apps.workers.target import Target
 from apps.workers.tickets import Ticket, keeper
 
-T = TypeVar("T")
 Failed = TransportFailed | WorkerInternal | WorkerMismatch | WorkerOverloaded
 TRIED_ELSEWHERE = (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded)
 
@@ -73,6 +73,7 @@ class Request:
         """The worker against which the request counts."""
         self._overloaded: WorkerOverloaded | None = None
         self._are_gone = True
+        self._was_silence = False
         self._troubled_since: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -105,7 +106,8 @@ class Request:
     async def next_target(self) -> Target:
         """The worker that the request was admitted to; after that has failed, another one, or the same one restarted.
 
-        Raises: WaitedTooLong; NoWorker, ModelLoading, ModelFailed; WorkerOverloaded, WorkerUnreachable: who was tried.
+        Raises: WaitedTooLong; NoWorker, ModelLoading, ModelFailed; WorkerOverloaded, WorkerTimedOut, WorkerUnreachable:
+        who was tried.
         """
         if self._is_first and self._ticket is not None:
             target = await self._turn(self._ticket)
@@ -147,6 +149,7 @@ class Request:
         match error:
             case TransportFailed():
                 cause, fault = str(error), error.fault
+                self._was_silence |= error.is_silence
             case WorkerInternal():
                 cause, fault = str(error.details["reason"]), Fault.INTERNAL
                 self._are_gone = False
@@ -184,7 +187,7 @@ class Request:
         )
         for delay_s in (*ENTER_DELAYS_S, None):
             try:
-                return await _finished(in_thread(enter), undo=self._leave)
+                return await in_thread_or_undone(enter, undo=self._leave)
             except DATABASE_AWAY as exc:
                 if delay_s is None:
                     raise
@@ -214,8 +217,8 @@ class Request:
         assign = assignments.worker_assign
         if self._ticket is not None:
             assign = partial(assignments.request_reassign, self._ticket.request_id)
-        work = in_thread(assign, self._call.model, prefix_key=self._call.prefix_key, tried=self._tried)
-        return await _finished(work, undo=self._take_back)
+        assign = partial(assign, self._call.model, prefix_key=self._call.prefix_key, tried=self._tried)
+        return await in_thread_or_undone(assign, undo=self._take_back)
 
     async def _take_back(self, target: Target | None) -> None:
         if target is not None:
@@ -226,22 +229,14 @@ class Request:
         since = self._troubled_since
         return since is not None and self._are_gone and time.monotonic() < since + settings.WORKER_PATIENCE_S
 
-    def _give_up(self) -> WorkerOverloaded | WorkerUnreachable:
-        logger.warning("no worker took a request for %s: %s", self._call.model, "; ".join(self._failures))
-        # A full queue is the better news of the two: somebody is there.
-        return self._overloaded or WorkerUnreachable(model=self._call.model, attempts="; ".join(self._failures))
-
-
-async def _finished(work: Coroutine[Any, Any, T], *, undo: Callable[[T], Coroutine[Any, Any, None]]) -> T:
-    """Await a thread's work. A caller that leaves meanwhile waits for its end, and undoes what it did."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if task.exception() is None:
-            await undo(task.result())
-        raise
+    def _give_up(self) -> WorkerOverloaded | WorkerTimedOut | WorkerUnreachable:
+        attempts = "; ".join(self._failures)
+        logger.warning("no worker took a request for %s: %s", self._call.model, attempts)
+        # A full queue is the best news: somebody is there.
+        if self._overloaded is not None:
+            return self._overloaded
+        error = WorkerTimedOut if self._was_silence else WorkerUnreachable
+        return error(model=self._call.model, attempts=attempts)
 
 
 async def _book(write: Callable[[], None]) -> None:

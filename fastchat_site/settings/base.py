@@ -12,8 +12,8 @@ from kombu.entity import Queue
 
 from apps.workers.dispatch import Method
 
-from .durations import seconds
 from .networks import networks
+from .values import flag, seconds, whole
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,7 @@ env = environ.Env()
 INSTALLED_APPS = [
     "daphne",  # first: it replaces runserver with one that speaks ASGI
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -160,27 +161,24 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- The product ------------------------------------------------------------------------------------------------------
 
-VISITORS_MAY_CHAT = env.bool("VISITORS_MAY_CHAT", default=True)
+VISITORS_MAY_CHAT = flag("VISITORS_MAY_CHAT", env.str("VISITORS_MAY_CHAT", "true"))
 MESSAGE_MAX_CHARS = 100_000
 DISPATCH_METHOD = env.str("DISPATCH_METHOD", "shortest_queue")
-QUEUE_MAX = env.int("QUEUE_MAX", 1000)
-QUEUE_MAX_PER_VISITOR = env.int("QUEUE_MAX_PER_VISITOR", 4)
-QUEUE_MAX_PER_USER = env.int("QUEUE_MAX_PER_USER", 32)
-QUEUE_MAX_PER_KEY = env.int("QUEUE_MAX_PER_KEY", 256)
+QUEUE_MAX = whole("QUEUE_MAX", env.str("QUEUE_MAX", "1000"))
+QUEUE_MAX_PER_VISITOR = whole("QUEUE_MAX_PER_VISITOR", env.str("QUEUE_MAX_PER_VISITOR", "4"))
+QUEUE_MAX_PER_USER = whole("QUEUE_MAX_PER_USER", env.str("QUEUE_MAX_PER_USER", "32"))
+QUEUE_MAX_PER_KEY = whole("QUEUE_MAX_PER_KEY", env.str("QUEUE_MAX_PER_KEY", "256"))
 QUEUE_WAIT_S = seconds("QUEUE_WAIT_S", env.str("QUEUE_WAIT_S", "300"))
 WORKER_PATIENCE_S = seconds("WORKER_PATIENCE_S", env.str("WORKER_PATIENCE_S", "30"))
-REQUEST_LOG_DAYS = env.int("REQUEST_LOG_DAYS", 14)
-for _name in ("QUEUE_MAX", "QUEUE_MAX_PER_VISITOR", "QUEUE_MAX_PER_USER", "QUEUE_MAX_PER_KEY", "REQUEST_LOG_DAYS"):
-    if globals()[_name] < 1:
-        raise ImproperlyConfigured(f"{_name} must be at least 1")
+REQUEST_LOG_DAYS = whole("REQUEST_LOG_DAYS", env.str("REQUEST_LOG_DAYS", "14"))
 OUTBOUND_ALLOWED_NETWORKS = networks("OUTBOUND_ALLOWED_NETWORKS", env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
 if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 if DISPATCH_METHOD not in set(Method):
     raise ImproperlyConfigured(f"DISPATCH_METHOD is {DISPATCH_METHOD!r}; it must be one of {', '.join(Method)}")
-API_FILE_MAX_BYTES = env.int("API_FILE_MAX_BYTES", default=100 * 1024 * 1024)
-API_FILES_MAX_BYTES = env.int("API_FILES_MAX_BYTES", default=1024 * 1024 * 1024)
+API_FILE_MAX_BYTES = whole("API_FILE_MAX_BYTES", env.str("API_FILE_MAX_BYTES", str(100 * 1024 * 1024)))
+API_FILES_MAX_BYTES = whole("API_FILES_MAX_BYTES", env.str("API_FILES_MAX_BYTES", str(1024 * 1024 * 1024)))
 SITE_NAME = env.str("SITE_NAME", "FastChat Site")
 
 # --- Languages, time, files -------------------------------------------------------------------------------------------

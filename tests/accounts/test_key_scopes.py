@@ -193,6 +193,17 @@ def test_the_page_rotates_and_shows_the_new_secret_once(client: Client, alice: U
     assert client.post(f"/account/keys/{old.key.pk}/rotate", {"overlap_s": "0"}).status_code == 409
 
 
+def test_the_page_offers_no_rotation_of_a_key_that_has_expired(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    old = make(alice)
+    rotates, revokes = (f"/account/keys/{old.key.pk}/{verb}" for verb in ("rotate", "revoke"))
+    assert rotates in client.get("/account/keys").content.decode()
+    ApiKey.objects.update(expires_at=timezone.now())
+    page = client.get("/account/keys").content.decode()
+    assert rotates not in page
+    assert revokes in page  # its name is free again after that
+
+
 def test_charlie_rotates_nothing_of_alices(client: Client, alice: User, charlie: User) -> None:
     old = make(alice)
     assert client.post(f"/account/keys/{old.key.pk}/rotate", {"overlap_s": "0"}).status_code == 302

@@ -51,3 +51,27 @@ def test_a_key_for_files_opens_files_and_one_for_batches_batches(client: Client,
     assert client.get("/v1/batches", headers=batches).status_code == 200
     assert client.get("/v1/batches", headers=files).status_code == 403
     assert client.get(f"/v1/files/{file_id}", headers=batches).status_code == 403
+
+
+def test_a_key_for_some_models_sees_what_it_made_and_nothing_else_of_its_owner(
+    client: Client, alice: User, bob: User, file_id: str
+) -> None:
+    """What others made may hold answers of models that it may not ask."""
+    scope = KeyScope(model_names=["tiny"])
+    restricted, bobs = (
+        {"Authorization": f"Bearer {api_key_create(name='tiny', user=user, scope=scope).secret}"}
+        for user in (alice, bob)
+    )
+    sent = {"file": SimpleUploadedFile("own.jsonl", b"{}"), "purpose": "batch"}
+    own: Any = client.post("/v1/files", sent, headers=restricted).json()["id"]
+
+    assert [file["id"] for file in client.get("/v1/files", headers=restricted).json()["data"]] == [own]
+    assert client.get(f"/v1/files/{own}/content", headers=restricted).status_code == 200
+    for verb, path in [("get", ""), ("get", "/content"), ("delete", "")]:
+        assert getattr(client, verb)(f"/v1/files/{file_id}{path}", headers=restricted).status_code == 404
+        assert getattr(client, verb)(f"/v1/files/{own}{path}", headers=bobs).status_code == 404
+    batch = {"input_file_id": file_id, "endpoint": "/v1/completions", "completion_window": "24h"}
+    made = client.post("/v1/batches", batch, content_type="application/json", headers=restricted)
+    assert made.status_code == 404
+    everything = headers_of(alice, Endpoint.FILES)
+    assert {file["id"] for file in client.get("/v1/files", headers=everything).json()["data"]} == {own, file_id}

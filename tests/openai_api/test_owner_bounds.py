@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from apps.accounts.actors import Actor
+from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import User
 from apps.accounts.services import NewKey, api_key_create
 from apps.openai_api.errors import FilesTooLarge
@@ -47,6 +48,21 @@ def test_two_uploads_at_once_find_room_for_one(alice: User, bob: User, key: NewK
     files.file_upload(
         actor=Actor(user_id=bob.pk, api_key_id=key_of_bob.pk), name="his", purpose="batch", pieces=[b"x" * 15]
     )
+
+
+def test_a_key_that_sees_only_its_own_files_has_no_room_of_its_own(
+    alice: User, key: NewKey, settings: Settings
+) -> None:
+    settings.API_FILES_MAX_BYTES = 15
+    restricted = api_key_create(name="tiny", user=alice, scope=KeyScope(model_names=["tiny"])).key
+
+    def upload(key_pk: int) -> None:
+        actor = Actor(user_id=alice.pk, api_key_id=key_pk)
+        files.file_upload(actor=actor, name="a", purpose="batch", pieces=[b"x" * 10])
+
+    upload(key.key.pk)
+    with pytest.raises(FilesTooLarge):
+        upload(restricted.pk)
 
 
 def test_of_a_file_that_is_too_large_no_more_is_read_than_shows_it(key: NewKey, settings: Settings) -> None:

@@ -110,6 +110,11 @@ def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
         (lease_body(speed=True), "speed"),
         (lease_body(surprise=1), "surprise"),
         (lease_body(models=[{"name": "x", "state": "flying"}]), "flying"),
+        (lease_body(device="cpu\0"), "device: a NUL"),
+        (lease_body(models=[{"name": "x\0", "state": "loaded"}]), "name: a NUL"),
+        (lease_body(models=[{"name": "x", "state": "failed", "error": "\0"}]), "error: a NUL"),
+        (lease_body(models=[{"name": "x", "state": "loaded", "context_length": 2**31}]), "context_length"),
+        (lease_body(models=[{"name": "x", "state": "loaded", "slots": 2**31}]), "slots"),
     ],
 )
 def test_a_malformed_lease_is_refused_by_field(client: Client, body: object, word: str) -> None:

@@ -12,23 +12,27 @@ from django.db import connections
 
 from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel
+from apps.core import outbound
 from apps.core.errors import SiteError
 from apps.core.outbound import http_client
+from apps.openai_api.errors import api_error
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.errors import (
     GenerationGone,
     PromptTooLong,
+    RequestTooLarge,
     WorkerDied,
     WorkerInternal,
     WorkerOverloaded,
     WorkerRefused,
+    WorkerTimedOut,
     WorkerUnreachable,
 )
 from apps.workers.models import Worker
 from apps.workers.target import Target
 from gpu_worker.protocol import WorkerErrorCode
-from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Refuse, enrol, fake_worker
+from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Nonsense, Refuse, enrol, fake_worker
 
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 CALL = Call(Actor(), "tiny", BODY)
@@ -160,6 +164,8 @@ async def test_full_queues_everywhere_are_told_as_such(workers: list[FakeWorker]
     [
         (Refuse(400, WorkerErrorCode.INVALID_REQUEST, "temperature is out of range"), WorkerRefused),
         (Refuse(400, WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED, "9000 of 1024 tokens"), PromptTooLong),
+        (Refuse(400, WorkerErrorCode.REQUEST_TOO_LARGE, "over 8 MiB"), RequestTooLarge),
+        (Refuse(413, WorkerErrorCode.INVALID_REQUEST, "over 8 MiB"), RequestTooLarge),
     ],
 )
 async def test_a_clients_fault_is_told_at_once_and_held_against_nobody(
@@ -171,6 +177,45 @@ async def test_a_clients_fault_is_told_at_once_and_held_against_nobody(
         await answer()
     assert asked(workers) == [0, 1]
     assert [w.last_error async for w in Worker.objects.all()] == ["", ""]
+
+
+@pytest.mark.parametrize("said", [b"<html>", b"[]", b"\xff", b""])
+async def test_a_whole_answer_that_is_none_is_the_workers_fault_and_asked_for_elsewhere(
+    workers: list[FakeWorker], said: bytes
+) -> None:
+    for worker in workers:
+        worker.scripts.append(Nonsense(said))
+        worker.play("second try")
+    with pytest.raises(WorkerUnreachable) as failure:
+        await relay.complete(CALL)
+    assert failure.value.message.count("does not speak the protocol") == 2
+    whole = await relay.complete(CALL)
+    assert whole["choices"][0]["message"]["content"] == "second try"
+    assert [w.window.n_faults async for w in Worker.objects.all()] == [1, 1]
+
+
+@pytest.mark.parametrize("said", [b"data: 5\n\n", b'data: {"error": "out of paper"}\n\n', b"data: {\n\n"])
+async def test_events_that_are_none_are_the_workers_fault(workers: list[FakeWorker], said: bytes) -> None:
+    for worker in workers:
+        worker.scripts.append(Nonsense(said))
+    with pytest.raises(WorkerUnreachable, match=r"does not speak the protocol|out of paper"):
+        await answer()
+    assert asked(workers) == [1, 1]
+
+
+async def test_workers_that_hang_are_given_up_as_silent(
+    workers: list[FakeWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound, "READ_TIMEOUT_S", 0.3)
+    gate = Gate()
+    for worker in workers:
+        worker.scripts.append(gate)
+    with pytest.raises(WorkerTimedOut) as failure:
+        await answer()
+    gate.open()
+    assert failure.value.message.count("silent for too long") == 2
+    error = api_error(failure.value)
+    assert (error.status, error.body["error"]["code"]) == (504, "worker_timeout")
 
 
 async def test_a_broken_connection_is_taken_up_without_gap_or_duplicate(workers: list[FakeWorker]) -> None:

@@ -1,6 +1,7 @@
 """The books of one request: what is counted, what is kept of its failures, and how long it waits between tries."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -20,7 +21,8 @@ from apps.workers.client import TransportFailed
 from apps.workers.errors import WorkerInternal, WorkerUnreachable
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.request import Request
-from apps.workers.services import assignments
+from apps.workers.services import admission, assignments
+from apps.workers.services.admission import Entered
 from apps.workers.target import Target
 from tests.fake_worker import Fail, FakeWorker, Script, enrol, fake_worker
 
@@ -50,6 +52,32 @@ async def answer() -> str:
 async def test_one_who_leaves_before_the_turn_is_noticed_counts_no_more(worker: FakeWorker) -> None:
     async with Request(CALL):
         assert (await Worker.objects.aget()).queue == 1
+    assert (await Worker.objects.aget()).queue == 0
+
+
+async def test_one_who_is_cancelled_twice_while_entering_leaves_no_trace(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entering, may_enter = threading.Event(), threading.Event()
+    enter = admission.request_enter
+
+    def slow(*args: Any, **kwargs: Any) -> Entered:
+        entering.set()
+        assert may_enter.wait(WAIT_S)
+        return enter(*args, **kwargs)
+
+    monkeypatch.setattr(admission, "request_enter", slow)
+    task = asyncio.create_task(answer())
+    assert await asyncio.to_thread(entering.wait, WAIT_S)
+    task.cancel()
+    await asyncio.sleep(0)  # so that the second one finds it waiting for the thread
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_enter.set()
+    async with asyncio.timeout(WAIT_S):
+        while not await PoolRequest.objects.filter(state="ended", outcome="left").aexists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert (await Worker.objects.aget()).queue == 0
 
 

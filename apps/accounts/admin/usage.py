@@ -1,19 +1,24 @@
 """Admin pages of limits and of the ledger. The ledger is for reading only; open calls are nobody's to change."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from apps.accounts.errors import plain
-from apps.accounts.models import LedgerEntry, Limit
+from apps.accounts.models import Endpoint, LedgerEntry, Limit, Period
+from apps.accounts.quota import window_end, window_start
 from apps.accounts.selectors import label_of
+from apps.core.admin import ExactTextFilter
 
 COUNTED_ROWS = 10_000
+MONTHS = 36
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # it takes none at run time
@@ -47,6 +52,48 @@ class LimitAdmin(ModelAdmin):
         return plain(limit.amount)
 
 
+class EndpointFilter(admin.SimpleListFilter):
+    title = parameter_name = "endpoint"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(endpoint.value, endpoint.label) for endpoint in Endpoint]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+        return queryset.filter(endpoint=self.value()) if self.value() in Endpoint.values else queryset
+
+
+class MonthFilter(admin.SimpleListFilter):
+    """In which a call began, in UTC: the latest ones, whether anything was used in them or not."""
+
+    title = parameter_name = "month"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(f"{start:%Y-%m}", f"{start:%B %Y}") for start, _ in _latest_months()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+        for start, end in _latest_months():
+            if self.value() == f"{start:%Y-%m}":
+                return queryset.filter(started_at__gte=start, started_at__lt=end)
+        return queryset
+
+
+def _latest_months() -> list[tuple[datetime, datetime]]:
+    """The first moments of each month and of the next one, latest first."""
+    now = timezone.now()
+    months = []
+    for _ in range(MONTHS):
+        start, end = window_start(Period.MONTH, now), window_end(Period.MONTH, now)
+        assert end is not None  # noqa: S101  # months end
+        months.append((start, end))
+        now = start - timedelta(days=1)
+    return months
+
+
+class ModelNameFilter(ExactTextFilter):
+    title = "model"
+    parameter_name = "model_name"
+
+
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ModelAdmin):
     list_display = (
@@ -62,13 +109,14 @@ class LedgerEntryAdmin(ModelAdmin):
         "state",
         "is_estimated",
     )
-    list_filter = ("state", "is_estimated", "model_name", "endpoint")
+    # None that looks for what occurs among all rows, as a date hierarchy does too.
+    list_filter = ("state", "is_estimated", EndpointFilter, ModelNameFilter, MonthFilter)
+    list_filter_submit = True
     list_select_related = ("user", "api_key")
     list_per_page = 100
     # Neither count reads the whole of a ledger that only grows: not that of what was found, and not that of all rows.
     paginator = BoundedPaginator
     show_full_result_count = False
-    date_hierarchy = "started_at"
     search_fields = ("user__username", "api_key__prefix", "request_id__exact")
 
     @admin.display(description="key")

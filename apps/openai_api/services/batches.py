@@ -42,7 +42,7 @@ def batch_create(*, actor: Actor, endpoint: str, input_file: ApiFile, metadata: 
     """Put a batch into the world; whoever runs batches finds it. Raises: TooManyBatches."""
     with transaction.atomic():
         owner_lock(actor)
-        if Batch.objects.owned(actor).filter(state__in=UNFINISHED).count() >= MAX_UNFINISHED:
+        if Batch.objects.of_owner(actor).filter(state__in=UNFINISHED).count() >= MAX_UNFINISHED:
             raise TooManyBatches(limit=MAX_UNFINISHED)
         return Batch.objects.create(
             **owner_fields(actor),

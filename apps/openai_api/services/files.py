@@ -24,7 +24,7 @@ def file_upload(*, actor: Actor, name: str, purpose: str, pieces: Iterable[bytes
         raise InvalidRequest(reason="the file's name must have 1 to 255 characters", param="file")
     with transaction.atomic():
         owner_lock(actor)
-        used = ApiFile.objects.owned(actor).aggregate(n=Sum("n_bytes", default=0))["n"]
+        used = ApiFile.objects.of_owner(actor).aggregate(n=Sum("n_bytes", default=0))["n"]
         fitting = _within(pieces, settings.API_FILES_MAX_BYTES - used)
         file = file_write(actor=actor, name=name, purpose=Purpose.BATCH, pieces=fitting)
         if not file.n_bytes:

@@ -1,0 +1,19 @@
+"""What admin pages of several apps share."""
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import TextFilter
+
+from apps.core.texts import clean_text
+
+
+class ExactTextFilter(TextFilter):
+    """A box for the whole value of the column `parameter_name`.
+
+    For columns without a list of choices: Django would look through all rows to offer those that occur. Its page sets
+    `list_filter_submit`, which adds the button.
+    """
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+        wanted = clean_text(self.value() or "").strip()
+        return queryset.filter(**{self.parameter_name: wanted}) if wanted else queryset
