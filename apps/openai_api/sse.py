@@ -1,29 +1,36 @@
-"""Server-sent events of a chat completion: the worker's chunks, passed on as they are, and what frames them."""
+"""Server-sent events of a completion: the worker's chunks, passed on as they are, and what frames them."""
 
 import json
 from collections.abc import AsyncGenerator
 
 from apps.openai_api.errors import api_error
-from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.openai_api.opening import Opening
+from apps.workers.events import HEARTBEAT
 
 
-async def sse_chunks(first: WorkerEvent, rest: AsyncGenerator[WorkerEvent, None]) -> AsyncGenerator[bytes, None]:
-    """Frame `first` and the events after it; ends with `[DONE]`, or with an error event when the worker failed.
+async def sse_chunks(opening: Opening) -> AsyncGenerator[bytes, None]:
+    """Frame a stream's events; ends with `[DONE]`, or with an error event when something failed.
 
-    The worker's heartbeats are passed on, so that no proxy closes a stream that waits for its next token. Closing this
-    generator, as happens when the client leaves, closes `rest`, which cancels at the worker.
+    Comments tell the place in the queue and keep proxies from closing a stream that waits for its next token. Closing
+    this generator, as happens when the client leaves, cancels at the worker.
     """
     try:
-        yield _frame(first.data)
-        async for event in rest:
-            yield b": heartbeat\n\n" if event is HEARTBEAT else _frame(event.data)
+        async for words in opening.comments():
+            yield _comment(words)
+        yield _frame((await opening.first()).data)
+        async for event in opening.events:
+            yield _comment("heartbeat") if event is HEARTBEAT else _frame(event.data)
         yield _frame("[DONE]")
     except Exception as exc:
         # The status line has gone out with 200, so the error is told where the client still listens.
         yield _frame(json.dumps(api_error(exc).body))
     finally:
-        await rest.aclose()
+        await opening.aclose()
 
 
 def _frame(data: str) -> bytes:
     return f"data: {data}\n\n".encode()
+
+
+def _comment(words: str) -> bytes:
+    return f": {words}\n\n".encode()

@@ -16,10 +16,10 @@ from apps.accounts.actors import Actor
 from apps.openai_api.errors import api_error
 from apps.openai_api.keys import actor_of
 from apps.openai_api.known_fields import ignored_header
+from apps.openai_api.opening import Opening
 from apps.openai_api.sse import sse_chunks
 from apps.workers import relay
 from apps.workers.call import Call
-from apps.workers.events import HEARTBEAT
 
 IGNORED_FIELDS_HEADER = "x-fastchat-ignored-fields"
 
@@ -83,21 +83,19 @@ async def body_of(request: Request) -> object:
 
 
 async def answer(call: Call, *, is_stream: bool, headers: Headers) -> HttpResponseBase:
-    """Ask the pool and pass on what it says, streamed or whole. `headers` is awaited once there is an answer."""
+    """Ask the pool and pass on what it says, streamed or whole. `headers` is awaited when the status is known."""
     if not is_stream:
         return Response(await relay.complete(call), headers=await headers())
-    events = relay.generate(call)
+    opening = Opening(call)
     try:
-        # The first event decides the status: until it is there, an error can still be told by one.
-        first = await anext(events)
-        while first is HEARTBEAT:
-            first = await anext(events)
+        # Until there is an event, or it waits in the queue, an error can still be told by the status.
+        await opening.has_begun_or_waits()
         told = await headers()
     except BaseException:
         # Nobody reads the stream, so nobody else would close it.
-        await events.aclose()
+        await opening.aclose()
         raise
-    response = StreamingHttpResponse(sse_chunks(first, events), content_type="text/event-stream", headers=told)
+    response = StreamingHttpResponse(sse_chunks(opening), content_type="text/event-stream", headers=told)
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
