@@ -63,6 +63,10 @@ WORDS: dict[str, str] = {
     "api.files_too_large": "Your files would be over {limit} MiB together. Delete some that you need no more.",
     "api.batch_ended": "The batch is {state} and cannot be cancelled any more.",
     "api.too_many_batches": "You have {limit} unfinished batches, and no more may. Wait for one, or cancel it.",
+    "api.too_many_responses": "You have {limit} background responses that have not ended, and no more may. "
+    "Wait for one, or cancel it.",
+    "api.previous_response_not_found": "{response} is not here, or it is not yours: the conversation cannot be "
+    "continued from there. Send its items as 'input'.",
     "api.answer_unstorable": "The answer holds something that cannot be stored: {reason}. Ask for it without a batch.",
     "api.unknown_endpoint": "There is no endpoint {path} here. docs/api.md lists those that there are.",
     "api.unsupported_endpoint": "{path} is not supported here: {instead}.",

@@ -83,6 +83,24 @@ class TooManyBatches(SiteError):
     whose = Whose.USER
 
 
+class PreviousResponseNotFound(SiteError):
+    """The response that is to be continued, or one before it, is not there, or it is somebody else's."""
+
+    code = "api.previous_response_not_found"
+    http_status = 404
+    whose = Whose.USER
+    param = "previous_response_id"
+
+
+class TooManyResponses(SiteError):
+    """The owner has as many unended background responses as may be."""
+
+    code = "api.too_many_responses"
+    http_status = 429
+    retryable = True
+    whose = Whose.USER
+
+
 class AnswerUnstorable(SiteError):
     """A model answered what the database does not take."""
 

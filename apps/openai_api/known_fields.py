@@ -65,14 +65,20 @@ def ignored_header(names: tuple[str, ...]) -> str:
 
 def refuse_unsupported(body: Mapping[str, object], known: frozenset[str]) -> None:
     """Raises: InvalidRequest for what changes a prompt, and for metadata, which belong to stored answers."""
-    for name, harmless in _CHANGES_THE_PROMPT.items():
-        if name not in known:
-            continue
+    refuse_all_but(body, {name: harmless for name, harmless in _CHANGES_THE_PROMPT.items() if name in known})
+    if "metadata" in known and body.get("metadata"):
+        raise unsupported("metadata", "it is kept with stored answers only, such as those of /v1/responses")
+
+
+def refuse_all_but(body: Mapping[str, object], neutral: Mapping[str, tuple[object, ...]]) -> None:
+    """`neutral`: fields that are known and not supported, with the values that ask for nothing; null is always one.
+
+    Raises: InvalidRequest.
+    """
+    for name, harmless in neutral.items():
         value = body.get(name)
         if value is not None and value not in harmless:
             raise unsupported(name, "it is not supported here")
-    if "metadata" in known and body.get("metadata"):
-        raise unsupported("metadata", "it is kept with stored answers only, and 'store' is not supported here")
 
 
 def end_user(body: Mapping[str, object], known: frozenset[str]) -> str | None:

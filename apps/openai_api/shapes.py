@@ -53,15 +53,13 @@ def model_request(data: object, *, needs: tuple[str, ...], known: frozenset[str]
     body = json_object(data)
     refuse_unsupported(body, known)
     model = model_name(body)
-    stream = body.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequest(reason="'stream' must be true or false", param="stream")
+    is_stream = flag(body, "stream")
     if not any(name in body for name in needs):
         missing = " or ".join(f"'{name}'" for name in needs)
         raise InvalidRequest(reason=f"{missing} is missing", param=needs[0], api_code="missing_required_parameter")
     return ModelRequest(
         model=model,
-        is_stream=bool(stream),
+        is_stream=is_stream,
         body={key: value for key, value in body.items() if key not in SITES_OWN},
         ignored_fields=ignored(body, known),
         end_user=end_user(body, known),
@@ -102,6 +100,24 @@ def json_object(data: object, path: str = "the body") -> Json:
         param = None if path == "the body" else path
         raise InvalidRequest(reason=f"{path} must be a JSON object", param=param)
     return data
+
+
+def flag(fields: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
+    """Raises: InvalidRequest."""
+    value = fields.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise InvalidRequest(reason=f"{name!r} must be true or false", param=name)
+    return value
+
+
+def query_flag(query: Mapping[str, str], name: str) -> bool:
+    """A parameter of an address. Raises: InvalidRequest."""
+    given = query.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise InvalidRequest(reason=f"{name!r} must be true or false", param=name)
+    return given == "true"
 
 
 def model_name(fields: Mapping[str, Any], path: str = "") -> str:

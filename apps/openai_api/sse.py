@@ -16,10 +16,10 @@ async def sse_chunks(opening: Opening) -> AsyncGenerator[bytes, None]:
     """
     try:
         async for words in opening.comments():
-            yield _comment(words)
+            yield comment(words)
         yield _frame((await opening.first()).data)
         async for event in opening.events:
-            yield _comment("heartbeat") if event is HEARTBEAT else _frame(event.data)
+            yield comment("heartbeat") if event is HEARTBEAT else _frame(event.data)
         yield _frame("[DONE]")
     except Exception as exc:
         # The status line has gone out with 200, so the error is told where the client still listens.
@@ -32,5 +32,6 @@ def _frame(data: str) -> bytes:
     return f"data: {data}\n\n".encode()
 
 
-def _comment(words: str) -> bytes:
+def comment(words: str) -> bytes:
+    """What clients skip, and proxies do not."""
     return f": {words}\n\n".encode()

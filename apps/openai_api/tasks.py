@@ -7,8 +7,10 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from apps.openai_api.batch_runner import batch_advance
+from apps.openai_api.responses.runner import responses_run
 from apps.openai_api.selectors import batches_free
 from apps.openai_api.services.batches import LEASE_S, batch_claim
+from apps.openai_api.services.responses import responses_prune
 
 BATCHES_AT_ONCE = 100
 SWEEP_S = 10
@@ -46,3 +48,23 @@ def batches_advance_task() -> int:
     for batch_pk in free:
         batch_advance_task.apply_async((batch_pk,), expires=SWEEP_S)
     return len(free)
+
+
+@shared_task(name="openai_api.responses_run_task")
+def responses_run_task() -> int:
+    """Answer responses in the background until none is left; also runs every `SWEEP_S`, for what was left behind."""
+    return responses_run()
+
+
+def responses_nudge() -> None:
+    """Have background responses taken up at once; while the broker is away they wait for the sweep."""
+    try:
+        responses_run_task.apply_async(retry=False, expires=SWEEP_S)
+    except OperationalError as exc:
+        logger.warning("background responses wait for the broker: %s", exc)
+
+
+@shared_task(name="openai_api.responses_prune_task")
+def responses_prune_task() -> int:
+    """Forget responses whose time is over; runs every hour."""
+    return responses_prune()

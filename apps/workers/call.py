@@ -31,10 +31,17 @@ class Call:
     model: str
     body: dict[str, Any]
     path: WorkerPath = WorkerPath.CHAT_COMPLETIONS
+    asked_at: str = ""
+    """Where the program asked, if that is not `path`; see `endpoint`."""
     on_place: OnPlace | None = field(default=None, compare=False)
     """Awaited with where the request stands, whenever that changes while it waits for its turn."""
     on_asked: Callable[[], None] | None = field(default=None, compare=False)
     """Called just before a worker is asked. The meter's: what no worker was asked costs nothing."""
+
+    @property
+    def endpoint(self) -> str:
+        """By what keys are restricted, and what the ledger names."""
+        return self.asked_at or str(self.path)
 
     @property
     def prefix_key(self) -> str:

@@ -114,6 +114,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     # One that was not begun before the next is due has nothing to add to it.
     "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0, "options": {"expires": 10.0}},
+    "responses-run": {"task": "openai_api.responses_run_task", "schedule": 10.0, "options": {"expires": 10.0}},
+    "responses-prune": {"task": "openai_api.responses_prune_task", "schedule": 3600.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},
@@ -171,6 +173,7 @@ QUEUE_MAX_PER_KEY = whole("QUEUE_MAX_PER_KEY", env.str("QUEUE_MAX_PER_KEY", "256
 QUEUE_WAIT_S = seconds("QUEUE_WAIT_S", env.str("QUEUE_WAIT_S", "300"))
 WORKER_PATIENCE_S = seconds("WORKER_PATIENCE_S", env.str("WORKER_PATIENCE_S", "30"))
 REQUEST_LOG_DAYS = whole("REQUEST_LOG_DAYS", env.str("REQUEST_LOG_DAYS", "14"))
+API_RESPONSE_DAYS = whole("API_RESPONSE_DAYS", env.str("API_RESPONSE_DAYS", "30"))
 OUTBOUND_ALLOWED_NETWORKS = networks("OUTBOUND_ALLOWED_NETWORKS", env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
 if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():

@@ -28,12 +28,13 @@ class Visitor(models.Model):
 
 
 class Endpoint(models.TextChoices):
-    """What a key may be used for, by the paths at which programs ask for it: the doors of a worker, files, batches."""
+    """What a key may be used for, by the paths at which programs ask for it: workers' doors, and what is kept."""
 
     CHAT = "/v1/chat/completions", "Chat"
     COMPLETIONS = "/v1/completions", "Text completions"
     EMBEDDINGS = "/v1/embeddings", "Embeddings"
     TOKENIZE = "/v1/tokenize", "Counting tokens"
+    RESPONSES = "/v1/responses", "Responses"
     FILES = "/v1/files", "Files"
     BATCHES = "/v1/batches", "Batches"
 

@@ -1,7 +1,7 @@
 """What all doors of the API share: a key, JSON, errors in OpenAI's envelope, and the way to the pool and back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
 
 from adrf.views import APIView as AsyncAPIView
@@ -87,15 +87,24 @@ async def answer(call: Call, *, is_stream: bool, headers: Headers) -> HttpRespon
     if not is_stream:
         return Response(await relay.complete(call), headers=await headers())
     opening = Opening(call)
+    told = await begun(opening, headers)
+    return event_stream(sse_chunks(opening), told)
+
+
+async def begun(opening: Opening, headers: Headers) -> dict[str, str]:
+    """Wait until the status of a stream is known, and await its headers. Raises: as `relay.generate`."""
     try:
         # Until there is an event, or it waits in the queue, an error can still be told by the status.
         await opening.has_begun_or_waits()
-        told = await headers()
+        return await headers()
     except BaseException:
         # Nobody reads the stream, so nobody else would close it.
         await opening.aclose()
         raise
-    response = StreamingHttpResponse(sse_chunks(opening), content_type="text/event-stream", headers=told)
+
+
+def event_stream(frames: AsyncGenerator[bytes, None], headers: dict[str, str]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(frames, content_type="text/event-stream", headers=headers)
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response

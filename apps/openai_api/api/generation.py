@@ -80,14 +80,18 @@ class EngineEmbeddings(AsyncDoor):
 async def _forward(door: AsyncDoor, endpoint: Endpoint, body: object) -> HttpResponseBase:
     wanted = request_for(endpoint, body)
     door.ignored_fields = wanted.ignored_fields
-    if wanted.end_user is not None:
-        # The one use that is made of it: to find who was behind a request that somebody complains about.
-        logger.info("request %s is for end user %r", request_id_var.get(), wanted.end_user)
+    end_user_note(wanted.end_user)
     call = await in_thread(call_for, endpoint, door.actor, wanted)
-    return await answer(call, is_stream=wanted.is_stream, headers=partial(_limit_headers, call))
+    return await answer(call, is_stream=wanted.is_stream, headers=partial(limit_headers, call))
 
 
-async def _limit_headers(call: Call) -> dict[str, str]:
+def end_user_note(end_user: str | None) -> None:
+    """The one use that is made of it: to find who was behind a request that somebody complains about."""
+    if end_user is not None:
+        logger.info("request %s is for end user %r", request_id_var.get(), end_user)
+
+
+async def limit_headers(call: Call) -> dict[str, str]:
     """None while the database is away: the answer is there, and it was paid for."""
     try:
         return await in_thread(rate_limit_headers, call.actor, call.model)

@@ -10,7 +10,7 @@ UNSUPPORTED = {
     "audio": "no model here hears or speaks",
     "chatkit": "use /v1/chat/completions",
     "containers": "no code is run here",
-    "conversations": "send the messages with each request to /v1/chat/completions",
+    "conversations": "continue a response by its 'previous_response_id'",
     "edits": "use /v1/chat/completions",
     "evals": "evaluate with a program of your own over /v1/chat/completions",
     "fine_tuning": "models are trained with 'manage.py train', see docs/training.md",
@@ -18,14 +18,15 @@ UNSUPPORTED = {
     "images": "no model here makes images",
     "moderations": "no moderation model is installed",
     "organization": "keys and people are managed on the site's own pages",
-    "responses": "use /v1/chat/completions",
+    "responses/compact": "send the items that matter as 'input'",
+    "responses/input_tokens": "use /v1/tokenize",
     "realtime": "use /v1/chat/completions with 'stream': true",
     "threads": "use /v1/chat/completions",
     "uploads": "send the whole text in one request",
     "vector_stores": "make vectors with /v1/embeddings and keep them yourself",
     "videos": "no model here makes videos",
 }
-"""The first part of an address under /v1, and what to do instead."""
+"""How an address goes on after /v1, and what to do instead."""
 
 
 class RefusedEndpoint(SyncDoor):
@@ -35,7 +36,7 @@ class RefusedEndpoint(SyncDoor):
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
-        family = request.path.removeprefix("/v1/").partition("/")[0]
-        if family in UNSUPPORTED:
-            raise UnsupportedEndpoint(path=request.path, instead=UNSUPPORTED[family])
+        for family, instead in UNSUPPORTED.items():
+            if f"{request.path}/".startswith(f"/v1/{family}/"):
+                raise UnsupportedEndpoint(path=request.path, instead=instead)
         raise UnknownPath(path=request.path)

@@ -182,8 +182,8 @@ class Meter:
 
 
 def _opening(call: Call, generation_id: UUID | None) -> tuple[CallOpening, list[Limit]]:
-    key_check(call.actor, endpoint=str(call.path), model_name=call.model)
-    opening = CallOpening(call.actor, call.model, str(call.path), price_get(call.model), generation_id)
+    key_check(call.actor, endpoint=call.endpoint, model_name=call.model)
+    opening = CallOpening(call.actor, call.model, call.endpoint, price_get(call.model), generation_id)
     return opening, limits_in_force(call.actor, call.model)
 
 

@@ -1,17 +1,15 @@
-"""What programs leave at the API: files, and batches of requests with their lines.
+"""Files, and batches of requests with their lines.
 
 Files are rows of chunks, so that every web process and every job has them, and none is ever in memory as a whole.
 """
 
 import uuid
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
-from apps.accounts.actors import Actor
-from apps.accounts.models import ApiKey, User
-from apps.accounts.selectors import key_model_names
+from apps.openai_api.models.owned import OwnedModel, OwnedQuerySet
 
 
 class Purpose(models.TextChoices):
@@ -19,44 +17,6 @@ class Purpose(models.TextChoices):
 
     BATCH = "batch", "Requests of a batch"
     BATCH_OUTPUT = "batch_output", "Answers of a batch"
-
-
-T = TypeVar("T", bound="OwnedModel")
-
-
-class OwnedQuerySet(models.QuerySet[T]):
-    """The one place where owners are compared."""
-
-    def of_owner(self, actor: Actor) -> "OwnedQuerySet[T]":
-        """All that counts for this owner: a person's keys together, or a key of the installation itself."""
-        if actor.user_id is not None:
-            return self.filter(user_id=actor.user_id)
-        return self.filter(user=None, api_key_id=actor.api_key_id)
-
-    def owned(self, actor: Actor) -> "OwnedQuerySet[T]":
-        """What this actor may see of it. A key that is restricted to some models sees only what it made itself.
-
-        What the others made may hold answers of any model.
-        """
-        theirs = self.of_owner(actor)
-        return theirs.filter(api_key_id=actor.api_key_id) if key_model_names(actor) else theirs
-
-
-def owner_fields(actor: Actor) -> dict[str, Any]:
-    """For a row that this actor makes. At the API everybody comes with a key."""
-    return {"user_id": actor.user_id, "api_key_id": actor.api_key_id}
-
-
-class OwnedModel(models.Model):
-    """Made with a key, for its owner."""
-
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
-    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        abstract = True
 
 
 class ApiFile(OwnedModel):

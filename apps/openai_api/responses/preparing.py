@@ -1,0 +1,60 @@
+"""From a request to what is needed to answer it: the conversation before it, the chat, and the response to be filled.
+
+It asks the database and no model.
+"""
+
+from dataclasses import dataclass
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import Endpoint
+from apps.accounts.selectors import endpoint_check
+from apps.openai_api import selectors
+from apps.openai_api.models import ResponseState, StoredResponse, owner_fields
+from apps.openai_api.responses.items import Prompt, prompt_of
+from apps.openai_api.responses.request import ResponseRequest, chat_call
+from apps.workers.call import Call
+from apps.workers.selectors import model_get_offered
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A response that is not in the database yet, and the chat that answers it."""
+
+    response: StoredResponse
+    prompt: Prompt
+    call: Call
+
+
+def response_prepare(actor: Actor, wanted: ResponseRequest) -> Prepared:
+    """Raises: EndpointNotAllowed, ModelUnknown, ModelWrongKind, PreviousResponseNotFound, InvalidRequest."""
+    endpoint_check(actor, Endpoint.RESPONSES)
+    model_get_offered(actor, wanted.model)
+    ancestors: list[int] = []
+    if wanted.previous_id is not None:
+        previous = selectors.previous_get(actor, wanted.previous_id)
+        ancestors = [*previous.ancestors, previous.pk]
+    response = StoredResponse(
+        **owner_fields(actor),
+        ancestors=ancestors,
+        model_name=wanted.model,
+        repeated=wanted.repeated,
+        options=wanted.options if wanted.is_background else {},
+        items=wanted.items,
+        is_background=wanted.is_background,
+        state=ResponseState.QUEUED if wanted.is_background else ResponseState.IN_PROGRESS,
+    )
+    prompt = _prompt(actor, response)
+    return Prepared(response, prompt, chat_call(actor, wanted.model, prompt, wanted.options))
+
+
+def response_resume(response: StoredResponse) -> Prepared:
+    """One that was kept to be answered in the background. Raises: as `response_prepare`."""
+    actor = Actor(user_id=response.user_id, api_key_id=response.api_key_id)
+    model_get_offered(actor, response.model_name)
+    prompt = _prompt(actor, response)
+    return Prepared(response, prompt, chat_call(actor, response.model_name, prompt, response.options))
+
+
+def _prompt(actor: Actor, response: StoredResponse) -> Prompt:
+    context = selectors.context_items(actor, response.ancestors) if response.ancestors else []
+    return prompt_of(response.items, instructions=response.repeated["instructions"], context=context)
