@@ -48,6 +48,8 @@ class NotFound(SiteError):
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
     "site.not_found": "There is nothing here, or it is not yours.",
+    "site.secret_unreadable": "A stored secret cannot be used: {reason}. Give it again, or put the key with which it was "
+    "encrypted back into ENCRYPTION_KEYS.",
     "accounts.key_invalid": "The API key is missing, unknown, expired or revoked, or not meant for your address. Send "
     "'Authorization: Bearer YOUR_KEY'.",
     "accounts.key_scope_wrong": "{reason}",

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.catalog.models import LanguageModel
+from apps.core.sealing import seal, unseal
 from apps.workers.breaker import Fault, Window
 from apps.workers.dispatch import Candidate
 
@@ -30,8 +31,8 @@ class Worker(models.Model):
 
     public_id = models.UUIDField(unique=True, editable=False)
     base_url = models.CharField(max_length=200, blank=True)
-    access_token = models.CharField(max_length=200, blank=True, editable=False)
-    """What the site sends to be let in. It lives as long as the worker's process and is shown nowhere."""
+    sealed_token = models.TextField(blank=True, editable=False)
+    """See `access_token`."""
     secret_digest = models.CharField(max_length=64, blank=True, editable=False)
     """Of what the worker sends to renew its lease."""
     is_secret_known = models.BooleanField(default=False, editable=False)
@@ -81,6 +82,19 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.base_url} ({str(self.public_id)[:8]})"
+
+    @property
+    def access_token(self) -> str:
+        """What the site sends to be let in, at this address and nowhere else: it is encrypted for `base_url`, so set
+        that first. Shown nowhere.
+
+        Raises: SecretUnreadable.
+        """
+        return unseal(self.sealed_token, use=self.base_url)
+
+    @access_token.setter
+    def access_token(self, token: str) -> None:
+        self.sealed_token = seal(token, use=self.base_url)
 
     def is_alive(self, now: datetime) -> bool:
         return self.lease_expires_at > now and self.removed_at is None

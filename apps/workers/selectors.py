@@ -1,5 +1,6 @@
 """Reads of the pool: what is offered, and who could serve it."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +13,12 @@ from apps.catalog.errors import ModelUnknown
 from apps.catalog.models import Kind, LanguageModel
 from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
+from apps.core.sealing import SecretUnreadable
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, WorkerDied
 from apps.workers.models import DEFAULT_SLOTS, HostedModel, HostedState, Worker
 from apps.workers.target import Target
+
+logger = logging.getLogger(__name__)
 
 
 class Offer(StrEnum):
@@ -138,7 +142,13 @@ def target_load(worker_pk: int) -> Target:
 
 
 def target_of(worker: Worker) -> Target:
-    return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=worker.access_token)
+    try:
+        token = worker.access_token
+    except SecretUnreadable as exc:
+        # It refuses the call without a token, which is then made elsewhere: one worker must not stop the queue of all.
+        logger.error("worker %s is called without its token: %s", worker.pk, exc.message)
+        token = ""
+    return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=token)
 
 
 def _offer(model: LanguageModel) -> tuple[Offer, float | None]:

@@ -19,7 +19,7 @@ QUEUES = "default,batches,data,judge,gpu"
 WORKER_START_LIMIT_S = 1800.0
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-NOT_FOR_WORKERS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+NOT_FOR_WORKERS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS")
 
 
 @dataclass(frozen=True, slots=True)

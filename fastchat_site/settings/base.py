@@ -124,6 +124,11 @@ CELERY_BEAT_SCHEDULE = {
 # --- Secrets and who may come in --------------------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", "")
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+if ENCRYPTION_KEYS and len(ENCRYPTION_KEYS[0]) < 32:
+    raise ImproperlyConfigured("ENCRYPTION_KEYS: the first key needs at least 32 random characters")
+if SECRET_KEY and not ENCRYPTION_KEYS:
+    ENCRYPTION_KEYS = [SECRET_KEY]
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

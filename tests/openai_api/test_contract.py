@@ -10,7 +10,9 @@ import httpx
 import openai
 import pytest
 from django.conf import settings
+from django.test import override_settings
 
+from apps.core.sealing import unseal
 from tests.gpu_worker.tiny_models import TOOLS_CHAT_TEMPLATE, Shape, make_tiny_model
 from tests.live import LiveSite, running_site, wait_until
 
@@ -260,10 +262,12 @@ def test_a_client_that_leaves_a_whole_answer_frees_the_worker(site: LiveSite, ke
 
 def cancelled(site: LiveSite) -> float:
     """The worker's own count of requests whose reader left."""
-    [(url, token)] = site.query(
-        "SELECT w.base_url, w.access_token FROM workers_worker w JOIN workers_hostedmodel h ON h.worker_id = w.id"
+    [(url, sealed)] = site.query(
+        "SELECT w.base_url, w.sealed_token FROM workers_worker w JOIN workers_hostedmodel h ON h.worker_id = w.id"
         " JOIN catalog_languagemodel m ON m.id = h.model_id WHERE m.name = 'tiny'"
     )
+    with override_settings(ENCRYPTION_KEYS=[site.env["SECRET_KEY"]]):
+        token = unseal(str(sealed), use=str(url))
     text = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}, trust_env=False).text
     counts = [line for line in text.splitlines() if line.startswith("fastchat_worker_requests_total{")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in counts if 'reason="disconnect' in line)

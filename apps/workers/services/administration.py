@@ -1,7 +1,9 @@
 """What admins do to a worker. It takes effect with the next request; nothing is restarted."""
 
+from django.db import transaction
 from django.utils import timezone
 
+from apps.core.sealing import reseal
 from apps.workers.models import Worker
 
 
@@ -18,3 +20,16 @@ def worker_remove(worker: Worker) -> None:
 def worker_restore(worker: Worker) -> None:
     """Let a removed worker renew its lease again."""
     Worker.objects.filter(pk=worker.pk).update(removed_at=None)
+
+
+@transaction.atomic
+def tokens_reseal() -> int:
+    """Encrypt every stored token with the first of ENCRYPTION_KEYS; return how many. Raises: SecretUnreadable.
+
+    All or none: after it, the other keys may be dropped.
+    """
+    workers = Worker.objects.select_for_update().exclude(sealed_token="").order_by("pk")
+    for worker in workers:
+        worker.sealed_token = reseal(worker.sealed_token)
+        worker.save(update_fields=["sealed_token"])
+    return len(workers)

@@ -23,7 +23,7 @@ from gpu_worker.protocol import (
 )
 
 REPORTED = [
-    "base_url", "access_token", "device", "version", "speed", "reported_queue", "assigned_since_report", "is_leaving",
+    "base_url", "sealed_token", "device", "version", "speed", "reported_queue", "assigned_since_report", "is_leaving",
     "lease_expires_at",
 ]  # fmt: skip
 """What a worker says about itself. Nothing else of its row is touched: admins may be editing it."""

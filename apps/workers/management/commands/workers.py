@@ -39,6 +39,7 @@ class Command(BaseCommand):
             verb.add_argument(
                 "--allow", default="", metavar="NETWORKS", help="where it may be, besides where it calls from"
             )
+        verbs.add_parser("reseal", help="encrypt all stored tokens and keys with the first of ENCRYPTION_KEYS")
         for name in ACTIONS:
             verbs.add_parser(name).add_argument("worker", help="its id as `list` prints it, or the first characters")
 
@@ -52,6 +53,8 @@ class Command(BaseCommand):
                     self._token(options)
                 case "register":
                     self._register(options)
+                case "reseal":
+                    self.stdout.write(f"encrypted anew: {administration.tokens_reseal()}")
                 case _:
                     self._act(verb, str(options["worker"]))
         except SiteError as exc:
