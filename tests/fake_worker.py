@@ -378,13 +378,14 @@ def fake_worker() -> Iterator[FakeWorker]:
 
 def enrol(fake: FakeWorker, *model_names: str, state: HostedState = HostedState.LOADED) -> Worker:
     """Put the worker into the pool with these models."""
-    worker = Worker.objects.create(
+    worker = Worker(
         public_id=uuid.uuid4(),
         base_url=fake.base_url,
-        access_token=fake.access_token,
         device="scripted",
         lease_expires_at=timezone.now() + timedelta(hours=1),
     )
+    worker.access_token = fake.access_token
+    worker.save()
     for name in model_names:
         model, _ = LanguageModel.objects.get_or_create(name=name, defaults={"context_length": CONTEXT_LENGTH})
         HostedModel.objects.create(worker=worker, model=model, state=state)

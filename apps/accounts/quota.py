@@ -73,6 +73,8 @@ class Need:
     n_choices: int = 1
     may_shorten: bool = False
     """Nobody asked for `max_tokens`: fewer will do, if a limit leaves fewer."""
+    is_exact: bool = True
+    """If not, the prompt may have fewer tokens than said: nobody here can count them."""
 
     def bound(self, max_tokens: int) -> Usage:
         return Usage(self.prompt_tokens, self.n_choices * max_tokens)

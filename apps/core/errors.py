@@ -48,8 +48,8 @@ class NotFound(SiteError):
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
     "site.not_found": "There is nothing here, or it is not yours.",
-    "site.secret_unreadable": "A stored secret cannot be used: {reason}. Give it again, or put the key with which it was "
-    "encrypted back into ENCRYPTION_KEYS.",
+    "site.secret_unreadable": "A stored secret cannot be used: {reason}. Give it again, or put the key with which it "
+    "was encrypted back into ENCRYPTION_KEYS.",
     "accounts.key_invalid": "The API key is missing, unknown, expired or revoked, or not meant for your address. Send "
     "'Authorization: Bearer YOUR_KEY'.",
     "accounts.key_scope_wrong": "{reason}",
@@ -107,6 +107,8 @@ WORDS: dict[str, str] = {
     "workers.internal": "The worker failed while answering: {reason}",
     "workers.mismatch": "The worker is not what the site takes it for: {reason}. Try again shortly.",
     "workers.generation_gone": "The worker no longer knows this answer. What came so far is kept; ask again.",
+    "workers.resting": "No provider of {model!r} takes requests just now. Try again in {retry_after_s} seconds.",
+    "workers.provider_wrong": "{reason}.",
     "workers.credential_wrong": "This is neither an enrolment token nor this worker's secret. Make a token with "
     "'manage.py workers token' and start the worker with it as FASTCHAT_ENROLMENT_TOKEN.",
     "workers.secret_weak": "A worker's secret needs at least {length} random characters. Leave it out to get one made.",

@@ -35,6 +35,7 @@ _CODES = {
     "workers.loading": "model_loading",
     "workers.failed": "model_failed",
     "workers.overloaded": "overloaded",
+    "workers.resting": "overloaded",
     "workers.died": "worker_died",
     "workers.internal": "worker_failed",
 }

@@ -1,7 +1,9 @@
-"""The only code that talks to a worker. It speaks one request at a time and knows neither dispatch nor retries."""
+"""The only code that talks to a worker. It speaks one request at a time and knows neither dispatch nor retries.
+
+To our own workers it speaks the protocol; to providers `providers.calls` does.
+"""
 
 import json
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,7 +12,7 @@ from uuid import UUID
 import httpx
 
 from apps.core.middleware import request_id_var
-from apps.core.outbound import CONNECT_TIMEOUT_S, AddressForbidden, NameUnresolved, http_client
+from apps.core.outbound import CONNECT_TIMEOUT_S, http_client
 from apps.core.texts import clean_text
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
@@ -25,34 +27,15 @@ from apps.workers.errors import (
     WorkerRefused,
 )
 from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.providers import calls as providers
 from apps.workers.sse import SseParser
 from apps.workers.target import Target
+from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, transport_failed
 from gpu_worker.protocol import WorkerErrorCode
 
 Json = dict[str, Any]
 
-REFUSED = "connection refused"
-SILENT = "silent for too long"
-
-WHOLE_ANSWER_LIMIT_S = 3600.0
-"""Nothing is heard of a whole answer before its end. Whoever asked leaves earlier: nginx waits as long as this."""
-
 _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
-
-
-class TransportFailed(Exception):
-    """The connection could not be made or broke. `after` is the number of the last event that arrived.
-
-    `fault` is None if it was not the worker's. `is_refused`: nobody listens at the address, so its process is gone.
-    `is_silence`: somebody took the request and says nothing.
-    """
-
-    def __init__(self, cause: str, after: int, *, fault: Fault | None) -> None:
-        super().__init__(cause)
-        self.after = after
-        self.fault = fault
-        self.is_refused = cause == REFUSED
-        self.is_silence = cause == SILENT
 
 
 async def completion_stream(target: Target, path: WorkerPath, body: Json) -> AsyncGenerator[WorkerEvent, None]:
@@ -61,8 +44,12 @@ async def completion_stream(target: Target, path: WorkerPath, body: Json) -> Asy
     Raises: TransportFailed; WorkerRefused, WorkerOverloaded, WorkerInternal as the worker says.
     """
     client = http_client()
-    request = client.build_request("POST", f"{target.base_url}{path}", json=body, headers=_headers(target))
-    async with aclosing(_events(client, request, after=0)) as events:
+    if target.upstream is not None:
+        stream = providers.completion_stream(target, target.upstream, path, body)
+    else:
+        request = client.build_request("POST", f"{target.base_url}{path}", json=body, headers=_headers(target))
+        stream = _events(client, request, after=0)
+    async with aclosing(stream) as events:
         async for event in events:
             yield event
 
@@ -72,6 +59,8 @@ async def generation_events(target: Target, generation_id: UUID, *, after: int) 
 
     Raises: TransportFailed, GenerationGone, and what the worker reports.
     """
+    if target.upstream is not None:
+        raise GenerationGone  # a provider keeps no events
     client = http_client()
     url = f"{target.base_url}/v1/generations/{generation_id}/events"
     request = client.build_request("GET", url, params={"after": after}, headers=_headers(target))
@@ -82,13 +71,15 @@ async def generation_events(target: Target, generation_id: UUID, *, after: int) 
 
 async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
     """Ask for a whole answer at once. Raises: as `completion_stream`."""
+    if target.upstream is not None:
+        return await providers.completion(target, target.upstream, path, body)
     timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
     try:
         response = await http_client().post(
             f"{target.base_url}{path}", json=body, headers=_headers(target), timeout=timeout
         )
     except httpx.TransportError as exc:
-        raise _transport_failed(exc, after=0) from exc
+        raise transport_failed(exc, after=0) from exc
     _raise_for(response.status_code, response.content, response.headers)
     try:
         return _object(response.content)
@@ -98,6 +89,9 @@ async def completion(target: Target, path: WorkerPath, body: Json) -> Json:
 
 async def generation_cancel(target: Target, generation_id: UUID) -> None:
     """Cancel a generation; one that has ended or is unknown needs no cancelling. Raises: WorkerDied."""
+    if target.upstream is not None:
+        providers.generation_stop(generation_id)
+        return
     url = f"{target.base_url}/v1/generations/{generation_id}"
     try:
         response = await http_client().delete(url, headers=_headers(target))
@@ -111,7 +105,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
     try:
         response = await client.send(request, stream=True)
     except httpx.TransportError as exc:
-        raise _transport_failed(exc, after) from exc
+        raise transport_failed(exc, after) from exc
     try:
         if response.status_code != 200:
             _raise_for(response.status_code, await response.aread(), response.headers)
@@ -130,7 +124,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
                 after = sent.number or after + 1
                 yield WorkerEvent(number=after, data=sent.data, body=body)
     except httpx.TransportError as exc:
-        raise _transport_failed(exc, after) from exc
+        raise transport_failed(exc, after) from exc
     except ValueError as exc:
         raise _nonsense(exc) from exc
     finally:
@@ -141,35 +135,6 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
 
 def _headers(target: Target) -> dict[str, str]:
     return target.headers | {"X-Request-ID": request_id_var.get()}
-
-
-def _transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:
-    match exc:
-        case AddressForbidden() | NameUnresolved():
-            return TransportFailed(str(exc), after, fault=Fault.UNREACHABLE)
-        case httpx.ConnectError():
-            return TransportFailed(_why_unconnected(exc), after, fault=Fault.UNREACHABLE)
-        case httpx.ConnectTimeout():
-            return TransportFailed("no answer to the connection", after, fault=Fault.UNREACHABLE)
-        case httpx.ReadTimeout():
-            return TransportFailed(SILENT, after, fault=Fault.LOST)
-        case httpx.PoolTimeout():
-            return TransportFailed("the site has too many connections open", after, fault=None)
-        case _:
-            return TransportFailed("connection lost", after, fault=Fault.LOST)
-
-
-def _why_unconnected(exc: httpx.ConnectError) -> str:
-    """Only a refused connection says that nobody listens there; a route or a certificate may be mended meanwhile."""
-    cause: BaseException = exc
-    # httpcore hides the cause from tracebacks (`from None`); the context has it.
-    while (deeper := cause.__cause__ or cause.__context__) is not None:
-        cause = deeper
-        if isinstance(cause, ConnectionRefusedError):
-            return REFUSED
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS: {cause}"
-    return f"cannot be reached: {str(cause) or type(cause).__name__}"
 
 
 def _object(text: str | bytes) -> Json:

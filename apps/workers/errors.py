@@ -35,6 +35,13 @@ class WorkerOverloaded(SiteError):
     retryable = True
 
 
+class ProviderResting(WorkerOverloaded):
+    """A provider lets nobody in for a while: a rate limit of its own or of ours, a key that it refuses. `reason` is for
+    the admins."""
+
+    code = "workers.resting"
+
+
 class QueueFull(SiteError):
     """As many requests wait for the model as the site lets wait."""
 
@@ -136,6 +143,14 @@ class GenerationGone(SiteError):
     code = "workers.generation_gone"
     http_status = 410
     whose = Whose.WORKER
+
+
+class ProviderWrong(SiteError):
+    """What an admin says about a provider does not hold together."""
+
+    code = "workers.provider_wrong"
+    http_status = 400
+    whose = Whose.USER
 
 
 class CredentialWrong(SiteError):

@@ -14,6 +14,7 @@ from apps.catalog.models import LanguageModel
 from apps.core.sealing import seal, unseal
 from apps.workers.breaker import Fault, Window
 from apps.workers.dispatch import Candidate
+from apps.workers.providers.limits import Minute, ProviderLimits
 
 DEFAULT_SLOTS = 16
 """For a worker that does not say how many requests of a model it computes at once."""
@@ -59,6 +60,36 @@ class Worker(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(10_000)],
         help_text="How many requests of one model it gets at once; more wait in the queue. Blank: as it says.",
     )
+    kind = models.CharField(max_length=30, blank=True, editable=False)
+    """One of `providers.kinds.KINDS`; blank for a worker of ours."""
+    label = models.CharField(max_length=100, blank=True, help_text="Its name in lists and logs.")
+    token_hint = models.CharField(max_length=4, blank=True, editable=False)
+    """The end of a provider's key, by which an admin knows it again."""
+    max_requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], verbose_name="requests a minute"
+    )
+    max_tokens_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        verbose_name="tokens a minute",
+        help_text="Of prompts and answers. They count when an answer has ended, so running ones may go beyond.",
+    )
+    max_running = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        verbose_name="requests at once",
+        help_text="All models together; more wait in the queue.",
+    )
+    minute_starts_at = models.DateTimeField(null=True, editable=False)
+    minute_requests = models.PositiveIntegerField(default=0, editable=False)
+    minute_tokens = models.PositiveBigIntegerField(default=0, editable=False)
+    """See `providers.limits.Minute`."""
+    rests_until = models.DateTimeField(null=True, blank=True, editable=False)
+    """A provider that asked to be left alone, or refuses the site, is asked by nobody before."""
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    """When a provider last told its list of models."""
     is_drained = models.BooleanField(
         default=False, verbose_name="drained", help_text="Finishes what it has and gets nothing new."
     )
@@ -81,7 +112,11 @@ class Worker(models.Model):
         ordering = ["enrolled_at"]
 
     def __str__(self) -> str:
-        return f"{self.base_url} ({str(self.public_id)[:8]})"
+        return self.label or f"{self.base_url} ({str(self.public_id)[:8]})"
+
+    @property
+    def is_provider(self) -> bool:
+        return bool(self.kind)
 
     @property
     def access_token(self) -> str:
@@ -109,7 +144,28 @@ class Worker(models.Model):
             return "leaving"
         if self.is_drained:
             return "drained"
+        if self.resting_until(now) is not None:
+            return "resting"
         return "cooling" if self.cooling_until is not None and self.cooling_until > now else "serving"
+
+    def resting_until(self, now: datetime) -> datetime | None:
+        """Until when a provider is asked by nobody, because of its own limits or of ours; None if it may be asked."""
+        of_minute = self.limits.rests_until(self.minute, now)
+        told = self.rests_until if self.rests_until is not None and self.rests_until > now else None
+        return max((moment for moment in (of_minute, told) if moment is not None), default=None)
+
+    @property
+    def limits(self) -> ProviderLimits:
+        return ProviderLimits(self.max_requests_per_minute, self.max_tokens_per_minute, self.max_running)
+
+    @property
+    def minute(self) -> Minute:
+        return Minute(self.minute_starts_at, self.minute_requests, self.minute_tokens)
+
+    @minute.setter
+    def minute(self, minute: Minute) -> None:
+        self.minute_starts_at = minute.starts_at
+        self.minute_requests, self.minute_tokens = minute.n_requests, minute.n_tokens
 
     @property
     def queue(self) -> int:
@@ -135,6 +191,26 @@ class Worker(models.Model):
             n_faults=self.window.at(now).n_faults,
             virtual_time=self.virtual_time,
         )
+
+
+class ProviderManager(models.Manager["Provider"]):
+    """Those workers that are somebody else's."""
+
+    def get_queryset(self) -> models.QuerySet["Provider"]:
+        return super().get_queryset().exclude(kind="")
+
+
+class Provider(Worker):
+    """A worker that is somebody else's server: a row of the same table, with a page of its own in the admin."""
+
+    objects = ProviderManager()  # type: ignore[assignment,misc]  # a narrower one than its parent's
+
+    class Meta:
+        proxy = True
+        ordering = ["label"]
+
+
+MINUTE_FIELDS = ["minute_starts_at", "minute_requests", "minute_tokens"]
 
 
 class EnrolmentToken(models.Model):
@@ -182,6 +258,16 @@ class HostedModel(models.Model):
     dtype = models.CharField(max_length=40, blank=True)
     slots = models.PositiveIntegerField(default=DEFAULT_SLOTS)
     """As the worker says."""
+    upstream_name = models.CharField(
+        max_length=200, blank=True, verbose_name="name there", help_text="What the provider calls the model."
+    )
+    longest_answer = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Tokens that the provider lets an answer have. Used where limits count tokens, and where it demands "
+        "a number that the request does not give.",
+    )
 
     class Meta:
         verbose_name = "hosted model"

@@ -14,12 +14,12 @@ from uuid import UUID
 from apps.core.threads import in_thread
 from apps.workers import client, selectors
 from apps.workers.call import Call
-from apps.workers.client import TransportFailed
 from apps.workers.errors import GenerationGone, WorkerDied
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.metering import metered_answer, metered_follow, metered_stream
 from apps.workers.request import TRIED_ELSEWHERE, Request
 from apps.workers.target import Target
+from apps.workers.transport import TransportFailed
 
 Json = dict[str, Any]
 OnAssigned = Callable[[Target], Awaitable[None]]
@@ -62,6 +62,8 @@ async def _attempted(
                     async for event in events:
                         if event is not HEARTBEAT:
                             request.begun()
+                            if event.usage is not None:
+                                request.used(event.usage)
                         yield event
             except TRIED_ELSEWHERE as exc:
                 await request.note(target, exc)
@@ -92,6 +94,7 @@ async def complete(call: Call) -> Json:
                 await request.note(target, exc)
             else:
                 request.has_answered = True
+                request.used(answer.get("usage"))
                 return answer
 
 

@@ -22,8 +22,8 @@ from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread, in_thread_or_undone
 from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
-from apps.workers.client import TransportFailed
 from apps.workers.errors import (
+    ProviderResting,
     WaitedTooLong,
     WorkerInternal,
     WorkerMismatch,
@@ -36,6 +36,7 @@ from apps.workers.services import admission, assignments
 from apps.workers.services.admission import NOBODY, Entered
 from apps.workers.target import Target
 from apps.workers.tickets import Ticket, keeper
+from apps.workers.transport import TransportFailed
 
 Failed = TransportFailed | WorkerInternal | WorkerMismatch | WorkerOverloaded
 TRIED_ELSEWHERE = (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded)
@@ -60,6 +61,8 @@ class Request:
     def __init__(self, call: Call, generation_id: UUID | None = None) -> None:
         self.path = call.path
         self.has_answered = False
+        self.n_tokens = 0
+        """What it used, as far as the worker told."""
         self._call = call
         self._generation_id = generation_id
         self._ticket: Ticket | None = None
@@ -97,7 +100,7 @@ class Request:
         # Not settled is also what was admitted at the last moment, so that nobody here has noticed.
         is_settled = not self._is_first and self._counted is None
         end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
-        kept = partial(end, first_event_at=self._first_event_at, attempts=self._attempts)
+        kept = partial(end, n_tokens=self.n_tokens, first_event_at=self._first_event_at, attempts=self._attempts)
         try:
             await _book(partial(kept, self._ticket.request_id))
         finally:
@@ -142,6 +145,11 @@ class Request:
         """An event has come; the first one counts."""
         self._first_event_at = self._first_event_at or timezone.now()
 
+    def used(self, usage: object) -> None:
+        """A worker told what the answer used."""
+        if isinstance(usage, dict) and isinstance(n_tokens := usage.get("total_tokens"), int):
+            self.n_tokens = n_tokens
+
     async def note(self, target: Target, error: Failed) -> None:
         """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
         self._troubled_since = self._troubled_since or time.monotonic()
@@ -155,8 +163,14 @@ class Request:
                 self._are_gone = False
             case WorkerMismatch():
                 cause = str(error.details["reason"])
+            case ProviderResting():
+                retry_after_s = int(str(error.details["retry_after_s"]))
+                cause = str(error.details["reason"])
+                self._overloaded = ProviderResting(model=self._call.model, retry_after_s=retry_after_s)
+                self._are_gone = False
+                await _book(partial(assignments.provider_rest, target.worker_id, retry_after_s, cause))
             case WorkerOverloaded():
-                retry_after_s = error.details["retry_after_s"]
+                retry_after_s = int(str(error.details["retry_after_s"]))
                 self._overloaded = WorkerOverloaded(model=self._call.model, retry_after_s=retry_after_s)
                 cause = "queue full"
                 self._are_gone = False

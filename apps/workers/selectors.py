@@ -1,12 +1,14 @@
 """Reads of the pool: what is offered, and who could serve it."""
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.catalog.errors import ModelUnknown
@@ -14,9 +16,9 @@ from apps.catalog.models import Kind, LanguageModel
 from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.core.sealing import SecretUnreadable
-from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, WorkerDied
+from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, ProviderResting, WorkerDied
 from apps.workers.models import DEFAULT_SLOTS, HostedModel, HostedState, Worker
-from apps.workers.target import Target
+from apps.workers.target import Target, Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +99,18 @@ def workers_with_models() -> QuerySet[Worker]:
 def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:
     """Live workers that have the model loaded and take new work; locked until the transaction ends if `for_update`.
 
-    Raises: NoWorker, ModelLoading, ModelFailed.
+    Raises: NoWorker, ModelLoading, ModelFailed; ProviderResting when there are only providers that rest.
     """
     serving = _taking(model_name).filter(state=HostedState.LOADED).select_related("worker").order_by("worker_id")
     # In the order of their keys, so that two of these never wait for each other.
-    if workers := [h.worker for h in (serving.select_for_update(of=("worker",)) if for_update else serving)]:
-        return workers
+    workers = [h.worker for h in (serving.select_for_update(of=("worker",)) if for_update else serving)]
+    now = timezone.now()
+    resting = {worker.pk: until for worker in workers if (until := worker.resting_until(now)) is not None}
+    if awake := [worker for worker in workers if worker.pk not in resting]:
+        return awake
+    if resting:
+        wait_s = (min(resting.values()) - now).total_seconds()
+        raise ProviderResting(model=model_name, retry_after_s=max(1, math.ceil(wait_s)))
     raise _why_nobody(model_name)
 
 
@@ -134,21 +142,29 @@ def prompt_fields(model_name: str) -> dict[str, str]:
 
 
 def target_load(worker_pk: int) -> Target:
-    """Where and how to reach a worker. Raises: WorkerDied when its row is gone."""
+    """Where and how to reach a worker with an answer that it gives. Raises: WorkerDied when its row is gone."""
     worker = Worker.objects.filter(pk=worker_pk).first()
     if worker is None:
         raise WorkerDied
     return target_of(worker)
 
 
-def target_of(worker: Worker) -> Target:
+def target_of(worker: Worker, model_name: str = "") -> Target:
+    """How to reach a worker. A provider knows the model by another name, and without it can be asked for none."""
     try:
         token = worker.access_token
     except SecretUnreadable as exc:
         # It refuses the call without a token, which is then made elsewhere: one worker must not stop the queue of all.
         logger.error("worker %s is called without its token: %s", worker.pk, exc.message)
         token = ""
-    return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=token)
+    upstream = None
+    if worker.is_provider:
+        hosted = HostedModel.objects.filter(worker=worker, model__name=model_name).first()
+        if hosted is None:
+            upstream = Upstream(worker.kind, model_name)
+        else:
+            upstream = Upstream(worker.kind, hosted.upstream_name or model_name, hosted.longest_answer)
+    return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=token, upstream=upstream)
 
 
 def _offer(model: LanguageModel) -> tuple[Offer, float | None]:

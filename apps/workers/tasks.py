@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.workers.models import PoolRequest
+from apps.workers.services import checks
 
 PRUNED_AT_ONCE = 5000
 
@@ -20,3 +21,9 @@ def requests_prune_task() -> int:
     while pks := list(old[:PRUNED_AT_ONCE]):
         n_pruned += PoolRequest.objects.filter(pk__in=pks).delete()[0]
     return n_pruned
+
+
+@shared_task(name="workers.providers_check_task")
+def providers_check_task() -> int:
+    """Ask every provider for its list of models."""
+    return checks.providers_check()

@@ -118,6 +118,7 @@ CELERY_BEAT_SCHEDULE = {
     "responses-prune": {"task": "openai_api.responses_prune_task", "schedule": 3600.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
+    "providers-check": {"task": "workers.providers_check_task", "schedule": 300.0, "options": {"expires": 300.0}},
     "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},
 }
 

@@ -21,7 +21,8 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.training.models import TrainingRun
-from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
+from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Provider, Worker
+from apps.workers.services import providers
 from apps.workers.services.enrolment import token_create
 from tests.accounts.support import limit
 from tests.workers.leases import lease_body, loaded, put_lease
@@ -48,6 +49,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         worker=hosted.worker,
         tokens_per_s=12.345,
     )
+    provider = providers.provider_create(label="lab", kind="openai", key="a-provider-is-let-in-by-worker-secret")
     key = api_key_create(name="laptop", user=alice).key
     entry = LedgerEntry.objects.create(
         user=alice,
@@ -72,6 +74,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         Visitor: Visitor.objects.create(),
         Group: Group.objects.create(name="team"),
         EnrolmentToken: token_create(label="gpu7").token,
+        Provider: Provider.objects.get(pk=provider.pk),
         PoolRequest: PoolRequest.objects.create(trace_id="r", model=hosted.model, party="u", renewed_at=timezone.now()),
     }
 
@@ -117,7 +120,7 @@ def test_a_worker_is_drained_and_removed_from_its_list(
     client: Client, root: User, rows: dict[type, object], action: str, state: str
 ) -> None:
     client.force_login(root)
-    worker = Worker.objects.get()
+    worker = Worker.objects.get(kind="")
     reply = client.post(pages(Worker, None)[0], {"action": action, "_selected_action": [worker.pk]}, follow=True)
     assert state in reply.content.decode()
     worker.refresh_from_db()

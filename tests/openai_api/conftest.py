@@ -52,13 +52,14 @@ def tiny_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveWorker
 
 @pytest.fixture
 def enrolled(tiny_worker: LiveWorker, db: None) -> Worker:
-    worker = Worker.objects.create(
+    worker = Worker(
         public_id=uuid.uuid4(),
         base_url=tiny_worker.url,
-        access_token=TOKEN,
         device="cpu",
         lease_expires_at=timezone.now() + timedelta(hours=1),
     )
+    worker.access_token = TOKEN
+    worker.save()
     model = LanguageModel.objects.create(name="tiny", context_length=1024)
     HostedModel.objects.create(worker=worker, model=model, state=HostedState.LOADED)
     return worker

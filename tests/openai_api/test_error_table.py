@@ -19,6 +19,7 @@ OF_OTHER_DOORS = {
     workers.CredentialWrong,
     workers.GenerationGone,
     workers.LeaseMalformed,
+    workers.ProviderWrong,
     workers.SecretWeak,
     workers.TokenExpired,
     workers.TokenUsed,

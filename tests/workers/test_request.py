@@ -17,13 +17,13 @@ from apps.accounts.actors import Actor
 from apps.core.outbound import http_client
 from apps.workers import client, relay, request
 from apps.workers.call import Call, WorkerPath
-from apps.workers.client import TransportFailed
 from apps.workers.errors import WorkerInternal, WorkerUnreachable
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.request import Request
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import Entered
 from apps.workers.target import Target
+from apps.workers.transport import TransportFailed
 from tests.fake_worker import Fail, FakeWorker, Script, enrol, fake_worker
 
 WAIT_S = 20

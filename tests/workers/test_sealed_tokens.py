@@ -1,4 +1,4 @@
-"""Workers' access tokens at rest: encrypted for their address, migrated, encrypted anew; and what an unreadable one does."""
+"""Workers' access tokens at rest: encrypted for their address, migrated, encrypted anew, unreadable."""
 
 import uuid
 from collections.abc import Iterator

@@ -5,6 +5,7 @@ Only asked for when a limit on tokens or cost is in force, because it costs a ro
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from django.utils import timezone
@@ -15,9 +16,10 @@ from apps.catalog.selectors import context_length_get
 from apps.core.threads import in_thread
 from apps.workers import client, selectors
 from apps.workers.call import Call, WorkerPath
-from apps.workers.client import TransportFailed
 from apps.workers.errors import WorkerInternal, WorkerMismatch, WorkerOverloaded, WorkerRefused, WorkerUnreachable
+from apps.workers.metering.unseen import token_bound, token_guess
 from apps.workers.target import Target
+from apps.workers.transport import TransportFailed
 from gpu_worker.protocol import MAX_CHOICES, MAX_INPUTS, WorkerErrorCode
 
 Json = dict[str, Any]
@@ -51,12 +53,15 @@ def shortened(call: Call, max_tokens: int) -> Json:
 
 
 async def prompt_tokens(call: Call) -> int:
-    """The tokens of the prompt alone. Raises: as `need_of`."""
+    """The tokens of the prompt alone; about so many if a provider reads it. Raises: as `need_of`."""
+    targets = await in_thread(_targets, call.model)
+    if call.path is not WorkerPath.TOKENIZE and _has_provider(targets):
+        return token_guess(_prompt_of(call))
     match call.path:
         case WorkerPath.CHAT_COMPLETIONS:
-            return (await _tokenized_chat(call))[0]
+            return (await _tokenized_chat(call, targets))[0]
         case WorkerPath.COMPLETIONS:
-            return sum(await _tokens_of_prompts(call))
+            return sum(await _tokens_of_prompts(call, targets))
         case WorkerPath.EMBEDDINGS:
             return sum(await _tokens_of_inputs(call))
         case WorkerPath.TOKENIZE:
@@ -69,17 +74,34 @@ async def _need_of_chat(call: Call) -> Need:
     wanted = _whole(call.body, "max_completion_tokens", least=1)
     if wanted is None:
         wanted = _whole(call.body, "max_tokens", least=1)
-    n_prompt, context_length = await _tokenized_chat(call)
+    targets = await in_thread(_targets, call.model)
+    if _has_provider(targets):
+        return await _need_unseen(call, targets, wanted, n_choices)
+    n_prompt, context_length = await _tokenized_chat(call, targets)
     return _need(n_prompt, context_length - n_prompt, wanted, n_choices)
 
 
 async def _need_of_completion(call: Call) -> Need:
     n_choices = _whole(call.body, "n", least=1, most=MAX_CHOICES) or 1
     wanted = _whole(call.body, "max_tokens", least=0)
-    prompts = await _tokens_of_prompts(call)
+    targets = await in_thread(_targets, call.model)
+    if _has_provider(targets):
+        n_prompts = len(_items(call.body.get("prompt"), "prompt", most=MAX_CHOICES))
+        default = DEFAULT_COMPLETION_TOKENS if wanted is None else wanted
+        return await _need_unseen(call, targets, default, n_choices * n_prompts)
+    prompts = await _tokens_of_prompts(call, targets)
     n_free = await _context_length(call) - min(prompts)
     need = _need(sum(prompts), min(n_free, DEFAULT_COMPLETION_TOKENS) if wanted is None else n_free, wanted, n_choices)
     return Need(need.prompt_tokens, need.max_tokens, n_choices * len(prompts), need.may_shorten)
+
+
+async def _need_unseen(call: Call, targets: Sequence[Target], wanted: int | None, n_choices: int) -> Need:
+    """Of a prompt that a provider reads. How much room it leaves is not known, so the answer may have all of it."""
+    longest = await _context_length(call)
+    told = [t.upstream.longest_answer for t in targets if t.upstream is not None]
+    n_free = min([longest, *(n for n in told if n is not None)])
+    need = _need(min(token_bound(_prompt_of(call)), longest), n_free, wanted, n_choices)
+    return replace(need, is_exact=False)
 
 
 def _need(n_prompt: int, n_free: int, wanted: int | None, n_choices: int) -> Need:
@@ -89,16 +111,13 @@ def _need(n_prompt: int, n_free: int, wanted: int | None, n_choices: int) -> Nee
     return Need(n_prompt, longest, n_choices, may_shorten=wanted is None)
 
 
-async def _tokenized_chat(call: Call) -> tuple[int, int]:
-    prompt = {key: call.body[key] for key in MAKES_THE_PROMPT if key in call.body}
+async def _tokenized_chat(call: Call, targets: Sequence[Target]) -> tuple[int, int]:
     fields = await in_thread(selectors.prompt_fields, call.model)
-    targets = await in_thread(_targets, call.model)
-    return _counted(await _asked(targets, {"model": call.model} | prompt | fields))
+    return _counted(await _asked(targets, {"model": call.model} | _prompt_of(call) | fields))
 
 
-async def _tokens_of_prompts(call: Call) -> list[int]:
+async def _tokens_of_prompts(call: Call, targets: Sequence[Target]) -> list[int]:
     items = _items(call.body.get("prompt"), "prompt", most=MAX_CHOICES)
-    targets = await in_thread(_targets, call.model) if any(isinstance(item, str) for item in items) else []
 
     async def count(item: str | list[object]) -> int:
         if isinstance(item, list):
@@ -118,6 +137,16 @@ async def _tokens_of_inputs(call: Call) -> list[int]:
     return [len(item) if isinstance(item, list) else longest for item in items]
 
 
+def _prompt_of(call: Call) -> Json:
+    names = MAKES_THE_PROMPT if call.path is WorkerPath.CHAT_COMPLETIONS else ("prompt", "input")
+    return {key: call.body[key] for key in names if key in call.body}
+
+
+def _has_provider(targets: Sequence[Target]) -> bool:
+    """Then nobody of ours may count: another tokenizer may find more."""
+    return any(target.upstream is not None for target in targets)
+
+
 def _items(value: object, field: str, *, most: int) -> list[str | list[object]]:
     """Texts and token ids, no more of them than a worker takes.
 
@@ -134,7 +163,9 @@ def _items(value: object, field: str, *, most: int) -> list[str | list[object]]:
 async def _context_length(call: Call) -> int:
     length = await in_thread(context_length_get, call.model)
     if length is None:
-        raise LimitNeedsBound(model=call.model, reason="no worker has reported its context length")
+        raise LimitNeedsBound(
+            model=call.model, reason="nobody has said how long its context is; an admin may, on the provider's page"
+        )
     return length
 
 
@@ -157,7 +188,7 @@ def _targets(model: str) -> list[Target]:
     now = timezone.now()
     workers = {worker.pk: worker for worker in selectors.workers_serving(model)}
     idlest = sorted((worker.candidate(now) for worker in workers.values()), key=lambda c: (c.is_cooling, c.load))
-    return [selectors.target_of(workers[candidate.worker_id]) for candidate in idlest]
+    return [selectors.target_of(workers[candidate.worker_id], model) for candidate in idlest]
 
 
 def _counted(reply: Json) -> tuple[int, int]:

@@ -55,7 +55,9 @@ async def meter_open(call: Call, generation_id: UUID | None) -> "tuple[Meter, Ca
     opening, limits = await in_thread(_opening, call, generation_id)
     need = await counting.need_of(call) if counts_tokens(limits) else None
     reserved = await _reserve(partial(ledger.call_reserve, opening, limits, need))
-    meter = Meter(reserved, call, outlives_reader=generation_id is not None)
+    is_exact = need is None or need.is_exact
+    told = reserved if is_exact else replace(reserved, prompt_tokens=None)
+    meter = Meter(told, call, outlives_reader=generation_id is not None)
     call = replace(call, on_asked=meter.asked)
     if need is not None and need.may_shorten and reserved.max_tokens:
         call = replace(call, body=counting.shortened(call, reserved.max_tokens))

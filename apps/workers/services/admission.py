@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.catalog.models import LanguageModel
 from apps.workers import selectors
 from apps.workers.call import Call
-from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, PartyQueueFull, QueueFull
+from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, PartyQueueFull, ProviderResting, QueueFull
 from apps.workers.fairness import Place, Waiting, fair_order
 from apps.workers.models import PoolRequest, RequestState, Worker
 from apps.workers.parties import party_of, waiting_limit
@@ -26,7 +26,7 @@ from apps.workers.services.assignments import worker_choose, worker_count
 from apps.workers.target import Target
 
 RENEWED_WITHIN = timedelta(seconds=20)
-NOBODY = (NoWorker, ModelLoading, ModelFailed)
+NOBODY = (NoWorker, ModelLoading, ModelFailed, ProviderResting)
 TURNS_REMEMBERED = timedelta(minutes=10)
 N_MEASURED = 50
 _LOCK = 7001
@@ -46,7 +46,8 @@ class Entered:
 def request_enter(call: Call, *, trace_id: str, generation_id: UUID | None) -> Entered:
     """Take a request into the queue of its model, and admit it at once if there is room.
 
-    Raises: NoWorker, ModelLoading, ModelFailed: nobody could serve it; QueueFull, PartyQueueFull: too many wait.
+    Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting: nobody could serve it;
+        QueueFull, PartyQueueFull: too many wait.
     """
     model = LanguageModel.objects.filter(name=call.model).first()
     if model is None:
@@ -81,7 +82,7 @@ def queue_look(model_id: int, request_ids: Sequence[int]) -> dict[int, Target | 
     admitted = PoolRequest.objects.filter(pk__in=request_ids, state=RequestState.RUNNING).select_related("worker")
     for request in admitted:
         if request.worker is not None:
-            seen[request.pk] = selectors.target_of(request.worker)
+            seen[request.pk] = selectors.target_of(request.worker, model.name)
     wanted = set(request_ids) - seen.keys()
     if wanted:
         order, per_place_s = _order(model), _seconds_per_place(model)
@@ -135,7 +136,7 @@ def _admit(model: LanguageModel) -> dict[int, Target]:
             continue  # its caller left while we looked
         worker_count(worker, workers.values())
         free[worker.pk] = (worker, free[worker.pk][1] - 1)
-        admitted[request.pk] = selectors.target_of(worker)
+        admitted[request.pk] = selectors.target_of(worker, model.name)
     return admitted
 
 
@@ -168,7 +169,19 @@ def _free_places(model: LanguageModel) -> dict[int, tuple[Worker, int]]:
     running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk"))
     taken = {row["worker_id"]: row["n"] for row in running}
     slots = selectors.slots_of(model.pk, workers)
-    return {worker.pk: (worker, max(0, slots[worker.pk] - taken.get(worker.pk, 0))) for worker in workers}
+    return {
+        worker.pk: (worker, _room(worker, max(0, slots[worker.pk] - taken.get(worker.pk, 0)))) for worker in workers
+    }
+
+
+def _room(worker: Worker, n_free: int) -> int:
+    """No more than a provider's limits leave, which hold for all of its models together."""
+    if not worker.is_provider:
+        return n_free
+    running = PoolRequest.objects.filter(worker=worker, state=RequestState.RUNNING)
+    n_running = running.filter(renewed_at__gt=timezone.now() - RENEWED_WITHIN).count()
+    room = worker.limits.room(worker.minute, timezone.now(), n_running)
+    return n_free if room is None else min(n_free, room)
 
 
 def _seconds_per_place(model: LanguageModel) -> float | None:

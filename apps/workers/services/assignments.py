@@ -1,7 +1,7 @@
 """A request is given to a worker, and ends there; what is learnt about the worker on the way."""
 
 from collections.abc import Collection, Iterable, Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import SystemRandom
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.dispatch import Method, choose, virtual_time_after
-from apps.workers.models import PoolRequest, RequestState, Worker
+from apps.workers.models import MINUTE_FIELDS, PoolRequest, RequestState, Worker
 from apps.workers.target import Target
 
 _random = SystemRandom()
@@ -34,9 +34,11 @@ def worker_count(worker: Worker, workers: Collection[Worker]) -> None:
     now = timezone.now()
     worker.virtual_time = virtual_time_after(worker.candidate(now), [other.candidate(now) for other in workers])
     worker.assigned_since_report += 1
-    Worker.objects.filter(pk=worker.pk).update(
-        assigned_since_report=worker.assigned_since_report, virtual_time=worker.virtual_time
-    )
+    counted = ["assigned_since_report", "virtual_time"]
+    if worker.is_provider:
+        worker.minute = worker.minute.with_request(now)
+        counted += MINUTE_FIELDS
+    worker.save(update_fields=counted)
 
 
 @transaction.atomic
@@ -45,21 +47,21 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
 
     The rows stay locked from the choice to the count: of many requests at one instant, each sees those before it.
 
-    Raises: NoWorker, ModelLoading, ModelFailed.
+    Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting.
     """
     workers = [w for w in selectors.workers_serving(model_name, for_update=True) if w.pk not in tried]
     if not workers:
         return None
     worker = worker_choose(workers, prefix_key=prefix_key)
     worker_count(worker, workers)
-    return selectors.target_of(worker)
+    return selectors.target_of(worker, model_name)
 
 
 @transaction.atomic
 def request_reassign(request_id: int, model_name: str, *, prefix_key: str, tried: Set[int]) -> Target | None:
     """Give an admitted request to another worker, also to one without a free place: it has waited once already.
 
-    None when all were tried. Raises: NoWorker, ModelLoading, ModelFailed.
+    None when all were tried. Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting.
     """
     target = worker_assign(model_name, prefix_key=prefix_key, tried=tried)
     if target is not None:
@@ -91,21 +93,40 @@ def request_end(
     outcome: str,
     is_settled: bool,
     has_answered: bool = False,
+    n_tokens: int = 0,
     first_event_at: datetime | None = None,
     attempts: Sequence[dict[str, object]] = (),
 ) -> None:
     """The request is over, whatever became of it. Its place is free from now on. `attempts` are those that failed.
 
-    `is_settled`: its worker's count was taken back already.
+    `is_settled`: its worker's count was taken back already. `n_tokens`: what it used, as far as the worker told.
     """
     request = PoolRequest.objects.select_for_update().filter(pk=request_id).first()
     if request is None or request.state == RequestState.ENDED:
         return
     if request.state == RequestState.RUNNING and request.worker_id is not None and not is_settled:
         assignment_end(request.worker_id, has_answered=has_answered)
+    if n_tokens and request.worker_id is not None:
+        _tokens_count(request.worker_id, n_tokens)
     request.state, request.ended_at, request.outcome = RequestState.ENDED, timezone.now(), outcome[:60]
     request.first_event_at, request.attempts = first_event_at, list(attempts)
     request.save(update_fields=["state", "ended_at", "outcome", "first_event_at", "attempts"])
+
+
+def _tokens_count(worker_pk: int, n_tokens: int) -> None:
+    """Of a provider with a limit on tokens."""
+    limited = Worker.objects.select_for_update().filter(pk=worker_pk, max_tokens_per_minute__isnull=False)
+    for worker in limited:
+        worker.minute = worker.minute.with_tokens(timezone.now(), n_tokens)
+        worker.save(update_fields=MINUTE_FIELDS)
+
+
+def provider_rest(worker_pk: int, wait_s: int, words: str) -> None:
+    """Ask this provider for nothing for so long. That is no fault of its, so the breaker hears nothing of it."""
+    now = timezone.now()
+    Worker.objects.filter(pk=worker_pk).update(
+        rests_until=now + timedelta(seconds=wait_s), last_error=words[:500], last_error_at=now
+    )
 
 
 @transaction.atomic

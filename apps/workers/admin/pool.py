@@ -41,35 +41,10 @@ class HostedModelInline(TabularInline):
         return False
 
 
-@admin.register(Worker)
-class WorkerAdmin(ModelAdmin):
-    form = AllowedForm
-    list_display = ("base_url", "state", "models", "queue", "device", "speed", "weight", "lease", "last_error")
-    list_filter = ("is_drained", "is_leaving")
-    search_fields = ("base_url", "public_id", "hosted__model__name")
-    inlines = (HostedModelInline,)
-    actions = ("drain", "undrain", "remove", "restore")
-    readonly_fields = (
-        "public_id",
-        "base_url",
-        "state",
-        "queue",
-        "device",
-        "version",
-        "speed",
-        "is_drained",
-        "is_leaving",
-        "lease",
-        "cooling_until",
-        "last_error",
-        "last_error_at",
-        "enrolled_at",
-        "removed_at",
-    )
-    fields = ("weight", "slots", "allowed", *readonly_fields)
+class PoolMemberAdmin(ModelAdmin):
+    """What workers and providers have in common: state at a glance, and what is done to them."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # workers enrol themselves
+    actions = ("drain", "undrain", "remove", "restore")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
         hosted = HostedModel.objects.select_related("model")
@@ -87,10 +62,6 @@ class WorkerAdmin(ModelAdmin):
     @admin.display(description="queue")
     def queue(self, worker: Worker) -> int:
         return worker.queue
-
-    @admin.display(description="lease", ordering="lease_expires_at")
-    def lease(self, worker: Worker) -> str:
-        return _lease_words(worker.lease_expires_at, timezone.now())
 
     @admin.action(description="Drain: finish what they have, give them nothing new")
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
@@ -118,6 +89,43 @@ class WorkerAdmin(ModelAdmin):
             service(worker)
             self.log_change(request, worker, f"{done} by action")
         self.message_user(request, f"{len(queryset)} worker(s) {done}.", messages.SUCCESS)
+
+
+@admin.register(Worker)
+class WorkerAdmin(PoolMemberAdmin):
+    form = AllowedForm
+    list_display = ("base_url", "state", "models", "queue", "device", "speed", "weight", "lease", "last_error")
+    list_filter = ("is_drained", "is_leaving")
+    search_fields = ("base_url", "public_id", "hosted__model__name")
+    inlines = (HostedModelInline,)
+    readonly_fields = (
+        "public_id",
+        "base_url",
+        "state",
+        "queue",
+        "device",
+        "version",
+        "speed",
+        "is_drained",
+        "is_leaving",
+        "lease",
+        "cooling_until",
+        "last_error",
+        "last_error_at",
+        "enrolled_at",
+        "removed_at",
+    )
+    fields = ("weight", "slots", "allowed", *readonly_fields)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # workers enrol themselves
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        return super().get_queryset(request).filter(kind="")  # the others have a page of their own
+
+    @admin.display(description="lease", ordering="lease_expires_at")
+    def lease(self, worker: Worker) -> str:
+        return _lease_words(worker.lease_expires_at, timezone.now())
 
 
 @admin.register(EnrolmentToken)

@@ -1,0 +1,5 @@
+"""Admin pages of the pool."""
+
+from apps.workers.admin import pool, providers
+
+__all__ = ["pool", "providers"]

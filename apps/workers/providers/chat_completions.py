@@ -1,0 +1,131 @@
+"""OpenAI's language as other servers speak it: what they are sent, and what is made of their answers. Pure.
+
+Their dialects differ in small ways that clients must not see: usage in the last chunk or in every one, chunks that
+carry nothing, names of their own for a model, fields of their own. What leaves here has the site's own form.
+
+Source: OpenAI API reference, "Chat completions", "The chat completion chunk object", "Completions", "Embeddings".
+"""
+
+from typing import Any
+
+from apps.workers.call import WorkerPath
+from apps.workers.providers.kinds import Kind
+from apps.workers.providers.options import invalid, refused, taken
+from apps.workers.target import Upstream
+
+Json = dict[str, Any]
+
+_ENVELOPE = ("id", "object", "created")
+_CHOICE = ("index", "delta", "message", "text", "finish_reason", "logprobs")
+
+
+class ChatCompletions:
+    """How one call of this kind of provider is asked and read. `model` is the name that the site gives the model."""
+
+    def __init__(self, kind: Kind, path: WorkerPath, model: str) -> None:
+        self._kind = kind
+        self._path = path
+        self._model = model
+
+    @property
+    def address(self) -> str:
+        """Behind the base URL, which ends with the version."""
+        return self._path.removeprefix("/v1")
+
+    def body(self, wanted: Json, upstream: Upstream) -> Json:
+        """Raises: WorkerRefused, naming the option that this kind does not take."""
+        kind = self._kind
+        if self._path not in kind.takes:
+            raise refused("model", f"{kind.label}, which serves this model, has no {self._path}")
+        wanted, longest = without_max_tokens(wanted, self._path)
+        body = taken(wanted, kind.takes[self._path], kind.label)
+        for ours, theirs in kind.renames.items():
+            if ours in body:
+                body[theirs] = body.pop(ours)
+        if longest is not None:
+            body[kind.max_tokens if self._path is WorkerPath.CHAT_COMPLETIONS else "max_tokens"] = longest
+        body["model"] = upstream.model
+        if self._path is not WorkerPath.EMBEDDINGS:
+            body["stream"] = bool(wanted.get("stream"))
+            if body["stream"] and kind.takes_stream_options:
+                body["stream_options"] = {"include_usage": True}
+        return body
+
+    def reader(self) -> "ChunkReader":
+        return ChunkReader(self._model)
+
+    def whole(self, answer: Json) -> Json:
+        """Raises: KeyError, TypeError, ValueError, AttributeError for what is no answer."""
+        if self._path is WorkerPath.EMBEDDINGS:
+            return {"object": "list", "data": list(answer["data"]), "model": self._model, "usage": answer["usage"]}
+        kept = {name: answer[name] for name in _ENVELOPE if name in answer}
+        return kept | {
+            "model": self._model,
+            "choices": [_choice(choice) for choice in answer["choices"]],
+            "usage": answer.get("usage"),
+        }
+
+
+class ChunkReader:
+    """The chunks of one stream, one after the other."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._envelope: Json = {}
+        self._usage: Json | None = None
+        self._unfinished: set[int] = set()
+        self._has_begun = False
+
+    def read(self, chunk: Json) -> list[Json]:
+        """What to pass on of a chunk. Raises: KeyError, TypeError, ValueError, AttributeError for what is none."""
+        self._usage = chunk.get("usage") or self._usage
+        choices = [_choice(choice) for choice in chunk.get("choices") or ()]
+        self._envelope = {name: chunk[name] for name in _ENVELOPE if name in chunk} or self._envelope
+        if not choices:
+            return []  # the usage comes at the end; Azure's first chunk tells of filters
+        for choice in choices:
+            self._has_begun = True
+            number = int(choice.get("index", 0))
+            if choice.get("finish_reason"):
+                self._unfinished.discard(number)
+            else:
+                self._unfinished.add(number)
+        return [self._chunk(choices)]
+
+    @property
+    def is_finished(self) -> bool:
+        """Each answer has told why it ended. Some servers close the stream then without another word."""
+        return self._has_begun and not self._unfinished
+
+    def end(self) -> list[Json]:
+        """What comes after the last chunk."""
+        return [] if self._usage is None else [self._chunk([]) | {"usage": self._usage}]
+
+    def _chunk(self, choices: list[Json]) -> Json:
+        return self._envelope | {"model": self._model, "choices": choices}
+
+
+def without_max_tokens(wanted: Json, path: WorkerPath) -> tuple[Json, int | None]:
+    """The request without the longest answer, and that; a chat's newer name counts more. Raises: WorkerRefused."""
+    names = ["max_tokens"]
+    if path is WorkerPath.CHAT_COMPLETIONS:
+        names.insert(0, "max_completion_tokens")
+    longest: int | None = None
+    for name in names:
+        value = wanted.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 0:
+            raise invalid(name, "expected a whole number")
+        longest = int(value) if longest is None else longest
+    return {key: value for key, value in wanted.items() if key not in names}, longest
+
+
+def _choice(choice: object) -> Json:
+    if not isinstance(choice, dict):
+        raise TypeError("a choice is an object")
+    kept = {name: choice[name] for name in _CHOICE if name in choice}
+    for part in ("delta", "message"):
+        if part in kept:
+            kept[part] = dict(kept[part])
+    return kept

@@ -1,0 +1,83 @@
+"""Whether providers are there: each is asked for its list of models now and then, which costs nothing.
+
+What requests learn on their way counts at once; this finds what is broken before somebody asks.
+"""
+
+import asyncio
+import logging
+
+from apps.core.errors import SiteError
+from apps.core.outbound import http_client
+from apps.workers import selectors
+from apps.workers.breaker import Fault
+from apps.workers.errors import ProviderResting, WorkerMismatch, WorkerOverloaded
+from apps.workers.models import Worker
+from apps.workers.providers import calls
+from apps.workers.services.assignments import fault_record, provider_rest
+from apps.workers.services.providers import provider_checked, provider_count_again
+from apps.workers.target import Target
+from apps.workers.transport import TransportFailed
+
+AT_ONCE = 8
+
+logger = logging.getLogger(__name__)
+
+
+def providers_check() -> int:
+    """Check all that are in use; return how many are well."""
+    workers = list(Worker.objects.alive().exclude(kind="").filter(is_drained=False))
+    for worker in workers:
+        provider_count_again(worker)
+    targets = [selectors.target_of(worker) for worker in workers]
+    found = asyncio.run(_asked(targets))
+    problems = [_note(worker, error) for worker, error in zip(workers, found, strict=True)]
+    return problems.count("")
+
+
+def provider_check(worker: Worker) -> str:
+    """What is wrong with one, in words; empty if nothing is."""
+    [error] = asyncio.run(_asked([selectors.target_of(worker)]))
+    return _note(worker, error)
+
+
+async def _asked(targets: list[Target]) -> list[Exception | None]:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(target: Target) -> Exception | None:
+        async with room:
+            try:
+                await calls.models_list(target)
+            except (SiteError, TransportFailed) as exc:
+                return exc
+        return None
+
+    try:
+        return await asyncio.gather(*map(one, targets))
+    finally:
+        await http_client().aclose()
+
+
+def _note(worker: Worker, error: Exception | None) -> str:
+    match error:
+        case None:
+            provider_checked(worker)
+            return ""
+        case ProviderResting():
+            words = str(error.details["reason"])
+            provider_rest(worker.pk, int(str(error.details["retry_after_s"])), words)
+        case WorkerOverloaded():
+            return "it is busy"
+        case TransportFailed():
+            words = str(error)
+            fault_record(worker.pk, error.fault or Fault.LOST, words)
+        case WorkerMismatch():
+            # Some servers have no list; a model that is missing shows when it is asked for.
+            provider_checked(worker)
+            return ""
+        case SiteError():
+            words = str(error.details.get("reason", error.message))
+            fault_record(worker.pk, Fault.INTERNAL, words)
+        case _:
+            raise error
+    logger.warning("provider %s does not answer as it should: %s", worker, words)
+    return words

@@ -1,0 +1,165 @@
+"""What admins do with providers: add one, move it, change its key, map models to it. The key is never read here.
+
+A provider is a worker that holds no lease: it is there until somebody drains or removes it.
+"""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.catalog.models import Kind as ModelKind
+from apps.catalog.services import model_ensure
+from apps.core.addresses import why_forbidden
+from apps.workers.errors import ProviderWrong
+from apps.workers.models import HostedModel, HostedState, PoolRequest, RequestState, Worker
+from apps.workers.providers.kinds import KINDS, Kind
+from apps.workers.services.admission import RENEWED_WITHIN
+
+ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
+"""When its lease runs out."""
+
+MANY_SLOTS = 10_000
+"""It queues by itself; what it is given at once is bounded by the limits of its row."""
+
+N_HINT = 4
+MIN_KEY_CHARS_TO_HINT = 16
+"""Of a shorter key its end would be too much of it."""
+
+
+@transaction.atomic
+def provider_create(*, label: str, kind: str, base_url: str = "", key: str = "") -> Worker:
+    """Add a provider. Without a `base_url` it is where its kind always is. Raises: ProviderWrong."""
+    if not label.strip():
+        raise ProviderWrong(reason="A provider needs a name")
+    if Worker.objects.exclude(kind="").filter(label=label.strip()).exists():
+        raise ProviderWrong(reason=f"There is a provider named {label.strip()!r} already")
+    found = kind_get(kind)
+    worker = Worker(
+        public_id=uuid.uuid4(),
+        kind=found.name,
+        label=label.strip(),
+        device=found.label,
+        base_url=base_url_checked(found, base_url or found.base_url),
+        lease_expires_at=ALWAYS,
+    )
+    key_checked(found, worker, worker.base_url, key)
+    _key_put(worker, key)
+    worker.save()
+    return worker
+
+
+@transaction.atomic
+def provider_change(worker: Worker, *, base_url: str, key: str = "") -> None:
+    """Move a provider or change its key. At another address the key must be given again. Raises: ProviderWrong."""
+    worker = Worker.objects.select_for_update().get(pk=worker.pk)
+    kind = kind_get(worker.kind)
+    address = base_url_checked(kind, base_url)
+    key_checked(kind, worker, address, key)
+    worker.base_url = address
+    if key:
+        _key_put(worker, key)
+    worker.rests_until = worker.cooling_until = None
+    worker.save(update_fields=["base_url", "sealed_token", "token_hint", "rests_until", "cooling_until"])
+
+
+@transaction.atomic
+def model_map(
+    worker: Worker,
+    *,
+    name: str,
+    upstream_name: str,
+    context_length: int | None = None,
+    longest_answer: int | None = None,
+    kind: ModelKind = ModelKind.TEXT,
+) -> HostedModel:
+    """Offer the provider's model `upstream_name` as `name`, or change how. Raises: ProviderWrong."""
+    if not name or not upstream_name or "\0" in name + upstream_name:
+        raise ProviderWrong(reason="A model needs a name here and a name there")
+    model = model_ensure(name=name, context_length=context_length, kind=kind)
+    hosted, _ = HostedModel.objects.update_or_create(
+        worker=worker,
+        model=model,
+        defaults={
+            "state": HostedState.LOADED,
+            "upstream_name": upstream_name,
+            "longest_answer": longest_answer,
+            "slots": MANY_SLOTS,
+        },
+    )
+    return hosted
+
+
+def model_unmap(worker: Worker, name: str) -> None:
+    """Offer the model no longer from this provider. Raises: ProviderWrong."""
+    n_rows, _ = HostedModel.objects.filter(worker=worker, model__name=name).delete()
+    if not n_rows:
+        raise ProviderWrong(reason=f"{worker} has no model {name!r}")
+
+
+def provider_checked(worker: Worker) -> None:
+    """Its list of models came: it is there and takes the key."""
+    Worker.objects.filter(pk=worker.pk).update(checked_at=timezone.now())
+
+
+def provider_count_again(worker: Worker) -> None:
+    """Set right how many requests it has. Reports do that for our own workers; here a web process that died is missed.
+
+    One that is given out in the same moment is missed once, which moves dispatch by one request until it ends.
+    """
+    fresh = timezone.now() - RENEWED_WITHIN
+    running = PoolRequest.objects.filter(worker=worker, state=RequestState.RUNNING, renewed_at__gt=fresh).count()
+    Worker.objects.filter(pk=worker.pk, assigned_since_report__gt=running).update(assigned_since_report=running)
+
+
+def kind_get(name: str) -> Kind:
+    """Raises: ProviderWrong."""
+    if name not in KINDS:
+        raise ProviderWrong(reason=f"There is no kind {name!r}; there are {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def base_url_checked(kind: Kind, text: str) -> str:
+    """The address without a slash at its end. Names are checked when they are called. Raises: ProviderWrong."""
+    address = text.strip().rstrip("/")
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ProviderWrong(reason=f"{address!r} is no address: {exc}") from exc
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(address) > 200:
+        raise ProviderWrong(reason=f"{address!r} is no address of the form {kind.base_url}")
+    if parts.query or parts.fragment:
+        raise ProviderWrong(reason=f"{address!r}: an address has no query and no fragment")
+    if open_words := [word for word in re.findall("[A-Z]{4,}", kind.base_url) if word in address]:
+        raise ProviderWrong(reason=f"In {address}, put your own in place of {', '.join(open_words)}")
+    if kind.is_vendor and parts.scheme != "https":
+        raise ProviderWrong(reason=f"{kind.label} is called with a key, so its address begins with https://")
+    try:
+        reason = why_forbidden(ip_address(host), settings.OUTBOUND_ALLOWED_NETWORKS)
+    except ValueError:
+        reason = None  # a name
+    if reason is not None:
+        raise ProviderWrong(reason=f"{host} is {reason}; an operator may allow it with OUTBOUND_ALLOWED_NETWORKS")
+    return address
+
+
+def key_checked(kind: Kind, worker: Worker, base_url: str, key: str) -> None:
+    """Whether this key will do, or none, for a provider that is to be at `base_url`. Raises: ProviderWrong."""
+    key = key.strip()
+    if not key and worker.sealed_token and base_url != worker.base_url:
+        raise ProviderWrong(reason="The key was given for the old address only: give the key for the new one")
+    if not key and not worker.sealed_token and kind.is_vendor:
+        raise ProviderWrong(reason=f"{kind.label} needs a key")
+    if not key.isascii() or (key and not key.isprintable()) or " " in key or len(key) > 1000:
+        raise ProviderWrong(reason="A key has printable ASCII characters without spaces only, 1000 at most")
+
+
+def _key_put(worker: Worker, key: str) -> None:
+    worker.access_token = key.strip()
+    worker.token_hint = key.strip()[-N_HINT:] if len(key.strip()) >= MIN_KEY_CHARS_TO_HINT else ""

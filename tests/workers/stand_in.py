@@ -1,0 +1,127 @@
+"""A scripted stand-in for somebody else's server: it keeps what it was asked and plays one reply after another."""
+
+import json
+import ssl
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+WAIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Reply:
+    """What is answered. A `threading.Event` among the pieces holds it there until it is set."""
+
+    pieces: list[bytes | threading.Event]
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def whole(body: object, status: int = 200, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply([json.dumps(body).encode()], status, {"Content-Type": "application/json", **named})
+
+
+def stream(*events: object, end: str = "\n\n") -> Reply:
+    """Each event is JSON, a text as it stands, or a gate."""
+    pieces: list[bytes | threading.Event] = []
+    for event in events:
+        match event:
+            case threading.Event():
+                pieces.append(event)
+            case str():
+                pieces.append(f"data: {event}{end}".encode())
+            case {"type": str(name)}:
+                pieces.append(f"event: {name}{end[: len(end) // 2]}data: {json.dumps(event)}{end}".encode())
+            case _:
+                pieces.append(f"data: {json.dumps(event)}{end}".encode())
+    return Reply(pieces, 200, {"Content-Type": "text/event-stream"})
+
+
+class StandIn(ThreadingHTTPServer):
+    """Made by `standing_in()`. `asked` and `replies` are for tests; `hung_up` is set when a caller leaves a stream."""
+
+    daemon_threads = True
+    asked: list[Asked]
+    replies: deque[Reply]
+    hung_up: threading.Event
+    scheme: str
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def do_POST(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+    def _answer(self, body: object) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append(Asked(self.path, headers, body))
+        reply = self.server.replies.popleft()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            for piece in reply.pieces:
+                if isinstance(piece, threading.Event):
+                    self._hold(piece)
+                else:
+                    self.wfile.write(piece)
+        except OSError:
+            self.server.hung_up.set()
+
+    def _hold(self, gate: threading.Event) -> None:
+        """Until the gate opens, or the other side leaves: then there is something to read, which is its end."""
+        self.connection.settimeout(0.05)
+        for _ in range(int(WAIT_S / 0.05)):
+            if gate.is_set():
+                break
+            try:
+                if not self.connection.recv(1):
+                    raise BrokenPipeError
+            except TimeoutError:
+                continue
+        else:
+            raise AssertionError("nobody opened the gate")
+        self.connection.settimeout(None)
+
+
+@contextmanager
+def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
+    with StandIn(("127.0.0.1", 0), _Handler) as server:
+        server.asked, server.replies, server.hung_up = [], deque(), threading.Event()
+        server.scheme = "http" if tls is None else "https"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join(5)

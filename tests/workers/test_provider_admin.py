@@ -1,0 +1,192 @@
+"""How admins and operators add providers, map models and change keys; and that a key goes in and never comes out."""
+
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.catalog.models import Kind, LanguageModel
+from apps.workers import selectors
+from apps.workers.errors import NoWorker, ProviderWrong
+from apps.workers.models import HostedModel, Provider, Worker
+from apps.workers.services import providers
+from tests.workers.stand_in import StandIn, standing_in, whole
+
+pytestmark = pytest.mark.django_db
+
+KEY = "sk-a-key-that-nobody-may-see-0123456789"
+OTHER = "sk-another-key-for-another-base-9876543210"
+ADD = reverse("admin:workers_provider_add")
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def root(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root", "root@example.org", "open sesame"))
+    return client
+
+
+@pytest.fixture
+def lab() -> Worker:
+    return providers.provider_create(label="lab", kind="vllm", base_url="http://10.0.0.5:8000/v1/", key=KEY)
+
+
+def form(*models: dict[str, str], n_old: int = 0, **fields: str) -> dict[str, str]:
+    sent = {"label": "lab", "base_url": "", "key": "", "weight": "1", "hosted-TOTAL_FORMS": str(len(models))}
+    sent |= {"hosted-INITIAL_FORMS": str(n_old)} | fields
+    return sent | {f"hosted-{i}-{name}": value for i, model in enumerate(models) for name, value in model.items()}
+
+
+def change_page(provider: Worker) -> str:
+    return reverse("admin:workers_provider_change", args=[provider.pk])
+
+
+def test_an_admin_adds_a_provider_with_models_and_the_key_is_shown_nowhere(root: Client) -> None:
+    model = {"name": "gpt", "upstream_name": "gpt-9", "makes": "text", "context_length": "128000"}
+    reply = root.post(ADD, form(model, kind="openai", key=KEY, max_requests_per_minute="60"), follow=True)
+
+    provider = Provider.objects.get()
+    assert (provider.base_url, provider.max_requests_per_minute) == ("https://api.openai.com/v1", 60)
+    assert provider.access_token == KEY
+    hosted = HostedModel.objects.get()
+    assert (hosted.model.name, hosted.upstream_name, hosted.model.context_length) == ("gpt", "gpt-9", 128_000)
+    for page in (reply, root.get(change_page(provider)), root.get(reverse("admin:workers_provider_changelist"))):
+        text = page.content.decode()
+        assert KEY not in text
+        assert "set, ends with 6789" in text
+    assert [worker.label for worker in selectors.workers_serving("gpt")] == ["lab"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "openai"}, "needs a key"),
+        ({"kind": "openai", "key": "sk with spaces"}, "printable"),
+        ({"kind": "openai", "key": KEY, "base_url": "http://api.openai.com/v1"}, "begins with https://"),
+        ({"kind": "azure", "key": KEY}, "RESOURCE"),
+        ({"kind": "vllm"}, "HOST"),
+        ({"kind": "vllm", "base_url": "ftp://x/v1"}, "no address of the form"),
+        ({"kind": "vllm", "base_url": "http://a:b@x/v1"}, "no address of the form"),
+        ({"kind": "vllm", "base_url": "http://x/v1?key=1"}, "no query"),
+        ({"kind": "vllm", "base_url": "http://169.254.169.254/v1"}, "OUTBOUND_ALLOWED_NETWORKS"),
+        ({"kind": "vllm", "base_url": "http://[::ffff:10.0.0.1]/v1"}, "OUTBOUND_ALLOWED_NETWORKS"),
+        ({"kind": "smoke", "base_url": "http://x/v1"}, "valid choice"),
+        ({"kind": "vllm", "base_url": "http://x/v1", "label": " "}, "required"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_and_the_key_is_not_sent_back(
+    root: Client, fields: dict[str, str], words: str
+) -> None:
+    reply = root.post(ADD, form() | fields)
+    assert reply.status_code == 200
+    text = reply.content.decode()
+    assert words in text
+    assert KEY not in text
+    assert not Provider.objects.exists()
+
+
+def test_at_another_address_the_key_must_be_given_again(root: Client, lab: Worker) -> None:
+    moved = form(base_url="https://elsewhere.example/v1")
+    assert "give the key for the new one" in root.post(change_page(lab), moved).content.decode()
+    lab.refresh_from_db()
+    assert (lab.base_url, lab.access_token) == ("http://10.0.0.5:8000/v1", KEY)
+
+    assert root.post(change_page(lab), moved | {"key": OTHER}).status_code == 302
+    lab.refresh_from_db()
+    assert (lab.base_url, lab.access_token, lab.token_hint) == ("https://elsewhere.example/v1", OTHER, "3210")
+
+    assert (
+        root.post(change_page(lab), form(base_url="https://elsewhere.example/v1", max_running="3")).status_code == 302
+    )
+    lab.refresh_from_db()
+    assert (lab.access_token, lab.max_running) == (OTHER, 3)
+
+
+def test_a_mapped_model_is_changed_and_keeps_its_name(root: Client, lab: Worker) -> None:
+    hosted = providers.model_map(lab, name="tiny", upstream_name="theirs")
+    model = {"id": str(hosted.pk), "worker": str(lab.pk), "name": "renamed", "upstream_name": "newer", "makes": "text"}
+    reply = root.post(change_page(lab), form(model, n_old=1, base_url=lab.base_url))
+    assert reply.status_code == 302
+    hosted.refresh_from_db()
+    assert (hosted.upstream_name, hosted.model.name) == ("newer", "tiny")
+    assert (
+        root.post(change_page(lab), form(model | {"DELETE": "on"}, n_old=1, base_url=lab.base_url)).status_code == 302
+    )
+    assert not HostedModel.objects.exists()
+
+
+def test_a_stranger_and_a_mere_user_reach_no_page_of_providers(client: Client, charlie: User, lab: Worker) -> None:
+    for url in (ADD, change_page(lab), reverse("admin:workers_provider_changelist")):
+        assert client.get(url).status_code == 302
+    client.force_login(charlie)
+    assert client.post(ADD, form(kind="openai", key=KEY)).status_code == 302
+    assert Provider.objects.count() == 1
+
+
+def test_names_of_providers_are_their_own(lab: Worker) -> None:
+    with pytest.raises(ProviderWrong, match="already"):
+        providers.provider_create(label="lab", kind="vllm", base_url="http://x/v1")
+    with pytest.raises(ProviderWrong, match="name here"):
+        providers.model_map(lab, name="", upstream_name="x")
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Any:
+    with standing_in() as server:
+        yield server
+
+
+def test_an_operator_adds_maps_limits_tries_and_rotates(
+    server: StandIn, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTCHAT_PROVIDER_KEY", KEY)
+    call_command("providers", "add", "lab", "--kind", "other", "--base-url", server.base_url)
+    call_command("providers", "map", "lab", "chat=theirs", "same", "--context-length", "1000")
+    call_command("providers", "map", "lab", "vectors=embed", "--embedding")
+    call_command("providers", "limit", "lab", "--requests-a-minute", "60", "--at-once", "2")
+    server.replies.append(whole({"data": []}))
+    call_command("providers", "check", "lab")
+    call_command("providers", "list")
+    said = capsys.readouterr()
+    assert "lab answers and takes the key" in said.out
+    assert "chat=theirs, same=same, vectors=embed" in said.out
+    assert "requests a minute: 60, tokens a minute: any, requests at once: 2" in said.out
+    assert "key …6789" in said.out
+    assert LanguageModel.objects.get(name="vectors").kind == Kind.EMBEDDING
+
+    monkeypatch.setenv("FASTCHAT_PROVIDER_KEY", OTHER)
+    call_command("providers", "key", "lab")
+    call_command("providers", "unmap", "lab", "same")
+    server.replies.append(whole({"error": {"message": f"bad {OTHER}"}}, 401))
+    with pytest.raises(CommandError, match="does not accept the site's key") as refused:
+        call_command("providers", "check", "lab")
+    told = capsys.readouterr()
+    assert server.asked[-1].headers["authorization"] == f"Bearer {OTHER}"
+    assert all(key not in f"{said}{told}{refused.value}" for key in (KEY, OTHER))
+    for arguments in (["map", "none", "a=b"], ["unmap", "lab", "same"], ["limit", "lab", "--at-once", "-1"]):
+        with pytest.raises(CommandError):
+            call_command("providers", *arguments)
+
+
+def test_every_kind_is_printed_with_its_address(capsys: Captured) -> None:
+    call_command("providers", "kinds")
+    said = capsys.readouterr().out
+    assert "openai\tOpenAI\thttps://api.openai.com/v1" in said
+    assert "llamacpp\tllama.cpp\thttp://HOST:8080/v1" in said
+
+
+def test_a_provider_is_drained_and_removed_like_a_worker(lab: Worker, capsys: Captured) -> None:
+    providers.model_map(lab, name="tiny", upstream_name="theirs")
+    call_command("workers", "drain", str(lab.public_id)[:8])
+    call_command("workers", "list")
+    assert "drained" in capsys.readouterr().out
+    with pytest.raises(NoWorker):
+        selectors.workers_serving("tiny")
+    call_command("workers", "undrain", str(lab.public_id)[:8])
+    assert selectors.workers_serving("tiny") == [lab]

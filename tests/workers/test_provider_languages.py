@@ -1,0 +1,318 @@
+"""What providers are sent and how their answers are read: pure functions of JSON.
+
+Shapes of Anthropic's side follow its documentation: "Messages API", "Streaming messages", "Tool use", "Vision"
+(https://docs.claude.com/en/api/messages, /en/docs/build-with-claude/streaming).
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.openai_api import known_fields
+from apps.workers.call import WorkerPath
+from apps.workers.errors import WorkerRefused
+from apps.workers.providers.chat_completions import ChatCompletions
+from apps.workers.providers.event_stream import EventStream
+from apps.workers.providers.kinds import KINDS
+from apps.workers.providers.messages import Messages
+from apps.workers.providers.options import ASKS_FOR_NOTHING, MAKES_A_PROMPT, OF_THE_SITE
+from apps.workers.sse import MAX_EVENT_BYTES, EventTooLarge
+from apps.workers.target import Upstream
+
+CHAT = WorkerPath.CHAT_COMPLETIONS
+HI = {"model": "ours", "messages": [{"role": "user", "content": "Hi"}]}
+PNG = "data:image/png;base64,iVBORw0KGgo="
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "description": "Tells it.", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def asked(kind: str, path: WorkerPath = CHAT, **options: Any) -> dict[str, Any]:
+    language = Messages if kind == "anthropic" else ChatCompletions
+    wanted = (HI if path is CHAT else {"model": "ours"}) | options
+    return language(KINDS[kind], path, "ours").body(wanted, Upstream(kind, "theirs"))
+
+
+def refusal(kind: str, path: WorkerPath = CHAT, **options: Any) -> WorkerRefused:
+    with pytest.raises(WorkerRefused) as refused:
+        asked(kind, path, **options)
+    return refused.value
+
+
+# --- Options ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_option_that_the_api_knows_is_judged() -> None:
+    known = known_fields.CHAT | known_fields.COMPLETION | known_fields.EMBEDDING
+    harmless = {"chat_template", "chat_template_kwargs", "continue_final_message", "documents", "mm_processor_kwargs"}
+    assert known - harmless <= ASKS_FOR_NOTHING.keys() | OF_THE_SITE | MAKES_A_PROMPT
+    for kind in KINDS.values():
+        for takes in kind.takes.values():
+            assert takes <= ASKS_FOR_NOTHING.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_kind_does_not_take_is_refused_by_name_and_what_asks_for_nothing_is_left_out(kind: str) -> None:
+    odd: dict[str, Any] = {"logits_processors": ["x"], "min_p": 0.3, "guided_regex": "a+", "store": True}
+    for name in odd.keys() - KINDS[kind].takes[CHAT]:
+        one: dict[str, Any] = {name: odd[name]}
+        refused = refusal(kind, **one)
+        assert (refused.worker_code, refused.param) == ("unsupported_parameter", name)
+        assert name in refused.message
+    body = asked(kind, n=1, logit_bias={}, store=False, presence_penalty=0, guided_json=None, unheard_of=3)
+    assert {"store", "guided_json", "unheard_of"}.isdisjoint(body)
+
+
+def test_true_is_not_one() -> None:
+    assert refusal("anthropic", presence_penalty=True).param == "presence_penalty"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_between_program_site_and_worker_goes_to_no_provider(kind: str) -> None:
+    private: dict[str, Any] = {"user": "alice@example.org", "safety_identifier": "alice", "priority": 5}
+    private |= {"generation_id": "g"}
+    body = asked(kind, **private, metadata={"a": "b"})
+    assert not private.keys() & body.keys()
+    assert "alice" not in str(body)
+    assert body["model"] == "theirs"
+
+
+def test_a_prompt_format_of_ours_cannot_be_honoured_elsewhere() -> None:
+    assert refusal("openai", prompt_template="vicuna_v1.1").param == "prompt_template"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("openai", "max_completion_tokens"), ("mistral", "max_tokens")])
+def test_the_longest_answer_has_the_name_that_the_provider_knows(kind: str, name: str) -> None:
+    for body in (asked(kind, max_tokens=7), asked(kind, max_tokens=9, max_completion_tokens=7)):
+        assert {key: value for key, value in body.items() if "max" in key} == {name: 7}
+    assert refusal(kind, max_tokens="many").param == "max_tokens"
+
+
+def test_options_have_the_names_of_their_vendor_and_usage_is_asked_for_where_it_may_be() -> None:
+    mistral = asked("mistral", seed=3, stream=True, stream_options={"include_usage": False})
+    assert (mistral["random_seed"], "seed" in mistral, "stream_options" in mistral) == (3, False, False)
+    assert asked("vllm", stream=True)["stream_options"] == {"include_usage": True}
+    assert "stream_options" not in asked("vllm")
+
+
+def test_a_door_that_a_provider_has_not_is_refused() -> None:
+    for kind, path in (("groq", WorkerPath.EMBEDDINGS), ("anthropic", WorkerPath.COMPLETIONS)):
+        assert str(path) in refusal(kind, path, prompt="Hi").message
+    assert "/v1/tokenize" in refusal("vllm", WorkerPath.TOKENIZE, prompt="Hi").message
+    assert asked("vllm", WorkerPath.EMBEDDINGS, input="Hi") == {"model": "theirs", "input": "Hi"}
+
+
+# --- OpenAI's language as others speak it -----------------------------------------------------------------------------
+
+
+def chunks(*told: dict[str, Any]) -> list[dict[str, Any]]:
+    reader = ChatCompletions(KINDS["other"], CHAT, "ours").reader()
+    read = [chunk for one in told for chunk in reader.read(one)]
+    assert reader.is_finished
+    return read + reader.end()
+
+
+def piece(text: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "theirs", "choices": [choice], **more}
+
+
+def test_usage_comes_once_and_last_wherever_the_provider_tells_it() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    in_the_last = chunks(piece("a"), piece("b", "stop", usage=usage))
+    in_each = chunks(piece("a", usage=usage | {"total_tokens": 4}), piece("b", "stop", usage=usage))
+    apart = chunks(piece("a"), piece("b", "stop"), {"id": "x", "choices": [], "usage": usage})
+    for read in (in_the_last, in_each, apart):
+        assert [chunk.get("usage") for chunk in read] == [None, None, usage]
+        assert {chunk["model"] for chunk in read} == {"ours"}
+        assert read[-1]["choices"] == []
+
+
+def test_what_is_only_the_vendors_is_left_out() -> None:
+    azure = {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
+    groq = piece("a", "stop", x_groq={"id": "r"}, usage=None)
+    groq["choices"][0]["content_filter_results"] = {}
+    read = chunks(azure, groq)
+    assert len(read) == 1
+    assert "x_groq" not in read[0]
+    assert "content_filter_results" not in read[0]["choices"][0]
+
+
+def test_a_whole_answer_has_the_sites_name_for_the_model() -> None:
+    answer = {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "theirs-2026", "service": "secret-name",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }  # fmt: skip
+    read = ChatCompletions(KINDS["other"], CHAT, "ours").whole(answer)
+    assert (read["model"], "service" in read, read["choices"], read["usage"]) == (
+        "ours", False, answer["choices"], answer["usage"],
+    )  # fmt: skip
+
+
+# --- Anthropic --------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_with_tools_and_pictures_becomes_anthropics() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"in": "Rome"}'}}
+    again = {"id": "c2", "type": "function", "function": {"name": "weather", "arguments": ""}}
+    picture = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PNG}}]
+    body = asked(
+        "anthropic",
+        messages=[
+            {"role": "system", "content": "Be kind."},
+            {"role": "developer", "content": [{"type": "text", "text": "Be short."}]},
+            {"role": "user", "content": picture},
+            {"role": "assistant", "content": "", "tool_calls": [call, again]},
+            {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+            {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "rain"}]},
+            {"role": "user", "content": "Thanks"},
+        ],
+        tools=[WEATHER],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        stop="END",
+        temperature=0.5,
+        top_k=3,
+        max_completion_tokens=50,
+    )
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    assert body == {
+        "model": "theirs",
+        "system": "Be kind.\n\nBe short.",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": "c1", "name": "weather", "input": {"in": "Rome"}},
+                    {"type": "tool_use", "id": "c2", "name": "weather", "input": {}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": "sunny"},
+                    {"type": "tool_result", "tool_use_id": "c2", "content": [{"type": "text", "text": "rain"}]},
+                    {"type": "text", "text": "Thanks"},
+                ],
+            },
+        ],
+        "tools": [
+            {"name": "weather", "description": "Tells it.", "input_schema": {"type": "object", "properties": {}}}
+        ],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "stop_sequences": ["END"],
+        "temperature": 0.5,
+        "top_k": 3,
+        "max_tokens": 50,
+        "stream": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"temperature": 1.5}, "temperature"),
+        ({"n": 2}, "n"),
+        ({"seed": 1}, "seed"),
+        ({"logprobs": True}, "logprobs"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "custom"}}, "tool_choice"),
+        ({"messages": []}, "messages"),
+        ({"messages": ["Hi"]}, "messages[0]"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": "Hi", "name": "alice"}]}, "messages[0].name"),
+        ({"messages": [{"role": "function", "content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [HI["messages"][0], {"role": "system", "content": "no"}]}, "messages[1].role"),
+        ({"messages": [HI["messages"][0], {"role": "assistant", "content": "Well"}]}, "messages"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/a.png"}}]}]},
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"arguments": "[1]"}}]}]},
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+    ],
+)  # fmt: skip
+def test_what_anthropic_cannot_honour_is_refused_by_name(options: dict[str, Any], param: str) -> None:
+    refused = refusal("anthropic", **options)
+    assert refused.param == param
+    assert refused.http_status == 400
+
+
+def test_a_schema_and_strict_tools_reach_anthropic() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    strict = {"type": "function", "function": WEATHER["function"] | {"strict": True}}  # type: ignore[operator]
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = asked("anthropic", response_format=form, tools=[strict], tool_choice="none", parallel_tool_calls=False)
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
+    assert (body["tools"][0]["strict"], body["tool_choice"]) == (True, {"type": "none"})
+    assert body["max_tokens"] == 4096
+
+
+def test_a_whole_answer_of_anthropics_is_read() -> None:
+    answer = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "theirs", "stop_reason": "tool_use",
+        "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+            {"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": "t1", "name": "weather", "input": {"in": "Rome"}},
+        ],
+        "usage": {
+            "input_tokens": 10, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 20, "output_tokens": 7,
+        },
+    }  # fmt: skip
+    read = Messages(KINDS["anthropic"], CHAT, "ours").whole(answer)
+    [choice] = read["choices"]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "I look.",
+        "reasoning_content": "Hm.",
+        "tool_calls": [
+            {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"in": "Rome"}'}}
+        ],
+    }
+    assert (choice["finish_reason"], read["model"]) == ("tool_calls", "ours")
+    assert read["usage"] == {
+        "prompt_tokens": 35,
+        "completion_tokens": 7,
+        "total_tokens": 42,
+        "prompt_tokens_details": {"cached_tokens": 20},
+    }
+
+
+# --- Event streams ----------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1), max_size=5),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.data(),
+)
+def test_events_are_the_same_however_the_bytes_are_cut(texts: list[str], end: str, data: st.DataObject) -> None:
+    sent = "".join(f": beat{end}{end}event: x{end}data: {text}{end}{end}" for text in texts).encode() + b":\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=8)))
+    parser, read = EventStream(), []
+    for start, stop in zip([0, *cuts], [*cuts, len(sent)], strict=True):
+        read += parser.feed(sent[start:stop])
+    assert read == texts
+
+
+def test_data_of_several_lines_is_joined_and_an_event_without_end_is_refused() -> None:
+    assert EventStream().feed(b"data: {\ndata:  }\n\n") == ["{\n }"]
+    parser = EventStream()
+    with pytest.raises(EventTooLarge):
+        for _ in range(100):
+            parser.feed(b"data: " + b"x" * (MAX_EVENT_BYTES // 50) + b"\n")
