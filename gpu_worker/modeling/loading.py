@@ -123,6 +123,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
+    _refuse_misread(model, spec.name)
     runner = build_runner(model, spec.name, free_bytes=ledger.free_bytes())
     ledger.add_weights(spec.name, runner.extra_bytes)
     return LoadedModel(
@@ -165,6 +166,22 @@ def _is_known_format(stored: str) -> bool:
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
     return stored in {"bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING}
+
+
+def _refuse_misread(model: Any, name: str) -> None:
+    """Raises: ModelRefused for 4 bits stored by bitsandbytes in rows that are not a whole number of its blocks.
+
+    With AVX-512 its kernels (0.50) take such rows' scales from other blocks, or fail; on other processors and GPUs not.
+    """
+    if model.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return
+    for path, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None and state.shape[-1] % state.blocksize != 0:
+            raise ModelRefused(
+                f"{name}: the rows of {path} have {state.shape[-1]} numbers, no multiple of {state.blocksize}, and "
+                "bitsandbytes misreads them on this processor; load the model's float weights with --quantize nf4"
+            )
 
 
 def admit(

@@ -250,17 +250,32 @@ def test_a_model_is_quantised_at_load_and_says_so(tiny: Path, kind: Quantisation
     assert isinstance(quantised.model.model.layers[0].self_attn.q_proj, QuantisedLinear)
 
 
-def test_a_quantised_checkpoint_is_loaded_as_it_was_stored(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "stored"))
+def stored_in_4_bits(model: Path, folder: Path) -> Path:
+    shutil.copytree(model, folder)
     configure: Any = BitsAndBytesConfig
     settings = configure(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     make: Any = AutoModelForCausalLM.from_pretrained
-    make(tiny, quantization_config=settings, dtype=torch.float32).save_pretrained(folder)
+    make(model, quantization_config=settings, dtype=torch.float32).save_pretrained(folder)
+    return folder
+
+
+def test_a_quantised_checkpoint_is_loaded_as_it_was_stored(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "floats", shape=Shape(intermediate=192))
+    folder = stored_in_4_bits(model, tmp_path / "stored")
     loaded = load_as(folder)
     assert loaded.weight_format == "bitsandbytes"
-    assert (folder / "model.safetensors").stat().st_size < (tiny / "model.safetensors").stat().st_size
+    assert (folder / "model.safetensors").stat().st_size < (model / "model.safetensors").stat().st_size
     with pytest.raises(ModelRefused, match="stored as bitsandbytes already"):
         load_as(folder, Quantisation.INT8)
+
+
+def test_stored_4_bits_that_the_processor_would_misread_are_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stored_in_4_bits(tiny, tmp_path / "stored")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    with pytest.raises(ModelRefused, match=r"down_proj have 160 numbers, no multiple of 64.*--quantize nf4"):
+        load_as(folder)
 
 
 @pytest.mark.parametrize(("method", "package"), [("gptq", "gptqmodel"), ("awq", "gptqmodel")])
@@ -314,7 +329,7 @@ def test_a_second_form_of_the_weights_counts_for_the_limit(tmp_path: Path) -> No
     path = make_tiny_model(tmp_path / "wide", shape=shape)
     roomy, tight = (MemoryLedger(torch.device("cpu"), limit) for limit in (2**32, 104 * 2**20))
     packed = load_as(path, ledger=roomy).runner.extra_bytes
-    assert packed == 4 * (2 * 4096 * 512 + 4096 * 512)
+    assert packed == 4 * 512 * (3 * 512 + 3 * 4096)
     assert load_as(path, ledger=tight).runner.extra_bytes == 0, "a quarter of what is left is not enough"
     assert roomy.held_bytes - tight.held_bytes == packed
 
