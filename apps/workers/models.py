@@ -19,6 +19,9 @@ from apps.workers.providers.limits import Minute, ProviderLimits
 DEFAULT_SLOTS = 16
 """For a worker that does not say how many requests of a model it computes at once."""
 
+MAX_SLOTS = 10_000
+"""Also those of a provider, which queues by itself: what it is given at once is bounded by the limits of its row."""
+
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Reads that everybody needs to get right in the same way."""
@@ -57,7 +60,7 @@ class Worker(models.Model):
     slots = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_SLOTS)],
         help_text="How many requests of one model it gets at once; more wait in the queue. Blank: as it says.",
     )
     kind = models.CharField(max_length=30, blank=True, editable=False)

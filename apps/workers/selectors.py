@@ -17,7 +17,7 @@ from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.core.sealing import SecretUnreadable
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, ProviderResting, WorkerDied
-from apps.workers.models import DEFAULT_SLOTS, HostedModel, HostedState, Worker
+from apps.workers.models import DEFAULT_SLOTS, MAX_SLOTS, HostedModel, HostedState, Worker
 from apps.workers.target import Target, Upstream
 
 logger = logging.getLogger(__name__)
@@ -114,10 +114,18 @@ def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker
     raise _why_nobody(model_name)
 
 
+def model_has_provider(model_name: str) -> bool:
+    """Whether somebody else's server may read its prompts, also one that rests just now."""
+    return HostedModel.objects.filter(model__name=model_name, worker__removed_at=None).exclude(worker__kind="").exists()
+
+
 def slots_of(model_id: int, workers: Iterable[Worker]) -> dict[int, int]:
     """Per worker: how many requests of this model it computes at once; an admin's word counts more than its own."""
     said = dict(HostedModel.objects.filter(model_id=model_id).values_list("worker_id", "slots"))
-    return {worker.pk: worker.slots or said.get(worker.pk, DEFAULT_SLOTS) for worker in workers}
+    return {
+        worker.pk: min(worker.slots or said.get(worker.pk, DEFAULT_SLOTS), worker.max_running or MAX_SLOTS)
+        for worker in workers
+    }
 
 
 def _taking(model_name: str) -> QuerySet[HostedModel]:

@@ -53,13 +53,17 @@ def stream(*events: object, end: str = "\n\n") -> Reply:
 
 
 class StandIn(ThreadingHTTPServer):
-    """Made by `standing_in()`. `asked` and `replies` are for tests; `hung_up` is set when a caller leaves a stream."""
+    """Made by `standing_in()`. `asked`, `replies` and `most_running` (at once) are for tests; `hung_up` is set when a
+    caller leaves a stream."""
 
     daemon_threads = True
     asked: list[Asked]
     replies: deque[Reply]
     hung_up: threading.Event
     scheme: str
+    n_running: int
+    most_running: int
+    lock: threading.Lock
 
     @property
     def base_url(self) -> str:
@@ -81,7 +85,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: object) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.asked.append(Asked(self.path, headers, body))
-        reply = self.server.replies.popleft()
+        with self.server.lock:
+            reply = self.server.replies.popleft()
+            self.server.n_running += 1
+            self.server.most_running = max(self.server.most_running, self.server.n_running)
+        try:
+            self._play(reply)
+        finally:
+            with self.server.lock:
+                self.server.n_running -= 1
+
+    def _play(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
@@ -115,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
     with StandIn(("127.0.0.1", 0), _Handler) as server:
         server.asked, server.replies, server.hung_up = [], deque(), threading.Event()
+        server.n_running, server.most_running, server.lock = 0, 0, threading.Lock()
         server.scheme = "http" if tls is None else "https"
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -38,6 +38,7 @@ from apps.workers.fairness import Place
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.providers import calls
 from apps.workers.services import checks, providers
+from apps.workers.tasks import providers_check_task
 from tests.accounts.support import limit
 from tests.certificates import certificate
 from tests.fake_worker import enrol, fake_worker
@@ -221,6 +222,26 @@ async def test_nonsense_is_the_providers_fault(server: StandIn, provider: Worker
     server.replies.append(stream(nonsense))
     with pytest.raises(WorkerUnreachable, match="does not speak"):
         await events_of()
+    assert (await fresh(provider)).recent_faults == {"internal": 1}
+
+
+async def test_a_whole_answer_without_end_is_not_read_to_its_end(
+    server: StandIn, provider: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MAX_ANSWER_BYTES", 1000)
+    server.replies.append(Reply([b"x" * 600, b"x" * 600, threading.Event()]))
+    with pytest.raises(WorkerUnreachable, match="more than 1000 bytes"):
+        await relay.complete(CALL)
+    assert await asyncio.to_thread(server.hung_up.wait, 10)
+
+
+@pytest.mark.parametrize("nonsense", [b"[]", b"{", b'{"choices": [3]}', b"\xff"])
+async def test_a_whole_answer_that_is_none_is_the_providers_fault(
+    server: StandIn, provider: Worker, nonsense: bytes
+) -> None:
+    server.replies.append(Reply([nonsense]))
+    with pytest.raises(WorkerUnreachable, match="does not speak"):
+        await relay.complete(CALL)
     assert (await fresh(provider)).recent_faults == {"internal": 1}
 
 
@@ -411,6 +432,16 @@ async def test_limits_of_people_hold_with_a_bound_and_settle_with_what_was_used(
     assert server.asked[1].body["max_tokens"] == asked - 7
 
 
+async def test_many_at_once_over_two_models_never_exceed_what_may_run(server: StandIn, provider: Worker) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_running=2)
+    await sync_to_async(providers.model_map)(provider, name="large", upstream_name="theirs-large")
+    server.replies.extend(answer("Hi") for _ in range(24))
+    calls_made = [Call(Actor(is_installation=True), model, BODY) for model in ("tiny", "large") * 12]
+    assert set(await asyncio.gather(*map(text_of, calls_made))) == {"Hi"}
+    assert server.most_running == 2
+    assert (await fresh(provider)).queue == 0
+
+
 # --- Checks -----------------------------------------------------------------------------------------------------------
 
 
@@ -432,7 +463,7 @@ def test_a_check_finds_what_is_broken_before_somebody_asks(server: StandIn, prov
 def test_a_check_sets_right_what_a_process_that_died_left(server: StandIn, provider: Worker) -> None:
     Worker.objects.filter(pk=provider.pk).update(assigned_since_report=7)
     server.replies.append(whole({"data": []}))
-    checks.providers_check()
+    assert providers_check_task() == 1
     provider.refresh_from_db()
     assert provider.queue == 0
 
@@ -563,6 +594,18 @@ async def test_anthropics_refusals_are_told_as_what_they_are(
         await events_of()
     worker = await Worker.objects.aget()
     assert worker.recent_faults == ({"internal": 1} if status == 500 else {})
+
+
+async def test_a_whole_answer_of_anthropics_is_told_and_paid_for(anthropic: StandIn) -> None:
+    said = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "Hello"}], "usage": {"input_tokens": 3, "output_tokens": 2},
+    }  # fmt: skip
+    anthropic.replies.append(whole(said))
+    told = await relay.complete(CALL)
+    assert (told["model"], told["choices"][0]["message"]) == ("tiny", {"role": "assistant", "content": "Hello"})
+    entry = await LedgerEntry.objects.aget()
+    assert (entry.prompt_tokens, entry.completion_tokens, entry.is_estimated) == (3, 2, False)
 
 
 async def test_a_stream_without_its_last_event_was_cut(anthropic: StandIn) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import TabularInline
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -46,6 +48,7 @@ class ProviderForm(_ProviderForm):
     key = forms.CharField(
         required=False,
         max_length=1000,
+        label="New key",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),  # never filled in
         help_text="Stored encrypted, sent to this address alone and shown nowhere. Blank: stays as it is. Another "
         "address needs it again.",
@@ -119,6 +122,7 @@ class MappedModelInline(TabularInline):
     form = MappedModelForm
     extra = 1
     fields = ("name", "upstream_name", "makes", "context_length", "longest_answer")
+    verbose_name = "model"
     verbose_name_plural = "models of this provider"
 
 
@@ -130,6 +134,7 @@ class ProviderAdmin(PoolMemberAdmin):
     search_fields = ("label", "base_url", "hosted__model__name", "hosted__upstream_name")
     inlines = (MappedModelInline,)
     readonly_fields = (
+        "vendor",
         "key_hint",
         "state",
         "queue",
@@ -151,6 +156,10 @@ class ProviderAdmin(PoolMemberAdmin):
         # Fields that are the form's own are not the model's.
         kwargs["fields"] = ("label", "weight", *LIMITS)
         return super().get_form(request, obj, change, **kwargs)
+
+    @method_decorator(sensitive_post_parameters("key"))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Provider, form: ProviderForm, change: bool) -> None:
         cleaned = form.cleaned_data

@@ -54,18 +54,17 @@ def shortened(call: Call, max_tokens: int) -> Json:
 
 async def prompt_tokens(call: Call) -> int:
     """The tokens of the prompt alone; about so many if a provider reads it. Raises: as `need_of`."""
-    targets = await in_thread(_targets, call.model)
-    if call.path is not WorkerPath.TOKENIZE and _has_provider(targets):
+    if call.path is WorkerPath.TOKENIZE:
+        return 0
+    if await in_thread(selectors.model_has_provider, call.model):
         return token_guess(_prompt_of(call))
     match call.path:
         case WorkerPath.CHAT_COMPLETIONS:
-            return (await _tokenized_chat(call, targets))[0]
+            return (await _tokenized_chat(call, await in_thread(_targets, call.model)))[0]
         case WorkerPath.COMPLETIONS:
-            return sum(await _tokens_of_prompts(call, targets))
+            return sum(await _tokens_of_prompts(call, await in_thread(_targets, call.model)))
         case WorkerPath.EMBEDDINGS:
             return sum(await _tokens_of_inputs(call))
-        case WorkerPath.TOKENIZE:
-            return 0
     assert_never(call.path)
 
 

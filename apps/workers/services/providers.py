@@ -17,15 +17,12 @@ from apps.catalog.models import Kind as ModelKind
 from apps.catalog.services import model_ensure
 from apps.core.addresses import why_forbidden
 from apps.workers.errors import ProviderWrong
-from apps.workers.models import HostedModel, HostedState, PoolRequest, RequestState, Worker
+from apps.workers.models import MAX_SLOTS, HostedModel, HostedState, PoolRequest, RequestState, Worker
 from apps.workers.providers.kinds import KINDS, Kind
 from apps.workers.services.admission import RENEWED_WITHIN
 
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 """When its lease runs out."""
-
-MANY_SLOTS = 10_000
-"""It queues by itself; what it is given at once is bounded by the limits of its row."""
 
 N_HINT = 4
 MIN_KEY_CHARS_TO_HINT = 16
@@ -89,7 +86,7 @@ def model_map(
             "state": HostedState.LOADED,
             "upstream_name": upstream_name,
             "longest_answer": longest_answer,
-            "slots": MANY_SLOTS,
+            "slots": MAX_SLOTS,
         },
     )
     return hosted
