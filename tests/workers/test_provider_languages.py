@@ -91,6 +91,33 @@ def test_the_longest_answer_has_the_name_that_the_provider_knows(kind: str, name
     assert refusal(kind, max_tokens="many").param == "max_tokens"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": {"url": "data:text/html,x"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": {}}, "image_url.url"),
+        ({"type": "video_url", "video_url": {"url": "http://10.0.0.1/"}}, "type"),
+        ({"type": "file", "file": {"file_id": "file-of-somebody"}}, "type"),
+        ({"image_url": {"url": "http://10.0.0.1/"}}, "type"),
+    ],
+)
+def test_nothing_in_a_message_makes_a_provider_fetch_an_address(kind: str, part: dict[str, Any], param: str) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}, part]}]
+    assert refusal(kind, messages=messages).param == f"messages[0].content[1].{param}"
+
+
+def test_a_picture_itself_is_passed_on_and_a_hidden_address_beside_it_is_not() -> None:
+    picture: dict[str, Any] = {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}
+    messages = [{"role": "user", "content": [picture]}]
+    assert asked("vllm", messages=messages)["messages"] == messages
+    hidden = [{"role": "user", "content": [picture | {"video_url": {"url": "http://10.0.0.1/"}}]}]
+    assert refusal("vllm", messages=hidden).param == "messages[0].content[0].video_url"
+    assert asked("vllm", messages="Hi")["messages"] == "Hi", "shapes are the provider's to judge"
+
+
 def test_options_have_the_names_of_their_vendor_and_usage_is_asked_for_where_it_may_be() -> None:
     mistral = asked("mistral", seed=3, stream=True, stream_options={"include_usage": False})
     assert (mistral["random_seed"], "seed" in mistral, "stream_options" in mistral) == (3, False, False)

@@ -37,7 +37,7 @@ from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.fairness import Place
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.providers import calls
-from apps.workers.services import checks, providers
+from apps.workers.services import assignments, checks, providers
 from apps.workers.tasks import providers_check_task
 from tests.accounts.support import limit
 from tests.certificates import certificate
@@ -298,6 +298,23 @@ async def test_a_rate_limit_is_honoured_tried_elsewhere_and_no_fault(
     await Worker.objects.exclude(pk=provider.pk).aupdate(removed_at=timezone.now())
     server.replies.append(answer("again"))
     assert await text_of() == "again"
+
+
+def test_of_two_refusals_the_longer_rest_counts(provider: Worker) -> None:
+    for wait_s in (5, 300, 10):
+        assignments.provider_rest(provider.pk, wait_s, "slow down")
+    provider.refresh_from_db()
+    assert provider.rests_until is not None
+    assert provider.rests_until > timezone.now() + timedelta(seconds=250)
+
+
+async def test_a_caller_who_leaves_a_whole_answer_ends_it_at_the_provider(server: StandIn, provider: Worker) -> None:
+    server.replies.append(Reply([threading.Event()]))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await relay.complete(CALL)
+    assert await asyncio.to_thread(server.hung_up.wait, 10)
+    assert (await fresh(provider)).queue == 0
 
 
 async def test_a_worker_of_ours_takes_what_a_limited_provider_does_not(server: StandIn, provider: Worker) -> None:

@@ -9,6 +9,7 @@ Source: OpenAI API reference, "Chat completions", "The chat completion chunk obj
 from typing import Any
 
 from apps.workers.call import WorkerPath
+from apps.workers.providers.contents import check_messages
 from apps.workers.providers.kinds import Kind
 from apps.workers.providers.options import invalid, refused, taken
 from apps.workers.target import Upstream
@@ -39,6 +40,7 @@ class ChatCompletions:
             raise refused("model", f"{kind.label}, which serves this model, has no {self._path}")
         wanted, longest = without_max_tokens(wanted, self._path)
         body = taken(wanted, kind.takes[self._path], kind.label)
+        check_messages(body.get("messages"), kind.label)
         for ours, theirs in kind.renames.items():
             if ours in body:
                 body[theirs] = body.pop(ours)

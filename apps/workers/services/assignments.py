@@ -6,7 +6,7 @@ from random import SystemRandom
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -124,8 +124,10 @@ def _tokens_count(worker_pk: int, n_tokens: int) -> None:
 def provider_rest(worker_pk: int, wait_s: int, words: str) -> None:
     """Ask this provider for nothing for so long. That is no fault of its, so the breaker hears nothing of it."""
     now = timezone.now()
+    until = now + timedelta(seconds=wait_s)
+    # Of several refusals at once the longest counts.
     Worker.objects.filter(pk=worker_pk).update(
-        rests_until=now + timedelta(seconds=wait_s), last_error=words[:500], last_error_at=now
+        rests_until=Greatest(F("rests_until"), Value(until)), last_error=words[:500], last_error_at=now
     )
 
 

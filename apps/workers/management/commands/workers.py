@@ -64,7 +64,8 @@ class Command(BaseCommand):
         now = timezone.now()
         for worker in selectors.workers_with_models():
             models = ", ".join(f"{h.model.name} ({h.state})" for h in worker.hosted.all())
-            cells = [str(worker.public_id)[:8], worker.state(now), worker.base_url, models, f"queue {worker.queue}"]
+            where = f"{worker.label} at {worker.base_url}" if worker.is_provider else worker.base_url
+            cells = [str(worker.public_id)[:8], worker.state(now), where, models, f"queue {worker.queue}"]
             self.stdout.write("\t".join([*cells, f"weight {worker.weight:g}", worker.last_error]).rstrip("\t"))
 
     def _token(self, options: dict[str, object]) -> None:
