@@ -93,6 +93,27 @@ def test_what_it_does_not_take_is_refused_by_name(client: openai.OpenAI) -> None
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "n")
 
 
+def test_responses_and_texts_come_from_it_too(client: openai.OpenAI) -> None:
+    told = client.responses.create(model="chat", input="Hello", max_output_tokens=8, temperature=0)
+    assert told.output_text
+    assert told.usage is not None
+    assert told.usage.output_tokens == 8
+    events = list(client.responses.create(model="chat", input="Hello", max_output_tokens=8, temperature=0, stream=True))
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == told.output_text
+    text = client.completions.create(model="chat", prompt="Hello", max_tokens=5, temperature=0)
+    assert (text.model, text.choices[0].finish_reason, bool(text.choices[0].text)) == ("chat", "length", True)
+
+
+def test_a_client_that_leaves_frees_its_place(site: LiveSite, client: openai.OpenAI, llamacpp: str) -> None:
+    with client.chat.completions.create(model="chat", messages=HI, max_tokens=3000, stream=True) as stream:
+        next(iter(stream))
+    idle = "SELECT id FROM workers_worker WHERE label = 'lab' AND assigned_since_report = 0"
+    wait_until(lambda: site.query(idle), what="the place to be free")
+    # Both of its places answer at once, so neither is held by what was left.
+    told = [client.chat.completions.create(model="chat", messages=HI, max_tokens=2) for _ in range(3)]
+    assert all(one.choices for one in told)
+
+
 def test_a_prompt_that_is_too_long_for_it_is_told_as_that(client: openai.OpenAI) -> None:
     long: Any = [{"role": "user", "content": "word " * 9000}]
     with pytest.raises(openai.BadRequestError) as refused:
