@@ -68,6 +68,7 @@ def test_an_admin_adds_a_provider_with_models_and_the_key_is_shown_nowhere(root:
         ({"kind": "openai", "key": KEY, "base_url": "http://api.openai.com/v1"}, "begins with https://"),
         ({"kind": "azure", "key": KEY}, "RESOURCE"),
         ({"kind": "vllm"}, "HOST"),
+        ({"kind": "vllm", "base_url": "http://x/v1/chat/completions"}, "leave out the last part"),
         ({"kind": "vllm", "base_url": "ftp://x/v1"}, "no address of the form"),
         ({"kind": "vllm", "base_url": "http://a:b@x/v1"}, "no address of the form"),
         ({"kind": "vllm", "base_url": "http://x/v1?key=1"}, "no query"),
@@ -129,8 +130,13 @@ def test_a_stranger_and_a_mere_user_reach_no_page_of_providers(client: Client, c
 def test_names_of_providers_are_their_own(lab: Worker) -> None:
     with pytest.raises(ProviderWrong, match="already"):
         providers.provider_create(label="lab", kind="vllm", base_url="http://x/v1")
+    for label in ("", " ", "x" * 101, "nul\0"):
+        with pytest.raises(ProviderWrong, match="1 to 100 characters"):
+            providers.provider_create(label=label, kind="vllm", base_url="http://x/v1")
     with pytest.raises(ProviderWrong, match="name here"):
         providers.model_map(lab, name="", upstream_name="x")
+    with pytest.raises(ProviderWrong, match="1 to 200"):
+        providers.model_map(lab, name="x", upstream_name="y" * 201)
 
 
 # --- The command ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from apps.workers.services.admission import RENEWED_WITHIN
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 """When its lease runs out."""
 
+MAX_LABEL, MAX_NAME = 100, 200
 N_HINT = 4
 MIN_KEY_CHARS_TO_HINT = 16
 """Of a shorter key its end would be too much of it."""
@@ -32,8 +33,8 @@ MIN_KEY_CHARS_TO_HINT = 16
 @transaction.atomic
 def provider_create(*, label: str, kind: str, base_url: str = "", key: str = "") -> Worker:
     """Add a provider. Without a `base_url` it is where its kind always is. Raises: ProviderWrong."""
-    if not label.strip():
-        raise ProviderWrong(reason="A provider needs a name")
+    if not 0 < len(label.strip()) <= MAX_LABEL or "\0" in label:
+        raise ProviderWrong(reason=f"A provider needs a name of 1 to {MAX_LABEL} characters")
     if Worker.objects.exclude(kind="").filter(label=label.strip()).exists():
         raise ProviderWrong(reason=f"There is a provider named {label.strip()!r} already")
     found = kind_get(kind)
@@ -76,8 +77,8 @@ def model_map(
     kind: ModelKind = ModelKind.TEXT,
 ) -> HostedModel:
     """Offer the provider's model `upstream_name` as `name`, or change how. Raises: ProviderWrong."""
-    if not name or not upstream_name or "\0" in name + upstream_name:
-        raise ProviderWrong(reason="A model needs a name here and a name there")
+    if not all(0 < len(text) <= MAX_NAME and "\0" not in text for text in (name, upstream_name)):
+        raise ProviderWrong(reason=f"A model needs a name here and a name there, of 1 to {MAX_NAME} characters")
     model = model_ensure(name=name, context_length=context_length, kind=kind)
     hosted, _ = HostedModel.objects.update_or_create(
         worker=worker,
@@ -133,6 +134,8 @@ def base_url_checked(kind: Kind, text: str) -> str:
         raise ProviderWrong(reason=f"{address!r} is no address of the form {kind.base_url}")
     if parts.query or parts.fragment:
         raise ProviderWrong(reason=f"{address!r}: an address has no query and no fragment")
+    if address.endswith(("/completions", "/messages", "/embeddings")):
+        raise ProviderWrong(reason=f"{address}: leave out the last part; the address ends with the version")
     if open_words := [word for word in re.findall("[A-Z]{4,}", kind.base_url) if word in address]:
         raise ProviderWrong(reason=f"In {address}, put your own in place of {', '.join(open_words)}")
     if kind.is_vendor and parts.scheme != "https":
