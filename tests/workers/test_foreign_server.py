@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +22,32 @@ KEY = "a-key-of-the-foreign-server-0123456789"
 HI: Any = [{"role": "user", "content": "Hello, who are you?"}]
 
 
-def start_llamacpp(folder: Path, gguf: Path, port: int) -> Process:
-    options = LlamaCppOptions(str(gguf), port, n_cache_tokens=8192, n_parallel=2, n_threads=1, uses_gpu=False)
-    env = os.environ | {KEY_VARIABLE: KEY}
-    command = ["-m", "gpu_worker.engine.llamacpp_server", options.to_json()]
-    process = start_process(command, env=env, log=folder / "llamacpp.log")
+@dataclass
+class LlamaCpp:
+    """A server with one tiny model, which it lets nobody ask without its key. It may be killed and started again."""
 
-    def is_ready() -> bool:
-        process.assert_alive()
+    folder: Path
+    gguf: Path
+    port: int = field(default_factory=free_port)
+    process: Process = field(init=False)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        options = LlamaCppOptions(str(self.gguf), self.port, 8192, n_parallel=2, n_threads=1, uses_gpu=False)
+        command = ["-m", "gpu_worker.engine.llamacpp_server", options.to_json()]
+        env = os.environ | {KEY_VARIABLE: KEY}
+        self.process = start_process(command, env=env, log=self.folder / "llamacpp.log")
+        wait_until(self._is_ready, what="llama.cpp to load its model", limit_s=60)
+
+    def _is_ready(self) -> bool:
+        self.process.assert_alive()
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{self.port}/health", trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
-
-    wait_until(is_ready, what="llama.cpp to load its model", limit_s=60)
-    return process
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +56,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def llamacpp(folder: Path) -> Iterator[str]:
-    """The base URL of a server with one tiny model, which it lets nobody ask without its key."""
+def llamacpp(folder: Path) -> Iterator[LlamaCpp]:
     gguf = folder / "tiny.gguf"
     write_gguf(make_tiny_model(folder / "tiny", shape=Shape(context=4096)), gguf, Precision.F32)
-    port = free_port()
-    process = start_llamacpp(folder, gguf, port)
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.kill()
+    server = LlamaCpp(folder, gguf)
+    server.start()
+    yield server
+    server.process.kill()
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path, llamacpp: str) -> Iterator[LiveSite]:
+def site(folder: Path, llamacpp: LlamaCpp) -> Iterator[LiveSite]:
     with running_site(folder) as site:
         site.env["FASTCHAT_PROVIDER_KEY"] = KEY
-        site.manage("providers", "add", "lab", "--kind", "llamacpp", "--base-url", llamacpp)
+        site.manage("providers", "add", "lab", "--kind", "llamacpp", "--base-url", llamacpp.base_url)
         site.manage("providers", "map", "lab", "chat=whatever-is-loaded", "--context-length", "4096")
         yield site
 
@@ -104,7 +114,7 @@ def test_responses_and_texts_come_from_it_too(client: openai.OpenAI) -> None:
     assert (text.model, text.choices[0].finish_reason, bool(text.choices[0].text)) == ("chat", "length", True)
 
 
-def test_a_client_that_leaves_frees_its_place(site: LiveSite, client: openai.OpenAI, llamacpp: str) -> None:
+def test_a_client_that_leaves_frees_its_place(site: LiveSite, client: openai.OpenAI) -> None:
     with client.chat.completions.create(model="chat", messages=HI, max_tokens=3000, stream=True) as stream:
         next(iter(stream))
     idle = "SELECT id FROM workers_worker WHERE label = 'lab' AND assigned_since_report = 0"
@@ -129,6 +139,22 @@ def test_the_ledger_and_the_commands_of_the_pool_know_it(site: LiveSite, client:
     assert site.manage("test_message", "chat", "--message", "Hi", "--max-tokens", "4").strip()
     assert "answers and takes the key" in site.manage("providers", "check", "lab")
     assert KEY not in site.manage("workers", "list") + site.manage("providers", "list")
+
+
+def test_a_request_waits_for_a_server_that_is_restarted_and_one_that_ran_is_told_so(
+    client: openai.OpenAI, llamacpp: LlamaCpp
+) -> None:
+    running = client.chat.completions.create(model="chat", messages=HI, max_tokens=3000, stream=True)
+    next(running)
+    llamacpp.process.kill()
+    with pytest.raises(openai.APIError) as broken:
+        list(running)
+    assert broken.value.code == "worker_died"
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.chat.completions.create, model="chat", messages=HI, max_tokens=2)
+        llamacpp.start()
+        assert waiting.result(60).choices
 
 
 def test_a_wrong_key_is_found_by_the_check_and_said_nowhere(site: LiveSite, client: openai.OpenAI) -> None:
