@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.key_scope import KeyScope
@@ -61,6 +62,10 @@ async def stream(key: NewKey, **changes: Any) -> AsyncIterator[bytes]:
     assert reply.status_code == 200
     frames: AsyncIterator[bytes] = reply.streaming_content
     return frames
+
+
+async def read_all(frames: AsyncIterator[bytes]) -> bytes:
+    return b"".join([frame async for frame in frames])
 
 
 def events_in(frames: bytes) -> list[dict[str, Any]]:
@@ -151,6 +156,68 @@ def test_a_streamed_response_whose_process_died_has_failed_in_the_end(client: Cl
     assert responses.responses_lose() == 1
     told = client.get(address(response), headers=headers_of(key)).json()
     assert (told["status"], told["error"]["code"]) == ("failed", "server_error")
+
+
+async def test_a_stream_that_waited_in_vain_ends_with_a_failed_response(
+    key: NewKey, worker: FakeWorker, pool: Worker, settings: Settings
+) -> None:
+    settings.QUEUE_WAIT_S = 2
+    await sync_to_async(Worker.objects.update)(slots=1)
+    gate = Gate()
+    worker.play("one ", gate, "two")
+    first = await stream(key)
+    reading = asyncio.create_task(read_all(first))
+    await gate.was_reached()
+    waiting = await read_all(await stream(key))
+    assert b": queued place=1" in waiting
+    assert [event["type"] for event in events_in(waiting)] == [
+        "response.created",
+        "response.in_progress",
+        "response.failed",
+    ]
+    assert events_in(waiting)[-1]["response"]["error"]["code"] == "server_error"
+    gate.open()
+    assert events_in(await reading)[-1]["type"] == "response.completed"
+    states = await sync_to_async(lambda: list(StoredResponse.objects.values_list("state", flat=True)))()
+    assert sorted(states) == ["completed", "failed"]
+    await closed()
+
+
+async def test_a_stream_whose_end_cannot_be_kept_at_first_is_kept_a_little_later(
+    key: NewKey, worker: FakeWorker, pool: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[bool] = []
+    write = responses.response_end
+
+    def away_at_first(*given: Any) -> None:
+        tries.append(True)
+        if len(tries) == 1:
+            raise OperationalError("the connection is closed")
+        write(*given)
+
+    monkeypatch.setattr(responses, "response_end", away_at_first)
+    events = events_in(await read_all(await stream(key)))
+    assert events[-1]["type"] == "response.completed"
+    assert (await sync_to_async(StoredResponse.objects.get)()).state == ResponseState.COMPLETED
+    assert len(tries) == 2
+    await closed()
+
+
+async def test_who_could_not_renew_in_time_still_writes_the_true_end(
+    key: NewKey, worker: FakeWorker, pool: Worker
+) -> None:
+    gate = Gate()
+    worker.play("one ", gate, "two")
+    reading = asyncio.create_task(read_all(await stream(key)))
+    await gate.was_reached()
+    past = timezone.now() - timedelta(seconds=1)
+    await sync_to_async(StoredResponse.objects.update)(lease_expires_at=past)
+    assert await sync_to_async(responses.responses_lose)() == 1
+    gate.open()
+    assert events_in(await reading)[-1]["type"] == "response.completed"
+    row = await sync_to_async(StoredResponse.objects.get)()
+    assert (row.state, row.error) == ("completed", None)
+    await closed()
 
 
 # --- In the background ------------------------------------------------------------------------------------------------
@@ -437,3 +504,62 @@ def test_bodies_that_are_nested_too_deep_are_refused(client: Client, key: NewKey
     for changes in ({"tools": [tool]}, {"tools": [tool], "background": True}):
         reply = create(client, key, **changes)
         assert reply.status_code == 400, reply.json()
+
+
+JUNK: list[Any] = [
+    None,
+    [],
+    "x",
+    {"input": {"a": 1}},
+    {"input": [1]},
+    {"input": [{"type": 5}]},
+    {"input": [{"role": "user", "content": [None]}]},
+    {"input": [{"role": "user", "content": [{"type": ["input_text"]}]}]},
+    {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": 5}]}]},
+    {
+        "input": [
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": "x"}]}
+        ]
+    },
+    {"input": [{"role": "user", "content": "x"}] * 10_001},
+    {"tools": "x"},
+    {"tools": [1]},
+    {"tool_choice": 5},
+    {"text": "x"},
+    {"text": {"format": 5}},
+    {"include": "x"},
+    {"include": [["x"]]},
+    {"reasoning": "x"},
+    {"stream_options": 5},
+    {"stream": "yes"},
+    {"background": 1},
+    {"metadata": "x"},
+    {"metadata": {"a": "\0"}},
+    {"model": 5},
+    {"model": "\0"},
+    {"user": 5},
+    {"previous_response_id": ""},
+]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_nonsense_is_refused_and_never_our_fault(client: Client, key: NewKey, pool: Worker, junk: Any) -> None:
+    body = ASK | junk if isinstance(junk, dict) else junk
+    for more in ({}, {"background": True}):
+        sent = body | more if isinstance(junk, dict) and "background" not in junk else body
+        reply = client.post("/v1/responses", json.dumps(sent), content_type="application/json", headers=headers_of(key))
+        assert reply.status_code in (400, 404), reply.content
+        assert reply.json()["error"]["message"]
+    assert StoredResponse.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["stream=maybe", "stream=true&starting_after=x", "starting_after=-1", "include[]=x", "include_obfuscation=true"],
+)
+def test_parameters_of_an_address_are_checked(client: Client, key: NewKey, query: str) -> None:
+    response = kept(key)
+    response.save()
+    assert client.get(f"{address(response)}?{query}", headers=headers_of(key)).status_code == 400
+    for items in ("limit=0", "limit=x", "order=up"):
+        assert client.get(f"{address(response)}/input_items?{items}", headers=headers_of(key)).status_code == 400

@@ -54,7 +54,7 @@ def prompt_of(items: Iterable[Json], *, instructions: str | None = None, context
 
 def _item(value: object, path: str) -> Json:
     item = json_object(value, path)
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
     match kind:
         case "message":
             return _message(item, path)

@@ -25,7 +25,7 @@ from apps.openai_api.responses.preparing import Prepared, response_resume
 from apps.openai_api.responses.request import refused_here
 from apps.openai_api.responses.shapes import response_id
 from apps.openai_api.responses.streaming import assembly_of, error_of, tried
-from apps.openai_api.selectors import responses_in_work
+from apps.openai_api.selectors import responses_in_work, responses_waiting
 from apps.openai_api.services import responses
 from apps.workers import relay
 from apps.workers.errors import GenerationGone, WorkerDied, WorkerRefused
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 def responses_run() -> int:
     """Answer what waits, and what comes meanwhile. Return how many were taken on; none if another runner has room."""
     responses.responses_lose()
-    if 0 < responses_in_work() < AT_ONCE:
+    if not responses_waiting() or 0 < responses_in_work() < AT_ONCE:
         return 0
     return asyncio.run(_Runner().run())
 

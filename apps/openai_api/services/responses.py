@@ -154,10 +154,13 @@ def response_delete(response: StoredResponse) -> None:
 
 
 def responses_lose() -> int:
-    """End streamed responses whose process died, and background ones that kill whoever takes them up."""
+    """End streamed responses whose process died, and background ones that kill whoever takes them up.
+
+    The runner stays: if it lives after all, and only could not renew, it may still write the true end.
+    """
     lost = StoredResponse.objects.filter(Q(is_background=False) | Q(n_turns__gte=MAX_TURNS), _is_free())
     lost = lost.filter(state__in=UNENDED, lease_expires_at__isnull=False)
-    return lost.update(state=ResponseState.FAILED, error=LOST, ended_at=Now(), runner=None, options={})
+    return lost.update(state=ResponseState.FAILED, error=LOST, ended_at=Now(), options={})
 
 
 def responses_prune() -> int:
