@@ -27,6 +27,8 @@ from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
+from apps.moderation.choices import Surface
+from apps.moderation.gate import text_pass
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +72,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
         match frame:
             case TurnSend():
                 self._check_room()
+                text = await text_pass(
+                    frame.text, surface=Surface.CHAT, actor=self._actor, reference=str(frame.conversation or "")
+                )
                 turn = await in_thread(
                     turn_start,
                     actor=self._actor,
                     conversation_id=frame.conversation,
                     model_name=frame.model,
-                    text=frame.text,
+                    text=text,
                 )
                 await self._accepted(frame.ref, turn)
             case TurnRegenerate():

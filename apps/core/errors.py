@@ -83,6 +83,10 @@ WORDS: dict[str, str] = {
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",
+    "moderation.refused": "The text is not accepted here: {reason}. Change it and try again.",
+    "moderation.nothing_set_up": "There is nothing here that judges texts: an administrator has made no rule and no "
+    "classifier.",
+    "moderation.unavailable": "The texts cannot be judged now: {reason}. Try again later.",
     "models.unknown": "There is no model named {model!r} here. Choose one from the list.",
     "models.wrong_kind": "{model!r} {does}.",
     "training.config_unreadable": "The configuration {path} cannot be read: {reason}",

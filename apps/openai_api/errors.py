@@ -27,6 +27,8 @@ _CODES = {
     "accounts.key_invalid": "invalid_api_key",
     "models.unknown": "model_not_found",
     "models.wrong_kind": "unsupported_model",
+    "moderation.refused": "content_policy",
+    "moderation.unavailable": "moderation_unavailable",
     "prompt.too_long": "context_length_exceeded",
     "workers.none": "no_worker",
     "workers.unreachable": "no_worker",

@@ -6,6 +6,7 @@ from apps.openai_api.api.batches import BatchCancel, BatchDetail, BatchList
 from apps.openai_api.api.files import FileContent, FileDetail, FileList
 from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings, EngineEmbeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
+from apps.openai_api.api.moderations import Moderations
 from apps.openai_api.api.refused import RefusedEndpoint
 from apps.openai_api.api.responses import ResponseCancel, ResponseDetail, ResponseInputItems, ResponseList
 from apps.openai_api.api.schema import DocsPage, Schema
@@ -20,6 +21,7 @@ urlpatterns = [
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/embeddings", Embeddings.as_view(), name="embeddings"),
     path("v1/engines/<path:engine>/embeddings", EngineEmbeddings.as_view(), name="engine-embeddings"),
+    path("v1/moderations", Moderations.as_view(), name="moderations"),
     path("v1/responses", ResponseList.as_view(), name="responses"),
     re_path(r"^v1/responses/(compact|input_tokens)$", RefusedEndpoint.as_view(), name="refused-response"),
     path("v1/responses/<str:response_id>", ResponseDetail.as_view(), name="response"),

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.catalog",
     "apps.workers",
+    "apps.moderation",
     "apps.conversations",
     "apps.openai_api",
     "apps.training",
@@ -119,6 +120,7 @@ CELERY_BEAT_SCHEDULE = {
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "providers-check": {"task": "workers.providers_check_task", "schedule": 300.0, "options": {"expires": 300.0}},
+    "incidents-prune": {"task": "moderation.incidents_prune_task", "schedule": 3600.0},
     "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},
 }
 
@@ -179,6 +181,7 @@ QUEUE_MAX_PER_KEY = whole("QUEUE_MAX_PER_KEY", env.str("QUEUE_MAX_PER_KEY", "256
 QUEUE_WAIT_S = seconds("QUEUE_WAIT_S", env.str("QUEUE_WAIT_S", "300"))
 WORKER_PATIENCE_S = seconds("WORKER_PATIENCE_S", env.str("WORKER_PATIENCE_S", "30"))
 REQUEST_LOG_DAYS = whole("REQUEST_LOG_DAYS", env.str("REQUEST_LOG_DAYS", "14"))
+MODERATION_LOG_DAYS = whole("MODERATION_LOG_DAYS", env.str("MODERATION_LOG_DAYS", "90"))
 API_RESPONSE_DAYS = whole("API_RESPONSE_DAYS", env.str("API_RESPONSE_DAYS", "30"))
 OUTBOUND_ALLOWED_NETWORKS = networks("OUTBOUND_ALLOWED_NETWORKS", env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")

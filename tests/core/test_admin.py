@@ -20,6 +20,7 @@ from apps.accounts.services import api_key_create
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
+from apps.moderation.models import Classifier, Incident, Policy, Rule
 from apps.training.models import TrainingRun
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Provider, Worker
 from apps.workers.services import providers
@@ -49,6 +50,9 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         worker=hosted.worker,
         tokens_per_s=12.345,
     )
+    classifier = Classifier(name="judge", base_url="http://127.0.0.1:9/v1")
+    classifier.key = "a-classifier-is-let-in-by-worker-secret"
+    classifier.save()
     provider = providers.provider_create(label="lab", kind="openai", key="a-provider-is-let-in-by-worker-secret")
     key = api_key_create(name="laptop", user=alice).key
     entry = LedgerEntry.objects.create(
@@ -75,6 +79,10 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         Group: Group.objects.create(name="team"),
         EnrolmentToken: token_create(label="gpu7").token,
         Provider: Provider.objects.get(pk=provider.pk),
+        Rule: Rule.objects.create(name="words", category="rude", kind="words", pattern="bother"),
+        Classifier: classifier,
+        Policy: Policy.objects.create(surface="chat", action="flag"),
+        Incident: Incident.objects.create(surface="chat", action="flag", categories=["rude"], found_by=["words"]),
         PoolRequest: PoolRequest.objects.create(trace_id="r", model=hosted.model, party="u", renewed_at=timezone.now()),
     }
 

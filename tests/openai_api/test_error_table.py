@@ -5,6 +5,7 @@ from types import ModuleType
 
 import apps.accounts.errors as accounts
 import apps.catalog.errors as catalog
+import apps.moderation.errors as moderation
 import apps.openai_api.errors as api
 import apps.workers.errors as workers
 from apps.core.errors import NotFound, SiteError
@@ -58,7 +59,7 @@ def test_the_table_has_each_code_with_its_status() -> None:
     told = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
 
     errors: set[type[SiteError]] = {NotFound}
-    for module in (accounts, api, catalog, workers):
+    for module in (accounts, api, catalog, moderation, workers):
         errors |= errors_of(module)
     met = {(error.http_status, code) for error in errors - OF_OTHER_DOORS for code in codes_of(error)} | WITHOUT_A_CLASS
     assert told == met

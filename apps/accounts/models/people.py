@@ -35,6 +35,7 @@ class Endpoint(models.TextChoices):
     EMBEDDINGS = "/v1/embeddings", "Embeddings"
     TOKENIZE = "/v1/tokenize", "Counting tokens"
     RESPONSES = "/v1/responses", "Responses"
+    MODERATIONS = "/v1/moderations", "Moderation"
     FILES = "/v1/files", "Files"
     BATCHES = "/v1/batches", "Batches"
 

@@ -13,6 +13,7 @@ from apps.core.threads import in_thread
 from apps.openai_api import forwarding
 from apps.openai_api.api.door import AsyncDoor, answer, body_of
 from apps.openai_api.forwarding import Endpoint, call_for, request_for
+from apps.openai_api.moderation import call_pass
 from apps.openai_api.schema import bodies
 from apps.openai_api.schema.describe import described
 from apps.openai_api.schema.fields import record
@@ -81,7 +82,7 @@ async def _forward(door: AsyncDoor, endpoint: Endpoint, body: object) -> HttpRes
     wanted = request_for(endpoint, body)
     door.ignored_fields = wanted.ignored_fields
     end_user_note(wanted.end_user)
-    call = await in_thread(call_for, endpoint, door.actor, wanted)
+    call = await call_pass(await in_thread(call_for, endpoint, door.actor, wanted))
     return await answer(call, is_stream=wanted.is_stream, headers=partial(limit_headers, call))
 
 

@@ -16,7 +16,6 @@ UNSUPPORTED = {
     "fine_tuning": "models are trained with 'manage.py train', see docs/training.md",
     "fine-tunes": "models are trained with 'manage.py train', see docs/training.md",
     "images": "no model here makes images",
-    "moderations": "no moderation model is installed",
     "organization": "keys and people are managed on the site's own pages",
     "responses/compact": "send the items that matter as 'input'",
     "responses/input_tokens": "use /v1/tokenize",

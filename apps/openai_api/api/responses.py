@@ -15,6 +15,7 @@ from apps.openai_api.api.door import AsyncDoor, SyncDoor, begun, body_of, event_
 from apps.openai_api.api.generation import end_user_note, limit_headers
 from apps.openai_api.errors import InvalidRequest, unsupported
 from apps.openai_api.models import StoredResponse
+from apps.openai_api.moderation import response_pass
 from apps.openai_api.opening import Opening
 from apps.openai_api.responses import streaming
 from apps.openai_api.responses.options import included
@@ -51,6 +52,7 @@ class ResponseList(AsyncDoor):
         wanted = response_request(await body_of(request))
         self.ignored_fields = wanted.ignored_fields
         end_user_note(wanted.end_user)
+        wanted = await response_pass(wanted, self.actor)
         prepared = await in_thread(response_prepare, self.actor, wanted)
         if wanted.is_background:
             return await self._queued(prepared, is_stream=wanted.is_stream)

@@ -1,0 +1,78 @@
+"""What is found in a text, and what is done about it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from apps.moderation.choices import Action, Surface
+
+UNCHECKED = "unchecked"
+"""The category of a text that somebody could not judge: its policy says whether a surface fails open or closed."""
+
+REMOVED = "[removed]"
+
+
+class Severity(IntEnum):
+    """Of several findings the most severe action counts."""
+
+    ALLOW = 0
+    FLAG = 1
+    REDACT = 2
+    REFUSE = 3
+
+
+_SEVERITY = {
+    Action.ALLOW: Severity.ALLOW,
+    Action.FLAG: Severity.FLAG,
+    Action.REDACT: Severity.REDACT,
+    Action.REFUSE: Severity.REFUSE,
+}
+_ACTION = {severity: action for action, severity in _SEVERITY.items()}
+
+Policies = Mapping[tuple[str, str], Action]
+"""By surface and category; the category is blank for all that have no policy of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`by`: the rule or classifier. `spans`: the places in the text, if it can say which: start and end."""
+
+    category: str
+    by: str
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one text: `text` as it may go on, and the findings about which something is done."""
+
+    action: Action
+    text: str
+    findings: tuple[Finding, ...]
+
+
+def verdict_of(text: str, findings: Sequence[Finding], policies: Policies, surface: Surface) -> Verdict:
+    """The most severe action of all findings, with everything redacted that is to be."""
+    acted = [(finding, _action(finding, policies, surface)) for finding in findings]
+    severity = max((_SEVERITY[action] for _, action in acted), default=Severity.ALLOW)
+    spans = [span for finding, action in acted if action is Action.REDACT for span in finding.spans]
+    told = tuple(finding for finding, action in acted if action is not Action.ALLOW)
+    return Verdict(_ACTION[severity], redacted(text, spans), told)
+
+
+def redacted(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text without these places, which may overlap."""
+    pieces: list[str] = []
+    at = 0
+    for start, end in sorted(spans):
+        if start >= at:
+            pieces += [text[at:start], REMOVED]
+        at = max(at, end)
+    return "".join([*pieces, text[at:]])
+
+
+def _action(finding: Finding, policies: Policies, surface: Surface) -> Action:
+    default = Action.FLAG if finding.category == UNCHECKED else policies.get((surface, ""), Action.REFUSE)
+    action = policies.get((surface, finding.category), default)
+    # What nobody can point at cannot be taken out.
+    return Action.REFUSE if action is Action.REDACT and not finding.spans else action

@@ -1,0 +1,27 @@
+"""The closed sets of moderation."""
+
+from django.db import models
+
+
+class Surface(models.TextChoices):
+    """Where a text comes in."""
+
+    CHAT = "chat", "Chat"
+    API = "api", "API"
+
+
+class Action(models.TextChoices):
+    """What is done about a finding."""
+
+    ALLOW = "allow", "Allow"
+    FLAG = "flag", "Allow, and write down an incident"
+    REDACT = "redact", "Take out what was found"
+    REFUSE = "refuse", "Refuse the text"
+
+
+class RuleKind(models.TextChoices):
+    """How a rule looks at a text."""
+
+    WORDS = "words", "Words"
+    REGEX = "regex", "Regular expression"
+    LENGTH = "length", "Longest text"

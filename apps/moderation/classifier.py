@@ -1,0 +1,97 @@
+"""Ask a classifier what it thinks of texts. The only code that talks to one, by the site's one way out.
+
+Source: OpenAI API reference, "Create moderation".
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from apps.core.errors import SiteError
+from apps.core.outbound import http_client
+from apps.moderation.actions import UNCHECKED, Finding
+from apps.moderation.errors import ClassifierAway
+from apps.moderation.models import Classifier
+
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+MAX_CATEGORIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Of one text: which categories it is in, and how likely, 0 to 1."""
+
+    categories: dict[str, bool]
+    scores: dict[str, float]
+
+    def findings(self, by: str) -> list[Finding]:
+        return [Finding(category, by) for category, is_found in self.categories.items() if is_found]
+
+
+async def judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
+    """One judgement for each text. Raises: ClassifierAway."""
+    body: dict[str, Any] = {"input": texts}
+    if classifier.model_name:
+        body["model"] = classifier.model_name
+    try:
+        key = classifier.key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        url = f"{classifier.base_url.rstrip('/')}/moderations"
+        reply = await _posted(url, body, headers, classifier.timeout_s)
+        return [_judgement(result) for result in _results(reply, len(texts))]
+    except SiteError as exc:
+        raise ClassifierAway(reason=exc.message) from exc
+    except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as exc:
+        raise ClassifierAway(reason=str(exc) or type(exc).__name__) from exc
+    except (ValueError, RecursionError) as exc:
+        raise ClassifierAway(reason=f"it does not answer as OpenAI's does: {exc}") from exc
+
+
+async def findings_of(classifier: Classifier, texts: list[str]) -> list[list[Finding]]:
+    """Of each text what the classifier finds; while it is away every text is unchecked."""
+    try:
+        return [judgement.findings(classifier.name) for judgement in await judged(classifier, texts)]
+    except ClassifierAway:
+        return [[Finding(UNCHECKED, classifier.name)] for _ in texts]
+
+
+async def _posted(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float) -> bytes:
+    content = bytearray()
+    # All of it together: a server that sends a byte now and then would never time out.
+    async with (
+        asyncio.timeout(timeout_s),
+        http_client().stream("POST", url, json=body, headers=headers, timeout=timeout_s) as response,
+    ):
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > MAX_REPLY_BYTES:
+                raise ValueError(f"more than {MAX_REPLY_BYTES} bytes")
+    if response.status_code != 200:
+        raise ValueError(f"HTTP {response.status_code}")
+    return bytes(content)
+
+
+def _results(reply: bytes, n_texts: int) -> list[Any]:
+    answer = json.loads(reply)
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list) or len(results) != n_texts:
+        raise ValueError(f"expected {n_texts} results")
+    return results
+
+
+def _judgement(result: Any) -> Judgement:
+    categories = result.get("categories") if isinstance(result, dict) else None
+    if not isinstance(categories, dict) or len(categories) > MAX_CATEGORIES:
+        raise ValueError("a result without categories")
+    scores = result.get("category_scores")
+    return Judgement(
+        {str(name)[:60]: value is True for name, value in categories.items()},
+        {
+            str(name)[:60]: float(value)
+            for name, value in (scores if isinstance(scores, dict) else {}).items()
+            if isinstance(value, int | float)
+        },
+    )

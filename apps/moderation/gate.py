@@ -1,0 +1,77 @@
+"""The gate: every text that comes in goes through here, before it is stored or a model reads it.
+
+A surface asks with all the texts of one request. They come back as they may go on, or the request is refused.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from django.db import InterfaceError, OperationalError
+
+from apps.accounts.actors import Actor
+from apps.core.middleware import request_id_var
+from apps.core.threads import in_thread
+from apps.moderation import classifier, matching, selectors
+from apps.moderation.actions import Finding, Severity, Verdict, verdict_of
+from apps.moderation.choices import Action, Surface
+from apps.moderation.errors import TextRefused
+from apps.moderation.selectors import Decided
+from apps.moderation.services.incidents import incident_record
+
+logger = logging.getLogger(__name__)
+
+
+async def texts_pass(
+    texts: Sequence[str], *, surface: Surface, actor: Actor, reference: str | None = None
+) -> list[str]:
+    """The texts as they may go on, redacted where a policy says so. Raises: TextRefused.
+
+    `reference`: what an incident is found by; the request's id, if it is left out.
+    """
+    rules = await selectors.current()
+    if not rules.looks or not texts:
+        return list(texts)
+    findings = await findings_of(rules, list(texts))
+    verdicts = [verdict_of(text, found, rules.policies, surface) for text, found in zip(texts, findings, strict=True)]
+    acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
+    if acted:
+        await _record(acted, surface, actor, request_id_var.get() if reference is None else reference)
+    refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
+    if refused:
+        raise TextRefused(reason=_reason(refused))
+    return [verdict.text for verdict in verdicts]
+
+
+async def text_pass(text: str, *, surface: Surface, actor: Actor, reference: str | None = None) -> str:
+    """As `texts_pass`, for one."""
+    [passed] = await texts_pass([text], surface=surface, actor=actor, reference=reference)
+    return passed
+
+
+async def findings_of(rules: Decided, texts: list[str]) -> list[list[Finding]]:
+    """Of each text what all rules and the classifier find."""
+    by_rules = await asyncio.to_thread(matching.findings_of, rules.matchers, texts)
+    if rules.classifier is None:
+        return by_rules
+    by_classifier = await classifier.findings_of(rules.classifier, texts)
+    return [ours + theirs for ours, theirs in zip(by_rules, by_classifier, strict=True)]
+
+
+async def _record(verdicts: list[Verdict], surface: Surface, actor: Actor, reference: str) -> None:
+    """An incident for the request. While the database is away it goes to the log: the verdict holds anyway."""
+    action = max((verdict.action for verdict in verdicts), key=lambda action: Severity[action.name])
+    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    write: Callable[[], None] = partial(
+        incident_record, surface=surface, action=action, findings=findings, actor=actor, reference=reference
+    )
+    try:
+        await in_thread(write)
+    except (OperationalError, InterfaceError) as exc:
+        logger.warning("an incident is not kept (%s, %s): %s", surface, [f.by for f in findings], exc)
+
+
+def _reason(verdicts: Sequence[Verdict]) -> str:
+    told = dict.fromkeys(f"{f.by} ({f.category})" for verdict in verdicts for f in verdict.findings)
+    return ", ".join(told)

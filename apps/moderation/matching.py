@@ -1,0 +1,103 @@
+"""Rules against texts. Pure, but for the clock of the time limit.
+
+Expressions of admins may be such that a text takes them years; each gets a moment, and the others go on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+
+import regex
+
+from apps.moderation.actions import UNCHECKED, Finding
+from apps.moderation.choices import RuleKind
+
+RULE_LIMIT_S = 0.2
+"""For one rule and one text."""
+REQUEST_LIMIT_S = 2.0
+"""For all rules and texts of one request. What is not looked at by then is unchecked."""
+MAX_SPANS = 1000
+"""In one text of one rule. One with more is not redacted place by place."""
+MAX_PATTERN_CHARS = 20_000
+MAX_LENGTH_DIGITS = 9
+
+
+class PatternWrong(ValueError):
+    """The pattern of a rule cannot be used; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One rule, ready to be used."""
+
+    name: str
+    category: str
+    kind: RuleKind
+    pattern: str
+
+    def check(self) -> None:
+        """Raises: PatternWrong."""
+        if self.kind is RuleKind.LENGTH:
+            _longest(self.pattern)
+        else:
+            _compiled(self.kind, self.pattern)
+
+    def finding(self, text: str) -> Finding | None:
+        """What the rule finds. It takes `RULE_LIMIT_S` at most."""
+        if self.kind is RuleKind.LENGTH:
+            return Finding(self.category, self.name) if len(text) > _longest(self.pattern) else None
+        spans: list[tuple[int, int]] = []
+        try:
+            # Beside other threads: a slow expression must not stop the whole process.
+            found = _compiled(self.kind, self.pattern).finditer(text, concurrent=True, timeout=RULE_LIMIT_S)
+            for match in found:
+                if match.end() > match.start():
+                    spans.append(match.span())
+                if len(spans) > MAX_SPANS:
+                    return Finding(self.category, self.name)
+        except TimeoutError:
+            return Finding(UNCHECKED, self.name)
+        return Finding(self.category, self.name, tuple(spans)) if spans else None
+
+
+def findings_of(matchers: Iterable[Matcher], texts: Sequence[str]) -> list[list[Finding]]:
+    """Of each text what each rule finds, within `REQUEST_LIMIT_S`."""
+    ends_at = monotonic() + REQUEST_LIMIT_S
+    rules = list(matchers)
+    return [_findings(rules, text, ends_at) for text in texts]
+
+
+def _findings(rules: Sequence[Matcher], text: str, ends_at: float) -> list[Finding]:
+    found: list[Finding] = []
+    for rule in rules:
+        if monotonic() > ends_at:
+            return [*found, Finding(UNCHECKED, rule.name)]
+        if (finding := rule.finding(text)) is not None:
+            found.append(finding)
+    return found
+
+
+def _longest(pattern: str) -> int:
+    digits = pattern.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_LENGTH_DIGITS):
+        raise PatternWrong("give the number of characters that a text may have")
+    return int(digits)
+
+
+@lru_cache(maxsize=512)
+def _compiled(kind: RuleKind, pattern: str) -> "regex.Pattern[str]":
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise PatternWrong(f"at most {MAX_PATTERN_CHARS} characters")
+    if kind is RuleKind.WORDS:
+        words = [word.strip() for word in pattern.splitlines() if word.strip()]
+        if not words:
+            raise PatternWrong("give at least one word, each on a line of its own")
+        return regex.compile(r"(?<!\w)\L<words>(?!\w)", regex.IGNORECASE, words=words)
+    try:
+        compiled = regex.compile(pattern, regex.VERSION1)
+    except (regex.error, ValueError, OverflowError, RecursionError) as exc:
+        raise PatternWrong(f"it is no regular expression: {exc}") from exc
+    if compiled.fullmatch("", timeout=RULE_LIMIT_S):
+        raise PatternWrong("it matches the empty text, and so every one")
+    return compiled

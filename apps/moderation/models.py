@@ -1,0 +1,130 @@
+"""What moderators decide: rules, a classifier, policies; and the incidents that came of it, without their texts."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from apps.accounts.models import ApiKey, User
+from apps.core.sealing import seal, unseal
+from apps.moderation.actions import UNCHECKED
+from apps.moderation.choices import Action, RuleKind, Surface
+from apps.moderation.matching import Matcher, PatternWrong
+
+CATEGORY = RegexValidator(r"^[a-z0-9][a-z0-9_/-]*$", "Small letters, digits, '-', '_' and '/', such as 'hate'.")
+
+ADDRESS = RegexValidator(r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", "An address such as http://10.0.0.5:8000/v1.")
+
+
+class Rule(models.Model):
+    """Finds something in a text, and gives it a category."""
+
+    name = models.CharField(max_length=100, unique=True, help_text="Told to whoever is refused.")
+    category = models.CharField(max_length=60, validators=[CATEGORY], help_text="Policies go by it.")
+    kind = models.CharField(max_length=10, choices=RuleKind)
+    pattern = models.TextField(
+        help_text="Words: one on each line, found as whole words in any case. Regular expression: of Python's "
+        "'regex'; (?i) at its beginning ignores the case. Longest text: a number of characters."
+    )
+    is_active = models.BooleanField(default=True, verbose_name="active")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.category == UNCHECKED:
+            raise ValidationError({"category": "This one is for texts that somebody could not judge."})
+        if self.kind not in RuleKind.values:
+            return  # the field says so
+        try:
+            Matcher(self.name, self.category, RuleKind(self.kind), self.pattern).check()
+        except PatternWrong as exc:
+            raise ValidationError({"pattern": f"{str(exc).capitalize()}."}) from exc
+
+
+class Classifier(models.Model):
+    """A server that judges texts as OpenAI's does: `POST {base_url}/moderations`."""
+
+    name = models.CharField(max_length=100, unique=True)
+    base_url = models.CharField(
+        max_length=200,
+        validators=[ADDRESS],
+        verbose_name="address",
+        help_text="With the version at its end, such as http://10.0.0.5:8000/v1.",
+    )
+    sealed_key = models.TextField(blank=True, editable=False)
+    model_name = models.CharField(max_length=200, blank=True, verbose_name="model", help_text="Blank: its default.")
+    timeout_s = models.FloatField(
+        default=5.0,
+        validators=[MinValueValidator(0.1), MaxValueValidator(60)],
+        verbose_name="time limit, seconds",
+        help_text="A text that it has not judged by then is 'unchecked'.",
+    )
+    is_active = models.BooleanField(default=True, verbose_name="active")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key(self) -> str:
+        """Raises: SecretUnreadable, also when the address was changed without the key."""
+        return unseal(self.sealed_key, use=self.base_url)
+
+    @key.setter
+    def key(self, secret: str) -> None:
+        self.sealed_key = seal(secret, use=self.base_url)
+
+
+class Policy(models.Model):
+    """What a surface does about a category. Without one, what is found is refused, and what is unchecked is flagged."""
+
+    surface = models.CharField(max_length=10, choices=Surface)
+    category = models.CharField(
+        max_length=60,
+        blank=True,
+        validators=[CATEGORY],
+        help_text="Of a rule or of the classifier; 'unchecked' for texts that one of them could not judge. Blank: all "
+        "that have no policy of their own.",
+    )
+    action = models.CharField(max_length=10, choices=Action)
+
+    class Meta:
+        verbose_name_plural = "policies"
+        ordering = ["surface", "category"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["surface", "category"],
+                name="policy_once",
+                violation_error_message="There is a policy for this already: change it.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_surface_display()}, {self.category or 'everything else'}: {self.action}"
+
+
+class Incident(models.Model):
+    """Something was done about a text. It is not kept here: the reference leads to what its surface keeps of it."""
+
+    surface = models.CharField(max_length=10, choices=Surface)
+    action = models.CharField(max_length=10, choices=Action)
+    categories = ArrayField(models.CharField(max_length=60))
+    found_by = ArrayField(models.CharField(max_length=100))
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.CASCADE, related_name="+", verbose_name="API key")
+    visitor_public_id = models.UUIDField(null=True)
+    reference = models.CharField(max_length=64, blank=True, db_index=True)
+    """The request's id, or the conversation's."""
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.get_surface_display()}: {', '.join(self.categories)}"

@@ -1,0 +1,65 @@
+"""Reads of what moderators decided, kept in the process for a moment: every request asks for it."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from apps.core.threads import in_thread
+from apps.moderation.actions import Policies
+from apps.moderation.choices import Action, RuleKind
+from apps.moderation.matching import Matcher
+from apps.moderation.models import Classifier, Policy, Rule
+
+FRESH_S = 2.0
+"""A change in the admin holds everywhere after this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All of it. Without matchers and classifier no text is looked at."""
+
+    matchers: tuple[Matcher, ...]
+    classifier: Classifier | None
+    policies: Policies
+
+    @property
+    def looks(self) -> bool:
+        return bool(self.matchers or self.classifier)
+
+
+_fresh: tuple[float, Decided] | None = None
+
+
+def fresh() -> Decided | None:
+    """What was loaded a moment ago; asks no database."""
+    return _fresh[1] if _fresh is not None and monotonic() <= _fresh[0] + FRESH_S else None
+
+
+async def current() -> Decided:
+    """As `decided`, off the event loop if it must ask."""
+    known = fresh()
+    return known if known is not None else await in_thread(decided)
+
+
+def decided() -> Decided:
+    """What holds now, or did `FRESH_S` ago."""
+    global _fresh
+    if (known := fresh()) is not None:
+        return known
+    loaded = _load()
+    _fresh = (monotonic(), loaded)
+    return loaded
+
+
+def forget() -> None:
+    """Look again at the next call."""
+    global _fresh
+    _fresh = None
+
+
+def _load() -> Decided:
+    rules = Rule.objects.filter(is_active=True)
+    return Decided(
+        matchers=tuple(Matcher(rule.name, rule.category, RuleKind(rule.kind), rule.pattern) for rule in rules),
+        classifier=Classifier.objects.filter(is_active=True).first(),
+        policies={(row.surface, row.category): Action(row.action) for row in Policy.objects.all()},
+    )

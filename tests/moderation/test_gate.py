@@ -1,0 +1,361 @@
+"""The gate at every entry point: the chat in the browser, and the API's doors through which texts go to models."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
+from apps.accounts.key_scope import KeyScope
+from apps.accounts.models import Endpoint, User
+from apps.accounts.services import NewKey, api_key_create
+from apps.conversations.live.registry import readers_release
+from apps.conversations.models import Message
+from apps.moderation.actions import REMOVED
+from apps.moderation.models import Classifier, Incident, Policy, Rule
+from apps.moderation.services.incidents import incidents_prune
+from apps.openai_api.batch_runner import batch_advance
+from apps.openai_api.models import BatchLine, StoredResponse
+from tests.conversations.conftest import cookies_of
+from tests.conversations.pages import open_page
+from tests.fake_worker import FakeWorker, enrol, fake_worker
+from tests.openai_api.batch_support import new_batch
+from tests.workers.stand_in import StandIn, whole
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MODEL = "scripted"
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[FakeWorker]:
+    with fake_worker() as worker:
+        enrol(worker, MODEL)
+        yield worker
+
+
+@pytest.fixture
+def key(alice: User) -> NewKey:
+    return api_key_create(name="alices", user=alice)
+
+
+@pytest.fixture
+def rude(transactional_db: None) -> Rule:
+    return Rule.objects.create(name="House words", category="rude", kind="words", pattern="bother\nblast")
+
+
+@pytest_asyncio.fixture
+async def closing() -> AsyncIterator[None]:
+    yield
+    await readers_release()
+    await sync_to_async(connections.close_all)()
+
+
+def policy(surface: str, action: str, category: str = "") -> None:
+    Policy.objects.create(surface=surface, action=action, category=category)
+
+
+def post(client: Client, key: NewKey, path: str, **body: Any) -> Any:
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    return client.post(path, {"model": MODEL, **body}, content_type="application/json", headers=headers)
+
+
+SAID = "Oh bother, again"
+DOORS: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": SAID}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "text", "text": SAID}]}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": SAID}], "stream": True}),
+    ("/v1/completions", {"prompt": SAID}),
+    ("/v1/completions", {"prompt": ["Hi", SAID]}),
+    ("/v1/responses", {"input": SAID}),
+    ("/v1/responses", {"input": SAID, "stream": True}),
+    ("/v1/responses", {"input": SAID, "background": True}),
+    ("/v1/responses", {"input": "Hi", "instructions": SAID}),
+    ("/v1/responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": SAID}]}),
+]
+"""A new door through which a text goes to a model joins this list."""
+
+
+@pytest.mark.parametrize(("path", "body"), DOORS)
+def test_what_is_found_at_the_api_is_refused_with_the_reason(
+    client: Client, key: NewKey, worker: FakeWorker, rude: Rule, path: str, body: dict[str, Any]
+) -> None:
+    reply = post(client, key, path, **body)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["type"], error["code"]) == (403, "permission_error", "content_policy")
+    assert "House words (rude)" in error["message"]
+    assert "bother" not in error["message"]
+    assert worker.requests == []
+    assert StoredResponse.objects.count() == 0
+    incident = Incident.objects.get()
+    assert (incident.surface, incident.action, incident.categories, incident.found_by) == (
+        "api",
+        "refuse",
+        ["rude"],
+        ["House words"],
+    )
+    assert (incident.user_id, incident.api_key_id) == (key.key.user_id, key.key.pk)
+    assert incident.reference == reply["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [door for door in DOORS if door[0] != "/v1/completions" and not door[1].get("background")]
+)
+def test_what_is_found_at_the_api_is_taken_out(
+    client: Client, key: NewKey, worker: FakeWorker, rude: Rule, path: str, body: dict[str, Any]
+) -> None:
+    policy("api", "redact", "rude")
+    reply = post(client, key, path, **body)
+    assert reply.status_code == 200
+    sent = json.dumps(worker.requests[0]["messages"])
+    assert f"Oh {REMOVED}, again" in sent
+    assert "bother" not in sent
+    assert Incident.objects.get().action == "redact"
+    for kept in StoredResponse.objects.all():
+        assert "bother" not in json.dumps([kept.items, kept.repeated])
+
+
+def test_a_line_of_a_batch_is_refused_alone(key: NewKey, worker: FakeWorker, rude: Rule) -> None:
+    url = "/v1/chat/completions"
+    lines = [
+        {
+            "custom_id": said,
+            "method": "POST",
+            "url": url,
+            "body": {"model": MODEL, "messages": [{"role": "user", "content": said}]},
+        }
+        for said in ("Hi", SAID)
+    ]
+    batch = new_batch(key, *lines, endpoint=url)
+    batch_advance(batch.pk)
+    batch_advance(batch.pk, slice_s=5)
+    assert dict(BatchLine.objects.values_list("custom_id", "status_code")) == {"Hi": 200, SAID: 403}
+    assert [request["messages"][0]["content"] for request in worker.requests] == ["Hi"]
+
+
+@pytest.mark.parametrize(("action", "n_incidents"), [("allow", 0), ("flag", 1)])
+def test_what_is_allowed_or_flagged_goes_on_as_it_is(
+    client: Client, key: NewKey, worker: FakeWorker, rude: Rule, action: str, n_incidents: int
+) -> None:
+    policy("api", action)
+    assert post(client, key, "/v1/chat/completions", **DOORS[0][1]).status_code == 200
+    assert worker.requests[0]["messages"][0]["content"] == SAID
+    assert Incident.objects.count() == n_incidents
+
+
+async def test_a_turn_of_the_chat_is_refused_before_anything_is_stored(
+    alice: User, worker: FakeWorker, rude: Rule, closing: None
+) -> None:
+    async with open_page(await sync_to_async(cookies_of)(alice)) as page:
+        await page.send({"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": SAID})
+        refused = await page.until("turn.refused")
+        assert (refused["ref"], refused["error"]["code"]) == ("r", "moderation.refused")
+        assert "House words (rude)" in refused["error"]["message"]
+    assert await sync_to_async(Message.objects.count)() == 0
+    incident = await sync_to_async(Incident.objects.get)()
+    assert (incident.surface, incident.user_id) == ("chat", alice.pk)
+
+
+async def test_a_turn_of_the_chat_is_stored_and_answered_as_it_was_redacted(
+    alice: User, worker: FakeWorker, rude: Rule, closing: None
+) -> None:
+    await sync_to_async(policy)("chat", "redact")
+    async with open_page(await sync_to_async(cookies_of)(alice)) as page:
+        await page.until_end((await page.ask(SAID))["generation"])
+    texts = await sync_to_async(lambda: list(Message.objects.order_by("pk").values_list("content", flat=True)))()
+    assert texts[0] == f"Oh {REMOVED}, again"
+    assert worker.requests[0]["messages"][0]["content"] == texts[0]
+
+
+# --- The classifier ---------------------------------------------------------------------------------------------------
+
+
+def verdict(**categories: bool) -> dict[str, Any]:
+    return {
+        "flagged": any(categories.values()),
+        "categories": categories,
+        "category_scores": {name: 0.9 if is_found else 0.1 for name, is_found in categories.items()},
+    }
+
+
+def classifier(server: StandIn, **fields: Any) -> Classifier:
+    made = Classifier(name="judge", base_url=server.base_url, model_name="judge-1", **fields)
+    made.key = "sk-judge"
+    made.save()
+    return made
+
+
+def test_a_classifier_judges_all_texts_of_a_request_at_once(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn
+) -> None:
+    classifier(server)
+    server.replies.append(whole({"results": [verdict(hate=False), verdict(hate=True, violence=False)]}))
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Grr"}]
+    reply = post(client, key, "/v1/chat/completions", messages=messages)
+    assert reply.status_code == 403
+    assert "judge (hate)" in reply.json()["error"]["message"]
+    [asked] = server.asked
+    assert (asked.path, asked.body) == ("/v1/moderations", {"input": ["Be kind.", "Grr"], "model": "judge-1"})
+    assert asked.headers["authorization"] == "Bearer sk-judge"
+
+
+AWAY = [
+    whole({"error": "busy"}, 500),
+    whole({"results": []}),
+    whole({"results": [{"categories": 5}]}),
+    whole(["nonsense"]),
+    whole({}, 302, Location="http://169.254.169.254/"),
+]
+
+
+@pytest.mark.parametrize("reply", AWAY)
+@pytest.mark.parametrize(("action", "status"), [("allow", 200), (None, 200), ("refuse", 403)])
+def test_a_classifier_that_does_not_judge_leaves_it_to_the_policy(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn, reply: Any, action: str | None, status: int
+) -> None:
+    classifier(server)
+    if action is not None:
+        policy("api", action, "unchecked")
+    server.replies.append(reply)
+    messages = [{"role": "user", "content": "Hi"}]
+    assert post(client, key, "/v1/chat/completions", messages=messages).status_code == status
+    assert len(server.asked) == 1
+    assert [incident.categories for incident in Incident.objects.all()] == (
+        [] if action == "allow" else [["unchecked"]]
+    )
+
+
+def test_a_classifier_that_is_silent_is_left_after_its_time(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn
+) -> None:
+    classifier(server, timeout_s=0.2)
+    never = whole({})
+    never.pieces = [threading.Event()]
+    server.replies.append(never)
+    assert post(client, key, "/v1/chat/completions", messages=[{"role": "user", "content": "Hi"}]).status_code == 200
+    assert Incident.objects.get().categories == ["unchecked"]
+
+
+def test_a_classifier_at_a_forbidden_address_is_not_called(client: Client, key: NewKey, worker: FakeWorker) -> None:
+    Classifier.objects.create(name="judge", base_url="http://169.254.169.254/v1")
+    policy("api", "refuse", "unchecked")
+    assert post(client, key, "/v1/chat/completions", messages=[{"role": "user", "content": "Hi"}]).status_code == 403
+
+
+def test_a_key_goes_to_no_other_address(client: Client, key: NewKey, worker: FakeWorker, server: StandIn) -> None:
+    classifier(server)
+    Classifier.objects.update(base_url=server.base_url.replace("/v1", "/v2"))
+    assert post(client, key, "/v1/chat/completions", messages=[{"role": "user", "content": "Hi"}]).status_code == 200
+    assert server.asked == []
+
+
+# --- /v1/moderations --------------------------------------------------------------------------------------------------
+
+
+def judge(client: Client, key: NewKey, **body: Any) -> Any:
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    return client.post("/v1/moderations", body, content_type="application/json", headers=headers)
+
+
+def test_moderations_answers_by_rules_and_classifier_and_does_nothing(
+    client: Client, key: NewKey, rude: Rule, server: StandIn
+) -> None:
+    classifier(server)
+    server.replies.append(whole({"results": [verdict(hate=False), verdict(hate=True)]}))
+    reply = judge(client, key, input=["Hi", SAID], model="omni-moderation-latest").json()
+    assert reply["model"] == "judge-1"
+    assert [(result["flagged"], result["categories"]) for result in reply["results"]] == [
+        (False, {"hate": False, "rude": False}),
+        (True, {"hate": True, "rude": True}),
+    ]
+    assert reply["results"][1]["category_scores"] == {"hate": 0.9, "rude": 1.0}
+    assert Incident.objects.count() == 0
+
+
+def test_moderations_claims_nothing_that_nobody_judged(
+    client: Client, key: NewKey, rude: Rule, server: StandIn
+) -> None:
+    assert judge(client, key, input=SAID).json()["results"][0]["categories"] == {"rude": True}
+    classifier(server)
+    server.replies.append(whole({}, 500))
+    reply = judge(client, key, input="Hi")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "moderation_unavailable")
+    assert reply["Retry-After"]
+    Rule.objects.all().delete()
+    Classifier.objects.all().delete()
+    reply = judge(client, key, input="Hi")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "nothing_set_up")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": []}, "input"),
+        ({"input": ["x"] * 33}, "input"),
+        ({"input": [7]}, "input[0]"),
+        ({"input": [{"type": "image_url", "image_url": {"url": "data:,"}}]}, "input[0].type"),
+        ({"input": "x", "model": "of-somebody-else"}, "model"),
+        ({"input": "x", "model": {}}, "model"),
+    ],
+)
+def test_moderations_refuses_by_field(
+    client: Client, key: NewKey, rude: Rule, body: dict[str, Any], param: str
+) -> None:
+    reply = judge(client, key, **body)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+
+
+def test_a_key_for_chats_is_none_for_moderation(client: Client, alice: User, rude: Rule) -> None:
+    chats = api_key_create(name="chats", user=alice, scope=KeyScope(endpoints=[Endpoint.CHAT]))
+    assert judge(client, chats, input="Hi").status_code == 403
+
+
+# --- The admin --------------------------------------------------------------------------------------------------------
+
+
+def test_an_admin_makes_rules_that_hold_at_once_and_none_that_cannot_work(
+    client: Client, key: NewKey, worker: FakeWorker
+) -> None:
+    client.force_login(User.objects.create_superuser("root", "root@example.org", "open sesame"))
+    add = reverse("admin:moderation_rule_add")
+    made = {"name": "Numbers", "category": "privacy", "kind": "regex", "pattern": "(", "is_active": "on"}
+    assert "It is no regular expression" in client.post(add, made).content.decode()
+    assert "somebody could not judge" in client.post(add, made | {"category": "unchecked"}).content.decode()
+    assert client.post(add, made | {"pattern": r"\d{5}"}).status_code == 302
+    reply = post(client, key, "/v1/chat/completions", messages=[{"role": "user", "content": "It is 12345"}])
+    assert reply.status_code == 403
+
+
+def test_a_classifiers_key_is_asked_for_again_when_its_address_changes(client: Client, server: StandIn) -> None:
+    client.force_login(User.objects.create_superuser("root", "root@example.org", "open sesame"))
+    row = classifier(server)
+    change = reverse("admin:moderation_classifier_change", args=[row.pk])
+    fields = {"name": "judge", "base_url": "http://10.0.0.9/v1", "timeout_s": "5", "is_active": "on", "key": ""}
+    assert "give the key again" in client.post(change, fields).content.decode()
+    assert client.post(change, fields | {"key": "sk-other"}).status_code == 302
+    row.refresh_from_db()
+    assert row.key == "sk-other"
+    assert "sk-other" not in client.get(change).content.decode()
+    assert client.post(change, fields).status_code == 302
+    row.refresh_from_db()
+    assert row.key == "sk-other"
+
+
+def test_incidents_are_forgotten_in_time() -> None:
+    for days in (1, 91):
+        Incident.objects.create(surface="api", action="flag", categories=[], found_by=[])
+        Incident.objects.filter(pk=Incident.objects.latest("pk").pk).update(
+            created_at=timezone.now() - timedelta(days=days)
+        )
+    assert incidents_prune() == 1
+    assert Incident.objects.count() == 1
