@@ -29,12 +29,19 @@ class LanguageModel(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200, unique=True, help_text="What API clients put into `model`.")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.TEXT, help_text="Reported by the worker.")
+    kind = models.CharField(
+        max_length=10,
+        choices=Kind,
+        default=Kind.TEXT,
+        help_text="As its worker reports, or as the page of its provider says.",
+    )
     display_name = models.CharField(max_length=200, blank=True)
     organisation = models.CharField(max_length=200, blank=True)
     licence = models.CharField(max_length=100, blank=True)
     description = models.TextField(blank=True, help_text="One or two sentences for the model picker.")
-    context_length = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens; reported by the worker.")
+    context_length = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens; as its worker reports, or as the page of its provider says."
+    )
     prompt_template = models.CharField(
         max_length=100,
         blank=True,

@@ -168,6 +168,20 @@ def test_what_is_only_the_vendors_is_left_out() -> None:
     assert "content_filter_results" not in read[0]["choices"][0]
 
 
+def test_what_gemini_wants_back_with_a_call_goes_through_in_both_directions() -> None:
+    """Source: Google, "Thought signatures": without them Gemini 3 refuses the next turn."""
+    signed = {"google": {"thought_signature": "abc"}}
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    told = piece("", "tool_calls")
+    told["choices"][0]["delta"] = {"tool_calls": [call | {"extra_content": signed}]}
+    [read] = chunks(told)
+    assert read["choices"][0]["delta"]["tool_calls"][0]["extra_content"] == signed
+
+    turn = {"role": "assistant", "content": None, "tool_calls": [call | {"extra_content": signed}]}
+    messages = [HI["messages"][0], turn, {"role": "tool", "tool_call_id": "c", "content": "1"}]
+    assert asked("gemini", messages=messages)["messages"] == messages
+
+
 def test_a_whole_answer_has_the_sites_name_for_the_model() -> None:
     answer = {
         "id": "x", "object": "chat.completion", "created": 1, "model": "theirs-2026", "service": "secret-name",
