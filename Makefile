@@ -12,7 +12,7 @@ PEERS := .cache/peers
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles peers bench-serving bench-gpu demo-models clean lock debian
+.PHONY: help run test check fmt oracles peers bench-serving bench-gateway bench-gpu demo-models clean lock debian
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,16 +40,19 @@ oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ou
 bench-serving: $(VENV)/dev.stamp ## Measure serving beside its peers (run `make peers` first); ARGS=--help says what and how long
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
 
+bench-gateway: $(VENV)/dev.stamp ## Measure the way through the site beside LiteLLM's proxy (run `make peers` first)
+	@$(BIN)/python -m benchmarks.gateway $(ARGS)
+
 bench-gpu: $(VENV)/dev.stamp ## Measure the engine on a CUDA GPU with a model of a billion random parameters
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
 
-peers: $(PEERS)/fastchat.stamp $(PEERS)/transformers.stamp $(PEERS)/llamacpp.stamp ## Install what bench-serving compares with, each apart (2 GB)
+peers: $(PEERS)/fastchat.stamp $(PEERS)/transformers.stamp $(PEERS)/llamacpp.stamp $(PEERS)/litellm.stamp ## Install what is compared with, each apart (2 GB)
 
 # Made again when its pins change. Its environment is never ours: the peers want other versions of the same packages.
 $(PEERS)/%.stamp: benchmarks/peers/%.txt
 	@echo "Setting up the peer: $*"
 	@$(PYTHON) -m venv --clear $(PEERS)/$*
-	@$(if $(filter llamacpp,$*),,$(PEERS)/$*/bin/pip $(PIP_OPTIONS) install torch==2.13.0)
+	@$(if $(filter llamacpp litellm,$*),,$(PEERS)/$*/bin/pip $(PIP_OPTIONS) install torch==2.13.0)
 	@$(PEERS)/$*/bin/pip $(PIP_OPTIONS) install --no-deps --requirement $<
 	@touch $@
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from benchmarks.gguf_export import Precision
-from benchmarks.load import Door, Load, ask, run_load
+from benchmarks.load import Door, Load, Plan, ask, run_load
 from benchmarks.report import Figure, shared_beginning
 from benchmarks.servers import (
     Server,
@@ -46,7 +46,7 @@ def compare_with_peers(setting: Setting, model: str, peers: Sequence[str], strea
         servers = [start_worker(stack, setting, model), *(PEERS[name](stack, setting, model) for name in peers)]
         for server in servers:
             server.wait()
-            run_load(server.door, streams=2, requests_each=1)  # warm
+            run_load(server.door, Plan(streams=2, requests_each=1))  # warm
         worker, *others = servers
         print_lines(_same_answers(model, worker, others))
         for server in servers:
@@ -69,7 +69,7 @@ def _turn_about(servers: Sequence[Server], model: str, streams: int, rounds: int
                 continue
             with server.awake() as door:
                 runs[server.name].append(
-                    run_load(door, streams=streams, requests_each=n_requests, seed=f"{streams}/{number}")
+                    run_load(door, Plan(streams=streams, requests_each=n_requests, seed=f"{streams}/{number}"))
                 )
     counts = ", ".join(f"{name} {len(loads)}" for name, loads in runs.items())
     prompts = max(load.n_prompt for loads in runs.values() for load in loads)
@@ -103,7 +103,7 @@ def compare_through_site(setting: Setting, model: str, streams: Sequence[int], r
         through = stack.enter_context(whole_site(setting, model))
         worker.wait()
         for door in (worker.door, through):
-            run_load(door, streams=4, requests_each=1)  # warm
+            run_load(door, Plan(streams=4, requests_each=1))  # warm
         for n_streams in streams:
             site, direct = _both(through, worker, USUAL.get(n_streams, 1), n_streams, rounds)
             targets = {kind: target("worker", model, n_streams, kind) for kind in UNITS}
@@ -115,8 +115,8 @@ def _both(through: Door, worker: Server, requests: int, streams: int, rounds: in
     for number in range(rounds):
         seed = f"{streams}/{number}"
         with worker.awake() as door:
-            direct.append(run_load(door, streams=streams, requests_each=requests, seed=seed))
-        site.append(run_load(through, streams=streams, requests_each=requests, seed=seed + "/site"))
+            direct.append(run_load(door, Plan(streams=streams, requests_each=requests, seed=seed)))
+        site.append(run_load(through, Plan(streams=streams, requests_each=requests, seed=seed + "/site")))
     return site, direct
 
 

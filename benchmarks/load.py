@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
+Messages = list[dict[str, str]]
+
 REQUEST_LIMIT_S = 900.0
 PROMPT_WORDS = 40
 """About 100 tokens of the benchmarks' models."""
@@ -44,30 +46,37 @@ class Load:
     """Tokens of the longest prompt, 0 when the server does not say."""
     ttft_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    """Of each request, to the end of its answer."""
 
     @property
     def tokens_per_s(self) -> float:
         return self.tokens / self.wall_s
 
+    @property
+    def requests_per_s(self) -> float:
+        return len(self.took_s) / self.wall_s
+
 
 @dataclass(slots=True)
 class Answer:
-    """One streamed answer: what its events say and when text came, in seconds of `perf_counter`."""
+    """One answer: what its events say and when text came, in seconds of `perf_counter`."""
 
     text: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
     finish_reason: str | None = None
     sent_at: float = 0.0
+    ended_at: float = 0.0
     text_at: list[float] = field(default_factory=list)
 
     def read(self, event: dict[str, Any], at: float) -> None:
-        """Take an event in. Raises: RuntimeError for an error event."""
+        """Take an event in, or an answer in one piece. Raises: RuntimeError for an error event."""
         if "error" in event or "error_code" in event:
             raise RuntimeError(f"the stream holds an error: {event}")
         self.usage = event.get("usage") or self.usage
         for choice in event["choices"]:
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            if text := choice["delta"].get("content"):
+            if text := choice.get("delta", choice.get("message")).get("content"):
                 self.text += text
                 self.text_at.append(at)
 
@@ -86,54 +95,76 @@ class Answer:
         return max_tokens
 
 
-def run_load(door: Door, *, streams: int, requests_each: int, max_tokens: int = 64, seed: str = "warm") -> Load:
-    """Let `streams` clients send `requests_each` requests one after another. Any failed request fails the run.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`streams` clients, each of which sends `requests_each` requests one after another."""
 
-    Prompts are drawn from `seed`: those of another run would be in a server's cache of prompts.
-    """
-    return uvloop.run(_run(door, streams, requests_each, max_tokens, seed))
+    streams: int
+    requests_each: int
+    max_tokens: int = 64
+    seed: str = "warm"
+    """What prompts are drawn from: those of another run would be in a server's cache of prompts."""
+    is_streamed: bool = True
+    spread_s: float = 0.0
+    """The clients begin one after another over this time; all at once without."""
 
 
-def ask(door: Door, messages: list[dict[str, str]], *, max_tokens: int, temperature: float = 0.0) -> Answer:
+def run_load(door: Door, plan: Plan) -> Load:
+    """Work through a plan. Any failed request fails the run."""
+    return uvloop.run(work_through(door, plan))
+
+
+def ask(door: Door, messages: Messages, *, max_tokens: int, temperature: float = 0.0) -> Answer:
     """Send one request and wait for the end of its answer."""
     return uvloop.run(stream(door, messages, max_tokens=max_tokens, temperature=temperature))
 
 
-async def _run(door: Door, streams: int, requests_each: int, max_tokens: int, seed: str) -> Load:
+async def work_through(door: Door, plan: Plan) -> Load:
+    """As `run_load`, in the running event loop."""
     load = Load()
     began = perf_counter()
     async with asyncio.TaskGroup() as group:
-        for number in range(streams):
-            group.create_task(_client(door, load, Random(f"{seed}/{number}"), requests_each, max_tokens))
+        for number in range(plan.streams):
+            group.create_task(_client(door, plan, number, load))
     load.wall_s = perf_counter() - began
     return load
 
 
-async def _client(door: Door, load: Load, random: Random, requests: int, max_tokens: int) -> None:
-    for _ in range(requests):
+async def _client(door: Door, plan: Plan, number: int, load: Load) -> None:
+    random = Random(f"{plan.seed}/{number}")
+    await asyncio.sleep(plan.spread_s * number / plan.streams)
+    for _ in range(plan.requests_each):
         prompt = " ".join(random.choice(WORDS) for _ in range(PROMPT_WORDS))
         messages = [{"role": "user", "content": prompt}]
-        answer = await stream(door, messages, max_tokens=max_tokens, temperature=0.7)
-        load.tokens += answer.n_tokens(max_tokens)
+        answer = await exchange(
+            door, messages, max_tokens=plan.max_tokens, temperature=0.7, is_streamed=plan.is_streamed
+        )
+        load.tokens += answer.n_tokens(plan.max_tokens)
         load.n_prompt = max(load.n_prompt, answer.usage.get("prompt_tokens", 0))
         load.ttft_s.append(answer.ttft_s)
+        load.took_s.append(answer.ended_at - answer.sent_at)
         load.gaps_s += [late - early for early, late in zip(answer.text_at, answer.text_at[1:], strict=False)]
 
 
-async def stream(door: Door, messages: list[dict[str, str]], *, max_tokens: int, temperature: float) -> Answer:
+async def stream(door: Door, messages: Messages, *, max_tokens: int, temperature: float) -> Answer:
+    """One streamed request. Raises: as `exchange`."""
+    return await exchange(door, messages, max_tokens=max_tokens, temperature=temperature, is_streamed=True)
+
+
+async def exchange(door: Door, messages: Messages, *, max_tokens: int, temperature: float, is_streamed: bool) -> Answer:
     """One request on a connection of its own. Raises: RuntimeError, OSError, TimeoutError."""
     address = urlsplit(door.url)
     host = address.hostname or ""
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"{door.url}: only loopback addresses")
-    body = {
+    body: dict[str, Any] = {
         "model": door.model,
         "messages": messages,
         "max_tokens": max_tokens,
         "temperature": temperature,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    } | ({"ignore_eos": True} if door.ignores_end else {})
+    }
+    body |= {"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}
+    body |= {"ignore_eos": True} if door.ignores_end else {}
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(REQUEST_LIMIT_S):
         transport, reader = await loop.create_connection(_EventReader, host, address.port or 80)
@@ -186,6 +217,9 @@ class _EventReader(asyncio.Protocol):
         if self._parser.get_status_code() != 200:
             self._fail(f"HTTP {self._parser.get_status_code()}: {self._rest.decode(errors='replace')}")
         elif not self.done.done():
+            self.answer.ended_at = perf_counter()
+            if self._rest:  # no event, but an answer in one piece
+                self.answer.read(json.loads(self._rest), self.answer.ended_at)
             self.done.set_result(self.answer)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -61,8 +61,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make bench-serving ARGS=...", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", type=_choice(PARTS), default=PARTS, help="parts, such as fastchat,prefix")
-    parser.add_argument("--models", type=_choice(tuple(SHAPES)), default=tuple(SHAPES), help="beside peers: tiny,small")
+    parser.add_argument("--only", type=choice(PARTS), default=PARTS, help="parts, such as fastchat,prefix")
+    parser.add_argument("--models", type=choice(tuple(SHAPES)), default=tuple(SHAPES), help="beside peers: tiny,small")
     parser.add_argument("--streams", type=_numbers, default=[1, 8, 32], help="concurrent streams (1,8,32)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; medians are printed (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of each server's arithmetic (%(default)s)")
@@ -91,7 +91,9 @@ def _own_process(module: str, *options: str) -> None:
     subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *options], cwd=ROOT, check=True)
 
 
-def _choice(known: tuple[str, ...]) -> "type[str]":
+def choice(known: tuple[str, ...]) -> "type[str]":
+    """The type of an option that names some of these, with commas between them."""
+
     def parse(text: str) -> tuple[str, ...]:
         words = tuple(word for word in text.split(",") if word)
         if unknown := sorted(set(words) - set(known)):

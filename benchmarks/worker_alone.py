@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from benchmarks.load import WORDS, ask, run_load
+from benchmarks.load import WORDS, Plan, ask, run_load
 from benchmarks.report import Figure, middle
 from benchmarks.servers import Server, Setting, start_worker
 
@@ -19,7 +19,7 @@ def prefix_reuse(setting: Setting, model: str, rounds: int) -> list[Figure]:
     with ExitStack() as stack:
         worker = start_worker(stack, setting, model)
         worker.wait()
-        run_load(worker.door, streams=2, requests_each=1)  # warm
+        run_load(worker.door, Plan(streams=2, requests_each=1))  # warm
         turns = [_two_turns(worker, Random(number)) for number in range(rounds)]
     first_ms, second_ms = (1000 * middle([turn[place] for turn in turns]) for place in (0, 1))
     print(f"# prefix reuse: the first turn has {turns[0][2]} tokens")
@@ -42,7 +42,7 @@ def idle_memory(setting: Setting, model: str) -> list[Figure]:
         worker = start_worker(stack, setting, model)
         worker.wait()
         fresh = resident_mb(worker.processes[0].pid)
-        run_load(worker.door, streams=8, requests_each=1)
+        run_load(worker.door, Plan(streams=8, requests_each=1))
         after = resident_mb(worker.processes[0].pid)
     return [
         Figure(f"memory.{model}.idle", fresh, "MB", None, IDLE_MB_TARGET, True),
