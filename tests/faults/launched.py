@@ -55,10 +55,12 @@ class Launched:
             return False
 
     def api_key(self) -> str:
-        command = [sys.executable, "manage.py", "apikey", "create", "load"]
-        return subprocess.run(
-            command, cwd=ROOT, env=self._env(), check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return self.manage("apikey", "create", "load").strip()
+
+    def manage(self, *arguments: str) -> str:
+        """Run `manage.py` beside the site and return its stdout."""
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self._env(), check=True, capture_output=True, text=True).stdout
 
     def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Read the site's database past the site."""
