@@ -18,6 +18,7 @@ from apps.core.body_limit import BodyLimit  # noqa: E402
 from apps.openai_api.upload_limit import body_limit  # noqa: E402
 from fastchat_site import celery  # noqa: E402, F401  # else tasks go to a broker that nobody has set up
 from fastchat_site.lifespan import lifespan  # noqa: E402
+from fastchat_site.programs import Programs, by_path  # noqa: E402
 from fastchat_site.routing import websocket_urlpatterns  # noqa: E402
 from fastchat_site.static_files import StaticFiles  # noqa: E402
 
@@ -26,7 +27,7 @@ if settings.SERVES_STATIC_FILES:
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http_application, body_limit),
+        "http": BodyLimit(by_path(Programs(), http_application), body_limit),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
         "lifespan": lifespan,
     }

@@ -1,10 +1,14 @@
 """Who acts: a user, or a visitor by signed cookie. Owners are compared here and nowhere else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.core import signing
+
+if TYPE_CHECKING:
+    from apps.accounts.models import ApiKey
 
 VISITOR_COOKIE = "visitor"
 VISITOR_COOKIE_AGE_S = 400 * 24 * 3600
@@ -23,6 +27,8 @@ class Actor:
     """A key of the installation itself has no user, so a program may have this alone."""
     is_installation: bool = False
     """An operator who tries something at the command line. No request from outside ever is this."""
+    api_key: "ApiKey | None" = field(default=None, compare=False, repr=False)
+    """The key itself, for the length of one request, by whoever has just found that it opens."""
 
     @property
     def is_authenticated(self) -> bool:

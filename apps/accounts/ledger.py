@@ -154,6 +154,8 @@ def _settle_lost(row: Reservation) -> bool:
 
 def _reserve(opening: CallOpening, limits: Sequence[Limit], need: Need | None, now: datetime) -> Reserved:
     while True:
+        if not limits:
+            return _held(opening, [], need, now)
         pks = counters_ensure(limits, opening.actor, now)
         with transaction.atomic():
             counters = counters_lock(pks)

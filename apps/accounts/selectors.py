@@ -41,7 +41,7 @@ def endpoint_check(actor: Actor, endpoint: str) -> ApiKey | None:
     """
     if actor.api_key_id is None:
         return None
-    key = keys_active(timezone.now()).filter(pk=actor.api_key_id).first()
+    key = actor.api_key or keys_active(timezone.now()).filter(pk=actor.api_key_id).first()
     if key is None:
         raise KeyInvalid
     if key.endpoints and endpoint not in key.endpoints:
@@ -53,6 +53,8 @@ def key_model_names(actor: Actor) -> list[str]:
     """The models that the actor's key is restricted to; empty for all."""
     if actor.api_key_id is None:
         return []
+    if actor.api_key is not None:
+        return actor.api_key.model_names
     return ApiKey.objects.filter(pk=actor.api_key_id).values_list("model_names", flat=True).first() or []
 
 
@@ -109,19 +111,16 @@ def gauge_of(limit: Limit, counter: UsageCounter | None, now: datetime) -> Gauge
 
 def gauges_list(actor: Actor, model_name: str | None = None, *, now: datetime | None = None) -> list[Gauge]:
     """How every limit stands that this actor must keep, in two or three queries, for a meter."""
-    now = now or timezone.now()
-    limits = limits_in_force(actor, model_name)
-    counters = _counters_now(limits, actor, now)
-    return [gauge_of(limit, counters.get(limit.pk), now) for limit in limits]
+    return _gauges(limits_in_force(actor, model_name), actor, now or timezone.now())
 
 
-def rate_limit_headers(actor: Actor, model_name: str) -> dict[str, str]:
+def rate_limit_headers(actor: Actor, limits: Sequence[Limit]) -> dict[str, str]:
     """The `x-ratelimit-…` headers of a reply: of the limits on requests, and on tokens, the one that is nearest.
 
-    Empty without such limits. Source: OpenAI API reference, "Rate limits in headers".
+    `limits` are those in force. Empty without any. Source: OpenAI API reference, "Rate limits in headers".
     """
     now = timezone.now()
-    gauges = gauges_list(actor, model_name, now=now)
+    gauges = _gauges(limits, actor, now)
     headers: dict[str, str] = {}
     for metric in (Metric.REQUESTS, Metric.TOKENS):
         of_metric = [gauge for gauge in gauges if gauge.metric is metric]
@@ -176,6 +175,11 @@ def label_of(limit: Limit) -> str:
         case Audience.KEY:
             who = f"the key {limit.api_key.name if limit.api_key else ''}"
     return f"{limit} for {who}"
+
+
+def _gauges(limits: Sequence[Limit], actor: Actor, now: datetime) -> list[Gauge]:
+    counters = _counters_now(limits, actor, now)
+    return [gauge_of(limit, counters.get(limit.pk), now) for limit in limits]
 
 
 def _counters_now(limits: Sequence[Limit], actor: Actor, now: datetime) -> dict[int, UsageCounter]:

@@ -86,10 +86,9 @@ def api_key_authenticate(secret: str, *, client_ip: str) -> Actor:
     key = selectors.keys_active(now).filter(fits).first()
     if key is None or not is_within(client_ip, key.ip_ranges):
         raise KeyInvalid
-    ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_RESOLUTION), pk=key.pk).update(
-        last_used_at=now
-    )
-    return Actor(user_id=key.user_id, api_key_id=key.pk)
+    if key.last_used_at is None or key.last_used_at < now - _USE_RESOLUTION:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    return Actor(user_id=key.user_id, api_key_id=key.pk, api_key=key)
 
 
 def _new_secret() -> str:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 P = ParamSpec("P")
@@ -17,8 +16,8 @@ _undoing: set["asyncio.Task[None]"] = set()
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that uses the database in a worker thread, with a connection for this call alone.
 
-    Not thread-sensitive: otherwise all sockets of the process would share one thread, and one query that waits for a
-    row lock would hold up every chat.
+    Not by `sync_to_async`: thread-sensitive, all sockets of the process would share one thread, and one query that
+    waits for a row lock would hold up every chat; and for each call it costs more than a short query.
     """
 
     def call() -> T:
@@ -28,7 +27,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         finally:
             close_old_connections()
 
-    return await sync_to_async(call, thread_sensitive=False)()
+    return await asyncio.to_thread(call)
 
 
 async def in_thread_or_undone(function: Callable[[], T], *, undo: Callable[[T], Coroutine[Any, Any, None]]) -> T:

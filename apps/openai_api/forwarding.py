@@ -38,5 +38,5 @@ def request_for(endpoint: Endpoint, body: object) -> ModelRequest:
 
 def call_for(endpoint: Endpoint, actor: Actor, wanted: ModelRequest) -> Call:
     """Asks the database. Raises: ModelUnknown, ModelWrongKind."""
-    model_get_offered(actor, wanted.model, endpoint.kind)
-    return Call(actor, wanted.model, wanted.body, endpoint.path)
+    offered = model_get_offered(actor, wanted.model, endpoint.kind)
+    return Call(actor, wanted.model, wanted.body, endpoint.path, offered=offered)

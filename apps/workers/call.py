@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from apps.accounts.actors import Actor
+from apps.accounts.models import Limit
+from apps.catalog.models import LanguageModel
 from apps.workers.fairness import Place
 
 OnPlace = Callable[[Place], Awaitable[None]]
@@ -35,6 +37,10 @@ class Call:
     """Where the program asked, if that is not `path`; see `endpoint`."""
     on_place: OnPlace | None = field(default=None, compare=False)
     """Awaited with where the request stands, whenever that changes while it waits for its turn."""
+    offered: LanguageModel | None = field(default=None, compare=False, repr=False)
+    """The model's row, by whoever has just read it."""
+    limits: list[Limit] = field(default_factory=list, compare=False, repr=False)
+    """Those that it must keep: filled in by the meter when it lets the call in."""
     on_asked: Callable[[], None] | None = field(default=None, compare=False)
     """Called just before a worker is asked. The meter's: what no worker was asked costs nothing."""
 

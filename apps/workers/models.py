@@ -279,6 +279,11 @@ class HostedModel(models.Model):
     def __str__(self) -> str:
         return f"{self.model} on {self.worker}"
 
+    @property
+    def slots_here(self) -> int:
+        """How many requests of it the worker computes at once; an admin's word counts more than the worker's own."""
+        return min(self.worker.slots or self.slots, self.worker.max_running or MAX_SLOTS)
+
 
 class RequestState(models.TextChoices):
     """Where a request is."""

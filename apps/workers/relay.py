@@ -40,7 +40,7 @@ async def generate(
 
     Raises: SiteError subclasses of `apps.workers.errors`.
     """
-    body = await _body(call) | {"stream": True}
+    body = _body(call) | {"stream": True}
     if generation_id is not None:
         body["generation_id"] = str(generation_id)
     async with aclosing(_attempted(Request(call, generation_id), body, generation_id, on_assigned)) as events:
@@ -58,7 +58,8 @@ async def _attempted(
                 await on_assigned(target)
             request.asking()
             try:
-                async with aclosing(client.completion_stream(target, request.path, body)) as events:
+                asked = body | request.prompt_fields
+                async with aclosing(client.completion_stream(target, request.path, asked)) as events:
                     async for event in events:
                         if event is not HEARTBEAT:
                             request.begun()
@@ -83,13 +84,13 @@ async def _attempted(
 @metered_answer
 async def complete(call: Call) -> Json:
     """Make a call and return the worker's whole answer. Queues and fails over like `generate`."""
-    body = await _body(call) | {"stream": False}
+    body = _body(call) | {"stream": False}
     async with Request(call) as request:
         while True:
             target = await request.next_target()
             request.asking()
             try:
-                answer = await client.completion(target, request.path, body)
+                answer = await client.completion(target, request.path, body | request.prompt_fields)
             except TRIED_ELSEWHERE as exc:
                 await request.note(target, exc)
             else:
@@ -122,11 +123,8 @@ async def target_get(worker_id: int) -> Target:
     return await in_thread(selectors.target_load, worker_id)
 
 
-async def _body(call: Call) -> Json:
-    body = call.body | {"model": call.model}
-    if "messages" not in body:
-        return body  # a prompt format is for chats; a text goes to the model as it is
-    return body | await in_thread(selectors.prompt_fields, call.model)
+def _body(call: Call) -> Json:
+    return call.body | {"model": call.model}
 
 
 async def _taken_up(target: Target, generation_id: UUID, after: int) -> AsyncGenerator[WorkerEvent, None]:

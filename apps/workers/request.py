@@ -20,6 +20,7 @@ from django.utils import timezone
 from apps.core.errors import SiteError
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread, in_thread_or_undone
+from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import (
@@ -63,6 +64,8 @@ class Request:
         self.has_answered = False
         self.n_tokens = 0
         """What it used, as far as the worker told."""
+        self.prompt_fields: dict[str, str] = {}
+        """What goes with the call's body, once it is in the queue."""
         self._call = call
         self._generation_id = generation_id
         self._ticket: Ticket | None = None
@@ -82,8 +85,13 @@ class Request:
     async def __aenter__(self) -> Self:
         """Raises: NoWorker, ModelLoading, ModelFailed, QueueFull, PartyQueueFull."""
         # Counting tokens costs a worker nothing, so it does not wait behind answers.
-        if self.path is not WorkerPath.TOKENIZE:
-            self._ticket = keeper().take(await self._entered())
+        if self.path is WorkerPath.TOKENIZE:
+            prompt_fields = await in_thread(selectors.prompt_fields, self._call.model)
+        else:
+            entered = await self._entered()
+            self._ticket, prompt_fields = keeper().take(entered), entered.prompt_fields
+        if "messages" in self._call.body:  # a prompt format is for chats; a text goes to the model as it is
+            self.prompt_fields = prompt_fields
         return self
 
     async def __aexit__(

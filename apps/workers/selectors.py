@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +16,7 @@ from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.core.sealing import SecretUnreadable
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, ProviderResting, WorkerDied
-from apps.workers.models import DEFAULT_SLOTS, MAX_SLOTS, HostedModel, HostedState, Worker
+from apps.workers.models import HostedModel, HostedState, Worker
 from apps.workers.target import Target, Upstream
 
 logger = logging.getLogger(__name__)
@@ -97,16 +96,22 @@ def workers_with_models() -> QuerySet[Worker]:
 
 
 def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:
-    """Live workers that have the model loaded and take new work; locked until the transaction ends if `for_update`.
+    """The workers of `hosts_serving`. Raises: NoWorker, ModelLoading, ModelFailed."""
+    return [host.worker for host in hosts_serving(model_name, for_update=for_update)]
+
+
+def hosts_serving(model_name: str, *, for_update: bool = False) -> list[HostedModel]:
+    """The model on live workers that have it loaded and take new work, with these workers; their rows are locked until
+    the transaction ends if `for_update`.
 
     Raises: NoWorker, ModelLoading, ModelFailed; ProviderResting when there are only providers that rest.
     """
     serving = _taking(model_name).filter(state=HostedState.LOADED).select_related("worker").order_by("worker_id")
     # In the order of their keys, so that two of these never wait for each other.
-    workers = [h.worker for h in (serving.select_for_update(of=("worker",)) if for_update else serving)]
+    hosts = list(serving.select_for_update(of=("worker",)) if for_update else serving)
     now = timezone.now()
-    resting = {worker.pk: until for worker in workers if (until := worker.resting_until(now)) is not None}
-    if awake := [worker for worker in workers if worker.pk not in resting]:
+    resting = {host.worker_id: until for host in hosts if (until := host.worker.resting_until(now)) is not None}
+    if awake := [host for host in hosts if host.worker_id not in resting]:
         return awake
     if resting:
         wait_s = (min(resting.values()) - now).total_seconds()
@@ -117,15 +122,6 @@ def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker
 def model_has_provider(model_name: str) -> bool:
     """Whether somebody else's server may read its prompts, also one that rests just now."""
     return HostedModel.objects.filter(model__name=model_name, worker__removed_at=None).exclude(worker__kind="").exists()
-
-
-def slots_of(model_id: int, workers: Iterable[Worker]) -> dict[int, int]:
-    """Per worker: how many requests of this model it computes at once; an admin's word counts more than its own."""
-    said = dict(HostedModel.objects.filter(model_id=model_id).values_list("worker_id", "slots"))
-    return {
-        worker.pk: min(worker.slots or said.get(worker.pk, DEFAULT_SLOTS), worker.max_running or MAX_SLOTS)
-        for worker in workers
-    }
 
 
 def _taking(model_name: str) -> QuerySet[HostedModel]:
@@ -145,8 +141,13 @@ def _why_nobody(model_name: str) -> SiteError:
 
 def prompt_fields(model_name: str) -> dict[str, str]:
     """What a request to a worker says about the prompt, as the admins chose for this model."""
-    chosen = LanguageModel.objects.filter(name=model_name).values_list("prompt_template", flat=True).first()
-    return {"prompt_template": chosen} if chosen else {}
+    model = LanguageModel.objects.filter(name=model_name).only("prompt_template").first()
+    return {} if model is None else prompt_fields_of(model)
+
+
+def prompt_fields_of(model: LanguageModel) -> dict[str, str]:
+    """As `prompt_fields`, of a model that is at hand."""
+    return {"prompt_template": model.prompt_template} if model.prompt_template else {}
 
 
 def target_load(worker_pk: int) -> Target:

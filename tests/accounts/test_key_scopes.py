@@ -50,12 +50,13 @@ def test_a_key_opens_only_from_its_addresses(alice: User) -> None:
 
 def test_a_key_opens_until_it_expires(alice: User) -> None:
     new = make(alice, expires_at=timezone.now() + timedelta(hours=1))
-    actor = services.api_key_authenticate(new.secret, client_ip=HOME)
+    job = Actor(user_id=alice.pk, api_key_id=new.key.pk)
+    key_check(job, endpoint=Endpoint.CHAT, model_name="tiny")
 
     ApiKey.objects.update(expires_at=timezone.now())
     assert not opens(new.secret)
     with pytest.raises(KeyInvalid):
-        key_check(actor, endpoint=Endpoint.CHAT, model_name="tiny")
+        key_check(job, endpoint=Endpoint.CHAT, model_name="tiny")
 
 
 def test_a_key_for_some_models_sees_and_asks_no_others(alice: User) -> None:
@@ -79,11 +80,12 @@ def test_a_key_for_some_endpoints_may_be_used_at_no_others(alice: User) -> None:
 
 def test_a_key_that_was_revoked_in_mid_job_asks_nothing_more(alice: User) -> None:
     new = make(alice)
-    actor = services.api_key_authenticate(new.secret, client_ip=HOME)
+    job = Actor(user_id=alice.pk, api_key_id=new.key.pk)
+    key_check(job, endpoint=Endpoint.CHAT, model_name="tiny")
     services.api_key_revoke(new.key)
 
     with pytest.raises(KeyInvalid):
-        key_check(actor, endpoint=Endpoint.CHAT, model_name="tiny")
+        key_check(job, endpoint=Endpoint.CHAT, model_name="tiny")
 
 
 def test_every_door_of_a_worker_is_an_endpoint_that_keys_can_be_restricted_to() -> None:

@@ -128,13 +128,13 @@ async def test_the_ledger_is_exported_as_csv_and_as_json(alice: User, bob: User,
 
 def test_headers_tell_of_the_nearest_limit_on_requests_and_on_tokens(alice: User) -> None:
     actor = Actor(user_id=alice.pk)
-    assert rate_limit_headers(actor, "tiny") == {}
+    assert rate_limit_headers(actor, limits_in_force(actor, "tiny")) == {}
     limit(100, Metric.TOKENS, Period.MONTH, user=alice)
     limit(1000, Metric.TOKENS, user=alice)
     limit(2, Metric.REQUESTS, Period.MINUTE, user=alice)
     limit(0, Metric.REQUESTS, Period.MINUTE, user=alice, model_name="other")
     used(alice, Usage(10, 20), at=timezone.now().replace(second=0, microsecond=0))
-    headers = rate_limit_headers(actor, "tiny")
+    headers = rate_limit_headers(actor, limits_in_force(actor, "tiny"))
 
     assert headers["x-ratelimit-limit-tokens"] == "100"
     assert headers["x-ratelimit-remaining-tokens"] == "70"

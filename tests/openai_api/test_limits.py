@@ -48,6 +48,14 @@ def test_without_limits_there_are_no_headers_of_limits(client: Client, enrolled:
     assert not [name for name in reply.headers if name.lower().startswith("x-ratelimit")]
 
 
+def test_an_answer_that_is_worked_on_later_tells_the_limits_too(client: Client, enrolled: Worker) -> None:
+    headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.REQUESTS, period=Period.DAY, amount=2)
+    body = {"model": "tiny", "input": "Hi", "background": True}
+    reply = client.post("/v1/responses", body, content_type="application/json", headers=headers)
+    assert (reply.status_code, reply.get("x-ratelimit-limit-requests")) == (200, "2")
+
+
 def test_a_call_that_never_fits_is_told_no_time_to_come_again(client: Client, enrolled: Worker) -> None:
     headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
     Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.TOKENS, period=Period.DAY, amount=2)
@@ -64,6 +72,7 @@ def test_while_the_database_is_away_an_answer_is_sent_without_the_headers(
     def away(*_: object) -> dict[str, str]:
         raise OperationalError("the connection is closed")
 
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.REQUESTS, period=Period.DAY, amount=2)
     monkeypatch.setattr(generation, "rate_limit_headers", away)
     headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
     body = {"model": "tiny", "prompt": "Hi", "max_tokens": 1}

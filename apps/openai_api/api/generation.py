@@ -94,8 +94,10 @@ def end_user_note(end_user: str | None) -> None:
 
 async def limit_headers(call: Call) -> dict[str, str]:
     """None while the database is away: the answer is there, and it was paid for."""
+    if not call.limits:
+        return {}
     try:
-        return await in_thread(rate_limit_headers, call.actor, call.model)
+        return await in_thread(rate_limit_headers, call.actor, call.limits)
     except (OperationalError, InterfaceError) as exc:
         logger.warning("an answer is sent without the headers of limits: %s", exc)
         return {}

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.models import Endpoint
-from apps.accounts.selectors import endpoint_check
+from apps.accounts.selectors import endpoint_check, limits_in_force
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
 from apps.openai_api import selectors
@@ -62,6 +62,8 @@ class ResponseList(AsyncDoor):
         response = prepared.response
         await in_thread(responses.response_queue, self.actor, response)
         await in_thread(responses_nudge)
+        # A job will be let in, later: what it must keep is known already.
+        prepared.call.limits[:] = await in_thread(limits_in_force, self.actor, prepared.call.model)
         headers = await limit_headers(prepared.call)
         if is_stream:
             return event_stream(Watch(response).frames(), headers)

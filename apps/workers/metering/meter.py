@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
@@ -23,6 +23,8 @@ from apps.workers.errors import WorkerRefused
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.metering import counting, renewal
 from gpu_worker.protocol import FinishReason
+
+T = TypeVar("T")
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
 SETTLE_DELAYS_S = (0.5, 1, 2, 4, 8)
@@ -52,9 +54,10 @@ async def meter_open(call: Call, generation_id: UUID | None) -> "tuple[Meter, Ca
 
     Raises: KeyInvalid, EndpointNotAllowed, ModelNotAllowed; LimitExceeded; what counting the prompt raises.
     """
-    opening, limits = await in_thread(_opening, call, generation_id)
-    need = await counting.need_of(call) if counts_tokens(limits) else None
-    reserved = await _reserve(partial(ledger.call_reserve, opening, limits, need))
+    reserved, need = await _reserve(partial(_open, call, generation_id)), None
+    if isinstance(reserved, _Unreserved):
+        need = await counting.need_of(call)
+        reserved = await _reserve(partial(ledger.call_reserve, reserved.opening, reserved.limits, need))
     is_exact = need is None or need.is_exact
     told = reserved if is_exact else replace(reserved, prompt_tokens=None)
     meter = Meter(told, call, outlives_reader=generation_id is not None)
@@ -183,13 +186,24 @@ class Meter:
             self.release()
 
 
-def _opening(call: Call, generation_id: UUID | None) -> tuple[CallOpening, list[Limit]]:
+@dataclass(frozen=True, slots=True)
+class _Unreserved:
+    """A call whose tokens must be counted first, because a limit asks for them."""
+
+    opening: CallOpening
+    limits: list[Limit]
+
+
+def _open(call: Call, generation_id: UUID | None) -> Reserved | _Unreserved:
     key_check(call.actor, endpoint=call.endpoint, model_name=call.model)
-    opening = CallOpening(call.actor, call.model, call.endpoint, price_get(call.model), generation_id)
-    return opening, limits_in_force(call.actor, call.model)
+    price = price_get(call.model) if call.offered is None else call.offered.price
+    opening = CallOpening(call.actor, call.model, call.endpoint, price, generation_id)
+    limits = limits_in_force(call.actor, call.model)
+    call.limits[:] = limits
+    return _Unreserved(opening, limits) if counts_tokens(limits) else ledger.call_reserve(opening, limits, None)
 
 
-async def _reserve(reserve: Callable[[], Reserved]) -> Reserved:
+async def _reserve(reserve: Callable[[], T]) -> T:
     """Whoever asked may leave while the reservation is being made: then it is given back when it is there."""
     reserving = asyncio.ensure_future(in_thread(reserve))
     try:
@@ -199,10 +213,13 @@ async def _reserve(reserve: Callable[[], Reserved]) -> Reserved:
         raise
 
 
-def _give_back(reserving: "asyncio.Future[Reserved]") -> None:
+def _give_back(reserving: "asyncio.Future[Any]") -> None:
     if reserving.cancelled() or reserving.exception() is not None:
         return
-    settle = partial(ledger.call_settle, reserving.result().pk, NOT_EVEN_ASKED.usage, CallState.STOPPED)
+    reserved = reserving.result()
+    if not isinstance(reserved, Reserved):
+        return
+    settle = partial(ledger.call_settle, reserved.pk, NOT_EVEN_ASKED.usage, CallState.STOPPED)
     task = asyncio.ensure_future(_given_back(settle))
     _settling.add(task)
     task.add_done_callback(_settling.discard)

@@ -40,6 +40,8 @@ class Entered:
     request_id: int
     model_id: int
     target: Target | None
+    prompt_fields: dict[str, str]
+    """What the request says about the prompt, as the admins chose for its model."""
 
 
 @transaction.atomic
@@ -49,15 +51,14 @@ def request_enter(call: Call, *, trace_id: str, generation_id: UUID | None) -> E
     Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting: nobody could serve it;
         QueueFull, PartyQueueFull: too many wait.
     """
-    model = LanguageModel.objects.filter(name=call.model).first()
+    model = call.offered or LanguageModel.objects.filter(name=call.model).first()
     if model is None:
         raise NoWorker(model=call.model)
-    selectors.workers_serving(call.model)
     _lock(model.pk)
-    party = party_of(call.actor)
-    _check_room(model, party, call)
+    free, waiting, party = _free_places(model), _waiting(model), party_of(call.actor)
+    _check_room(model, party, call, waiting)
     now = timezone.now()
-    request = PoolRequest.objects.create(
+    request = PoolRequest(
         trace_id=trace_id[:64],
         generation_id=generation_id,
         model=model,
@@ -66,7 +67,17 @@ def request_enter(call: Call, *, trace_id: str, generation_id: UUID | None) -> E
         prefix_key=call.prefix_key,
         renewed_at=now,
     )
-    return Entered(request.pk, model.pk, _admit(model).get(request.pk))
+    worker = None if waiting else _with_room(free, call.prefix_key)
+    if worker is not None:
+        # The usual case, without the steps of those who wait.
+        request.state, request.worker, request.admitted_at = RequestState.RUNNING, worker, timezone.now()
+        request.save(force_insert=True)
+        _take_place(free, worker)
+        target: Target | None = selectors.target_of(worker, model.name)
+    else:
+        request.save(force_insert=True)
+        target = _admit(model, [*waiting, Waiting(request.pk, party)], free).get(request.pk)
+    return Entered(request.pk, model.pk, target, selectors.prompt_fields_of(model))
 
 
 @transaction.atomic
@@ -77,15 +88,17 @@ def queue_look(model_id: int, request_ids: Sequence[int]) -> dict[int, Target | 
     if model is None:
         return {}
     seen: dict[int, Target | Place] = {}
+    waiting = _waiting(model)
     with suppress(*NOBODY):  # a worker that is restarted comes back; how long one waits for it is the caller's affair
-        _admit(model)
+        if waiting:
+            _admit(model, waiting, _free_places(model))
     admitted = PoolRequest.objects.filter(pk__in=request_ids, state=RequestState.RUNNING).select_related("worker")
     for request in admitted:
         if request.worker is not None:
             seen[request.pk] = selectors.target_of(request.worker, model.name)
     wanted = set(request_ids) - seen.keys()
     if wanted:
-        order, per_place_s = _order(model), _seconds_per_place(model)
+        order, per_place_s = _order(model, _waiting(model)), _seconds_per_place(model)
         for number, request_id in enumerate(order, 1):
             if request_id in wanted:
                 eta_s = None if per_place_s is None else round(number * per_place_s, 1)
@@ -103,12 +116,11 @@ def _lock(model_id: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, model_id])
 
 
-def _check_room(model: LanguageModel, party: str, call: Call) -> None:
-    waiting = _live(model, RequestState.WAITING)
+def _check_room(model: LanguageModel, party: str, call: Call, waiting: Sequence[Waiting]) -> None:
     limit = waiting_limit(call.actor)
-    if waiting.filter(party=party).count() >= limit:
+    if sum(request.party == party for request in waiting) >= limit:
         raise PartyQueueFull(model=model.name, limit=limit, retry_after_s=_retry_after_s(model))
-    if waiting.count() >= settings.QUEUE_MAX:
+    if len(waiting) >= settings.QUEUE_MAX:
         raise QueueFull(model=model.name, limit=settings.QUEUE_MAX, retry_after_s=_retry_after_s(model))
 
 
@@ -116,32 +128,47 @@ def _retry_after_s(model: LanguageModel) -> int:
     return max(1, round(_seconds_per_place(model) or 1))
 
 
-def _admit(model: LanguageModel) -> dict[int, Target]:
-    """Give free places to those whose turn it is. Raises: NoWorker, ModelLoading, ModelFailed."""
-    order = _order(model)
-    if not order:
+FreePlaces = dict[int, tuple[Worker, int]]
+"""Per worker, whose row is locked: how many more requests of a model it takes."""
+
+
+def _admit(model: LanguageModel, waiting: Sequence[Waiting], free: FreePlaces) -> dict[int, Target]:
+    """Give free places to those whose turn it is."""
+    n_free = sum(n for _, n in free.values())
+    if not n_free:
         return {}
-    free = _free_places(model)
-    requests = PoolRequest.objects.in_bulk(order[: sum(n for _, n in free.values())])
+    order = _order(model, waiting)
+    requests = PoolRequest.objects.in_bulk(order[:n_free])
     admitted: dict[int, Target] = {}
     for request in (requests[pk] for pk in order if pk in requests):
-        workers = {pk: worker for pk, (worker, n) in free.items() if n > 0}
-        if not workers:
+        worker = _with_room(free, request.prefix_key)
+        if worker is None:
             break
-        worker = worker_choose(workers.values(), prefix_key=request.prefix_key)
         claimed = PoolRequest.objects.filter(pk=request.pk, state=RequestState.WAITING).update(
             state=RequestState.RUNNING, worker=worker, admitted_at=timezone.now()
         )
         if not claimed:
             continue  # its caller left while we looked
-        worker_count(worker, workers.values())
-        free[worker.pk] = (worker, free[worker.pk][1] - 1)
+        _take_place(free, worker)
         admitted[request.pk] = selectors.target_of(worker, model.name)
     return admitted
 
 
-def _order(model: LanguageModel) -> list[int]:
-    waiting = [Waiting(pk, party) for pk, party in _live(model, RequestState.WAITING).values_list("pk", "party")]
+def _with_room(free: FreePlaces, prefix_key: str) -> Worker | None:
+    workers = [worker for worker, n in free.values() if n > 0]
+    return worker_choose(workers, prefix_key=prefix_key) if workers else None
+
+
+def _take_place(free: FreePlaces, worker: Worker) -> None:
+    worker_count(worker, [worker for worker, n in free.values() if n > 0])
+    free[worker.pk] = (worker, free[worker.pk][1] - 1)
+
+
+def _waiting(model: LanguageModel) -> list[Waiting]:
+    return [Waiting(pk, party) for pk, party in _live(model, RequestState.WAITING).values_list("pk", "party")]
+
+
+def _order(model: LanguageModel, waiting: Sequence[Waiting]) -> list[int]:
     if len(waiting) < 2:
         return [request.request_id for request in waiting]
     parties = {request.party for request in waiting}
@@ -157,20 +184,20 @@ def _order(model: LanguageModel) -> list[int]:
     )
 
 
-def _free_places(model: LanguageModel) -> dict[int, tuple[Worker, int]]:
-    """Per worker, whose row is locked: how many more requests of this model it takes.
+def _free_places(model: LanguageModel) -> FreePlaces:
+    """Raises: NoWorker, ModelLoading, ModelFailed.
 
-    One that cools down is left out while another one serves, also if that one is full: else the queue of a busy pool
-    would run through the places of a worker that is gone.
+    A worker that cools down is left out while another one serves, also if that one is full: else the queue of a busy
+    pool would run through the places of a worker that is gone.
     """
-    workers = selectors.workers_serving(model.name, for_update=True)
+    hosts = selectors.hosts_serving(model.name, for_update=True)
     now = timezone.now()
-    workers = [worker for worker in workers if not worker.candidate(now).is_cooling] or workers
-    running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk"))
+    hosts = [host for host in hosts if not host.worker.candidate(now).is_cooling] or hosts
+    running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk")).order_by()
     taken = {row["worker_id"]: row["n"] for row in running}
-    slots = selectors.slots_of(model.pk, workers)
     return {
-        worker.pk: (worker, _room(worker, max(0, slots[worker.pk] - taken.get(worker.pk, 0)))) for worker in workers
+        host.worker_id: (host.worker, _room(host.worker, max(0, host.slots_here - taken.get(host.worker_id, 0))))
+        for host in hosts
     }
 
 
@@ -192,10 +219,10 @@ def _seconds_per_place(model: LanguageModel) -> float | None:
     if mean is None:
         return None
     try:
-        workers = selectors.workers_serving(model.name)
+        hosts = selectors.hosts_serving(model.name)
     except NOBODY:
         return None
-    return mean.total_seconds() / max(1, sum(selectors.slots_of(model.pk, workers).values()))
+    return mean.total_seconds() / max(1, sum(host.slots_here for host in hosts))
 
 
 def _live(model: LanguageModel, state: RequestState) -> QuerySet[PoolRequest]:

@@ -69,21 +69,25 @@ def request_reassign(request_id: int, model_name: str, *, prefix_key: str, tried
     return target
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def assignment_end(worker_pk: int, *, has_answered: bool) -> None:
     """The request's stream has ended, however it ended. A whole answer speaks for the worker.
 
     A report in between has set the count to 0 and holds the request itself, so take it from there.
     """
-    counted_here = Worker.objects.filter(pk=worker_pk, assigned_since_report__gt=0).update(
-        assigned_since_report=F("assigned_since_report") - 1
-    )
-    if not counted_here:
-        Worker.objects.filter(pk=worker_pk).update(reported_queue=Greatest(F("reported_queue") - 1, 0))
-    if has_answered and (worker := Worker.objects.select_for_update().filter(pk=worker_pk).first()):
+    worker = Worker.objects.select_for_update().filter(pk=worker_pk).first()
+    if worker is None:
+        return
+    changed = ["assigned_since_report", "reported_queue"]
+    if worker.assigned_since_report:
+        worker.assigned_since_report -= 1
+    else:
+        worker.reported_queue = max(0, worker.reported_queue - 1)
+    if has_answered:
         worker.window = worker.window.with_answer(timezone.now())
         worker.cooling_until = None
-        worker.save(update_fields=["recent_since", "recent_answers", "recent_faults", "cooling_until"])
+        changed += ["recent_since", "recent_answers", "recent_faults", "cooling_until"]
+    worker.save(update_fields=changed)
 
 
 @transaction.atomic
