@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -217,7 +218,13 @@ async def test_an_answer_is_stopped_by_its_generation(server: StandIn, provider:
     await relay.cancel(await relay.target_get(provider.pk), generation_id)  # it has ended: nothing to do
 
 
-@pytest.mark.parametrize("nonsense", ["{", '"text"', '{"choices": 3}', '{"choices": ["x"]}'])
+DEEP = "[" * 100_000
+TOO_LARGE = '{"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": 1e999}]}'
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["{", '"text"', '{"choices": 3}', '{"choices": ["x"]}', DEEP, TOO_LARGE], ids=lambda text: text[:12]
+)
 async def test_nonsense_is_the_providers_fault(server: StandIn, provider: Worker, nonsense: str) -> None:
     server.replies.append(stream(nonsense))
     with pytest.raises(WorkerUnreachable, match="does not speak"):
@@ -243,6 +250,20 @@ async def test_a_whole_answer_that_is_none_is_the_providers_fault(
     with pytest.raises(WorkerUnreachable, match="does not speak"):
         await relay.complete(CALL)
     assert (await fresh(provider)).recent_faults == {"internal": 1}
+
+
+async def test_what_cannot_be_stored_is_replaced(server: StandIn, provider: Worker) -> None:
+    odd = r'{"id": "x", "choices": [{"index": 0, "delta": {"content": "a\u0000\ud83db"}, "finish_reason": "stop"}]}'
+    server.replies.append(stream(odd, "[DONE]"))
+    assert await text_of() == "a\N{REPLACEMENT CHARACTER}b"
+
+
+async def test_what_cannot_be_unpacked_is_the_providers_fault(server: StandIn, provider: Worker) -> None:
+    packed = {"Content-Encoding": "gzip", "Content-Type": "text/event-stream"}
+    for ask in (events_of, partial(relay.complete, CALL)):
+        server.replies.append(Reply([b"no gzip at all"], 200, packed))
+        with pytest.raises(WorkerUnreachable, match="does not speak"):
+            await ask()
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------------

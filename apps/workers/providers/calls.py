@@ -15,6 +15,7 @@ import httpx
 
 from apps.core.middleware import request_id_var
 from apps.core.outbound import http_client
+from apps.core.texts import clean_json, strict_json
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import ProviderResting, WorkerInternal
@@ -34,7 +35,7 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 600.0
 """Providers send nothing while a model reads a long prompt or thinks."""
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
-_NOT_THEIRS = (KeyError, TypeError, ValueError, AttributeError)
+_NOT_THEIRS = (KeyError, TypeError, ValueError, AttributeError, RecursionError, httpx.DecodingError)
 
 _running: dict[UUID, asyncio.Event] = {}
 """Streams of this process that somebody may stop, by generation. A provider has no door for that."""
@@ -69,7 +70,7 @@ async def completion(target: Target, upstream: Upstream, path: WorkerPath, body:
     async with _response(request, target) as response:
         content = await _read(response)
         try:
-            return language.whole(json.loads(content))
+            return language.whole(_told(content.decode()))
         except _NOT_THEIRS as exc:
             raise _nonsense(exc) from exc
 
@@ -104,7 +105,7 @@ async def _chunks(
             async for data in _events(response, stream):
                 if data == "[DONE]":
                     break
-                told = json.loads(data)
+                told = _told(data)
                 if told.get("error") or told.get("type") == "error":
                     raise_in_stream(told, secret=target.access_token)
                 for chunk in reader.read(told):
@@ -214,7 +215,16 @@ async def _read(response: httpx.Response) -> bytes:
             pieces.append(piece)
     except httpx.TransportError as exc:
         raise transport_failed(exc, 0) from exc
+    except httpx.DecodingError as exc:
+        raise _nonsense(exc) from exc
     return b"".join(pieces)
+
+
+def _told(text: str) -> Any:
+    """What a provider says, with nothing in it that cannot be stored or written again. Raises: ValueError."""
+    told = strict_json(text)
+    # Only an escape can bring a NUL or half of a surrogate pair.
+    return clean_json(told) if "\\u" in text else told
 
 
 def _event(number: int, chunk: Json) -> WorkerEvent:
