@@ -21,6 +21,9 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.moderation.models import Classifier, Incident, Policy, Rule
+from apps.openai_api.models import ApiFile, Batch
+from apps.openai_api.services.batches import batch_create
+from apps.openai_api.services.files import file_upload
 from apps.training.models import TrainingRun
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Provider, Worker
 from apps.workers.services import providers
@@ -71,7 +74,12 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         state=CallState.COMPLETE,
         is_estimated=False,
     )
+    actor = Actor(user_id=alice.pk, api_key_id=key.pk)
+    file = file_upload(actor=actor, name="in.jsonl", purpose="batch", pieces=[b"a private request"])
+    batch = batch_create(actor=actor, endpoint="/v1/completions", input_file=file, metadata={"of": "private"})
     return {type(row): row for row in (hosted.worker, hosted.model, conversation, generation, key, entry)} | {
+        ApiFile: file,
+        Batch: batch,
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,

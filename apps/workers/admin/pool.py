@@ -1,18 +1,22 @@
 """Admin pages of the pool: state at a glance; drain, remove and restore as actions. No token is shown."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.core.admin import ExactTextFilter
 from apps.workers.addresses import AddressRefused, read_allowed
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
+from apps.workers.pool_page import pool_act, pool_page
 from apps.workers.services import administration, enrolment
 
 if TYPE_CHECKING:
@@ -116,6 +120,17 @@ class WorkerAdmin(PoolMemberAdmin):
         "removed_at",
     )
     fields = ("weight", "slots", "allowed", *readonly_fields)
+
+    def get_urls(self) -> list[Any]:
+        def here(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(partial(view, workers=self))
+            return wrapped
+
+        own = [
+            path("pool/", here(pool_page), name="workers_pool"),
+            path("pool/<int:pk>/<str:verb>/", here(pool_act), name="workers_pool_act"),
+        ]
+        return [*own, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # workers enrol themselves
