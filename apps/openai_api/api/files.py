@@ -86,6 +86,7 @@ class FileContent(FileDoor):
         name="files_content",
         tag="Batches",
         response={"type": "string", "format": "binary"},
+        response_type="application/octet-stream",
         path=stored.FILE_PATH,
     )
     def get(self, request: Request, file_id: str) -> HttpResponseBase:

@@ -16,7 +16,6 @@ from apps.openai_api.forwarding import Endpoint, call_for, request_for
 from apps.openai_api.moderation import call_pass
 from apps.openai_api.schema import bodies
 from apps.openai_api.schema.describe import described
-from apps.openai_api.schema.fields import record
 from apps.openai_api.shapes import engine_request
 from apps.workers.call import Call
 
@@ -70,7 +69,7 @@ class EngineEmbeddings(AsyncDoor):
     @described(
         "Turn texts into vectors, at the older address",
         name="engines_embeddings_create",
-        request=record({**bodies.EMBEDDING_REQUEST["properties"]}, "input"),
+        request=bodies.ENGINE_EMBEDDING_REQUEST,
         response=bodies.EMBEDDING_RESPONSE,
         path={"engine": "The name of a model."},
     )

@@ -73,6 +73,10 @@ EMBEDDING_REQUEST = record(
     example={"model": "my-embedder", "input": ["an owl", "a fox"]},
 )
 
+ENGINE_EMBEDDING_REQUEST = record(
+    {name: field for name, field in EMBEDDING_REQUEST["properties"].items() if name != "model"}, "input"
+)
+
 TOKENIZE_REQUEST = record(
     {
         **MODEL,
@@ -82,6 +86,7 @@ TOKENIZE_REQUEST = record(
         "add_special_tokens": flag("With `prompt`: as the model reads a text.") | {"default": True},
     },
     "model",
+    oneOf=[{"required": ["messages"]}, {"required": ["prompt"]}],
 )
 
 TOKENIZE_RESPONSE = record(

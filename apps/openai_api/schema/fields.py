@@ -37,7 +37,7 @@ def _range(low: float | None, high: float | None) -> Json:
 
 
 TOKEN_IDS = listing({"type": "integer", "minimum": 0}, "Token ids.")
-MODEL = {"model": text("The name of a model, as /v1/models lists it.")}
+MODEL = {"model": text("The name of a model, as /v1/models lists it.", minLength=1, pattern="^[^\\u0000]*$")}
 END_USER = {
     "user": text("Whom you ask for. It is written to the site's log beside the request id.", maxLength=256),
     "safety_identifier": text("The newer name of `user`.", maxLength=256),

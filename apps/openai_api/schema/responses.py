@@ -1,17 +1,14 @@
 """The Responses API in JSON Schema's words."""
 
 from apps.openai_api.schema.fields import END_USER, MODEL, Json, flag, listing, number, record, text, whole
+from apps.openai_api.schema.stored import METADATA, PAGE
 
 PATH = {"response_id": "The response's id."}
 QUERY = {
-    "stream": "`true`: the events of a response that was made with `background`, again or while they come.",
-    "starting_after": "With `stream`: only the events after the one with this `sequence_number`.",
+    "stream": flag("The events of a response that was made with `background`, again or while they come."),
+    "starting_after": whole("With `stream`: only the events after the one with this `sequence_number`.", 0),
 }
-ITEMS_QUERY = {
-    "after": "The last id of the page before.",
-    "limit": "How many, up to 100.",
-    "order": "`desc`, the newest first, or `asc`.",
-}
+ITEMS_QUERY = {**PAGE, "order": text("`desc`: the newest first.", enum=["desc", "asc"])}
 
 _ITEM = {
     "type": "object",
@@ -21,11 +18,17 @@ _ITEM = {
         "role": text("Of a message.", enum=["user", "assistant", "system", "developer"]),
         "content": {
             "description": "Of a message: a text, or parts of the type `input_text`, `input_image` or `output_text`.",
-            "oneOf": [{"type": "string"}, listing({"type": "object"}, "Parts.")],
+            "oneOf": [{"type": "string"}, listing({"type": "object"}, "Parts.", minItems=1)],
         },
     },
 }
-_METADATA = {"type": "object", "additionalProperties": {"type": "string", "maxLength": 512}}
+_TOOL_CHOICE = {
+    "description": "Whether the model may, must or must not call a function, or which one it must.",
+    "oneOf": [
+        text("", enum=["none", "auto", "required"]),
+        record({"type": text("", enum=["function"]), "name": text("")}, "type", "name"),
+    ],
+}
 _TOOLS = listing(
     record(
         {
@@ -72,9 +75,9 @@ REQUEST = record(
         ),
         "text": record({"format": _FORMAT}),
         "tools": _TOOLS,
-        "tool_choice": {"description": "`none`, `auto`, `required`, or an object that names a function."},
+        "tool_choice": _TOOL_CHOICE,
         "parallel_tool_calls": {"type": "boolean", "default": True},
-        "metadata": _METADATA,
+        "metadata": METADATA,
         "truncation": text("", enum=["disabled"]),
         **END_USER,
     },
@@ -99,7 +102,7 @@ RESPONSE: Json = record(
         "background": {"type": "boolean"},
         "store": {"type": "boolean"},
         "previous_response_id": text("", nullable=True),
-        "metadata": _METADATA,
+        "metadata": METADATA,
     },
     "id",
     "object",

@@ -4,8 +4,14 @@ from apps.openai_api.schema.fields import Json, listing, record, text, whole
 
 FILE_PATH = {"file_id": "The file's id."}
 BATCH_PATH = {"batch_id": "The batch's id."}
-PAGE = {"after": "The last id of the page before.", "limit": "How many, up to 100."}
-FILE_PAGE = {**PAGE, "purpose": "Only files for this: `batch` or `batch_output`."}
+PAGE = {"after": text("The last id of the page before."), "limit": whole("How many.", 1, 100)}
+FILE_PAGE = {**PAGE, "purpose": text("Only files for this: `batch` or `batch_output`.")}
+METADATA = {
+    "type": "object",
+    "maxProperties": 16,
+    "additionalProperties": text("Names have up to 64 characters.", maxLength=512),
+    "nullable": True,
+}
 
 FILE = record(
     {
@@ -21,7 +27,7 @@ FILE = record(
 
 FILE_REQUEST = record(
     {
-        "file": {"type": "string", "format": "binary", "description": "JSON lines, one request each."},
+        "file": {"type": "string", "format": "binary", "minLength": 1, "description": "JSON lines, one request each."},
         "purpose": text("", enum=["batch"]),
     },
     "file",
@@ -35,7 +41,7 @@ BATCH_REQUEST = record(
         "input_file_id": text("A file with the purpose `batch`."),
         "endpoint": text("", enum=["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]),
         "completion_window": text("", enum=["24h"]),
-        "metadata": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 512}},
+        "metadata": METADATA,
     },
     "input_file_id",
     "endpoint",
