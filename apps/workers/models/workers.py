@@ -1,4 +1,4 @@
-"""The pool as rows: workers with their leases, and the models that each one holds.
+"""Those who serve: workers with their leases, and providers, which hold none.
 
 A worker is alive while `lease_expires_at` lies ahead, asked in the query: nothing sweeps the table.
 """
@@ -10,7 +10,6 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.catalog.models import LanguageModel
 from apps.core.sealing import seal, unseal
 from apps.workers.breaker import Fault, Window
 from apps.workers.dispatch import Candidate
@@ -214,125 +213,3 @@ class Provider(Worker):
 
 
 MINUTE_FIELDS = ["minute_starts_at", "minute_requests", "minute_tokens"]
-
-
-class EnrolmentToken(models.Model):
-    """Lets one worker enrol, once. Only its digest is stored: the token itself is shown when it is made."""
-
-    label = models.CharField(max_length=100, blank=True, help_text="What it is for, such as the machine's name.")
-    prefix = models.CharField(max_length=16, editable=False)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    allowed = models.CharField(
-        max_length=1000,
-        blank=True,
-        help_text="Networks, addresses and host names at which the worker may be, separated by spaces. Blank: only the "
-        "address from which it calls.",
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True, blank=True)
-    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-
-    class Meta:
-        verbose_name = "enrolment token"
-        ordering = ["-created_at"]
-
-    def __str__(self) -> str:
-        return f"{self.prefix}… {self.label}".strip()
-
-
-class HostedState(models.TextChoices):
-    """Where a model is on its worker, as the worker reports it."""
-
-    LOADING = "loading", "Loading"
-    LOADED = "loaded", "Loaded"
-    FAILED = "failed", "Failed"
-
-
-class HostedModel(models.Model):
-    """A model on a worker."""
-
-    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="hosted")
-    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="hosted")
-    state = models.CharField(max_length=10, choices=HostedState)
-    progress = models.FloatField(null=True, blank=True)
-    error = models.TextField(blank=True)
-    n_parameters = models.BigIntegerField(null=True, blank=True)
-    dtype = models.CharField(max_length=40, blank=True)
-    slots = models.PositiveIntegerField(default=DEFAULT_SLOTS)
-    """As the worker says."""
-    upstream_name = models.CharField(
-        max_length=200, blank=True, verbose_name="name there", help_text="What the provider calls the model."
-    )
-    longest_answer = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(1)],
-        help_text="Tokens that the provider lets an answer have. Used where limits count tokens, and where it demands "
-        "a number that the request does not give.",
-    )
-
-    class Meta:
-        verbose_name = "hosted model"
-        constraints = [models.UniqueConstraint(fields=["worker", "model"], name="hosted_model_once_per_worker")]
-
-    def __str__(self) -> str:
-        return f"{self.model} on {self.worker}"
-
-    @property
-    def slots_here(self) -> int:
-        """How many requests of it the worker computes at once; an admin's word counts more than the worker's own."""
-        return min(self.worker.slots or self.slots, self.worker.max_running or MAX_SLOTS)
-
-
-class RequestState(models.TextChoices):
-    """Where a request is."""
-
-    WAITING = "waiting", "Waiting"
-    RUNNING = "running", "Running"
-    ENDED = "ended", "Ended"
-
-
-class PoolRequest(models.Model):
-    """One request to the pool, from its arrival to its end: the queue, and afterwards the log. It holds no text."""
-
-    ANSWERED = "answered"
-    LEFT = "left"
-    """The caller went away."""
-
-    trace_id = models.CharField(max_length=64, db_index=True)
-    """The `X-Request-ID` of the request that asked, in the logs of site and worker too."""
-    generation_id = models.UUIDField(null=True, blank=True, db_index=True)
-    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="+")
-    party = models.CharField(max_length=60)
-    path = models.CharField(max_length=40)
-    prefix_key = models.CharField(max_length=32, blank=True, editable=False)
-    state = models.CharField(max_length=10, choices=RequestState, default=RequestState.WAITING)
-    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    renewed_at = models.DateTimeField(editable=False)
-    """By the process whose request it is."""
-    created_at = models.DateTimeField(default=timezone.now)
-    admitted_at = models.DateTimeField(null=True, blank=True)
-    first_event_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=60, blank=True)
-    """`answered`, `left`, or an error's code."""
-    attempts = models.JSONField(default=list, blank=True)
-    """What failed on the way: when, at which worker, why."""
-
-    class Meta:
-        verbose_name = "request"
-        ordering = ["-pk"]
-        indexes = [
-            models.Index(
-                fields=["model", "state"],
-                condition=models.Q(state__in=["waiting", "running"]),
-                name="pool_request_unfinished",
-            ),
-            models.Index(fields=["model", "party", "admitted_at"], name="pool_request_turns"),
-            models.Index(fields=["created_at"], name="pool_request_created"),
-            models.Index(fields=["model", "-id"], condition=models.Q(outcome="answered"), name="pool_request_answered"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.trace_id} ({self.state})"
