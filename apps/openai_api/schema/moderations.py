@@ -8,7 +8,7 @@ REQUEST = record(
             "description": "A text, or up to 32.",
             "oneOf": [{"type": "string"}, listing({"type": "string"}, "Texts.", minItems=1, maxItems=32)],
         },
-        "model": text("The site's own moderation in any case; one of OpenAI's names, or none."),
+        "model": text("The site's own moderation in any case; one of OpenAI's names, or none.", nullable=True),
     },
     "input",
     example={"input": "How are you?"},
