@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from apps.moderation.choices import Action, Surface
+from apps.moderation.choices import Action, Direction, Surface
 
 UNCHECKED = "unchecked"
 """The category of a text that somebody could not judge: its policy says whether a surface fails open or closed."""
@@ -29,8 +29,8 @@ _SEVERITY = {
 }
 _ACTION = {severity: action for action, severity in _SEVERITY.items()}
 
-Policies = Mapping[tuple[str, str], Action]
-"""By surface and category; the category is blank for all that have no policy of their own."""
+Policies = Mapping[tuple[str, str, str], Action]
+"""By surface, direction and category; the category is blank for all that have no policy of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Verdict:
 
 def verdict_of(text: str, findings: Sequence[Finding], policies: Policies, surface: Surface) -> Verdict:
     """The most severe action of all findings, with everything redacted that is to be."""
-    acted = [(finding, _action(finding, policies, surface)) for finding in findings]
+    acted = [(finding, action_for(finding, policies, surface, Direction.IN)) for finding in findings]
     severity = max((_SEVERITY[action] for _, action in acted), default=Severity.ALLOW)
     spans = [span for finding, action in acted if action is Action.REDACT for span in finding.spans]
     told = tuple(finding for finding, action in acted if action is not Action.ALLOW)
@@ -71,8 +71,9 @@ def redacted(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join([*pieces, text[at:]])
 
 
-def _action(finding: Finding, policies: Policies, surface: Surface) -> Action:
-    default = Action.FLAG if finding.category == UNCHECKED else policies.get((surface, ""), Action.REFUSE)
-    action = policies.get((surface, finding.category), default)
+def action_for(finding: Finding, policies: Policies, surface: Surface, direction: Direction) -> Action:
+    """What the surface does about it."""
+    default = Action.FLAG if finding.category == UNCHECKED else policies.get((surface, direction, ""), Action.REFUSE)
+    action = policies.get((surface, direction, finding.category), default)
     # What nobody can point at cannot be taken out.
     return Action.REFUSE if action is Action.REDACT and not finding.spans else action

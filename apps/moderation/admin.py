@@ -25,8 +25,8 @@ class RuleAdmin(ModelAdmin):
 
 @admin.register(Policy)
 class PolicyAdmin(ModelAdmin):
-    list_display = ("surface", "category_shown", "action")
-    list_filter = ("surface", "action")
+    list_display = ("surface", "direction", "category_shown", "action")
+    list_filter = ("surface", "direction", "action")
 
     @admin.display(description="category", ordering="category")
     def category_shown(self, policy: Policy) -> str:
@@ -81,7 +81,7 @@ class ClassifierAdmin(ModelAdmin):
 @admin.register(Incident)
 class IncidentAdmin(ModelAdmin):
     list_display = ("created_at", "surface", "action", "categories", "found_by", "user", "api_key", "reference")
-    list_filter = ("surface", "action", "created_at")
+    list_filter = ("surface", "direction", "action", "created_at")
     list_select_related = ("user", "api_key")
     search_fields = ("reference", "user__username")
     search_help_text = "Id of a request or a conversation, or a user name"

@@ -10,6 +10,13 @@ class Surface(models.TextChoices):
     API = "api", "API"
 
 
+class Direction(models.TextChoices):
+    """Whose text it is."""
+
+    IN = "in", "What is sent"
+    OUT = "out", "What a model answers"
+
+
 class Action(models.TextChoices):
     """What is done about a finding."""
 

@@ -5,7 +5,7 @@ A surface asks with all the texts of one request. They come back as they may go 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from django.db import InterfaceError, OperationalError
@@ -15,7 +15,7 @@ from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.moderation import classifier, matching, selectors
 from apps.moderation.actions import Finding, Severity, Verdict, verdict_of
-from apps.moderation.choices import Action, Surface
+from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.errors import TextRefused
 from apps.moderation.selectors import Decided
 from apps.moderation.services.incidents import incident_record
@@ -37,7 +37,9 @@ async def texts_pass(
     verdicts = [verdict_of(text, found, rules.policies, surface) for text, found in zip(texts, findings, strict=True)]
     acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
     if acted:
-        await _record(acted, surface, actor, request_id_var.get() if reference is None else reference)
+        action = max((verdict.action for verdict in acted), key=lambda action: Severity[action.name])
+        findings_acted = [finding for verdict in acted for finding in verdict.findings]
+        await record(action, findings_acted, surface=surface, direction=Direction.IN, actor=actor, reference=reference)
     refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
     if refused:
         raise TextRefused(reason=_reason(refused))
@@ -59,12 +61,24 @@ async def findings_of(rules: Decided, texts: list[str]) -> list[list[Finding]]:
     return [ours + theirs for ours, theirs in zip(by_rules, by_classifier, strict=True)]
 
 
-async def _record(verdicts: list[Verdict], surface: Surface, actor: Actor, reference: str) -> None:
-    """An incident for the request. While the database is away it goes to the log: the verdict holds anyway."""
-    action = max((verdict.action for verdict in verdicts), key=lambda action: Severity[action.name])
-    findings = [finding for verdict in verdicts for finding in verdict.findings]
-    write: Callable[[], None] = partial(
-        incident_record, surface=surface, action=action, findings=findings, actor=actor, reference=reference
+async def record(
+    action: Action,
+    findings: Sequence[Finding],
+    *,
+    surface: Surface,
+    direction: Direction,
+    actor: Actor,
+    reference: str | None = None,
+) -> None:
+    """Keep an incident. While the database is away it goes to the log: the verdict holds anyway."""
+    write = partial(
+        incident_record,
+        surface=surface,
+        direction=direction,
+        action=action,
+        findings=findings,
+        actor=actor,
+        reference=request_id_var.get() if reference is None else reference,
     )
     try:
         await in_thread(write)

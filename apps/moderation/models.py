@@ -8,7 +8,7 @@ from django.db import models
 from apps.accounts.models import ApiKey, User
 from apps.core.sealing import seal, unseal
 from apps.moderation.actions import UNCHECKED
-from apps.moderation.choices import Action, RuleKind, Surface
+from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher, PatternWrong
 
 CATEGORY = RegexValidator(r"^[a-z0-9][a-z0-9_/-]*$", "Small letters, digits, '-', '_' and '/', such as 'hate'.")
@@ -85,6 +85,14 @@ class Policy(models.Model):
     """What a surface does about a category. Without one, what is found is refused, and what is unchecked is flagged."""
 
     surface = models.CharField(max_length=10, choices=Surface)
+    direction = models.CharField(
+        max_length=3,
+        choices=Direction,
+        default=Direction.IN,
+        verbose_name="texts",
+        help_text="Answers are looked at where a policy speaks of them. They come a little later then, and whole if "
+        "there is a classifier.",
+    )
     category = models.CharField(
         max_length=60,
         blank=True,
@@ -96,23 +104,25 @@ class Policy(models.Model):
 
     class Meta:
         verbose_name_plural = "policies"
-        ordering = ["surface", "category"]
+        ordering = ["surface", "direction", "category"]
         constraints = [
             models.UniqueConstraint(
-                fields=["surface", "category"],
+                fields=["surface", "direction", "category"],
                 name="policy_once",
                 violation_error_message="There is a policy for this already: change it.",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_surface_display()}, {self.category or 'everything else'}: {self.action}"
+        category = self.category or "everything else"
+        return f"{self.get_surface_display()}, {self.get_direction_display()}, {category}: {self.action}"
 
 
 class Incident(models.Model):
     """Something was done about a text. It is not kept here: the reference leads to what its surface keeps of it."""
 
     surface = models.CharField(max_length=10, choices=Surface)
+    direction = models.CharField(max_length=3, choices=Direction, default=Direction.IN, verbose_name="text")
     action = models.CharField(max_length=10, choices=Action)
     categories = ArrayField(models.CharField(max_length=60))
     found_by = ArrayField(models.CharField(max_length=100))

@@ -5,7 +5,7 @@ from time import monotonic
 
 from apps.core.threads import in_thread
 from apps.moderation.actions import Policies
-from apps.moderation.choices import Action, RuleKind
+from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher
 from apps.moderation.models import Classifier, Policy, Rule
 
@@ -24,6 +24,11 @@ class Decided:
     @property
     def looks(self) -> bool:
         return bool(self.matchers or self.classifier)
+
+    def looks_at(self, surface: Surface, direction: Direction) -> bool:
+        """Answers are looked at only where a policy speaks of them: it holds them up."""
+        is_spoken_of = any(policy[:2] == (surface, direction) for policy in self.policies)
+        return self.looks and (direction is Direction.IN or is_spoken_of)
 
 
 _fresh: tuple[float, Decided] | None = None
@@ -61,5 +66,5 @@ def _load() -> Decided:
     return Decided(
         matchers=tuple(Matcher(rule.name, rule.category, RuleKind(rule.kind), rule.pattern) for rule in rules),
         classifier=Classifier.objects.filter(is_active=True).first(),
-        policies={(row.surface, row.category): Action(row.action) for row in Policy.objects.all()},
+        policies={(row.surface, row.direction, row.category): Action(row.action) for row in Policy.objects.all()},
     )

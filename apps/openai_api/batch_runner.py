@@ -24,7 +24,7 @@ from apps.openai_api.batch_input import BadInput
 from apps.openai_api.errors import api_error
 from apps.openai_api.forwarding import BATCHABLE, call_for, request_for
 from apps.openai_api.models import Batch, BatchLine, BatchState
-from apps.openai_api.moderation import call_pass
+from apps.openai_api.moderation import answer_gate, call_pass
 from apps.openai_api.selectors import lines_waiting
 from apps.openai_api.services import batches
 from apps.openai_api.services.batch_results import batch_finalize, line_request_id
@@ -166,7 +166,7 @@ class _Slice:
         wanted = request_for(self._endpoint, body)
         call = await call_pass(await in_thread(call_for, self._endpoint, self._actor, wanted))
         call.body["priority"] = PRIORITY
-        return await relay.complete(call)
+        return await answer_gate(self._actor).whole(await relay.complete(call))
 
     async def _is_to_be_tried_again(self, line: BatchLine, error: Exception) -> bool:
         if not isinstance(error, SiteError) or not error.retryable or line.n_attempts >= MAX_ATTEMPTS:

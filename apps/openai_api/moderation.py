@@ -1,12 +1,13 @@
 """The texts of requests on their way through the gate (`apps.moderation`): found in a body, put back as they passed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 from apps.accounts.actors import Actor
 from apps.moderation import gate
+from apps.moderation.answers import AnswerGate
 from apps.moderation.choices import Surface
 from apps.openai_api.responses.request import ResponseRequest
 from apps.openai_api.shapes import Json
@@ -17,6 +18,11 @@ async def call_pass(call: Call) -> Call:
     """The call with its messages or prompt as they may go on. Raises: TextRefused."""
     body = await body_pass(call.body, call.actor)
     return call if body is call.body else replace(call, body=body)
+
+
+def answer_gate(actor: Actor, *, records: Callable[[], bool] = lambda: True) -> AnswerGate:
+    """For what a model answers to a program."""
+    return AnswerGate(surface=Surface.API, actor=actor, records=records)
 
 
 async def response_pass(wanted: ResponseRequest, actor: Actor) -> ResponseRequest:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from apps.moderation.answers import AnswerGate
+from apps.moderation.choices import Surface
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.events import HEARTBEAT, WorkerEvent
@@ -20,7 +22,8 @@ class Opening:
     """A streamed call that has just been made. Whoever has it closes it, or reads `events` to their end."""
 
     def __init__(self, call: Call) -> None:
-        self.events = relay.generate(replace(call, on_place=self._tell))
+        answer = AnswerGate(surface=Surface.API, actor=call.actor)
+        self.events = answer.events(relay.generate(replace(call, on_place=self._tell)))
         self._changed = asyncio.Event()
         self._place: Place | None = None
         self._first = asyncio.create_task(_first_of(self.events))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.moderation.actions import REMOVED, UNCHECKED, Finding, redacted, verdict_of
-from apps.moderation.choices import Action, RuleKind, Surface
+from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import RULE_LIMIT_S, Matcher, PatternWrong, findings_of
 
-CHAT = Surface.CHAT
+CHAT, IN = Surface.CHAT, Direction.IN
 
 
 def words(*listed: str) -> Matcher:
@@ -78,24 +78,24 @@ RUDE, SECRET, LONG = Finding("rude", "words", ((0, 6),)), Finding("secret", "exp
     ("policies", "action", "text"),
     [
         ({}, Action.REFUSE, "Bother me!"),
-        ({(CHAT, ""): Action.ALLOW}, Action.ALLOW, "Bother me!"),
-        ({(CHAT, ""): Action.FLAG}, Action.FLAG, "Bother me!"),
-        ({(CHAT, "rude"): Action.REDACT}, Action.REDACT, f"{REMOVED} me!"),
-        ({(CHAT, "rude"): Action.FLAG, (CHAT, ""): Action.REFUSE}, Action.FLAG, "Bother me!"),
-        ({(Surface.API, "rude"): Action.ALLOW}, Action.REFUSE, "Bother me!"),
+        ({(CHAT, IN, ""): Action.ALLOW}, Action.ALLOW, "Bother me!"),
+        ({(CHAT, IN, ""): Action.FLAG}, Action.FLAG, "Bother me!"),
+        ({(CHAT, IN, "rude"): Action.REDACT}, Action.REDACT, f"{REMOVED} me!"),
+        ({(CHAT, IN, "rude"): Action.FLAG, (CHAT, IN, ""): Action.REFUSE}, Action.FLAG, "Bother me!"),
+        ({(Surface.API, IN, "rude"): Action.ALLOW}, Action.REFUSE, "Bother me!"),
     ],
 )
-def test_a_surfaces_policy_decides(policies: dict[tuple[str, str], Action], action: Action, text: str) -> None:
+def test_a_surfaces_policy_decides(policies: dict[tuple[str, str, str], Action], action: Action, text: str) -> None:
     verdict = verdict_of("Bother me!", [RUDE], policies, CHAT)
     assert (verdict.action, verdict.text) == (action, text)
     assert verdict.findings == (() if action is Action.ALLOW else (RUDE,))
 
 
 def test_the_most_severe_action_counts_and_what_cannot_be_pointed_at_is_refused() -> None:
-    redact: dict[tuple[str, str], Action] = {(CHAT, ""): Action.REDACT}
+    redact: dict[tuple[str, str, str], Action] = {(CHAT, IN, ""): Action.REDACT}
     assert verdict_of("Bother me!", [RUDE, SECRET], redact, CHAT).text == f"{REMOVED}!"
     assert verdict_of("Bother me!", [RUDE, LONG], redact, CHAT).action is Action.REFUSE
-    mixed: dict[tuple[str, str], Action] = {(CHAT, "rude"): Action.REDACT, (CHAT, "long"): Action.FLAG}
+    mixed: dict[tuple[str, str, str], Action] = {(CHAT, IN, "rude"): Action.REDACT, (CHAT, IN, "long"): Action.FLAG}
     assert verdict_of("Bother me!", [RUDE, LONG], mixed, CHAT).action is Action.REDACT
 
 
@@ -103,12 +103,14 @@ def test_the_most_severe_action_counts_and_what_cannot_be_pointed_at_is_refused(
     ("policies", "action"),
     [
         ({}, Action.FLAG),
-        ({(CHAT, ""): Action.REFUSE}, Action.FLAG),
-        ({(CHAT, UNCHECKED): Action.REFUSE}, Action.REFUSE),
-        ({(CHAT, UNCHECKED): Action.ALLOW}, Action.ALLOW),
+        ({(CHAT, IN, ""): Action.REFUSE}, Action.FLAG),
+        ({(CHAT, IN, UNCHECKED): Action.REFUSE}, Action.REFUSE),
+        ({(CHAT, IN, UNCHECKED): Action.ALLOW}, Action.ALLOW),
     ],
 )
-def test_whether_it_fails_open_or_closed_is_a_policy(policies: dict[tuple[str, str], Action], action: Action) -> None:
+def test_whether_it_fails_open_or_closed_is_a_policy(
+    policies: dict[tuple[str, str, str], Action], action: Action
+) -> None:
     assert verdict_of("Hi", [Finding(UNCHECKED, "judge")], policies, CHAT).action is action
 
 

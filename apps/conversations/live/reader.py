@@ -27,6 +27,8 @@ from apps.conversations.services import generations
 from apps.core.errors import SiteError
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
+from apps.moderation.answers import AnswerGate
+from apps.moderation.choices import Surface
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.errors import GenerationGone, WorkerDied
@@ -78,6 +80,7 @@ class Reader:
         """Held by whoever brings the answer's blocks up to date."""
         self._hold = Hold(generation_id, reader_id)
         self._watch = Stopwatch(time.monotonic)
+        self._gate: AnswerGate | None = None
         self._target: Target | None = None
         self._last_event = 0
         self._had_ended = False
@@ -166,13 +169,15 @@ class Reader:
         nothing_came = self.answer.n_received == 0 and self.answer.n_chars < len(job.text)
         if nothing_came or (job.outcome is not None and job.text != self.answer.text):
             self.answer = Answer(job.text)
+        if self._gate is None:
+            self._gate = self._new_gate(job)
         if job.is_stop_requested:
             self._stop.set()
 
     async def _read_events(self, job: ReadingJob) -> bool:
         """Read to the end. False if there is nothing to read from yet, because another process asks for a worker."""
         if job.worker_id is None:
-            return self._hold.is_mine and await self._consume(self._ask(job))
+            return self._hold.is_mine and await self._asked(job)
         self.phase = Phase.FOLLOWING
         try:
             self._target = await relay.target_get(job.worker_id)
@@ -180,7 +185,15 @@ class Reader:
         except (GenerationGone, WorkerDied):
             if self._stop.is_set() or not (self._hold.is_mine and self._may_ask_again(job)):
                 raise
+        return await self._asked(job)
+
+    async def _asked(self, job: ReadingJob) -> bool:
+        # What an earlier worker wrote and the gate held back is not part of this answer.
+        self._gate = self._new_gate(job)
         return await self._consume(self._ask(job))
+
+    def _new_gate(self, job: ReadingJob) -> AnswerGate:
+        return AnswerGate(surface=Surface.CHAT, actor=job.owner, records=lambda: self._hold.is_mine)
 
     async def _follow(self, target: Target) -> bool:
         """Read on after the last event; a connection that breaks is taken up once, as `relay.generate` does."""
@@ -223,8 +236,9 @@ class Reader:
         self._target, self.place = target, None
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
-        async with aclosing(events):
-            async for event in events:
+        assert self._gate is not None  # noqa: S101  # made when it was loaded
+        async with aclosing(self._gate.events(events)) as shown:
+            async for event in shown:
                 if event is HEARTBEAT:
                     continue
                 self.phase = Phase.READING

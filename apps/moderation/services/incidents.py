@@ -8,18 +8,19 @@ from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.moderation.actions import Finding
-from apps.moderation.choices import Action, Surface
+from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.models import Incident
 
 PRUNED_AT_ONCE = 5000
 
 
 def incident_record(
-    *, surface: Surface, action: Action, findings: Iterable[Finding], actor: Actor, reference: str
+    *, surface: Surface, direction: Direction, action: Action, findings: Iterable[Finding], actor: Actor, reference: str
 ) -> None:
     found = list(findings)
     Incident.objects.create(
         surface=surface,
+        direction=direction,
         action=action,
         categories=sorted({finding.category for finding in found}),
         found_by=sorted({finding.by for finding in found}),

@@ -13,6 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actors import Actor
+from apps.moderation.answers import AnswerGate
+from apps.moderation.choices import Surface
 from apps.openai_api.errors import api_error
 from apps.openai_api.keys import actor_of
 from apps.openai_api.known_fields import ignored_header
@@ -85,7 +87,8 @@ async def body_of(request: Request) -> object:
 async def answer(call: Call, *, is_stream: bool, headers: Headers) -> HttpResponseBase:
     """Ask the pool and pass on what it says, streamed or whole. `headers` is awaited when the status is known."""
     if not is_stream:
-        return Response(await relay.complete(call), headers=await headers())
+        whole = await AnswerGate(surface=Surface.API, actor=call.actor).whole(await relay.complete(call))
+        return Response(whole, headers=await headers())
     opening = Opening(call)
     told = await begun(opening, headers)
     return event_stream(sse_chunks(opening), told)

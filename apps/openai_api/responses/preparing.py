@@ -47,9 +47,14 @@ def response_prepare(actor: Actor, wanted: ResponseRequest) -> Prepared:
     return Prepared(response, prompt, chat_call(actor, wanted.model, prompt, wanted.options))
 
 
+def actor_of(response: StoredResponse) -> Actor:
+    """Whoever asked for it."""
+    return Actor(user_id=response.user_id, api_key_id=response.api_key_id)
+
+
 def response_resume(response: StoredResponse) -> Prepared:
     """One that was kept to be answered in the background. Raises: as `response_prepare`."""
-    actor = Actor(user_id=response.user_id, api_key_id=response.api_key_id)
+    actor = actor_of(response)
     model_get_offered(actor, response.model_name)
     prompt = _prompt(actor, response)
     return Prepared(response, prompt, chat_call(actor, response.model_name, prompt, response.options))

@@ -20,8 +20,9 @@ from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.openai_api.models import ResponseState, StoredResponse
+from apps.openai_api.moderation import answer_gate
 from apps.openai_api.responses.assembly import Outcome
-from apps.openai_api.responses.preparing import Prepared, response_resume
+from apps.openai_api.responses.preparing import Prepared, actor_of, response_resume
 from apps.openai_api.responses.request import refused_here
 from apps.openai_api.responses.shapes import response_id
 from apps.openai_api.responses.streaming import assembly_of, error_of, tried
@@ -96,6 +97,7 @@ class _Work:
         self.response = response
         self.is_unwanted = asyncio.Event()
         self._assembly = assembly_of(response)
+        self._gate = answer_gate(actor_of(response))
         self._target: Target | None = None
 
     async def run(self) -> None:
@@ -140,6 +142,8 @@ class _Work:
         await self._ask(prepared)
 
     async def _ask(self, prepared: Prepared) -> None:
+        # What an earlier worker wrote and the gate held back is not part of this answer.
+        self._gate = answer_gate(prepared.call.actor)
         try:
             await self._consume(
                 relay.generate(prepared.call, generation_id=self.response.public_id, on_assigned=self._assigned)
@@ -154,8 +158,8 @@ class _Work:
         self._target = target
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> None:
-        async with aclosing(events):
-            async for event in events:
+        async with aclosing(self._gate.events(events)) as shown:
+            async for event in shown:
                 if event is not HEARTBEAT:
                     self._assembly.feed(event.body)
 

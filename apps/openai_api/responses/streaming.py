@@ -17,6 +17,7 @@ from apps.core.renewal import Renewal
 from apps.core.threads import in_thread
 from apps.openai_api.errors import api_error
 from apps.openai_api.models import ResponseState, StoredResponse
+from apps.openai_api.moderation import answer_gate
 from apps.openai_api.opening import Opening
 from apps.openai_api.responses.assembly import Assembly, Outcome
 from apps.openai_api.responses.preparing import Prepared
@@ -55,7 +56,8 @@ async def answer_whole(prepared: Prepared, *, is_kept: bool) -> Json:
     response = prepared.response
     assembly = assembly_of(response)
     try:
-        async with aclosing(relay.generate(prepared.call)) as events:
+        asked = relay.generate(prepared.call)
+        async with aclosing(answer_gate(prepared.call.actor).events(asked)) as events:
             async for event in events:
                 if event is not HEARTBEAT:
                     assembly.feed(event.body)

@@ -14,6 +14,8 @@ from apps.core.errors import SiteError
 from apps.core.threads import in_thread
 from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.models import ResponseState, StoredResponse
+from apps.openai_api.moderation import answer_gate
+from apps.openai_api.responses.preparing import actor_of
 from apps.openai_api.responses.shapes import opening_object, response_object
 from apps.openai_api.responses.streaming import assembly_of, framed
 from apps.openai_api.shapes import Json
@@ -36,6 +38,8 @@ class Watch:
         self._response = response
         self._after = after
         self._assembly = assembly_of(response)
+        # What it finds is written down by whoever works on the response.
+        self._gate = answer_gate(actor_of(response), records=lambda: False)
         self._chunks: AsyncGenerator[WorkerEvent, None] | None = None
         self._first: WorkerEvent | None = None
         self._last_chunk = 0
@@ -103,7 +107,7 @@ class Watch:
             target = await relay.target_get(self._response.worker_id)
         except SiteError:
             return None
-        return relay.follow(target, self._response.public_id, after=self._last_chunk)
+        return self._gate.events(relay.follow(target, self._response.public_id, after=self._last_chunk))
 
     def _fed(self, chunk: WorkerEvent) -> bytes:
         self._last_chunk = chunk.number
