@@ -168,6 +168,7 @@ async def test_a_certificate_is_checked_against_the_name_although_the_address_is
         ("QUEUE_WAIT_S", "inf"),
         ("WORKER_PATIENCE_S", "nan"),
         ("WORKER_PATIENCE_S", "5 min"),
+        ("ENCRYPTION_KEYS", "short"),
     ],
 )
 def test_a_nonsensical_setting_stops_the_site_and_is_named(variable: str, value: str) -> None:

@@ -104,7 +104,7 @@ def test_worker_ports_avoid_what_is_taken() -> None:
 
 
 def plan(**options: str) -> SitePlan:
-    env = {"DATABASE_URL": "d", "REDIS_URL": "r", "SECRET_KEY": "s"}
+    env = {"DATABASE_URL": "d", "REDIS_URL": "r", "SECRET_KEY": "s", "ENCRYPTION_KEYS": "e"}
     return SitePlan(options=LaunchOptions(**options), data_dir=Path("/data"), env=env)  # type: ignore[arg-type]
 
 
