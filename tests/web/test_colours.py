@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import unfold
 
 from tests.live import ROOT
 
@@ -88,3 +89,13 @@ def test_sheets_use_tokens_that_exist_and_no_colours_of_their_own(sheet: Path) -
     assert "@import" not in text
     if sheet.name not in ("tokens.css", "print.css"):
         assert not re.search(r"#[0-9a-f]{3,8}\b|rgb\(|hsl\(", text)
+
+
+@pytest.mark.parametrize("sheet", sorted((CSS / "admin").glob("*.css")), ids=lambda path: path.name)
+def test_sheets_of_the_admin_use_the_colours_of_its_theme_and_none_of_their_own(sheet: Path) -> None:
+    text = sheet.read_text()
+    theme = (Path(unfold.__file__).parent / "static" / "unfold" / "css" / "styles.css").read_text()
+    known = set(re.findall(r"--([\w-]+):", theme + text))
+
+    assert set(re.findall(r"var\(--([\w-]+)", text)) <= known
+    assert not re.search(r"#[0-9a-f]{3,8}\b|rgb\(|hsl\(|url\(|@import", text)

@@ -24,7 +24,7 @@ export function piece(name) {
 
 /**
  * The only place where HTML enters the page. Call it with nothing but what the site itself rendered and sanitised:
- * the blocks of `generation.*` frames, `user_message.html`, and the history partial.
+ * the blocks of `generation.*` frames, `user_message.html`, the history partial, and the state of the pool.
  * @param {Element} parent
  * @param {string} html
  * @returns {Element[]} the new top-level elements

@@ -1,5 +1,7 @@
 /** The page of the pool: asks for its state every two seconds while somebody looks, and says so when it cannot. */
 
+import { appendServerHtml } from "../lib/dom.js";
+
 const EVERY_MS = 2000;
 const GIVE_UP_MS = 10_000;
 
@@ -35,7 +37,8 @@ async function refresh() {
 function show(html) {
   const focused = pool.contains(document.activeElement) ? document.activeElement?.id : "";
   const scrolled = pool.querySelector("#queues")?.scrollLeft ?? 0;
-  pool.innerHTML = html;
+  pool.replaceChildren();
+  appendServerHtml(pool, html);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   pool.querySelector("#queues")?.scrollTo({ left: scrolled });
 }
