@@ -9,7 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from unfold.admin import ModelAdmin
 
 from apps.openai_api.errors import BatchEnded
-from apps.openai_api.models import ApiFile, Batch
+from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services import batches
 from apps.openai_api.tasks import nudge
 
@@ -27,7 +27,7 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
     @admin.display(description="owner")
-    def owner(self, row: ApiFile | Batch) -> str:
+    def owner(self, row: ApiFile | Batch | StoredResponse) -> str:
         return str(row.user) if row.user is not None else f"key {row.api_key.name}"
 
 
@@ -99,3 +99,65 @@ class BatchAdmin(ReadOnlyAdmin):
             nudge(batch.pk)
             self.log_change(request, batch, "cancelled by action")
             yield batch
+
+
+@admin.register(StoredResponse)
+class StoredResponseAdmin(ReadOnlyAdmin):
+    list_display = (
+        "public_id",
+        "owner",
+        "model_name",
+        "state",
+        "is_background",
+        "tokens",
+        "size",
+        "created_at",
+        "expires_at",
+    )
+    list_filter = ("state", "is_background", "created_at")
+    search_fields = ("public_id", "user__username", "api_key__prefix")
+    search_help_text = "Id of a response without “resp_”, a user name, or the beginning of a key"
+    fields = readonly_fields = (
+        "public_id",
+        "user",
+        "api_key",
+        "model_name",
+        "state",
+        "is_background",
+        "n_before",
+        "tokens",
+        "size",
+        "incomplete_reason",
+        "error_code",
+        "worker",
+        "created_at",
+        "ended_at",
+        "expires_at",
+        "lease_expires_at",
+        "n_turns",
+    )
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StoredResponse]:
+        # What was said may be megabytes, and is nobody's business here.
+        queryset: QuerySet[StoredResponse] = super().get_queryset(request)
+        return queryset.defer("items", "output", "repeated", "options")
+
+    @admin.display(description="tokens, in and out")
+    def tokens(self, response: StoredResponse) -> str:
+        usage = response.usage or {}
+        return f"{usage.get('input_tokens', '-')} / {usage.get('output_tokens', '-')}"
+
+    @admin.display(description="size", ordering="n_bytes")
+    def size(self, response: StoredResponse) -> str:
+        return filesizeformat(response.n_bytes)
+
+    @admin.display(description="responses before it")
+    def n_before(self, response: StoredResponse) -> int:
+        return len(response.ancestors)
+
+    @admin.display(description="error")
+    def error_code(self, response: StoredResponse) -> str:
+        return str((response.error or {}).get("code", "-"))  # its words may quote what was asked

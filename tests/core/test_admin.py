@@ -21,7 +21,7 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.moderation.models import Classifier, Incident, Policy, Rule
-from apps.openai_api.models import ApiFile, Batch
+from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services.batches import batch_create
 from apps.openai_api.services.files import file_upload
 from apps.training.models import TrainingRun
@@ -80,6 +80,17 @@ def rows(client: Client, alice: User) -> dict[type, object]:
     return {type(row): row for row in (hosted.worker, hosted.model, conversation, generation, key, entry)} | {
         ApiFile: file,
         Batch: batch,
+        StoredResponse: StoredResponse.objects.create(
+            user=alice,
+            api_key=key,
+            model_name="tiny",
+            repeated={"instructions": "private"},
+            items=[{"content": "private"}],
+            output=[{"content": "private"}],
+            error={"code": "server_error", "message": "private"},
+            state="failed",
+            expires_at=timezone.now(),
+        ),
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,

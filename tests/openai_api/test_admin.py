@@ -1,4 +1,4 @@
-"""What admins see of files and batches, and the one thing that they may do: cancel a batch."""
+"""What admins see of files, batches and responses, and the one thing that they may do: cancel a batch."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services import NewKey
-from apps.openai_api.models import ApiFile, Batch, BatchState
+from apps.openai_api.models import ApiFile, Batch, BatchState, StoredResponse
 from tests.openai_api.batch_support import line, new_batch
 
 pytestmark = pytest.mark.django_db
@@ -79,3 +80,29 @@ def test_who_may_only_look_cancels_nothing(client: Client, key: NewKey, django_u
     cancel(client, batch)
     batch.refresh_from_db()
     assert batch.state == BatchState.VALIDATING
+
+
+def test_responses_are_shown_without_a_word_of_them_and_are_not_changed(
+    client: Client, alice: User, root: User, key: NewKey
+) -> None:
+    response = StoredResponse.objects.create(
+        user=alice,
+        api_key=key.key,
+        model_name="tiny",
+        repeated={"instructions": "private", "metadata": {"of": "private"}},
+        items=[{"content": "private"}],
+        output=[{"content": "private"}],
+        error={"code": "server_error", "message": "private"},
+        usage={"input_tokens": 71, "output_tokens": 13},
+        state="failed",
+        expires_at=timezone.now(),
+    )
+    client.force_login(root)
+    one = reverse("admin:openai_api_storedresponse_change", args=[response.pk])
+    for url in (reverse("admin:openai_api_storedresponse_changelist"), one):
+        page = client.get(url).content.decode()
+        assert "71 / 13" in page
+        assert "alice" in page
+        assert "private" not in page
+    assert "server_error" in client.get(one).content.decode()
+    assert client.post(one, {"state": "completed"}).status_code == 403
