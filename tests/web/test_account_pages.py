@@ -82,6 +82,8 @@ def test_chats_and_programs_move_the_same_meter_and_meet_the_same_limit(
     tab.send("Hi")
     tab.wait_for_state("complete")
     page = tab.page
+    page.get_by_role("link", name="Usage").click()
+    page.get_by_text("1 of 2 used").wait_for()
     page.goto(tab.site.url + "/account/keys")
     page.get_by_label("Name").fill("ci")
     page.get_by_role("button", name="Create key").click()
