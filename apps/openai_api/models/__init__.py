@@ -9,7 +9,7 @@ from apps.openai_api.models.batches import (
     FileChunk,
     Purpose,
 )
-from apps.openai_api.models.owned import OwnedModel, OwnedQuerySet, owner_fields
+from apps.openai_api.models.owned import OwnedManager, OwnedModel, OwnedQuerySet, owner_fields
 from apps.openai_api.models.responses import UNENDED, ResponseState, StoredResponse
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "BatchLine",
     "BatchState",
     "FileChunk",
+    "OwnedManager",
     "OwnedModel",
     "OwnedQuerySet",
     "Purpose",

@@ -4,12 +4,11 @@ Files are rows of chunks, so that every web process and every job has them, and 
 """
 
 import uuid
-from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
-from apps.openai_api.models.owned import OwnedModel, OwnedQuerySet
+from apps.openai_api.models.owned import OwnedManager, OwnedModel
 
 
 class Purpose(models.TextChoices):
@@ -26,7 +25,7 @@ class ApiFile(OwnedModel):
     purpose = models.CharField(max_length=20, choices=Purpose)
     n_bytes = models.BigIntegerField(default=0)
 
-    objects: ClassVar[models.Manager["ApiFile"]] = OwnedQuerySet.as_manager()
+    objects = OwnedManager()
 
     class Meta:
         verbose_name = "API file"
@@ -91,7 +90,7 @@ class Batch(OwnedModel):
     tried_at = models.DateTimeField(null=True)
     """When its last turn began or its lease was renewed."""
 
-    objects: ClassVar[models.Manager["Batch"]] = OwnedQuerySet.as_manager()
+    objects = OwnedManager()
 
     class Meta:
         verbose_name_plural = "batches"

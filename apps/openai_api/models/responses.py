@@ -1,13 +1,11 @@
 """Answers of the Responses API that are kept: what was asked, what came, and how far it is."""
 
-from typing import ClassVar
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.openai_api.models.owned import OwnedModel, OwnedQuerySet
+from apps.openai_api.models.owned import OwnedManager, OwnedModel
 from apps.workers.models import Worker
 
 
@@ -61,7 +59,7 @@ class StoredResponse(OwnedModel):
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    objects: ClassVar[models.Manager["StoredResponse"]] = OwnedQuerySet.as_manager()
+    objects = OwnedManager()
 
     class Meta:
         verbose_name = "response"
