@@ -8,7 +8,7 @@ that differs is the way. The parts, all by default:
 `sockets`: 500 open chat pages, and beside them 200 answers at once at 50 tokens/s, over the API and on chat pages.
 
 The client, the worker, the site and its Postgres share the cores. The site checks keys and limits and keeps its books
-in Postgres; LiteLLM is run without a database, with one process as the site is. On two cores it takes about N minutes.
+in Postgres; LiteLLM is run without a database, with one process as the site is. It takes about ten minutes.
 """
 
 import argparse

@@ -161,6 +161,11 @@ class FakeWorker:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def n_connections(self) -> int:
+        """How many are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
+
     def play(self, *steps: Step, finish_reason: str = "stop") -> Script:
         """Let the next completion be this one."""
         script = Script(list(steps), finish_reason)

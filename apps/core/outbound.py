@@ -21,7 +21,8 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 45.0
 """Workers send a heartbeat every 15 s, so three missed ones mean that nobody is there."""
 
-_LIMITS = httpx.Limits(max_connections=2000, max_keepalive_connections=100, keepalive_expiry=30)
+_LIMITS = httpx.Limits(max_connections=2000, max_keepalive_connections=100, keepalive_expiry=4)
+"""An idle connection is kept for less than the 5 s of uvicorn's, so that no request meets its being closed."""
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
 

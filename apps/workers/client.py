@@ -3,9 +3,10 @@
 To our own workers it speaks the protocol; to providers `providers.calls` does.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,8 @@ from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, transp
 from gpu_worker.protocol import WorkerErrorCode
 
 Json = dict[str, Any]
+
+END_WITHIN_S = 0.1
 
 _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
 
@@ -110,9 +113,11 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
         if response.status_code != 200:
             _raise_for(response.status_code, await response.aread(), response.headers)
         parser = SseParser()
-        async for piece in response.aiter_bytes():
+        pieces = response.aiter_bytes()
+        async for piece in pieces:
             for sent in parser.feed(piece):
                 if sent.data == "[DONE]":
+                    await _read_out(pieces)
                     return
                 if not sent.data:
                     yield HEARTBEAT
@@ -131,6 +136,13 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
         await response.aclose()
     # A stream that closes without [DONE] was cut, however politely.
     raise TransportFailed("the stream ended early", after, fault=Fault.LOST)
+
+
+async def _read_out(pieces: AsyncIterator[bytes]) -> None:
+    """Take the end of a body, which comes at once, so that its connection can serve another request."""
+    with suppress(TimeoutError, StopAsyncIteration, httpx.TransportError):
+        async with asyncio.timeout(END_WITHIN_S):
+            await anext(pieces)
 
 
 def _headers(target: Target) -> dict[str, str]:

@@ -88,6 +88,13 @@ async def test_events_come_in_order_and_the_books_are_even_afterwards(workers: l
     assert await counts() == [0, 0]
 
 
+async def test_one_answer_after_the_other_comes_over_one_connection(workers: list[FakeWorker]) -> None:
+    for _ in range(4):
+        await answer()
+    assert asked(workers) == [2, 2]
+    assert [worker.n_connections for worker in workers] == [1, 1]
+
+
 async def test_a_worker_hears_of_the_prompt_format_only_when_an_admin_chose_one(workers: list[FakeWorker]) -> None:
     async def fields_sent() -> list[Any]:
         await answer()
