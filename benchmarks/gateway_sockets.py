@@ -25,6 +25,8 @@ API_TOKENS = 500
 SPREAD_S = 4.0
 """200 people do not ask in the same instant: within these seconds."""
 SAMPLE_EVERY_S = 0.5
+ONE_DELIVERY_S = 0.001
+"""What arrives within this was one delivery: else a burst's tokens would make the gap before it look rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ async def _watched(gateway: Gateway, work: Callable[[], Coroutine[Any, Any, T]])
 def _lines(
     name: str, gaps_s: list[float], n_tokens: int, n_active: int, watched: Watched, from_mib: float
 ) -> list[Figure]:
+    gaps_s = [gap for gap in gaps_s if gap >= ONE_DELIVERY_S]
     return [
         Figure(f"{name}.gap_p95", 1000 * percentile(gaps_s, 0.95), "ms", None, GAP_P95_MS, True),
         Figure(f"{name}.gap_p50", 1000 * percentile(gaps_s, 0.5), "ms"),
