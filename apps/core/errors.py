@@ -70,6 +70,7 @@ WORDS: dict[str, str] = {
     "api.previous_response_not_found": "{response} is not here, or it is not yours: the conversation cannot be "
     "continued from there. Send its items as 'input'.",
     "api.answer_unstorable": "The answer holds something that cannot be stored: {reason}. Ask for it without a batch.",
+    "api.database_away": "The database broke off while it worked for this call. Try again in a moment.",
     "api.unknown_endpoint": "There is no endpoint {path} here. docs/api.md lists those that there are.",
     "api.unsupported_endpoint": "{path} is not supported here: {instead}.",
     "chat.empty_message": "The message is empty. Write something first.",

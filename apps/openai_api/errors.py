@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError, UnsupportedMediaType
 
@@ -112,6 +113,14 @@ class AnswerUnstorable(SiteError):
     whose = Whose.WORKER
 
 
+class DatabaseAway(SiteError):
+    """The database was restarted, or gave up, while it worked for this call."""
+
+    code = "api.database_away"
+    http_status = 503
+    retryable = True
+
+
 class UnknownPath(SiteError):
     """There is no such endpoint."""
 
@@ -156,6 +165,9 @@ def api_error(exc: Exception) -> ApiError:
             return _site_error(UnknownPath(path=""))
         case APIException():
             return _error(exc.status_code, str(exc.detail), code=None)
+        case OperationalError() | InterfaceError():
+            logger.warning("the database broke off in the API, request %s: %s", request_id_var.get(), exc)
+            return _site_error(DatabaseAway())
     logger.error("unforeseen error in the API, request %s", request_id_var.get(), exc_info=exc)
     return _error(500, f"Something went wrong on our side (request {request_id_var.get()}).", code="internal_error")
 

@@ -34,12 +34,14 @@ def test_nothing_is_lost_but_what_ran_on_the_process_that_died(site: Launched, k
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: site.has_replaced(victim, pid), what=f"a new {victim}")
         if victim == "web":
-            wait_until(lambda: len(calls.cut) == CALLERS, what="each program to lose its call")
+            wait_until(lambda: len(calls.noticed) == CALLERS, what="each program to notice")
             let_time_pass_for_the_dead(site, calls)
         before = len(calls.answered)
         wait_until(lambda: len(calls.answered) >= before + MORE_ANSWERS, what="more answers", limit_s=ENDS_WITHIN_S)
 
-    assert calls.refused == []
+    # Postgres dies with the statements that it runs, one for a call at most.
+    assert set(calls.refused) <= ({"503 database_away"} if victim == "postgres" else set())
+    assert len(calls.refused) <= CALLERS
     assert len(calls.cut) <= (CALLERS if victim == "web" else 0)
     ended = wait_until(lambda: ended_batch(site.url, key, batch), what="the batch to end", limit_s=ENDS_WITHIN_S)
     assert ended is not None

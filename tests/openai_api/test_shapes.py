@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from apps.accounts.services import api_key_create
@@ -250,6 +251,13 @@ def test_an_unforeseen_error_tells_the_request_id_and_nothing_else(caplog: pytes
     assert "trace-12345678" in error.body["error"]["message"]
     assert "secret detail" not in json.dumps(error.body)
     assert "secret detail" in caplog.text
+
+
+def test_a_database_that_breaks_off_is_told_to_be_tried_again() -> None:
+    error = api_error(OperationalError("server closed the connection; secret detail"))
+    assert (error.status, error.body["error"]["code"]) == (503, "database_away")
+    assert error.headers["Retry-After"]
+    assert "secret detail" not in json.dumps(error.body)
 
 
 def test_json_that_is_nested_too_deep_is_a_bad_request(client: Client, key: str) -> None:
