@@ -4,7 +4,6 @@ Source: OpenAI API reference, "Create moderation".
 """
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 
 from apps.core.errors import SiteError
 from apps.core.outbound import http_client
+from apps.core.texts import clean_json, strict_json
 from apps.moderation.actions import UNCHECKED, Finding
 from apps.moderation.errors import ClassifierAway
 from apps.moderation.models import Classifier
@@ -46,7 +46,7 @@ async def judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
         raise ClassifierAway(reason=exc.message) from exc
     except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as exc:
         raise ClassifierAway(reason=str(exc) or type(exc).__name__) from exc
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, OverflowError, RecursionError) as exc:
         raise ClassifierAway(reason=f"it does not answer as OpenAI's does: {exc}") from exc
 
 
@@ -75,7 +75,7 @@ async def _posted(url: str, body: dict[str, Any], headers: dict[str, str], timeo
 
 
 def _results(reply: bytes, n_texts: int) -> list[Any]:
-    answer = json.loads(reply)
+    answer = clean_json(strict_json(reply))
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list) or len(results) != n_texts:
         raise ValueError(f"expected {n_texts} results")

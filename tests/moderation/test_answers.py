@@ -2,13 +2,11 @@
 
 import itertools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.test import AsyncClient, Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +14,7 @@ from hypothesis import strategies as st
 import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
-from apps.accounts.services import NewKey, api_key_create
-from apps.conversations.live.registry import readers_release
+from apps.accounts.services import NewKey
 from apps.conversations.models import Generation, Message
 from apps.core.threads import in_thread
 from apps.moderation.actions import REMOVED
@@ -31,11 +28,10 @@ from apps.openai_api.responses.runner import responses_run
 from apps.workers.events import WorkerEvent
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
-from tests.fake_worker import FakeWorker, enrol, fake_worker
-from tests.moderation.test_gate import classifier, verdict
+from tests.fake_worker import FakeWorker
+from tests.moderation.conftest import MODEL, classifier, post, verdict
 from tests.workers.stand_in import StandIn, whole
 
-MODEL = "scripted"
 OUT = Direction.OUT
 LONG = "It goes on and on. " * 40
 HI: Any = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -97,37 +93,8 @@ def test_a_length_ends_the_answer() -> None:
 # --- At the doors -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def worker(transactional_db: None) -> Iterator[FakeWorker]:
-    with fake_worker() as worker:
-        enrol(worker, MODEL)
-        yield worker
-
-
-@pytest.fixture
-def key(alice: User) -> NewKey:
-    return api_key_create(name="alices", user=alice)
-
-
-@pytest.fixture
-def rude(transactional_db: None) -> Rule:
-    return Rule.objects.create(name="House words", category="rude", kind="words", pattern="bother")
-
-
-@pytest_asyncio.fixture
-async def closing() -> AsyncIterator[None]:
-    yield
-    await readers_release()
-    await sync_to_async(connections.close_all)()
-
-
 def policy(surface: str, action: str) -> None:
     Policy.objects.create(surface=surface, direction="out", action=action)
-
-
-def post(client: Client, key: NewKey, path: str, **body: Any) -> Any:
-    headers = {"Authorization": f"Bearer {key.secret}"}
-    return client.post(path, {"model": MODEL, **body}, content_type="application/json", headers=headers)
 
 
 async def posted(client: Client, key: NewKey, path: str, **body: Any) -> Any:

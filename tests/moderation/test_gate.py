@@ -2,14 +2,11 @@
 
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,7 +15,6 @@ import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobo
 from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import Endpoint, User
 from apps.accounts.services import NewKey, api_key_create
-from apps.conversations.live.registry import readers_release
 from apps.conversations.models import Message
 from apps.moderation.actions import REMOVED
 from apps.moderation.models import Classifier, Incident, Policy, Rule
@@ -27,46 +23,16 @@ from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.models import BatchLine, StoredResponse
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
-from tests.fake_worker import FakeWorker, enrol, fake_worker
+from tests.fake_worker import FakeWorker
+from tests.moderation.conftest import MODEL, classifier, post, verdict
 from tests.openai_api.batch_support import new_batch
 from tests.workers.stand_in import StandIn, whole
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MODEL = "scripted"
-
-
-@pytest.fixture
-def worker(transactional_db: None) -> Iterator[FakeWorker]:
-    with fake_worker() as worker:
-        enrol(worker, MODEL)
-        yield worker
-
-
-@pytest.fixture
-def key(alice: User) -> NewKey:
-    return api_key_create(name="alices", user=alice)
-
-
-@pytest.fixture
-def rude(transactional_db: None) -> Rule:
-    return Rule.objects.create(name="House words", category="rude", kind="words", pattern="bother\nblast")
-
-
-@pytest_asyncio.fixture
-async def closing() -> AsyncIterator[None]:
-    yield
-    await readers_release()
-    await sync_to_async(connections.close_all)()
-
 
 def policy(surface: str, action: str, category: str = "") -> None:
     Policy.objects.create(surface=surface, action=action, category=category)
-
-
-def post(client: Client, key: NewKey, path: str, **body: Any) -> Any:
-    headers = {"Authorization": f"Bearer {key.secret}"}
-    return client.post(path, {"model": MODEL, **body}, content_type="application/json", headers=headers)
 
 
 SAID = "Oh bother, again"
@@ -179,21 +145,6 @@ async def test_a_turn_of_the_chat_is_stored_and_answered_as_it_was_redacted(
 # --- The classifier ---------------------------------------------------------------------------------------------------
 
 
-def verdict(**categories: bool) -> dict[str, Any]:
-    return {
-        "flagged": any(categories.values()),
-        "categories": categories,
-        "category_scores": {name: 0.9 if is_found else 0.1 for name, is_found in categories.items()},
-    }
-
-
-def classifier(server: StandIn, **fields: Any) -> Classifier:
-    made = Classifier(name="judge", base_url=server.base_url, model_name="judge-1", **fields)
-    made.key = "sk-judge"
-    made.save()
-    return made
-
-
 def test_a_classifier_judges_all_texts_of_a_request_at_once(
     client: Client, key: NewKey, worker: FakeWorker, server: StandIn
 ) -> None:
@@ -213,6 +164,8 @@ AWAY = [
     whole({"results": []}),
     whole({"results": [{"categories": 5}]}),
     whole(["nonsense"]),
+    whole({"results": [{"categories": {"hate": True}, "category_scores": {"hate": 10**400}}]}),
+    whole({"results": [{"categories": {"hate": True}, "category_scores": {"hate": float("nan")}}]}),
     whole({}, 302, Location="http://169.254.169.254/"),
 ]
 
