@@ -49,7 +49,7 @@ bench-gateway: $(VENV)/dev.stamp ## Measure the way through the site beside Lite
 bench-gpu: $(VENV)/dev.stamp ## Measure the engine on a CUDA GPU with a model of a billion random parameters
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
 
-peers: $(PEERS)/fastchat.stamp $(PEERS)/transformers.stamp $(PEERS)/llamacpp.stamp $(PEERS)/litellm.stamp ## Install what is compared with, each apart (2 GB)
+peers: $(PEERS)/fastchat.stamp $(PEERS)/transformers.stamp $(PEERS)/llamacpp.stamp $(PEERS)/litellm.stamp ## Install what is compared with, each apart (3.5 GB)
 
 # Made again when its pins change. Its environment is never ours: the peers want other versions of the same packages.
 $(PEERS)/%.stamp: benchmarks/peers/%.txt
