@@ -17,13 +17,6 @@ from gpu_worker.engine.request import Request
 from gpu_worker.engine.rows import Row, Rows, RowShape
 from gpu_worker.engine.scheduler import Chunk
 
-ALONE_BELOW = 100_000_000
-"""Multiplications of a step that one thread does as fast as two: waking the others costs what they save. Meanwhile the
-other cores serve the clients (`docs/log.md`)."""
-
-READ_AS_ROWS = 8
-"""Reading the weights takes about as long as multiplying so many tokens with them."""
-
 
 class LeanRunner:
     """One Llama and the rows of its running requests."""
@@ -58,17 +51,6 @@ class LeanRunner:
         self._rows[request.id].states[:, :, :, start : start + block.shape[3]] = block
 
     def compute(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
-        n_tokens = sum(chunk.n_tokens for chunk in chunks)
-        if max(n_tokens, READ_AS_ROWS) * self._llama.n_multiplied >= ALONE_BELOW:
-            return self._compute(chunks)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return self._compute(chunks)
-        finally:
-            torch.set_num_threads(threads)
-
-    def _compute(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
         self._rows.reserve({chunk.request.id: chunk.start + chunk.n_tokens for chunk in chunks})
         placed = sorted([(chunk, self._rows[chunk.request.id]) for chunk in chunks], key=step_order)
         chunks = [chunk for chunk, _ in placed]

@@ -137,8 +137,6 @@ class Llama:
     rotations: Rotations
     packed_bytes: int
     """Of the second copies that its larger weights have in oneDNN's order."""
-    n_multiplied: int
-    """Numbers of the weights that each token is multiplied with."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -217,7 +215,6 @@ def fuse(model: Any, *, free_bytes: int) -> Llama:
         eps=config.rms_norm_eps,
         rotations=Rotations(model.model.rotary_emb, head_size, model.dtype),
         packed_bytes=packed_bytes if packs else 0,
-        n_multiplied=sum(linear.in_features * linear.out_features for group in _groups(model) for linear in group),
     )
 
 

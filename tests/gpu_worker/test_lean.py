@@ -173,29 +173,6 @@ def test_packed_copies_are_made_where_there_is_room_and_counted() -> None:
     assert llama.fuse(make("llama"), free_bytes=2**40).packed_bytes == 0
 
 
-def test_a_small_step_leaves_the_other_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = torch.get_num_threads()
-    runner = build_runner(make("llama"), "m", free_bytes=2**40)
-    assert isinstance(runner, LeanRunner)
-    seen: list[int] = []
-    compute = LeanRunner._compute
-
-    def watched(self: LeanRunner, chunks: Sequence[Chunk]) -> list[tuple[Chunk, torch.Tensor]]:
-        seen.append(torch.get_num_threads())
-        return compute(self, chunks)
-
-    monkeypatch.setattr(LeanRunner, "_compute", watched)
-    torch.set_num_threads(3)
-    try:
-        for one in (request("a", 5), request("b", 1000)):
-            runner.add([one])
-            step(runner, [one])
-            assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(threads)
-    assert seen == [1, 3]
-
-
 def test_the_models_weights_are_not_stored_twice() -> None:
     model = make("llama")
     n_bytes = sum(parameter.nbytes for parameter in model.parameters())
