@@ -43,14 +43,19 @@ class Matcher:
         else:
             _compiled(self.kind, self.pattern)
 
-    def finding(self, text: str) -> Finding | None:
-        """What the rule finds. It takes `RULE_LIMIT_S` at most."""
+    def finding(self, text: str, start: int = 0, end: int | None = None) -> Finding | None:
+        """What the rule finds, between `start` and `end` if they are given. It takes `RULE_LIMIT_S` at most.
+
+        An expression sees what is before `start`, and takes `end` for the end of the text.
+        """
         if self.kind is RuleKind.LENGTH:
-            return Finding(self.category, self.name) if len(text) > _longest(self.pattern) else None
+            return Finding(self.category, self.name) if len(text[:end]) > _longest(self.pattern) else None
         spans: list[tuple[int, int]] = []
         try:
             # Beside other threads: a slow expression must not stop the whole process.
-            found = _compiled(self.kind, self.pattern).finditer(text, concurrent=True, timeout=RULE_LIMIT_S)
+            found = _compiled(self.kind, self.pattern).finditer(
+                text, start, len(text) if end is None else end, concurrent=True, timeout=RULE_LIMIT_S
+            )
             for match in found:
                 if match.end() > match.start():
                     spans.append(match.span())
@@ -68,12 +73,19 @@ def findings_of(matchers: Iterable[Matcher], texts: Sequence[str]) -> list[list[
     return [_findings(rules, text, ends_at) for text in texts]
 
 
-def _findings(rules: Sequence[Matcher], text: str, ends_at: float) -> list[Finding]:
+def findings_between(matchers: Iterable[Matcher], text: str, start: int, end: int) -> list[Finding]:
+    """As `findings_of`, of a part of one text: see `Matcher.finding`."""
+    return _findings(list(matchers), text, monotonic() + REQUEST_LIMIT_S, start, end)
+
+
+def _findings(
+    rules: Sequence[Matcher], text: str, ends_at: float, start: int = 0, end: int | None = None
+) -> list[Finding]:
     found: list[Finding] = []
     for rule in rules:
         if monotonic() > ends_at:
             return [*found, Finding(UNCHECKED, rule.name)]
-        if (finding := rule.finding(text)) is not None:
+        if (finding := rule.finding(text, start, end)) is not None:
             found.append(finding)
     return found
 

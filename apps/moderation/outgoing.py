@@ -2,17 +2,19 @@
 
 The same text comes out however it was cut into pieces: it is looked at whenever it has grown by a fixed number of
 characters. A match that is longer than what is held back may be missed; where it is seen after a part of it was shown,
-it ends the answer.
+it ends the answer. A match near the end of what is there counts when more has come: "ass" may become "assumed".
 """
 
 from collections.abc import Iterable
 
 from apps.moderation.actions import Finding, Policies, Severity, action_for, redacted
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
-from apps.moderation.matching import Matcher, findings_of
+from apps.moderation.matching import Matcher, findings_between
 
 STEP_CHARS = 256
 HELD_CHARS = 256
+AHEAD_CHARS = 64
+"""So much must follow a match before it counts: an expression may ask what comes after it."""
 
 
 class Outgoing:
@@ -67,26 +69,38 @@ class Outgoing:
         for matcher in self._lengths:
             if (found := matcher.finding(self.text[:end])) is not None:
                 self._act(found)
-        start = max(0, self._n_shown - HELD_CHARS)
-        [findings] = findings_of(self._matchers, [self.text[start:end]])
-        spans = [(start + first, start + last) for found in findings for first, last in self._act(found)]
-        spans = [span for span in spans if span[1] > self._n_shown]
-        if any(first < self._n_shown for first, _ in spans):
+        settled = end if is_last else end - AHEAD_CHARS
+        findings = findings_between(self._matchers, self.text, max(0, self._n_shown - HELD_CHARS), end)
+        for finding in findings:
+            if not finding.spans or any(last <= settled for _, last in finding.spans):
+                self._act(finding)
+        spans = self._withheld(findings)
+        if any(first < self._n_shown and last <= settled for first, last in spans):
             self.findings[Finding("redacted-late", "the gate")] = Action.REFUSE
         if self.is_refused:
             return ""
-        until = end if is_last else max(self._n_shown, end - HELD_CHARS)
-        if not is_last:
-            until = min([until, *(first for first, last in spans if first < until < last)])
+        until = end if is_last else end - HELD_CHARS
+        for first, last in sorted(spans, reverse=True):
+            if first < until < last:
+                until = first
+        until = max(until, self._n_shown)
         shown = redacted(self.text[:until], [span for span in spans if span[1] <= until])
         # Everything before what is new was shown already, and nothing was taken out of it just now.
         shown = shown[self._n_shown :]
         self._n_shown = until
         return shown
 
-    def _act(self, finding: Finding) -> tuple[tuple[int, int], ...]:
-        """Note it, and return the places that are to be taken out."""
-        action = action_for(finding, self._policies, self._surface, Direction.OUT)
+    def _act(self, finding: Finding) -> None:
+        """Note it, without its places."""
+        action = self._action_for(finding)
         if action is not Action.ALLOW:
             self.findings[Finding(finding.category, finding.by)] = action
-        return finding.spans if action is Action.REDACT else ()
+
+    def _withheld(self, findings: Iterable[Finding]) -> list[tuple[int, int]]:
+        """The places in what is not shown yet, or partly, that are not to be shown."""
+        kept_back = (Action.REDACT, Action.REFUSE)
+        spans = (span for finding in findings if self._action_for(finding) in kept_back for span in finding.spans)
+        return [span for span in spans if span[1] > self._n_shown]
+
+    def _action_for(self, finding: Finding) -> Action:
+        return action_for(finding, self._policies, self._surface, Direction.OUT)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
@@ -64,6 +64,39 @@ def test_what_is_taken_out_is_never_shown(text: str) -> None:
     answer = outgoing(Action.REDACT)
     told = shown(answer, *text)
     assert RULE.finding(told.replace(REMOVED, " ")) is None
+    assert not answer.is_refused
+
+
+OUT_OF_HARMS_WAY = [
+    Matcher("words", "rude", RuleKind.WORDS, "ass\ner"),
+    Matcher("start", "rude", RuleKind.REGEX, r"^Sure"),
+    Matcher("end", "rude", RuleKind.REGEX, r"both$"),
+    Matcher("after", "rude", RuleKind.REGEX, r"(?<!x)both(?!er)"),
+]
+
+
+@given(
+    st.lists(st.sampled_from(["assumed", "xboth", "bother", "Sure", " ", "x" * 50, "x" * 251]), max_size=60).map(
+        "".join
+    ),
+    st.integers(0, len(OUT_OF_HARMS_WAY) - 1),
+)
+@example("x" * 253 + " assumed" + "x" * 600, 0)
+@example("x" * 509 + " assumed" + "x" * 600, 0)
+@example("x" * 256 + "Sure" + "x" * 600, 1)
+@example("x" * 250 + " bother" + "x" * 600, 3)
+def test_what_is_in_no_text_is_found_at_none_of_its_cuts(text: str, rule: int) -> None:
+    matcher = OUT_OF_HARMS_WAY[rule]
+    assume(matcher.finding(text) is None)
+    answer = Outgoing([matcher], {(Surface.API, OUT, ""): Action.REFUSE}, Surface.API)
+    assert shown(answer, *text) == text
+    assert answer.findings == {}
+
+
+def test_places_that_overlap_are_taken_out_together() -> None:
+    rules = [Matcher("one", "rude", RuleKind.REGEX, "ab+"), Matcher("other", "rude", RuleKind.REGEX, "xxxa")]
+    answer = Outgoing(rules, {(Surface.API, OUT, ""): Action.REDACT}, Surface.API)
+    assert shown(answer, "y" * 250 + "xxxa" + "b" * 100 + "y" * 600) == "y" * 250 + REMOVED + "y" * 600
     assert not answer.is_refused
 
 
