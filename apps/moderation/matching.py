@@ -62,7 +62,8 @@ class Matcher:
                 if len(spans) > MAX_SPANS:
                     return Finding(self.category, self.name)
         except TimeoutError:
-            return Finding(UNCHECKED, self.name)
+            # What was found is sure, but not that these are all its places.
+            return Finding(self.category if spans else UNCHECKED, self.name)
         return Finding(self.category, self.name, tuple(spans)) if spans else None
 
 

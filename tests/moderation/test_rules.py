@@ -49,6 +49,11 @@ def test_an_expression_that_would_take_for_ever_leaves_the_text_unchecked() -> N
     assert monotonic() - began < 20 * RULE_LIMIT_S
 
 
+def test_what_was_found_before_the_time_was_over_is_not_lost() -> None:
+    slow = Matcher("slow", "rude", RuleKind.REGEX, r"bother|(a|aa|aaa)+(?<=b)c")
+    assert slow.finding("bother " + "a" * 5000) == Finding("rude", "slow")
+
+
 def test_all_texts_of_a_request_together_have_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.moderation.matching.REQUEST_LIMIT_S", 0.1)
     slow = Matcher("slow", "rude", RuleKind.REGEX, r"(a|aa|aaa)+(?<=b)c")
