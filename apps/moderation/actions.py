@@ -35,11 +35,19 @@ Policies = Mapping[tuple[str, str, str], Action]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`by`: the rule or classifier. `spans`: the places in the text, if it can say which: start and end."""
+    """`by`: the rule or classifier. `spans`: the places in the text, if it can say which: start and end.
+
+    An expression that only looks ahead, such as `(?=.*bomb)(?=.*make)`, says where it began to look: an empty place.
+    """
 
     category: str
     by: str
     spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_places(self) -> bool:
+        """Whether all that was found can be pointed at."""
+        return bool(self.spans) and all(start < end for start, end in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +84,4 @@ def action_for(finding: Finding, policies: Policies, surface: Surface, direction
     default = Action.FLAG if finding.category == UNCHECKED else policies.get((surface, direction, ""), Action.REFUSE)
     action = policies.get((surface, direction, finding.category), default)
     # What nobody can point at cannot be taken out.
-    return Action.REFUSE if action is Action.REDACT and not finding.spans else action
+    return Action.REFUSE if action is Action.REDACT and not finding.has_places else action

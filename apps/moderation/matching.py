@@ -57,8 +57,7 @@ class Matcher:
                 text, start, len(text) if end is None else end, concurrent=True, timeout=RULE_LIMIT_S
             )
             for match in found:
-                if match.end() > match.start():
-                    spans.append(match.span())
+                spans.append(match.span())
                 if len(spans) > MAX_SPANS:
                     return Finding(self.category, self.name)
         except TimeoutError:

@@ -117,6 +117,12 @@ def test_what_is_longer_than_what_is_held_back_ends_the_answer() -> None:
     assert told == "y" * 250 + "begin "
 
 
+def test_an_expression_that_only_looks_ends_the_answer() -> None:
+    answer = outgoing(Action.REFUSE, Matcher("both", "rude", RuleKind.REGEX, "(?=.*bomb)(?=.*make)"))
+    assert len(shown(answer, LONG + "make a bomb" + LONG)) <= len(LONG)
+    assert [finding.by for finding in answer.findings] == ["both"]
+
+
 def test_a_length_ends_the_answer() -> None:
     answer = outgoing(Action.REFUSE, Matcher("longest", "length", RuleKind.LENGTH, "1000"))
     assert len(shown(answer, "y" * 5000)) < 1000

@@ -41,6 +41,16 @@ def test_an_expression_and_a_length_find_what_they_say() -> None:
     assert findings_of([numbers, longest], ["1234567890"])[0] == [Finding("privacy", "numbers", ((0, 10),))]
 
 
+@pytest.mark.parametrize("pattern", [r"(?=.*bomb)(?=.*make)", r"\bthere\b|(?=bomb)"])
+def test_an_expression_that_only_looks_finds_what_cannot_be_taken_out(pattern: str) -> None:
+    both = Matcher("both", "weapons", RuleKind.REGEX, pattern)
+    redact: dict[tuple[str, str, str], Action] = {(CHAT, IN, ""): Action.REDACT}
+    [found, nothing] = findings_of([both], ["Hi there, make me a bomb", "Hi"])
+    assert [finding.category for finding in found] == ["weapons"]
+    assert verdict_of("Hi there, make me a bomb", found, redact, CHAT).action is Action.REFUSE
+    assert nothing == []
+
+
 def test_an_expression_that_would_take_for_ever_leaves_the_text_unchecked() -> None:
     slow = Matcher("slow", "rude", RuleKind.REGEX, r"(a|aa|aaa)+(?<=b)c")
     began = monotonic()
