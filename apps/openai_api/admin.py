@@ -1,6 +1,8 @@
 """Admin pages of what programs left at the API: whose it is and how it goes, never what is in it."""
 
 from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -20,6 +22,17 @@ class ReadOnlyAdmin(ModelAdmin):
     show_full_result_count = False
     list_select_related = ("user", "api_key")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """An id as programs have it, with its mark and without dashes, is found exactly."""
+        try:
+            public_id = UUID(search_term.strip().removeprefix("file-").removeprefix("batch_").removeprefix("resp_"))
+        except ValueError:
+            found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+            return found
+        return queryset.filter(public_id=public_id), False
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -35,8 +48,8 @@ class ReadOnlyAdmin(ModelAdmin):
 class ApiFileAdmin(ReadOnlyAdmin):
     list_display = ("public_id", "owner", "name", "purpose", "size", "created_at")
     list_filter = ("purpose", "created_at")
-    search_fields = ("public_id", "user__username", "api_key__prefix")
-    search_help_text = "Id of a file without “file-”, a user name, or the beginning of a key"
+    search_fields = ("user__username", "api_key__prefix")
+    search_help_text = "Id of a file, a user name, or the beginning of a key"
     fields = readonly_fields = ("public_id", "user", "api_key", "name", "purpose", "size", "created_at")
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -51,8 +64,8 @@ class ApiFileAdmin(ReadOnlyAdmin):
 class BatchAdmin(ReadOnlyAdmin):
     list_display = ("public_id", "owner", "endpoint", "state", "progress", "created_at", "expires_at", "ended_at")
     list_filter = ("state", "created_at")
-    search_fields = ("public_id", "user__username", "api_key__prefix")
-    search_help_text = "Id of a batch without “batch_”, a user name, or the beginning of a key"
+    search_fields = ("user__username", "api_key__prefix")
+    search_help_text = "Id of a batch, a user name, or the beginning of a key"
     actions = ("cancel",)
     fields = readonly_fields = (
         "public_id",
@@ -115,8 +128,8 @@ class StoredResponseAdmin(ReadOnlyAdmin):
         "expires_at",
     )
     list_filter = ("state", "is_background", "created_at")
-    search_fields = ("public_id", "user__username", "api_key__prefix")
-    search_help_text = "Id of a response without “resp_”, a user name, or the beginning of a key"
+    search_fields = ("user__username", "api_key__prefix")
+    search_help_text = "Id of a response, a user name, or the beginning of a key"
     fields = readonly_fields = (
         "public_id",
         "user",

@@ -64,5 +64,5 @@ def _places_of_message(message: Json) -> Iterator[tuple[Any, Any]]:
             yield message, name
     parts = message.get("content")
     for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield part, "text"
+        if isinstance(part, dict):
+            yield from ((part, name) for name in ("text", "refusal") if isinstance(part.get(name), str))

@@ -46,6 +46,7 @@ DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/responses", {"input": SAID, "stream": True}),
     ("/v1/responses", {"input": SAID, "background": True}),
     ("/v1/responses", {"input": "Hi", "instructions": SAID}),
+    ("/v1/responses", {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": SAID}]}]}),
     ("/v1/responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": SAID}]}),
 ]
 """A new door through which a text goes to a model joins this list."""

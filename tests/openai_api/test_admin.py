@@ -106,3 +106,12 @@ def test_responses_are_shown_without_a_word_of_them_and_are_not_changed(
         assert "private" not in page
     assert "server_error" in client.get(one).content.decode()
     assert client.post(one, {"state": "completed"}).status_code == 403
+
+
+@pytest.mark.parametrize("written", ["batch_{0.hex}", "{0.hex}", " {0} "])
+def test_a_row_is_found_by_the_id_that_programs_have(client: Client, root: User, key: NewKey, written: str) -> None:
+    wanted, other = new_batch(key, line("a")), new_batch(key, line("b"))
+    address = reverse("admin:openai_api_batch_changelist")
+    page = client.get(address, {"q": written.format(wanted.public_id)}).content.decode()
+    assert str(wanted.public_id) in page
+    assert str(other.public_id) not in page

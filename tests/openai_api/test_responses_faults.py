@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from apps.accounts.services import NewKey, api_key_create
 from apps.core.outbound import http_client
 from apps.openai_api import selectors
 from apps.openai_api.models import ResponseState, StoredResponse
+from apps.openai_api.responses import streaming
 from apps.openai_api.responses.runner import _Runner, responses_run
 from apps.openai_api.services import responses
 from apps.workers.models import Worker
@@ -203,6 +205,46 @@ async def test_a_stream_whose_end_cannot_be_kept_at_first_is_kept_a_little_later
     await closed()
 
 
+async def test_who_leaves_while_the_end_cannot_be_kept_loses_nothing_of_it(
+    key: NewKey, worker: FakeWorker, pool: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_tried, write = threading.Event(), responses.response_end
+
+    def away_at_first(*given: Any) -> None:
+        if not was_tried.is_set():
+            was_tried.set()
+            raise OperationalError("the connection is closed")
+        write(*given)
+
+    monkeypatch.setattr(responses, "response_end", away_at_first)
+    script = worker.play("one ", "two")
+    reading = asyncio.create_task(read_all(await stream(key)))
+    assert await asyncio.to_thread(was_tried.wait, 10)
+    reading.cancel()
+    await asyncio.wait({reading})
+    await asyncio.gather(*streaming._leaving)
+    row = await sync_to_async(StoredResponse.objects.get)()
+    assert (row.state, row.output[0]["content"][0]["text"]) == ("completed", script.text)
+    await closed()
+
+
+def test_one_that_was_kept_already_may_be_kept_again(
+    client: Client, key: NewKey, worker: FakeWorker, pool: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, tries = responses.response_keep, []
+
+    def unheard_at_first(*given: Any) -> None:
+        tries.append(True)
+        keep(*given)
+        if len(tries) == 1:
+            raise OperationalError("the connection was lost before the answer to COMMIT came")
+
+    monkeypatch.setattr(responses, "response_keep", unheard_at_first)
+    reply = create(client, key)
+    assert (reply.status_code, reply.json()["status"], len(tries)) == (200, "completed", 2)
+    assert StoredResponse.objects.count() == 1
+
+
 async def test_who_could_not_renew_in_time_still_writes_the_true_end(
     key: NewKey, worker: FakeWorker, pool: Worker
 ) -> None:
@@ -275,6 +317,25 @@ def test_while_no_worker_is_there_a_background_response_waits(
     assert (row.is_ended, row.n_turns, responses_run()) == (False, 0, 0)
 
     Worker.objects.update(lease_expires_at=timezone.now() + timedelta(hours=1))
+    StoredResponse.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert responses_run() == 1
+    assert StoredResponse.objects.get().state == ResponseState.COMPLETED
+
+
+def test_a_background_response_whose_database_breaks_off_is_tried_again(
+    client: Client, key: NewKey, worker: FakeWorker, pool: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assign = responses.response_assign
+
+    def away_at_first(*given: Any) -> bool:
+        monkeypatch.setattr(responses, "response_assign", assign)
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(responses, "response_assign", away_at_first)
+    create(client, key, background=True)
+    assert responses_run() == 1
+    assert not StoredResponse.objects.get().is_ended
+
     StoredResponse.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     assert responses_run() == 1
     assert StoredResponse.objects.get().state == ResponseState.COMPLETED

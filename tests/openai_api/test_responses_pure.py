@@ -12,6 +12,7 @@ from apps.openai_api.responses import options
 from apps.openai_api.responses.assembly import Assembly
 from apps.openai_api.responses.items import checked_items, prompt_of
 from apps.openai_api.responses.request import refused_here, response_request
+from apps.openai_api.responses.shapes import item_list
 from apps.openai_api.schema import responses as schema
 from apps.workers.errors import WorkerRefused
 
@@ -209,3 +210,15 @@ def test_every_field_of_openais_is_honoured_refused_or_told_to_be_ignored() -> N
 
 def test_every_described_field_is_a_known_one() -> None:
     assert set(schema.REQUEST["properties"]) <= options.KNOWN
+
+
+def test_pages_of_items_come_to_an_end_also_where_an_item_was_sent_again() -> None:
+    items = [{"id": name} for name in "abac"]
+    seen, after = [], None
+    for _ in items:
+        page = item_list(items, after=after, limit=1)
+        after = page["last_id"]
+        seen.append(after)
+        if not page["has_more"]:
+            break
+    assert seen == ["a", "b", "c"]

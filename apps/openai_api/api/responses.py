@@ -19,7 +19,7 @@ from apps.openai_api.moderation import response_pass
 from apps.openai_api.opening import Opening
 from apps.openai_api.responses import streaming
 from apps.openai_api.responses.options import included
-from apps.openai_api.responses.preparing import Prepared, response_prepare
+from apps.openai_api.responses.preparing import Prepared, response_check, response_prepare
 from apps.openai_api.responses.request import refused_here, response_request
 from apps.openai_api.responses.shapes import item_list, response_object
 from apps.openai_api.responses.watching import Watch
@@ -52,6 +52,7 @@ class ResponseList(AsyncDoor):
         wanted = response_request(await body_of(request))
         self.ignored_fields = wanted.ignored_fields
         end_user_note(wanted.end_user)
+        await in_thread(response_check, self.actor, wanted)
         wanted = await response_pass(wanted, self.actor)
         prepared = await in_thread(response_prepare, self.actor, wanted)
         if wanted.is_background:
@@ -60,10 +61,10 @@ class ResponseList(AsyncDoor):
 
     async def _queued(self, prepared: Prepared, *, is_stream: bool) -> HttpResponseBase:
         response = prepared.response
-        await in_thread(responses.response_queue, self.actor, response)
-        await in_thread(responses_nudge)
         # A job will be let in, later: what it must keep is known already.
         prepared.call.limits[:] = await in_thread(limits_in_force, self.actor, prepared.call.model)
+        await in_thread(responses.response_queue, self.actor, response)
+        await in_thread(responses_nudge)
         headers = await limit_headers(prepared.call)
         if is_stream:
             return event_stream(Watch(response).frames(), headers)

@@ -25,10 +25,15 @@ class Prepared:
     call: Call
 
 
-def response_prepare(actor: Actor, wanted: ResponseRequest) -> Prepared:
-    """Raises: EndpointNotAllowed, ModelUnknown, ModelWrongKind, PreviousResponseNotFound, InvalidRequest."""
+def response_check(actor: Actor, wanted: ResponseRequest) -> None:
+    """Whether it may be asked for at all, before anybody looks at it. Raises: EndpointNotAllowed, ModelUnknown,
+    ModelWrongKind."""
     endpoint_check(actor, Endpoint.RESPONSES)
     model_get_offered(actor, wanted.model)
+
+
+def response_prepare(actor: Actor, wanted: ResponseRequest) -> Prepared:
+    """After `response_check`. Raises: PreviousResponseNotFound, InvalidRequest."""
     ancestors: list[int] = []
     if wanted.previous_id is not None:
         previous = selectors.previous_get(actor, wanted.previous_id)
@@ -53,7 +58,7 @@ def actor_of(response: StoredResponse) -> Actor:
 
 
 def response_resume(response: StoredResponse) -> Prepared:
-    """One that was kept to be answered in the background. Raises: as `response_prepare`."""
+    """One that was kept to be answered in the background. Raises: as `response_check` and `response_prepare`."""
     actor = actor_of(response)
     model_get_offered(actor, response.model_name)
     prompt = _prompt(actor, response)

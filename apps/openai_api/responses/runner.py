@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
-from time import monotonic
 from uuid import uuid4
 
 from django.utils import timezone
@@ -36,8 +35,6 @@ from apps.workers.target import Target
 
 AT_ONCE = 32
 LOOK_EVERY_S = 0.5
-TAKES_ON_FOR_S = 60.0
-"""Then another job gets its turn, when what was begun has ended."""
 TRY_AGAIN_AFTER_S = 5.0
 TRIED_FOR = timedelta(hours=1)
 STOP_PATIENCE_S = 5.0
@@ -57,7 +54,6 @@ def responses_run() -> int:
 class _Runner:
     def __init__(self) -> None:
         self._id = uuid4()
-        self._takes_on_until = monotonic() + TAKES_ON_FOR_S
         self._in_work: dict[asyncio.Task[None], _Work] = {}
         self._n_taken = 0
 
@@ -83,7 +79,7 @@ class _Runner:
             for pk in by_pk.keys() - wanted:
                 by_pk[pk].is_unwanted.set()
         room = AT_ONCE - len(self._in_work)
-        if room and monotonic() < self._takes_on_until:
+        if room:
             for response in await in_thread(responses.responses_claim, self._id, room):
                 work = _Work(response)
                 self._in_work[asyncio.create_task(work.run(), name=f"answer {response}")] = work
@@ -175,7 +171,8 @@ class _Work:
         reading.cancel()
 
     def _may_be_tried_again(self, problem: BaseException) -> bool:
-        if not isinstance(problem, SiteError) or self._assembly.has_begun:
+        if self._assembly.has_begun or timezone.now() >= self.response.created_at + TRIED_FOR:
             return False
-        is_young = timezone.now() < self.response.created_at + TRIED_FOR
-        return problem.retryable and problem.whose is not Whose.USER and is_young
+        if isinstance(problem, DATABASE_AWAY):
+            return True
+        return isinstance(problem, SiteError) and problem.retryable and problem.whose is not Whose.USER

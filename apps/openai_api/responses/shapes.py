@@ -72,7 +72,11 @@ def opening_object(stored: StoredResponse) -> Json:
 
 
 def item_list(items: list[Json], *, after: str | None, limit: int) -> Json:
-    """A page of items. Raises: NotFound for an `after` that is not among them."""
+    """A page of items. Raises: NotFound for an `after` that is not among them.
+
+    A program may send an item again that the conversation has already. One id is one item, or pages would go round.
+    """
+    items = list({item["id"]: item for item in items}.values())
     ids = [item["id"] for item in items]
     if after:
         if after not in ids:

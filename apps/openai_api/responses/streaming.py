@@ -84,6 +84,7 @@ async def frames(prepared: Prepared, opening: Opening) -> AsyncGenerator[bytes, 
         _streamed.keep(response.pk)
     closing: list[Json] = []
     outcome: Outcome | None = None
+    is_written = False
     try:
         yield framed(assembly.opening(opening_object(response)))
         async for told in _told(opening):
@@ -101,6 +102,7 @@ async def frames(prepared: Prepared, opening: Opening) -> AsyncGenerator[bytes, 
             closing, outcome = assembly.close()
         if is_kept:
             await _kept_in_the_end(response, outcome)
+            is_written = True
         else:
             responses.response_fill(response, outcome)
         yield framed([*closing, assembly.terminal(outcome.state, response_object(response))])
@@ -108,9 +110,8 @@ async def frames(prepared: Prepared, opening: Opening) -> AsyncGenerator[bytes, 
         await opening.aclose()
         if is_kept:
             _streamed.let_go(response.pk)
-            if outcome is None:
-                _, outcome = assembly.close(ResponseState.CANCELLED)
-                await _left(response, outcome)
+            if not is_written:
+                await _left(response, outcome or assembly.close(ResponseState.CANCELLED)[1])
 
 
 async def _told(opening: Opening) -> AsyncGenerator[WorkerEvent | str | Exception, None]:

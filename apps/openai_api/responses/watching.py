@@ -13,7 +13,7 @@ from time import monotonic
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
 from apps.openai_api.errors import InvalidRequest
-from apps.openai_api.models import ResponseState, StoredResponse
+from apps.openai_api.models import UNENDED, ResponseState, StoredResponse
 from apps.openai_api.moderation import answer_gate
 from apps.openai_api.responses.preparing import actor_of
 from apps.openai_api.responses.shapes import opening_object, response_object
@@ -22,6 +22,7 @@ from apps.openai_api.shapes import Json
 from apps.openai_api.sse import comment
 from apps.workers import relay
 from apps.workers.events import HEARTBEAT, WorkerEvent
+from apps.workers.request import DATABASE_AWAY
 
 LOOK_EVERY_S = 0.5
 HEARTBEAT_S = 15.0
@@ -105,7 +106,7 @@ class Watch:
             return None
         try:
             target = await relay.target_get(self._response.worker_id)
-        except SiteError:
+        except (SiteError, *DATABASE_AWAY):
             return None
         return self._gate.events(relay.follow(target, self._response.public_id, after=self._last_chunk))
 
@@ -115,11 +116,22 @@ class Watch:
 
     async def _look(self) -> None:
         """How far it is. One that was deleted has failed, for those who watched."""
-        found = await in_thread(StoredResponse.objects.filter(pk=self._response.pk).first)
+        try:
+            await in_thread(self._read_row)
+        except DATABASE_AWAY as exc:
+            logger.warning("%s cannot be looked at, trying again: %s", self._response, exc)
+
+    def _read_row(self) -> None:
+        """All of it, which may be megabytes, at the end only."""
+        row = StoredResponse.objects.filter(pk=self._response.pk)
+        found = row.values_list("state", "worker_id").first()
+        if found is not None and found[0] not in UNENDED:
+            ended = row.first()
+            found, self._response = (None, self._response) if ended is None else (found, ended)
         if found is None:
             self._response.state, self._response.error = ResponseState.FAILED, DELETED
         else:
-            self._response = found
+            self._response.state, self._response.worker_id = found
 
     def _framed(self, events: list[Json]) -> bytes:
         return framed(event for event in events if event["sequence_number"] > self._after)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.ledger import generation_forgo, generation_lose
+from apps.core.errors import NotFound
 from apps.core.texts import clean_json
 from apps.openai_api.errors import InvalidRequest, TooManyResponses
 from apps.openai_api.models import UNENDED, ResponseState, StoredResponse
@@ -45,9 +46,14 @@ def response_begin(response: StoredResponse, *, runner: UUID) -> None:
 
 
 def response_keep(response: StoredResponse, outcome: Outcome) -> None:
-    """Keep one that has ended before anybody could ask for it."""
+    """Keep one that has ended before anybody could ask for it. Once more does nothing."""
     response_fill(response, outcome)
-    _insert(response)
+    try:
+        _insert(response)
+    except IntegrityError:
+        # The database went away after it had kept it, and before it could say so.
+        if not StoredResponse.objects.filter(public_id=response.public_id).exists():
+            raise
 
 
 def response_fill(response: StoredResponse, outcome: Outcome) -> None:
@@ -134,7 +140,7 @@ def settle_unheard(public_id: UUID) -> None:
 
 
 def response_cancel(response: StoredResponse) -> StoredResponse:
-    """End one that works in the background; one that has ended stays as it is. Raises: InvalidRequest.
+    """End one that works in the background; one that has ended stays as it is. Raises: InvalidRequest, NotFound.
 
     Whoever works on it adds what came so far.
     """
@@ -144,12 +150,15 @@ def response_cancel(response: StoredResponse) -> StoredResponse:
     StoredResponse.objects.filter(pk=response.pk, state__in=UNENDED).update(
         state=ResponseState.CANCELLED, ended_at=Now(), options={}
     )
-    response.refresh_from_db()
+    try:
+        response.refresh_from_db()
+    except StoredResponse.DoesNotExist as exc:
+        raise NotFound from exc
     return response
 
 
 def response_delete(response: StoredResponse) -> None:
-    """Whoever works on it finds it gone and stops."""
+    """Whoever works on it in the background finds it gone and stops. One that is being streamed goes on to its end."""
     response.delete()
 
 
@@ -176,10 +185,11 @@ def _insert(response: StoredResponse) -> None:
     """With it, the responses before it are kept longer: a conversation is forgotten as a whole."""
     response.n_bytes = _n_bytes(response)
     response.expires_at = timezone.now() + timedelta(days=settings.API_RESPONSE_DAYS)
-    response.save(force_insert=True)
-    before = response.expires_at - EXTENDED_EVERY
-    earlier = StoredResponse.objects.filter(pk__in=response.ancestors, expires_at__lt=before)
-    earlier.update(expires_at=response.expires_at)
+    with transaction.atomic():
+        response.save(force_insert=True)
+        before = response.expires_at - EXTENDED_EVERY
+        earlier = StoredResponse.objects.filter(pk__in=response.ancestors, expires_at__lt=before)
+        earlier.update(expires_at=response.expires_at)
 
 
 def _n_bytes(response: StoredResponse) -> int:
