@@ -162,15 +162,20 @@ class Request:
         """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
         self._troubled_since = self._troubled_since or time.monotonic()
         fault: Fault | None = None
+        is_provider = target.upstream is not None
         match error:
             case TransportFailed():
                 cause, fault = str(error), error.fault
                 self._was_silence |= error.is_silence
+                # A provider that took a request once has it to compute; asked again it is silent, and paid, again.
+                self._are_gone &= not (is_provider and error.is_silence)
             case WorkerInternal():
                 cause, fault = str(error.details["reason"]), Fault.INTERNAL
                 self._are_gone = False
             case WorkerMismatch():
                 cause = str(error.details["reason"])
+                # A worker of ours may be loading the model; a provider will not have it in a moment either.
+                self._are_gone &= not is_provider
             case ProviderResting():
                 retry_after_s = int(str(error.details["retry_after_s"]))
                 cause = str(error.details["reason"])

@@ -32,6 +32,7 @@ from apps.workers.errors import (
     WorkerInternal,
     WorkerOverloaded,
     WorkerRefused,
+    WorkerTimedOut,
     WorkerUnreachable,
 )
 from apps.workers.events import HEARTBEAT, WorkerEvent
@@ -294,6 +295,29 @@ async def test_what_a_provider_refuses_is_told_as_what_it_is(
     assert len(server.asked) == 1
     faults = {"internal": 1} if reply.status in {500, 502} else {}
     assert (await fresh(provider)).recent_faults == faults
+
+
+@pytest.mark.parametrize("reply", [error(404, "no such model"), Reply([], 302, {"Location": "http://127.0.0.1:9/"})])
+async def test_what_a_provider_does_not_have_is_asked_for_once(
+    server: StandIn, provider: Worker, reply: Reply, settings: Any
+) -> None:
+    settings.WORKER_PATIENCE_S = 3.0
+    server.replies.extend([reply] * 20)
+    with pytest.raises(WorkerUnreachable):
+        await events_of()
+    assert len(server.asked) == 1
+    assert (await fresh(provider)).minute_requests == 1
+
+
+async def test_a_provider_that_is_silent_is_not_asked_a_second_time(
+    server: StandIn, provider: Worker, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WORKER_PATIENCE_S = 5.0
+    monkeypatch.setattr(calls, "SILENCE_S", 0.2)
+    server.replies.extend(stream(threading.Event()) for _ in range(20))
+    with pytest.raises(WorkerTimedOut):
+        await events_of()
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("wait", ["30", "date"])
