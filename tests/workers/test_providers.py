@@ -270,6 +270,26 @@ async def test_what_cannot_be_unpacked_is_the_providers_fault(server: StandIn, p
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 
+ODD_WAITS = ["\u00b2".encode("latin-1"), b"9" * 400, b"Fri, 31 Dec 99999999999999999999 23:59:59 GMT", b"1.2.3", b"-1"]
+
+
+@pytest.mark.parametrize("wait", ODD_WAITS, ids=lambda wait: repr(wait[:20]))
+async def test_a_refusal_with_an_odd_time_to_wait_is_still_a_refusal(
+    server: StandIn, provider: Worker, wait: bytes
+) -> None:
+    server.replies.append(error(429, "slow down", Retry_After=wait.decode("latin-1")))
+    with pytest.raises(ProviderResting):
+        await events_of()
+    assert (await fresh(provider)).state(timezone.now()) == "resting"
+
+
+@pytest.mark.parametrize("told", [b"[" * 100_000, b'{"error": {"type": ' + b"[" * 300 + b"]" * 300 + b"}}", b"\xff"])
+async def test_a_refusal_in_odd_words_is_still_a_refusal(server: StandIn, provider: Worker, told: bytes) -> None:
+    server.replies.append(Reply([told], 500))
+    with pytest.raises(WorkerUnreachable, match="HTTP 500 without an explanation"):
+        await events_of()
+
+
 @pytest.mark.parametrize(
     ("reply", "raised", "words"),
     [
@@ -520,6 +540,17 @@ def test_a_check_finds_what_is_broken_before_somebody_asks(server: StandIn, prov
     assert provider.state(timezone.now()) == "resting"
     server.replies.append(error(500, "broken"))
     assert checks.provider_check(provider) == "broken"
+
+
+def test_a_provider_that_cannot_be_checked_keeps_no_other_from_it(
+    server: StandIn, provider: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    providers.provider_create(label="odd", kind="vllm", base_url="http://xn--a/v1")
+    server.replies.append(whole({"data": []}))
+    assert checks.providers_check() == 1
+    assert "odd could not be checked" in caplog.text
+    provider.refresh_from_db()
+    assert provider.checked_at is not None
 
 
 def test_a_check_sets_right_what_a_process_that_died_left(server: StandIn, provider: Worker) -> None:

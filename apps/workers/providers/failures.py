@@ -7,6 +7,7 @@ Source: OpenAI API reference, "Error codes"; Anthropic, "Errors" and "Rate limit
 """
 
 import json
+import math
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -34,6 +35,7 @@ REST_WITHOUT_ACCESS_S = 60
 """After the key was refused, or the money is used up: somebody must mend it."""
 MAX_REST_S = 3600
 MAX_WORDS = 500
+MAX_PARAM = 100
 
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_error", "enforced_spend_limit_reached"}
 _TOO_LONG = ("context length", "context size", "context window", "prompt is too long", "too many tokens")
@@ -45,7 +47,7 @@ _LIMITED = {"rate_limit_error", "rate_limit_exceeded"}
 def raise_for(status: int, content: bytes, headers: httpx.Headers, *, secret: str) -> None:
     """Raise what this refusal means. `secret` is cut out of all that is told."""
     error = _error_of(content)
-    codes = {str(error.get(name)) for name in ("code", "type") if error.get(name) is not None}
+    codes = _codes(error)
     words = _words(error, status, secret)
     wait_s = _retry_after_s(headers)
     if 300 <= status < 400:
@@ -68,7 +70,7 @@ def raise_for(status: int, content: bytes, headers: httpx.Headers, *, secret: st
 def raise_in_stream(error: object, *, secret: str) -> None:
     """The same for an error that comes in a stream, where no status tells what it is."""
     found = _as_error(error)
-    codes = {str(found.get(name)) for name in ("code", "type") if found.get(name) is not None}
+    codes = _codes(found)
     words = _words(found, 500, secret)
     if codes & _LIMITED:
         raise ProviderResting(model="the model", retry_after_s=REST_S, reason=f"the provider's rate limit: {words}")
@@ -89,7 +91,7 @@ def _meaning(
         return WorkerRefused(
             reason=words,
             worker_code=str(WorkerErrorCode.INVALID_REQUEST),
-            param=param if isinstance(param, str) else None,
+            param=clean_text(param)[:MAX_PARAM] if isinstance(param, str) else None,
         )
     if status in {503, 529} or codes & _BUSY:
         return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
@@ -103,7 +105,7 @@ def _meaning(
 def _error_of(content: bytes) -> Json:
     try:
         return _as_error(json.loads(content))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 
@@ -121,6 +123,10 @@ def _as_error(told: object) -> Json:
     return told if isinstance(told, dict) else {}
 
 
+def _codes(error: Json) -> set[str]:
+    return {str(code) for name in ("code", "type") if isinstance(code := error.get(name), str | int)}
+
+
 def _words(error: Json, status: int, secret: str) -> str:
     told = error.get("message") or error.get("detail")
     if told is None:
@@ -132,15 +138,15 @@ def _words(error: Json, status: int, secret: str) -> str:
 def _retry_after_s(headers: httpx.Headers) -> int | None:
     """Seconds, at least one; None if it does not say or cannot be read."""
     told = headers.get("Retry-After", "").strip()
-    if told.replace(".", "", 1).isdigit():
-        seconds = float(told)
-    else:
-        try:
+    try:
+        if told.isascii() and told.replace(".", "", 1).isdigit():
+            seconds = float(told)
+        else:
             moment = parsedate_to_datetime(told)
-        except ValueError:
-            return None
-        seconds = (moment - _now(moment)).total_seconds()
-    return min(max(1, -int(-seconds // 1)), MAX_REST_S)
+            seconds = (moment - _now(moment)).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return math.ceil(min(max(1.0, seconds), MAX_REST_S))
 
 
 def _now(like: datetime) -> datetime:

@@ -47,7 +47,7 @@ async def _asked(targets: list[Target]) -> list[Exception | None]:
         async with room:
             try:
                 await calls.models_list(target)
-            except (SiteError, TransportFailed) as exc:
+            except Exception as exc:  # one that nobody foresaw must not keep the others from being checked
                 return exc
         return None
 
@@ -78,6 +78,8 @@ def _note(worker: Worker, error: Exception | None) -> str:
             words = str(error.details.get("reason", error.message))
             fault_record(worker.pk, Fault.INTERNAL, words)
         case _:
-            raise error
+            words = f"the check itself failed: {type(error).__name__}"
+            logger.error("provider %s could not be checked", worker, exc_info=error)
+            return words
     logger.warning("provider %s does not answer as it should: %s", worker, words)
     return words
