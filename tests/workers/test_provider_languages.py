@@ -102,6 +102,7 @@ def test_the_longest_answer_has_the_name_that_the_provider_knows(kind: str, name
         ({"type": "video_url", "video_url": {"url": "http://10.0.0.1/"}}, "type"),
         ({"type": "file", "file": {"file_id": "file-of-somebody"}}, "type"),
         ({"image_url": {"url": "http://10.0.0.1/"}}, "type"),
+        ({"type": []}, "type"),
     ],
 )
 def test_nothing_in_a_message_makes_a_provider_fetch_an_address(kind: str, part: dict[str, Any], param: str) -> None:
@@ -268,6 +269,8 @@ def test_a_conversation_with_tools_and_pictures_becomes_anthropics() -> None:
         ({"tools": [WEATHER], "tool_choice": {"type": "custom"}}, "tool_choice"),
         ({"messages": []}, "messages"),
         ({"messages": ["Hi"]}, "messages[0]"),
+        ({"response_format": {"type": "json_schema", "json_schema": "x"}}, "response_format"),
+        ({"messages": [{"role": "assistant", "tool_calls": 5}]}, "messages[0].tool_calls"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": "Hi", "name": "alice"}]}, "messages[0].name"),
         ({"messages": [{"role": "function", "content": "Hi"}]}, "messages[0].role"),
@@ -291,6 +294,24 @@ def test_what_anthropic_cannot_honour_is_refused_by_name(options: dict[str, Any]
     refused = refusal("anthropic", **options)
     assert refused.param == param
     assert refused.http_status == 400
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"a": NaN}', '{"a": 1e999}', '{"a": ' + "[" * 100_000, '{"a": ' + "[" * 900 + "]" * 900 + "}", 5, ["{}"]],
+    ids=lambda value: str(value)[:12],
+)
+def test_arguments_that_are_no_json_are_refused(arguments: object) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    refused = refusal("anthropic", messages=[{"role": "assistant", "tool_calls": [call]}])
+    assert refused.param == "messages[0].tool_calls[0].function.arguments"
+
+
+def test_arguments_with_half_a_character_can_be_sent() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": r'{"a": "\ud800"}'}}
+    messages = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}]
+    body = asked("anthropic", messages=messages)
+    assert body["messages"][0]["content"][0]["input"] == {"a": "\N{REPLACEMENT CHARACTER}"}
 
 
 def test_a_schema_and_strict_tools_reach_anthropic() -> None:

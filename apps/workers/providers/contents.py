@@ -27,7 +27,7 @@ def _check_part(part: dict[str, object], path: str, provider: str) -> None:
         url = image.get("url") if isinstance(image, dict) else image
         if not isinstance(url, str) or not url.startswith("data:image/"):
             raise refused(f"{path}.image_url.url", "send the image itself, as data:image/png;base64,... or the like")
-    elif kind not in _HARMLESS:
+    elif not isinstance(kind, str) or kind not in _HARMLESS:
         raise refused(f"{path}.type", f"{kind!r} is not passed on to {provider}, which serves this model")
     # Servers look for these whatever the type says.
     if names := sorted(name for name in part if name.endswith("_url") and name != kind):

@@ -3,10 +3,10 @@
 Source: Anthropic, "Messages API" (request body), "Tool use", "Vision", "Structured outputs".
 """
 
-import json
 import re
 from typing import Any
 
+from apps.core.texts import clean_json, strict_json
 from apps.workers.providers.options import invalid, refused
 
 Json = dict[str, Any]
@@ -39,7 +39,8 @@ def body_of(options: Json) -> Json:
 def _schema(response_format: object) -> object:
     if not isinstance(response_format, dict) or response_format.get("type") == "text":
         return None
-    schema = (response_format.get("json_schema") or {}).get("schema")
+    form = response_format.get("json_schema")
+    schema = form.get("schema") if isinstance(form, dict) else None
     if response_format.get("type") != "json_schema" or not isinstance(schema, dict):
         raise refused("response_format", f"{_LABEL}, which serves this model, knows a json_schema with a schema only")
     return schema
@@ -117,6 +118,8 @@ def _turn(message: Json, path: str) -> tuple[str, list[Json]]:
         case "assistant":
             said = [] if content is None or content == "" else _parts(content, path, has_images=False)
             calls = message.get("tool_calls") or []
+            if not isinstance(calls, list):
+                raise invalid(f"{path}.tool_calls", "expected a list")
             return "assistant", said + [_call(call, f"{path}.tool_calls[{i}]") for i, call in enumerate(calls)]
         case "tool":
             result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": ""}
@@ -132,8 +135,8 @@ def _call(call: object, path: str) -> Json:
     if not isinstance(call, dict) or not isinstance(function, dict):
         raise invalid(path, "expected the call of a function")
     try:
-        arguments = json.loads(function.get("arguments") or "{}")
-    except (TypeError, ValueError) as exc:
+        arguments = clean_json(strict_json(function.get("arguments") or "{}"))
+    except (TypeError, ValueError, RecursionError) as exc:
         raise invalid(f"{path}.function.arguments", "expected a JSON object as text") from exc
     if not isinstance(arguments, dict):
         raise invalid(f"{path}.function.arguments", "expected a JSON object as text")
