@@ -307,6 +307,29 @@ async def test_the_next_runner_goes_on_with_what_a_dead_one_was_reading(
     await closed()
 
 
+async def test_a_runner_that_was_taken_for_dead_leaves_the_answer_to_the_next(
+    client: Client, key: NewKey, worker: FakeWorker, pool: Worker
+) -> None:
+    gate = Gate()
+    script = worker.play("one ", "two ", gate, "three")
+    await sync_to_async(create)(client, key, background=True)
+    slow = asyncio.create_task(_Runner().run())
+    await gate.was_reached()
+    past = timezone.now() - timedelta(seconds=1)
+    await sync_to_async(StoredResponse.objects.update)(runner=uuid4(), lease_expires_at=past + timedelta(hours=1))
+    assert await slow == 1
+    assert not (await sync_to_async(StoredResponse.objects.get)()).is_ended
+
+    await sync_to_async(StoredResponse.objects.update)(lease_expires_at=past)
+    gate.open()
+    assert await sync_to_async(responses_run)() == 1
+    row = await sync_to_async(StoredResponse.objects.get)()
+    assert (row.state, row.output[0]["content"][0]["text"]) == ("completed", script.text)
+    entries = await sync_to_async(lambda: list(LedgerEntry.objects.values_list("state", "completion_tokens")))()
+    assert entries == [("complete", 3)]
+    await closed()
+
+
 def test_while_no_worker_is_there_a_background_response_waits(
     client: Client, key: NewKey, worker: FakeWorker, pool: Worker
 ) -> None:

@@ -76,8 +76,12 @@ class _Runner:
         if self._in_work:
             by_pk = {work.response.pk: work for work in self._in_work.values()}
             wanted = await in_thread(responses.responses_wanted, self._id, list(by_pk))
-            for pk in by_pk.keys() - wanted:
-                by_pk[pk].is_unwanted.set()
+            if lost := by_pk.keys() - wanted:
+                taken = await in_thread(responses.responses_taken, self._id, list(lost))
+                for pk in taken:
+                    by_pk[pk].leave()
+                for pk in lost - taken:
+                    by_pk[pk].is_unwanted.set()
         room = AT_ONCE - len(self._in_work)
         if room:
             for response in await in_thread(responses.responses_claim, self._id, room):
@@ -95,16 +99,26 @@ class _Work:
         self._assembly = assembly_of(response)
         self._gate = answer_gate(actor_of(response))
         self._target: Target | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._is_left = False
+
+    def leave(self) -> None:
+        """Somebody else reads the same generation and ends the response: cancel nothing, and write nothing."""
+        self._is_left = True
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def run(self) -> None:
         """Raises: what the database raises, when it stays away."""
         request_id_var.set(response_id(self.response.public_id))
-        reading = asyncio.create_task(self._read())
+        reading = self._reading = asyncio.create_task(self._read())
         stopping = asyncio.create_task(self._stop_when_unwanted(reading))
         await asyncio.wait({reading})
         stopping.cancel()
         problem = None if reading.cancelled() else reading.exception()
-        if self.is_unwanted.is_set():
+        if self._is_left:
+            logger.warning("%s was taken over by another runner", self.response)
+        elif self.is_unwanted.is_set():
             await self._end_unwanted()
         elif problem is None:
             await self._end(self._assembly.close()[1])

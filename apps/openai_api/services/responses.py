@@ -99,6 +99,12 @@ def responses_wanted(runner: UUID, pks: Sequence[int]) -> set[int]:
     return set(mine.values_list("pk", flat=True))
 
 
+def responses_taken(runner: UUID, pks: Sequence[int]) -> set[int]:
+    """Those of them that somebody else works on by now, because this runner did not renew its lease in time."""
+    others = StoredResponse.objects.filter(pk__in=pks, state__in=UNENDED).exclude(runner=runner)
+    return set(others.values_list("pk", flat=True))
+
+
 def response_assign(response: StoredResponse, worker_id: int) -> bool:
     """Note which worker is about to be asked. False if the response is not to be asked for any more."""
     wanted = StoredResponse.objects.filter(pk=response.pk, runner=response.runner, state__in=UNENDED)
