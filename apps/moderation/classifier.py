@@ -44,7 +44,7 @@ async def judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
         return [_judgement(result) for result in _results(reply, len(texts))]
     except SiteError as exc:
         raise ClassifierAway(reason=exc.message) from exc
-    except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as exc:
+    except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as exc:
         raise ClassifierAway(reason=str(exc) or type(exc).__name__) from exc
     except (ValueError, OverflowError, RecursionError) as exc:
         raise ClassifierAway(reason=f"it does not answer as OpenAI's does: {exc}") from exc

@@ -167,6 +167,7 @@ AWAY = [
     whole(["nonsense"]),
     whole({"results": [{"categories": {"hate": True}, "category_scores": {"hate": 10**400}}]}),
     whole({"results": [{"categories": {"hate": True}, "category_scores": {"hate": float("nan")}}]}),
+    whole({"results": [verdict(hate=True)]}, Content_Encoding="gzip"),
     whole({}, 302, Location="http://169.254.169.254/"),
 ]
 
