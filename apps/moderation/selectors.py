@@ -1,13 +1,18 @@
 """Reads of what moderators decided, kept in the process for a moment: every request asks for it."""
 
+import logging
 from dataclasses import dataclass
 from time import monotonic
+
+from django.db import InterfaceError, OperationalError
 
 from apps.core.threads import in_thread
 from apps.moderation.actions import Policies
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher
 from apps.moderation.models import Classifier, Policy, Rule
+
+logger = logging.getLogger(__name__)
 
 FRESH_S = 2.0
 """A change in the admin holds everywhere after this time."""
@@ -46,11 +51,19 @@ async def current() -> Decided:
 
 
 def decided() -> Decided:
-    """What holds now, or did `FRESH_S` ago."""
+    """What holds now, or did `FRESH_S` ago; while the database is away, what was loaded last."""
     global _fresh
     if (known := fresh()) is not None:
         return known
-    loaded = _load()
+    last = _fresh
+    try:
+        loaded = _load()
+    except (OperationalError, InterfaceError) as exc:
+        # An answer that comes from a worker meanwhile goes on, by the rules that held.
+        if last is None:
+            raise
+        logger.warning("moderation goes by what was loaded %.0f s ago: %s", monotonic() - last[0], exc)
+        return last[1]
     _fresh = (monotonic(), loaded)
     return loaded
 

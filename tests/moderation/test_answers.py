@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.test import AsyncClient, Client
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from apps.accounts.models import User
 from apps.accounts.services import NewKey
 from apps.conversations.models import Generation, Message
 from apps.core.threads import in_thread
+from apps.moderation import selectors
 from apps.moderation.actions import REMOVED
 from apps.moderation.answers import AnswerGate
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
@@ -270,3 +272,23 @@ async def test_where_no_policy_speaks_of_answers_their_events_are_not_touched(ru
 
     gate = AnswerGate(surface=Surface.API, actor=Actor())
     assert [passed async for passed in gate.events(events())] == [event]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_answer_goes_on_by_the_last_known_rules_while_the_database_is_away(
+    rude: Rule, closing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sync_to_async(policy)("api", "redact")
+    await selectors.current()
+
+    def away() -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(selectors, "FRESH_S", -1)
+    monkeypatch.setattr(selectors, "_load", away)
+
+    async def events() -> AsyncGenerator[WorkerEvent, None]:
+        yield WorkerEvent(1, "", {"choices": [{"delta": {"content": "Oh bother"}, "finish_reason": "stop"}]})
+
+    gate = AnswerGate(surface=Surface.API, actor=Actor())
+    assert [event.text async for event in gate.events(events())] == [f"Oh {REMOVED}"]
