@@ -2,11 +2,13 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +18,7 @@ from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import Endpoint, User
 from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.models import Message
+from apps.moderation import selectors
 from apps.moderation.actions import REMOVED
 from apps.moderation.models import Classifier, Incident, Policy, Rule
 from apps.moderation.services.incidents import incidents_prune
@@ -289,6 +292,22 @@ def test_an_admin_makes_rules_that_hold_at_once_and_none_that_cannot_work(
     assert client.post(add, made | {"pattern": r"\d{5}"}).status_code == 302
     reply = post(client, key, "/v1/chat/completions", messages=[{"role": "user", "content": "It is 12345"}])
     assert reply.status_code == 403
+
+
+def test_a_request_in_the_midst_of_a_change_does_not_hide_it(rude: Rule) -> None:
+    with transaction.atomic():
+        rude.is_active = False
+        rude.save()
+        with ThreadPoolExecutor(1) as beside:
+            assert beside.submit(read_beside).result() is True
+    assert selectors.decided().looks is False
+
+
+def read_beside() -> bool:
+    try:
+        return selectors.decided().looks
+    finally:
+        connections.close_all()
 
 
 def test_a_classifiers_key_is_asked_for_again_when_its_address_changes(client: Client, server: StandIn) -> None:
