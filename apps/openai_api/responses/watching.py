@@ -12,6 +12,7 @@ from time import monotonic
 
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
+from apps.moderation.answers import AnswerGate
 from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.models import UNENDED, ResponseState, StoredResponse
 from apps.openai_api.moderation import answer_gate
@@ -39,8 +40,7 @@ class Watch:
         self._response = response
         self._after = after
         self._assembly = assembly_of(response)
-        # What it finds is written down by whoever works on the response.
-        self._gate = answer_gate(actor_of(response), records=lambda: False)
+        self._gate = self._new_gate()
         self._chunks: AsyncGenerator[WorkerEvent, None] | None = None
         self._first: WorkerEvent | None = None
         self._last_chunk = 0
@@ -124,14 +124,20 @@ class Watch:
     def _read_row(self) -> None:
         """All of it, which may be megabytes, at the end only."""
         row = StoredResponse.objects.filter(pk=self._response.pk)
-        found = row.values_list("state", "worker_id").first()
-        if found is not None and found[0] not in UNENDED:
-            ended = row.first()
-            found, self._response = (None, self._response) if ended is None else (found, ended)
-        if found is None:
-            self._response.state, self._response.error = ResponseState.FAILED, DELETED
+        state, worker_id = row.values_list("state", "worker_id").first() or (None, None)
+        if state in UNENDED:
+            if worker_id != self._response.worker_id:
+                # It is asked anew. Nothing was shown yet, though something may have been held back.
+                self._gate, self._last_chunk = self._new_gate(), 0
+            self._response.state, self._response.worker_id = state, worker_id
+        elif (ended := row.first()) is not None:
+            self._response = ended
         else:
-            self._response.state, self._response.worker_id = found
+            self._response.state, self._response.error = ResponseState.FAILED, DELETED
+
+    def _new_gate(self) -> AnswerGate:
+        """What it finds is written down by whoever works on the response."""
+        return answer_gate(actor_of(self._response), records=lambda: False)
 
     def _framed(self, events: list[Json]) -> bytes:
         return framed(event for event in events if event["sequence_number"] > self._after)
