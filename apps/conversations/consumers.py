@@ -24,7 +24,7 @@ from apps.conversations.outcomes import Failure
 from apps.conversations.selectors.conversations import generation_get_owned
 from apps.conversations.selectors.pages import conversation_url
 from apps.conversations.services.generations import generation_request_stop
-from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
+from apps.conversations.services.turns import Turn, turn_check, turn_regenerate, turn_start
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
 from apps.moderation.choices import Surface
@@ -45,44 +45,65 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
         self._feeds: dict[UUID, asyncio.Task[None]] = {}
+        self._turns: set[asyncio.Task[None]] = set()
+        self._beginning = asyncio.Lock()
         self._sending = asyncio.Lock()
         await self.accept()
         self._hints = asyncio.create_task(self._pass_on_hints())
 
     async def disconnect(self, code: int) -> None:
+        # What was sent before the page went away is answered all the same.
+        await asyncio.gather(*self._turns, return_exceptions=True)
         tasks = [self._hints, *self._feeds.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        frame: Incoming | None = None
         try:
             if text_data is None:
                 raise BadFrame(reason="a binary frame")
             frame = frames.parse(text_data)
+        except SiteError as exc:
+            await self._refuse(None, exc)
+            return
+        if not isinstance(frame, TurnSend | TurnRegenerate):
             await self._handle(frame)
+        elif len(self._turns) >= ATTACHED_MAX:
+            await self._refuse(frame, TooManyAttached(limit=ATTACHED_MAX))
+        else:
+            self._take_up(frame)
+
+    def _take_up(self, frame: TurnSend | TurnRegenerate) -> None:
+        """Begin the turn beside the socket: its text may be looked at for a while, and who stops an answer must not
+        wait for that."""
+        turn = asyncio.create_task(self._begin_in_order(frame))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+
+    async def _begin_in_order(self, frame: Incoming) -> None:
+        """Begin a turn after those that were sent before it."""
+        try:
+            async with self._beginning:
+                await self._handle(frame)
+        except OSError:
+            # The page went away while it was written to; `disconnect` follows.
+            logger.debug("a page went away while a turn began")
+
+    async def _handle(self, frame: Incoming) -> None:
+        try:
+            await self._obey(frame)
         except SiteError as exc:
             await self._refuse(frame, exc)
         except Exception:
             logger.exception("handling a %s frame failed", type(frame).__name__)
             await self._refuse(frame, SiteError())
 
-    async def _handle(self, frame: Incoming) -> None:
+    async def _obey(self, frame: Incoming) -> None:
         match frame:
             case TurnSend():
                 self._check_room()
-                text = await text_pass(
-                    frame.text, surface=Surface.CHAT, actor=self._actor, reference=str(frame.conversation or "")
-                )
-                turn = await in_thread(
-                    turn_start,
-                    actor=self._actor,
-                    conversation_id=frame.conversation,
-                    model_name=frame.model,
-                    text=text,
-                )
-                await self._accepted(frame.ref, turn)
+                await self._accepted(frame.ref, await self._sent(frame))
             case TurnRegenerate():
                 self._check_room()
                 turn = await in_thread(
@@ -98,9 +119,26 @@ class ChatConsumer(AsyncWebsocketConsumer):
                     reader_of(generation.public_id).stop()
             case GenerationAttach():
                 generation = await in_thread(generation_get_owned, self._actor, frame.generation)
+                if generation.public_id not in self._feeds:
+                    self._check_room()
                 await self._attach(generation.public_id)
             case _:
                 assert_never(frame)
+
+    async def _sent(self, frame: TurnSend) -> Turn:
+        """Look at a text that may be sent here, by whoever it is and as long as it is, and store it."""
+        await in_thread(
+            turn_check,
+            actor=self._actor,
+            conversation_id=frame.conversation,
+            model_name=frame.model,
+            text=frame.text,
+        )
+        reference = str(frame.conversation or "")
+        text = await text_pass(frame.text, surface=Surface.CHAT, actor=self._actor, reference=reference)
+        return await in_thread(
+            turn_start, actor=self._actor, conversation_id=frame.conversation, model_name=frame.model, text=text
+        )
 
     async def _accepted(self, ref: str, turn: Turn) -> None:
         # Reading begins before the page hears of it: its going away now must not delay the answer.
@@ -131,7 +169,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """Follow an answer from its snapshot on; one that is followed already begins anew."""
         if (old := self._feeds.pop(generation_id, None)) is not None:
             old.cancel()  # it sends nothing more, so no delta comes after the new snapshot
-        self._check_room()
         task = self._feeds[generation_id] = asyncio.create_task(self._pass_on(generation_id))
         task.add_done_callback(lambda done: self._detached(generation_id, done))
 

@@ -12,12 +12,13 @@ from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import Endpoint, User
 from apps.accounts.services import NewKey, api_key_create
-from apps.conversations.models import Message
+from apps.conversations.models import Conversation, Message
 from apps.moderation import selectors
 from apps.moderation.actions import REMOVED
 from apps.moderation.models import Classifier, Incident, Policy, Rule
@@ -26,7 +27,7 @@ from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.models import BatchLine, StoredResponse
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
-from tests.fake_worker import FakeWorker
+from tests.fake_worker import FakeWorker, Gate
 from tests.moderation.conftest import MODEL, classifier, post, verdict
 from tests.openai_api.batch_support import new_batch
 from tests.workers.stand_in import StandIn, whole
@@ -144,6 +145,41 @@ async def test_a_turn_of_the_chat_is_stored_and_answered_as_it_was_redacted(
     texts = await sync_to_async(lambda: list(Message.objects.order_by("pk").values_list("content", flat=True)))()
     assert texts[0] == f"Oh {REMOVED}, again"
     assert worker.requests[0]["messages"][0]["content"] == texts[0]
+
+
+async def test_nobody_looks_at_a_text_that_may_not_be_sent(
+    alice: User, charlie: User, worker: FakeWorker, rude: Rule, closing: None, settings: Settings
+) -> None:
+    settings.MESSAGE_MAX_CHARS = 100
+    alices = await sync_to_async(Conversation.objects.create)(user=alice, title="Hers", updated_at=timezone.now())
+    turn: dict[str, Any] = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": SAID}
+    async with open_page(await sync_to_async(cookies_of)(charlie)) as page:
+        assert await page.refused(turn | {"text": SAID * 10}) == "chat.message_too_long"
+        assert await page.refused(turn | {"model": "none"}) == "models.unknown"
+        assert await page.refused(turn | {"conversation": str(alices.public_id)}) == "chat.not_found"
+    assert await sync_to_async(Incident.objects.count)() == 0
+
+
+async def test_an_answer_is_stopped_while_another_text_is_looked_at(
+    alice: User, worker: FakeWorker, server: StandIn, closing: None
+) -> None:
+    written, judged = Gate(), threading.Event()
+    worker.play("So far", written)
+    async with open_page(await sync_to_async(cookies_of)(alice)) as page:
+        generation = (await page.ask("Hi"))["generation"]
+        await page.until_shown(generation, "So far")
+        await sync_to_async(classifier)(server)
+        reply = whole({"results": [verdict(hate=False)]})
+        reply.pieces.insert(0, judged)
+        server.replies.append(reply)
+        send = {"type": "turn.send", "conversation": None, "model": MODEL, "text": "And this?"}
+        await page.send({**send, "ref": "first"})
+        await page.send({**send, "ref": "second"})
+        await page.send({"type": "turn.stop", "generation": generation})
+        assert (await page.until_end(generation)).state == "stopped"
+        server.replies.append(whole({"results": [verdict(hate=False)]}))
+        judged.set()
+        assert [(await page.until("turn.accepted"))["ref"] for _ in range(2)] == ["first", "second"]
 
 
 # --- The classifier ---------------------------------------------------------------------------------------------------

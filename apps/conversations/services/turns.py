@@ -36,6 +36,15 @@ class Turn:
     is_new_conversation: bool = False
 
 
+def turn_check(*, actor: Actor, conversation_id: UUID | None, model_name: str, text: str) -> None:
+    """Whether `turn_start` would take this now: asked before anybody looks at the text. Raises: as `turn_start`."""
+    _require_may_chat(actor)
+    if conversation_id is not None:
+        _require_free(conversations_owned(actor).filter(public_id=conversation_id).first())
+    model_get_offered(actor, model_name)
+    _checked(text)
+
+
 def turn_start(*, actor: Actor, conversation_id: UUID | None, model_name: str, text: str) -> Turn:
     """Add a user message at the end of the shown path, and an empty answer under it.
 
@@ -100,7 +109,11 @@ def _conversation_create(actor: Actor, title: str) -> Conversation:
 def _conversation_lock(actor: Actor, conversation_id: UUID) -> Conversation:
     """Lock the row until the transaction ends: of two turns at once the second one waits, and then sees the first."""
     owned = conversations_owned(actor).filter(public_id=conversation_id)
-    conversation = owned.select_for_update(of=("self",)).first()
+    return _require_free(owned.select_for_update(of=("self",)).first())
+
+
+def _require_free(conversation: Conversation | None) -> Conversation:
+    """Raises: ChatNotFound, AnswerRunning."""
     if conversation is None:
         raise ChatNotFound
     if Generation.objects.filter(conversation=conversation, state__in=UNFINISHED).exists():
