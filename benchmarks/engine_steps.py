@@ -106,7 +106,7 @@ def load(name: str, plan: StepPlan, quantisation: Quantisation | None = None) ->
     """Load as the worker does, and set the threads of the process."""
     torch.set_num_threads(plan.threads)
     spec = ModelSpec(str(model_folder(name)), name, quantisation=quantisation)
-    return load_model(spec, LoadOptions(torch.device("cpu"), plan.dtype), lambda share: None)
+    return load_model(spec, LoadOptions((torch.device("cpu"),), plan.dtype), lambda share: None)
 
 
 def _figures(name: str, batch: int, runs: list[Steps]) -> list[Figure]:

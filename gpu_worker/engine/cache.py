@@ -29,16 +29,21 @@ class Window:
     """[rows, tokens]: where each new token stands in its row."""
     n_columns_held: int
     """Columns of the whole rectangle."""
-    _places: dict[int, torch.Tensor] = field(default_factory=dict)
+    _places: dict[tuple[int, torch.device], torch.Tensor] = field(default_factory=dict)
 
-    def places(self, n_heads: int) -> torch.Tensor:
-        """`[rows * heads * tokens]`: where each new entry goes in a rectangle seen as one list of entries."""
-        if n_heads not in self._places:
-            rows = torch.arange(self.first_row, self.end_row, device=self.positions.device)[:, None]
-            lines = rows * n_heads + torch.arange(n_heads, device=self.positions.device)
-            places = lines[:, :, None] * self.n_columns_held + self.positions[:, None, :]
-            self._places[n_heads] = places.view(-1)
-        return self._places[n_heads]
+    def places(self, n_heads: int, device: torch.device) -> torch.Tensor:
+        """`[rows * heads * tokens]`: where each new entry goes in a rectangle seen as one list of entries.
+
+        `device`: of the layer; a model may be spread over several.
+        """
+        key = (n_heads, device)
+        if key not in self._places:
+            positions = self.positions.to(device)
+            rows = torch.arange(self.first_row, self.end_row, device=device)[:, None]
+            lines = rows * n_heads + torch.arange(n_heads, device=device)
+            places = lines[:, :, None] * self.n_columns_held + positions[:, None, :]
+            self._places[key] = places.view(-1)
+        return self._places[key]
 
 
 class BatchLayer(CacheLayerMixin):
@@ -85,7 +90,7 @@ class BatchLayer(CacheLayerMixin):
 
 def _store(rectangle: torch.Tensor, states: torch.Tensor, window: Window) -> torch.Tensor:
     n_heads, size = rectangle.shape[1], rectangle.shape[3]
-    rectangle.view(-1, size).index_copy_(0, window.places(n_heads), states.reshape(-1, size))
+    rectangle.view(-1, size).index_copy_(0, window.places(n_heads, states.device), states.reshape(-1, size))
     return rectangle[window.first_row : window.end_row, :, : window.n_columns]
 
 

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import httpx
 
@@ -23,8 +24,18 @@ class ChildFailed(Exception):
 class ChildServer:
     """Starts `command(port)`, with an access key of its own in the environment, each time anew."""
 
-    def __init__(self, command: Callable[[int], Sequence[str]], *, key_variable: str) -> None:
-        """`key_variable`: where the child reads its access key; a command line could be read by everybody."""
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        *,
+        key_variable: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`key_variable`: where the child reads its access key; a command line could be read by everybody.
+
+        `environment`: what it gets beside this process's own.
+        """
+        self._environment = environment
         self._command = command
         self._key_variable = key_variable
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +52,7 @@ class ChildServer:
             keeper,
             stdin=subprocess.PIPE,
             stdout=sys.stderr,  # the worker's own standard output is for whoever waits for its `ready` lines
-            env={**os.environ, self._key_variable: key},
+            env={**os.environ, **self._environment, self._key_variable: key},
             start_new_session=True,
         )
         while not self._is_healthy():

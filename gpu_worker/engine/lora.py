@@ -93,7 +93,8 @@ def add_lora(y: torch.Tensor, x: torch.Tensor, module: str, routing: Routing) ->
         if rows is None:
             y += pair.delta(x)
         else:
-            y.index_add_(0, rows, pair.delta(x.index_select(0, rows)))
+            places = rows.to(y.device)  # a model may be spread over several devices
+            y.index_add_(0, places, pair.delta(x.index_select(0, places)))
 
 
 class AdapterBank:

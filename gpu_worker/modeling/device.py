@@ -4,6 +4,7 @@ It loads nothing.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,23 +35,41 @@ class DtypeChoice:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose_device(wanted: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises: DeviceError."""
+def choose_devices(wanted: str) -> tuple[torch.device, ...]:
+    """`auto`, `cpu`, `cuda`, `cuda:N`, or several as in `cuda:0,1`; the first is where prompts come in.
+
+    Raises: DeviceError.
+    """
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
+        return (torch.device("cpu"),)
     if not torch.cuda.is_available():
         raise DeviceError(f"--device {wanted}: no CUDA device can be used here")
-    index = wanted.partition(":")[2] or "0"
-    if not index.isdecimal() or int(index) >= torch.cuda.device_count():
+    indices = (wanted.partition(":")[2] or "0").split(",")
+    if len(set(indices)) != len(indices):
+        raise DeviceError(f"--device {wanted}: it names a device twice")
+    if not all(index.isdecimal() and int(index) < torch.cuda.device_count() for index in indices):
         raise DeviceError(f"--device {wanted}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-    return torch.device("cuda", int(index))
+    return tuple(torch.device("cuda", int(index)) for index in indices)
 
 
-def describe_device(device: torch.device) -> str:
-    """For people: `cpu (2 threads)` or `cuda:0 NVIDIA H200`."""
-    if device.type == "cuda":
-        return f"{device} {torch.cuda.get_device_name(device)}"
+def describe_devices(devices: Sequence[torch.device]) -> str:
+    """For people: `cpu (2 threads)` or `cuda:0 NVIDIA H200, cuda:1 NVIDIA H200`."""
+    if devices[0].type == "cuda":
+        return ", ".join(f"{device} {torch.cuda.get_device_name(device)}" for device in devices)
     return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def visible_devices(devices: Sequence[torch.device], environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with which a child process sees these GPUs and no others.
+
+    Numbers count from what this process sees itself. Source: CUDA C++ Programming Guide, "CUDA Environment Variables".
+    """
+    if devices[0].type != "cuda":
+        return {}
+    seen = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    numbers = [device.index or 0 for device in devices]
+    names = [seen[number] if seen else str(number) for number in numbers]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names)}
 
 
 def choose_dtype(wanted: str, device: torch.device, *, n_parameters: int, free_bytes: int | None = None) -> DtypeChoice:

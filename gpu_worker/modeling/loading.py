@@ -4,7 +4,7 @@ Remote code is off and only safetensors are read. It serves nothing.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +19,7 @@ from gpu_worker.modeling.memory import (
     MemoryNeed,
     StoredTensor,
     bytes_per_token,
+    device_free_bytes,
     encoder_working_bytes,
     estimate,
 )
@@ -88,11 +89,17 @@ class LoadedModel:
 class LoadOptions:
     """How to load: the same for every model of a worker."""
 
-    device: torch.device
+    devices: tuple[torch.device, ...]
+    """A causal model is spread over all of them; other kinds are loaded on the first."""
     dtype: str = "auto"
     max_context: int | None = None
     ledger: MemoryLedger | None = None
-    """Who else is on the device, and the limit; without one, only what is free counts."""
+    """Who else is on the devices, and the limit; without one, only what is free counts."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where prompts come in."""
+        return self.devices[0]
 
 
 def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
@@ -102,8 +109,10 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     started_at = time.perf_counter()
     folder = open_source(spec)
     check_quantisation(spec, folder)
+    devices = options.devices[:1] if folder.has_encoder else options.devices
+    _refuse_spread(spec, devices)
     tensors = stored_tensors(folder, spec.name)
-    ledger = options.ledger or MemoryLedger(options.device)
+    ledger = options.ledger or MemoryLedger(devices)
     dtype = choose_dtype(
         options.dtype,
         options.device,
@@ -119,7 +128,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes, working_bytes=working_bytes)
     auto = AutoModelForSeq2SeqLM if folder.has_encoder else AutoModelForCausalLM
     with Progress(on_progress):
-        model = load_weights(auto, folder, spec, dtype.dtype, options.device)
+        model = load_weights(auto, folder, spec, dtype.dtype, devices)
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
@@ -159,6 +168,14 @@ def check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:
             refuse_missing(spec.quantisation)
         except QuantisationMissing as exc:
             raise ModelRefused(f"{spec.name}: {exc}") from exc
+
+
+def _refuse_spread(spec: ModelSpec, devices: Sequence[torch.device]) -> None:
+    """Raises: ModelRefused."""
+    if spec.quantisation is not None and len(devices) > 1:
+        raise ModelRefused(
+            f"{spec.name}: --quantize keeps a model on one device; name one with --device, or leave out --quantize"
+        )
 
 
 def _is_known_format(stored: str) -> bool:
@@ -253,26 +270,31 @@ def load_tokenizer(folder: ModelFolder, name: str) -> Any:
 
 
 def load_weights(
-    auto: Any, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype, device: torch.device, *, unused: str = ""
+    auto: Any,
+    folder: ModelFolder,
+    spec: ModelSpec,
+    dtype: torch.dtype,
+    devices: Sequence[torch.device],
+    *,
+    unused: str = "",
 ) -> Any:
-    """On `device`; one that is to be quantised stays on the CPU, so that the device never holds all of it.
+    """On `devices`; one that is to be quantised stays on the CPU, so that the device never holds all of it.
 
     `auto`: the class of transformers that loads it. `unused`: weights that begin so may be missing.
     """
     name = spec.name
-    on_device = device.type != "cpu" and spec.quantisation is None
     try:
         loaded: Any = auto.from_pretrained(
             folder.path,
             dtype=dtype,
-            device_map={"": device} if on_device else None,
+            **(_placement(devices) if spec.quantisation is None else {}),
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
         )
     except (torch.OutOfMemoryError, MemoryError) as exc:
-        raise ModelRefused(f"{name}: it does not fit into the memory of {device}") from exc
+        raise ModelRefused(f"{name}: it does not fit into the memory of {' and '.join(map(str, devices))}") from exc
     except Exception as exc:  # transformers raises many kinds for what is one thing to a user
         raise ModelRefused(f"{name}: it cannot be loaded ({one_line(exc, folder)})") from exc
     model, info = loaded
@@ -282,6 +304,19 @@ def load_weights(
         if lacking:
             raise ModelRefused(f"{name}: {len(lacking)} of its weights are missing or misshapen, such as {lacking[0]}")
     return model.eval()
+
+
+def _placement(devices: Sequence[torch.device]) -> dict[str, Any]:
+    """What tells transformers where the weights go. Over several devices it is accelerate that divides the layers,
+    about evenly, and that moves what passes from one to the next.
+
+    Source: accelerate 1.15, "Big Model Inference", `max_memory`.
+    """
+    if devices[0].type == "cpu":
+        return {}
+    if len(devices) == 1:
+        return {"device_map": {"": devices[0]}}
+    return {"device_map": "auto", "max_memory": {device.index: device_free_bytes(device) for device in devices}}
 
 
 def one_line(exc: Exception, folder: ModelFolder) -> str:

@@ -86,16 +86,17 @@ def estimate(
 
 @dataclass(slots=True)
 class MemoryLedger:
-    """What the models of a process hold on its device, for the limit of `--max-memory`. Used by one thread."""
+    """What the models of a process hold on its devices, for the limit of `--max-memory`. Used by one thread."""
 
-    device: torch.device
+    devices: tuple[torch.device, ...]
+    """More than one: a model is spread over all of them."""
     limit: int | None = None
     _weights: dict[str, int] = field(default_factory=dict)
     _caches: dict[str, int] = field(default_factory=dict)
 
     def free_bytes(self) -> int:
-        """What a new model may take: of the device's memory, and of the limit."""
-        free = device_free_bytes(self.device)
+        """What a new model may take: of the devices' memory, and of the limit."""
+        free = sum(map(device_free_bytes, self.devices))
         return free if self.limit is None else min(free, self.limit - self.held_bytes)
 
     def admit(self, name: str, need: MemoryNeed, *, loading: int = 0, hint: str = "") -> None:
@@ -106,7 +107,11 @@ class MemoryLedger:
         """
         free = self.free_bytes()
         if need.total > free:
-            place = f"free on {self.device}" if self.limit is None else "left of --max-memory and free"
+            place = (
+                f"free on {' and '.join(map(str, self.devices))}"
+                if self.limit is None
+                else "left of --max-memory and free"
+            )
             raise ModelRefused(
                 f"{name}: it needs about {in_gib(need.total)} (weights {in_gib(need.weights)}, smallest cache "
                 f"{in_gib(need.cache)}, working memory {in_gib(need.working)}), and {in_gib(max(free, 0))} are {place}"
@@ -125,9 +130,10 @@ class MemoryLedger:
 
     def grant_cache(self, name: str, token_bytes: int, *, n_waiting: int) -> int:
         """Tokens that the cache of a loaded model may hold; `n_waiting` models still have to get theirs."""
-        share = CUDA_SHARE if self.device.type == "cuda" else CPU_SHARE
+        share = CUDA_SHARE if self.devices[0].type == "cuda" else CPU_SHARE
         n_models = n_waiting + 1 + len(self._caches)
-        budget = share * device_free_bytes(self.device) / n_models
+        # Keys and values lie beside their layers, about as many on each device: the fullest one says how many.
+        budget = share * len(self.devices) * min(map(device_free_bytes, self.devices)) / n_models
         if self.limit is not None:
             budget = min(budget, (self.limit - self.held_bytes) / (n_waiting + 1))
         n_tokens = max(int(budget / token_bytes), 1)

@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", default=0, type=_bounded(0, 65535), help="0 picks a free one (default)")
     add("--base-url", type=_url, metavar="URL", help="where the site reaches this worker (default: where it listens)")
-    add("--device", default="auto", type=_device, help="auto, cpu, cuda or cuda:N (default %(default)s)")
+    add("--device", default="auto", type=_device, help="auto, cpu, cuda, cuda:N or cuda:N,M (default %(default)s)")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default %(default)s")
     add("--models-dir", type=_folder, metavar="DIR", help="models in it may be loaded by request (default: none)")
     add("--load-from-hub", action="store_true", help="models of the hub may be loaded by request")
@@ -298,9 +298,8 @@ def _url(text: str) -> str:
 
 
 def _device(text: str) -> str:
-    kind, _, index = text.partition(":")
-    if text not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, found {text!r}")
+    if text not in ("auto", "cpu", "cuda") and not re.fullmatch("cuda:[0-9]{1,3}(,[0-9]{1,3})*", text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda, cuda:N or several as cuda:N,M, found {text!r}")
     return text
 
 

@@ -3,6 +3,7 @@
 Used on the loading thread. The prompt is rendered and counted here, as for our own engine; the child gets token ids.
 """
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -124,11 +125,13 @@ def _open_llamacpp(spec: ModelSpec, around: Surroundings) -> Opened:
             n_cache_tokens=n_cache,
             n_parallel=n_parallel,
             n_threads=options.threads or physical_cores(),
-            uses_gpu=around.ledger.device.type == "cuda",
+            uses_gpu=around.ledger.devices[0].type == "cuda",
         )
         return [sys.executable, "-m", "gpu_worker.engine.llamacpp_server", given.to_json()]
 
-    child = _started(ChildServer(command, key_variable=KEY_VARIABLE), spec, EngineKind.LLAMACPP)
+    child = _started(
+        ChildServer(command, key_variable=KEY_VARIABLE, environment=_seen(around)), spec, EngineKind.LLAMACPP
+    )
     try:
         check_tokenizer(tokenizer, lambda text: _llamacpp_ids(child, text), spec.name)
         prompter = _prompter(spec, tokenizer, context_length)
@@ -196,8 +199,9 @@ def _open_vllm(spec: ModelSpec, around: Surroundings) -> Opened:
     known = int(getattr(text_config, "max_position_embeddings", None) or 2048)
     context_length = min(known, around.options.max_context or known)
     child = ChildServer(
-        lambda port: _vllm_command(spec, folder.path, port, around.options, context_length),
+        lambda port: _vllm_command(spec, folder.path, port, around, context_length),
         key_variable="VLLM_API_KEY",
+        environment=_seen(around),
     )
     _started(child, spec, EngineKind.VLLM)
     try:
@@ -220,10 +224,9 @@ def _open_vllm(spec: ModelSpec, around: Surroundings) -> Opened:
     return model, prompter, _engine(child, Vllm(spec.name), around, name=spec.name, n_parallel=around.options.max_batch)
 
 
-def _vllm_command(
-    spec: ModelSpec, folder: Path, port: int, options: "ServingOptions", context_length: int
-) -> list[str]:
+def _vllm_command(spec: ModelSpec, folder: Path, port: int, around: Surroundings, context_length: int) -> list[str]:
     """Source: vLLM, "Engine Arguments" and "OpenAI-Compatible Server"."""
+    options = around.options
     settings = {
         "--model": str(folder.resolve()),
         "--served-model-name": spec.name,
@@ -232,9 +235,17 @@ def _vllm_command(
         "--max-num-seqs": str(options.max_batch),
         "--max-model-len": str(context_length),
         "--dtype": options.dtype,
+        "--tensor-parallel-size": str(len(around.ledger.devices)),
     }
     given = [word for pair in settings.items() for word in pair]
     return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, "--enable-prompt-tokens-details"]
+
+
+def _seen(around: Surroundings) -> dict[str, str]:
+    """A child uses the GPUs that the worker was given, and no others."""
+    from gpu_worker.modeling.device import visible_devices
+
+    return visible_devices(around.ledger.devices, os.environ)
 
 
 def _vllm_dtype(options: "ServingOptions") -> str | None:

@@ -493,9 +493,9 @@ class ModelPool:
         try:
             from gpu_worker.modeling.memory import MemoryLedger
 
-            device = _prepare_torch(self._options)
-            self._tell(self._set_device, device)
-            ledger = MemoryLedger(device, self._options.max_memory)
+            devices = _prepare_torch(self._options)
+            self._tell(self._set_devices, devices)
+            ledger = MemoryLedger(devices, self._options.max_memory)
             models = [model for model in self.models.values() if model.base_name is None]
             for n_done, model in enumerate(models, 1):
                 self._load_one(model, ledger, n_waiting=len(models) - n_done)
@@ -514,7 +514,7 @@ class ModelPool:
         import torch
 
         gc.collect()  # a model's modules know each other in circles
-        if ledger.device.type == "cuda":
+        if ledger.devices[0].type == "cuda":
             torch.cuda.empty_cache()
         ledger.release(name)
         self._tell(_resolve, released)
@@ -533,7 +533,7 @@ class ModelPool:
         from gpu_worker.modeling.loading import LoadOptions, load_model
         from gpu_worker.server.foreign import choose_engine
 
-        options = LoadOptions(ledger.device, self._options.dtype, self._options.max_context, ledger)
+        options = LoadOptions(ledger.devices, self._options.dtype, self._options.max_context, ledger)
 
         def on_progress(share: float) -> None:
             self._tell(self._progressed, model, share)
@@ -650,10 +650,10 @@ class ModelPool:
             logger.info("%s: %.0f %% of the weights loaded", model.name, share * 100)
             self._on_change()
 
-    def _set_device(self, device: "torch.device") -> None:
-        from gpu_worker.modeling.device import describe_device
+    def _set_devices(self, devices: "tuple[torch.device, ...]") -> None:
+        from gpu_worker.modeling.device import describe_devices
 
-        self.device = describe_device(device)
+        self.device = describe_devices(devices)
 
     def _tell(self, function: Callable[..., object], *arguments: object) -> None:
         """Call on the event loop's thread, later. After the loop's end there is nobody left to tell."""
@@ -692,13 +692,13 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def _prepare_torch(options: ServingOptions) -> "torch.device":
+def _prepare_torch(options: ServingOptions) -> "tuple[torch.device, ...]":
     import torch
 
-    from gpu_worker.modeling.device import choose_device, physical_cores
+    from gpu_worker.modeling.device import choose_devices, physical_cores
 
     torch.set_num_threads(options.threads or physical_cores())
-    return choose_device(options.device)
+    return choose_devices(options.device)
 
 
 def _sentence(exc: Exception) -> str:

@@ -21,7 +21,7 @@ ROOMY = Limits(max_batch=8, max_waiting=100, cache_tokens=100_000, prefill_token
 
 
 def load(path: Path) -> LoadedModel:
-    return load_model(ModelSpec(str(path), "m"), LoadOptions(torch.device("cpu"), "float32"), lambda share: None)
+    return load_model(ModelSpec(str(path), "m"), LoadOptions((torch.device("cpu"),), "float32"), lambda share: None)
 
 
 class Bench:

@@ -131,7 +131,7 @@ def test_echoed_log_probabilities_score_the_prompt_as_one_forward_pass_does(clie
     assert (choice["text"], choice["finish_reason"]) == (PROMPT, "length")
     assert body["usage"]["completion_tokens"] == 0
     ids = tokens_of(client, PROMPT)
-    loaded = load_model(ModelSpec(str(tiny), "m"), LoadOptions(torch.device("cpu"), "float32"), lambda share: None)
+    loaded = load_model(ModelSpec(str(tiny), "m"), LoadOptions((torch.device("cpu"),), "float32"), lambda share: None)
     with torch.inference_mode():
         scores = loaded.model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
     expected = scores.gather(-1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()

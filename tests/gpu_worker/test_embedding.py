@@ -20,7 +20,7 @@ from gpu_worker.modeling.source import ModelRefused, ModelSpec, Quantisation, em
 from gpu_worker.protocol import WorkerErrorCode
 from tests.gpu_worker.tiny_embedders import copied, make_tiny_embedder
 
-OPTIONS = LoadOptions(torch.device("cpu"), "float32")
+OPTIONS = LoadOptions((torch.device("cpu"),), "float32")
 TEXTS = [[5, 6, 7], list(range(3, 60)), [400], [9, 8, 7, 6, 5, 4, 3]]
 
 

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from gpu_worker.engine.encoder_decoder import EncoderDecoderRunner
 from gpu_worker.modeling import device
-from gpu_worker.modeling.device import DeviceError, choose_device, choose_dtype, physical_cores
+from gpu_worker.modeling.device import DeviceError, choose_devices, choose_dtype, physical_cores
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.memory import MemoryLedger
 from gpu_worker.modeling.quantise import QuantisedLinear
@@ -24,7 +24,7 @@ from gpu_worker.modeling.source import ModelRefused, ModelSpec, Quantisation
 from tests.gpu_worker.tiny_models import Shape, make_tiny_model
 from tests.gpu_worker.tiny_t5 import KINDS, make_tiny_t5
 
-OPTIONS = LoadOptions(torch.device("cpu"))
+OPTIONS = LoadOptions((torch.device("cpu"),))
 
 
 def load(path: Path | str) -> LoadedModel:
@@ -203,11 +203,11 @@ def test_a_model_needs_a_source_and_a_name(text: str) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    assert choose_device("cpu").type == "cpu"
+    assert choose_devices("cpu") == (torch.device("cpu"),)
     if not torch.cuda.is_available():
-        assert choose_device("auto").type == "cpu"
+        assert choose_devices("auto") == (torch.device("cpu"),)
         with pytest.raises(DeviceError, match="no CUDA device"):
-            choose_device("cuda:1")
+            choose_devices("cuda:1")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_small_models_stay_in_float32_and_any_format_can_be_asked_for() -> None:
 
 
 def load_as(path: Path, quantisation: Quantisation | None = None, ledger: MemoryLedger | None = None) -> LoadedModel:
-    options = LoadOptions(torch.device("cpu"), "float32", ledger=ledger)
+    options = LoadOptions((torch.device("cpu"),), "float32", ledger=ledger)
     return load_model(ModelSpec(str(path), "parrot", quantisation=quantisation), options, lambda share: None)
 
 
@@ -293,7 +293,7 @@ def test_a_malformed_quantization_config(copy: Path, settings: dict[str, object]
 
 def test_a_model_that_does_not_fit_says_what_it_needs_and_what_is_free(tiny: Path) -> None:
     with pytest.raises(ModelRefused) as caught:
-        load_as(tiny, ledger=MemoryLedger(torch.device("cpu"), limit=32 * 2**20))
+        load_as(tiny, ledger=MemoryLedger((torch.device("cpu"),), limit=32 * 2**20))
     needed = r"parrot: it needs about 0\.06 GiB \(weights .* GiB, smallest cache .*\)"
     assert re.search(needed + r", and 0\.03 GiB are left of --max-memory", str(caught.value))
 
@@ -327,7 +327,7 @@ def test_any_text_is_a_model_or_a_refusal(text: str) -> None:
 def test_a_second_form_of_the_weights_counts_for_the_limit(tmp_path: Path) -> None:
     shape = Shape(hidden=512, intermediate=4096, heads=8, kv_heads=8, layers=1)
     path = make_tiny_model(tmp_path / "wide", shape=shape)
-    roomy, tight = (MemoryLedger(torch.device("cpu"), limit) for limit in (2**32, 104 * 2**20))
+    roomy, tight = (MemoryLedger((torch.device("cpu"),), limit) for limit in (2**32, 104 * 2**20))
     packed = load_as(path, ledger=roomy).runner.extra_bytes
     assert packed == 4 * 512 * (3 * 512 + 3 * 4096)
     assert load_as(path, ledger=tight).runner.extra_bytes == 0, "a quarter of what is left is not enough"
@@ -343,7 +343,7 @@ def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_encoder_decoder_models_load_in_every_number_format(tmp_path: Path, kind: str, dtype: str) -> None:
     path = make_tiny_t5(tmp_path / "t5", kind)
-    options = LoadOptions(torch.device("cpu"), dtype)
+    options = LoadOptions((torch.device("cpu"),), dtype)
     loaded = load_model(ModelSpec(str(path), "parrot"), options, lambda share: None)  # it compares the logits itself
     assert isinstance(loaded.runner, EncoderDecoderRunner)
     assert loaded.weight_format == dtype
@@ -355,7 +355,7 @@ def test_what_overflows_in_float16_is_clamped_as_transformers_does(t5: Path, tmp
     weights["decoder.block.0.layer.0.SelfAttention.o.weight"] *= 10_000
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     loaded = load_model(
-        ModelSpec(str(folder), "parrot"), LoadOptions(torch.device("cpu"), "float16"), lambda share: None
+        ModelSpec(str(folder), "parrot"), LoadOptions((torch.device("cpu"),), "float16"), lambda share: None
     )
     attention = loaded.model.decoder.block[0].layer[0].SelfAttention
     assert attention.o(torch.ones(1, 64, dtype=torch.float16)).isinf().any(), "nothing overflows: the test is void"
@@ -390,14 +390,14 @@ def test_an_encoder_reads_what_its_tokenizer_says_else_its_config_else_what_the_
     assert load(unknown).context_length == 512
     edit_config(unknown, n_positions=200)
     assert load(unknown).context_length == 200
-    short = LoadOptions(torch.device("cpu"), max_context=64)
+    short = LoadOptions((torch.device("cpu"),), max_context=64)
     assert load_model(ModelSpec(str(t5), "parrot"), short, lambda share: None).context_length == 64
 
 
 def test_an_encoder_decoder_model_needs_memory_for_its_encoders_longest_prompt(tmp_path: Path) -> None:
     folder = make_tiny_t5(tmp_path / "t5", context=4096)
-    ledger = MemoryLedger(torch.device("cpu"), limit=200 * 2**20)
-    options = LoadOptions(torch.device("cpu"), "float32", ledger=ledger)
+    ledger = MemoryLedger((torch.device("cpu"),), limit=200 * 2**20)
+    options = LoadOptions((torch.device("cpu"),), "float32", ledger=ledger)
     # Four heads, each pair of tokens twice: 512 MiB, and 64 for everything else.
     with pytest.raises(ModelRefused, match=r"working memory 0\.56 GiB.* a smaller --max-context needs less"):
         load_model(ModelSpec(str(folder), "parrot"), options, lambda share: None)

@@ -45,14 +45,14 @@ def test_weights_count_in_the_format_in_which_they_will_be_kept() -> None:
 
 
 def test_the_estimate_of_a_real_model_is_what_it_holds(tiny: Path) -> None:
-    ledger = MemoryLedger(CPU, limit=10**12)
-    loaded = load_model(ModelSpec(str(tiny), "m"), LoadOptions(CPU, "float32", ledger=ledger), lambda share: None)
+    ledger = MemoryLedger((CPU,), limit=10**12)
+    loaded = load_model(ModelSpec(str(tiny), "m"), LoadOptions((CPU,), "float32", ledger=ledger), lambda share: None)
     assert ledger.held_bytes == sum(p.nbytes for p in loaded.model.parameters())
     assert loaded.token_bytes == bytes_per_token(loaded.model.config, torch.float32) == 2 * 2 * 2 * 16 * 4
 
 
 def test_a_model_takes_what_the_limit_leaves(roomy: None) -> None:
-    ledger = MemoryLedger(CPU, limit=100 * MIB)
+    ledger = MemoryLedger((CPU,), limit=100 * MIB)
     ledger.admit("a", need(50 * MIB))
     with pytest.raises(ModelRefused, match=r"b: it needs about 0\.06 GiB .* 0\.05 GiB are left of --max-memory"):
         ledger.admit("b", need(40 * MIB))
@@ -61,7 +61,7 @@ def test_a_model_takes_what_the_limit_leaves(roomy: None) -> None:
 
 
 def test_weights_and_caches_together_stay_under_the_limit(roomy: None) -> None:
-    ledger = MemoryLedger(CPU, limit=100 * MIB)
+    ledger = MemoryLedger((CPU,), limit=100 * MIB)
     ledger.admit("a", need(20 * MIB))
     n_tokens = ledger.grant_cache("a", MIB, n_waiting=1)
     assert n_tokens == 40, "half of what is left, for one more is to come"
@@ -71,7 +71,7 @@ def test_weights_and_caches_together_stay_under_the_limit(roomy: None) -> None:
 
 
 def test_without_a_limit_models_share_what_is_free(roomy: None) -> None:
-    ledger = MemoryLedger(CPU)
+    ledger = MemoryLedger((CPU,))
     ledger.admit("a", need(20 * MIB))
     assert ledger.grant_cache("a", MIB, n_waiting=1) == 200
     assert ledger.grant_cache("b", MIB, n_waiting=0) == 200
@@ -79,4 +79,4 @@ def test_without_a_limit_models_share_what_is_free(roomy: None) -> None:
 
 def test_what_is_read_whole_to_be_quantised_must_fit_for_a_moment(roomy: None) -> None:
     with pytest.raises(ModelRefused, match=r"read whole, which takes 1\.95 GiB of host memory, and 0\.98 GiB are free"):
-        MemoryLedger(CPU).admit("a", need(50 * MIB), loading=2000 * MIB)
+        MemoryLedger((CPU,)).admit("a", need(50 * MIB), loading=2000 * MIB)

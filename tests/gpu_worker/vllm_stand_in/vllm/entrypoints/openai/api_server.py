@@ -24,7 +24,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--served-model-name", "--host", "--dtype"):
         parser.add_argument(name, required=True)
-    for name in ("--port", "--max-num-seqs", "--max-model-len"):
+    for name in ("--port", "--max-num-seqs", "--max-model-len", "--tensor-parallel-size"):
         parser.add_argument(name, required=True, type=int)
     parser.add_argument("--enable-prompt-tokens-details", action="store_true")
     return parser.parse_args()
