@@ -2,7 +2,7 @@
 
 A small model's step on a CPU is mostly the cost of calling: transformers' modules make about three times as many calls
 as these. Query, key and value come from one product, gate and up from another. The fused weights replace those of the
-transformers model, which keeps views of them: nothing is stored twice but what `Linear` packs.
+transformers model, which keeps views of them: nothing is stored twice but what `products` packs.
 
 Linear modules that are quantised stay so, and adapters add to what they adapt. No attention and no cache here (`lean`).
 
@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from gpu_worker.engine.lora import Routing, add_lora
+from gpu_worker.engine.products import Linear, choose_for_one_row, is_worth_packing
 from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.quantise import fuse as fuse_quantised
 
@@ -30,36 +30,8 @@ FLOATS = {torch.float32, torch.bfloat16}
 ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
 """Rotations that depend on the position alone. The others change with the length of the text."""
 
-PACKED_FROM = 500_000
-"""Weights of so many numbers are multiplied in oneDNN's own order. Smaller ones gain less than such a call costs."""
-
 PACKED_SHARE = 0.25
 """Of the free memory, for the packed copies of all weights."""
-
-
-class Linear:
-    """A linear layer by the fastest product for the number of tokens.
-
-    MKL's product of a few rows with a transposed matrix reaches a third of what the same product reaches the other way
-    round, and of what oneDNN reaches on packed weights (`docs/log.md`).
-    """
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, *, packs: bool) -> None:
-        """`weight` is `[out, in]`. `packs`: a second copy of a large weight is affordable."""
-        self.weight = weight
-        self.bias = bias
-        self._packed: torch.Tensor | None = None
-        if packs and is_worth_packing(weight.numel(), weight.dtype):
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if self._packed is not None:
-            product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
-            return product
-        if x.shape[0] == 1:
-            return functional.linear(x, self.weight, self.bias)
-        product = torch.mm(self.weight, x.t()).t()
-        return product if self.bias is None else product + self.bias
 
 
 class Projection:
@@ -67,7 +39,7 @@ class Projection:
 
     def __init__(self, product: Product, parts: Mapping[str, int]) -> None:
         """`parts`: the modules' paths in the model and their output sizes, in order."""
-        self._product = product
+        self.product = product
         self._parts: list[tuple[str, int, int]] = []
         start = 0
         for module, size in parts.items():
@@ -75,7 +47,7 @@ class Projection:
             start += size
 
     def __call__(self, x: torch.Tensor, routing: Routing | None) -> torch.Tensor:
-        y = self._product(x)
+        y = self.product(x)
         if routing is not None:
             for module, start, end in self._parts:
                 add_lora(y[:, start:end], x, module, routing)
@@ -204,7 +176,7 @@ def fuse(model: Any, *, free_bytes: int) -> Llama:
     names = {module: name for name, module in model.named_modules()}
     config = model.config
     head_size = model.model.layers[0].self_attn.head_dim
-    return Llama(
+    llama = Llama(
         embedding=model.get_input_embeddings().weight.detach(),
         layers=[_layer(layer, names, packs=packs) for layer in model.model.layers],
         norm=model.model.norm.weight.detach(),
@@ -216,6 +188,9 @@ def fuse(model: Any, *, free_bytes: int) -> Llama:
         rotations=Rotations(model.model.rotary_emb, head_size, model.dtype),
         packed_bytes=packed_bytes if packs else 0,
     )
+    projections = [one for layer in llama.layers for one in (layer.qkv, layer.out, layer.gate_up, layer.down)]
+    choose_for_one_row([one.product for one in (*projections, llama.head) if isinstance(one.product, Linear)])
+    return llama
 
 
 def _packed_bytes(model: Any) -> int:
@@ -226,12 +201,6 @@ def _packed_bytes(model: Any) -> int:
         for weights in products
         if is_worth_packing(sum(weight.numel() for weight in weights), weights[0].dtype)
     )
-
-
-def is_worth_packing(n_numbers: int, dtype: torch.dtype) -> bool:
-    """oneDNN takes bfloat16 only where the processor has AVX-512."""
-    is_taken = dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return n_numbers >= PACKED_FROM and is_taken
 
 
 def _layer(layer: Any, names: Mapping[Any, str], *, packs: bool) -> Layer:
