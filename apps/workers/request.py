@@ -167,8 +167,8 @@ class Request:
             case TransportFailed():
                 cause, fault = str(error), error.fault
                 self._was_silence |= error.is_silence
-                # A provider that took a request once has it to compute; asked again it is silent, and paid, again.
-                self._are_gone &= not (is_provider and error.is_silence)
+                # Whoever took a request and is silent has it to compute; asked again it has it twice, and is silent.
+                self._are_gone &= not error.is_silence
             case WorkerInternal():
                 cause, fault = str(error.details["reason"]), Fault.INTERNAL
                 self._are_gone = False

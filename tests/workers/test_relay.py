@@ -225,6 +225,22 @@ async def test_workers_that_hang_are_given_up_as_silent(
     assert (error.status, error.body["error"]["code"]) == (504, "worker_timeout")
 
 
+async def test_a_lone_worker_that_hangs_is_not_asked_a_second_time(
+    workers: list[FakeWorker], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WORKER_PATIENCE_S = 5.0
+    monkeypatch.setattr(outbound, "READ_TIMEOUT_S", 0.3)
+    lone, other = workers
+    await Worker.objects.filter(base_url=other.base_url).aupdate(is_drained=True)
+    gate = Gate()
+    lone.scripts.extend([gate, gate])
+    with pytest.raises(WorkerTimedOut, match="silent for too long"):
+        await answer()
+    gate.open()
+    assert asked(workers) == [0, 1]
+    assert await counts() == [0, 0]
+
+
 async def test_a_broken_connection_is_taken_up_without_gap_or_duplicate(workers: list[FakeWorker]) -> None:
     for worker in workers:
         worker.play("one ", "two ", Cut(), "three ", Cut(), "four")
