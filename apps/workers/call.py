@@ -14,6 +14,9 @@ from apps.workers.fairness import Place
 
 OnPlace = Callable[[Place], Awaitable[None]]
 
+MAKES_THE_PROMPT = ("messages", "tools", "tool_choice", "parallel_tool_calls")
+"""Of a chat."""
+
 
 class WorkerPath(StrEnum):
     """The doors of a worker that the pool forwards to. Source: OpenAI API reference, the paths of the same names."""
@@ -48,6 +51,12 @@ class Call:
     def endpoint(self) -> str:
         """By what keys are restricted, and what the ledger names."""
         return self.asked_at or str(self.path)
+
+    @property
+    def prompt(self) -> dict[str, Any]:
+        """The fields of the body that the prompt is made of."""
+        names = MAKES_THE_PROMPT if self.path is WorkerPath.CHAT_COMPLETIONS else ("prompt", "input")
+        return {key: self.body[key] for key in names if key in self.body}
 
     @property
     def prefix_key(self) -> str:

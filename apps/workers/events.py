@@ -30,9 +30,20 @@ class WorkerEvent:
         return None
 
     @property
+    def n_pieces(self) -> int:
+        """How many of its choices bring something: text, a thought or a piece of a call."""
+        return sum(map(_brings_something, self.body.get("choices") or ()))
+
+    @property
     def usage(self) -> dict[str, Any] | None:
         usage: dict[str, Any] | None = self.body.get("usage")
         return usage
+
+
+def _brings_something(choice: dict[str, Any]) -> bool:
+    """Of a chat or of a text completion."""
+    delta = choice.get("delta") or {}
+    return bool(choice.get("text") or any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls")))
 
 
 HEARTBEAT = WorkerEvent(number=0, data="", body={})

@@ -56,15 +56,13 @@ async def _attempted(
             target = await request.next_target()
             if on_assigned is not None:
                 await on_assigned(target)
-            request.asking()
+            request.asking(target)
             try:
                 asked = body | request.prompt_fields
                 async with aclosing(client.completion_stream(target, request.path, asked)) as events:
                     async for event in events:
                         if event is not HEARTBEAT:
-                            request.begun()
-                            if event.usage is not None:
-                                request.used(event.usage)
+                            request.saw(event)
                         yield event
             except TRIED_ELSEWHERE as exc:
                 await request.note(target, exc)
@@ -88,7 +86,7 @@ async def complete(call: Call) -> Json:
     async with Request(call) as request:
         while True:
             target = await request.next_target()
-            request.asking()
+            request.asking(target)
             try:
                 answer = await client.completion(target, request.path, body | request.prompt_fields)
             except TRIED_ELSEWHERE as exc:

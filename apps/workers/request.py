@@ -29,9 +29,12 @@ from apps.workers.errors import (
     WorkerInternal,
     WorkerMismatch,
     WorkerOverloaded,
+    WorkerRefused,
     WorkerTimedOut,
     WorkerUnreachable,
 )
+from apps.workers.events import WorkerEvent
+from apps.workers.metering.unseen import token_guess
 from apps.workers.models import PoolRequest
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import NOBODY, Entered
@@ -62,8 +65,8 @@ class Request:
     def __init__(self, call: Call, generation_id: UUID | None = None) -> None:
         self.path = call.path
         self.has_answered = False
-        self.n_tokens = 0
-        """What it used, as far as the worker told."""
+        self.n_tokens: int | None = None
+        """What it used, once the worker has told."""
         self.prompt_fields: dict[str, str] = {}
         """What goes with the call's body, once it is in the queue."""
         self._call = call
@@ -77,6 +80,9 @@ class Request:
         self._first_event_at: datetime | None = None
         self._counted: Target | None = None
         """The worker against which the request counts."""
+        self._may_have_computed = False
+        """A provider, which was asked, whether it tells or not."""
+        self._n_pieces = 0
         self._overloaded: WorkerOverloaded | None = None
         self._are_gone = True
         self._was_silence = False
@@ -108,7 +114,8 @@ class Request:
         # Not settled is also what was admitted at the last moment, so that nobody here has noticed.
         is_settled = not self._is_first and self._counted is None
         end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
-        kept = partial(end, n_tokens=self.n_tokens, first_event_at=self._first_event_at, attempts=self._attempts)
+        n_tokens = self._n_tokens_untold(error) if self.n_tokens is None else self.n_tokens
+        kept = partial(end, n_tokens=n_tokens, first_event_at=self._first_event_at, attempts=self._attempts)
         try:
             await _book(partial(kept, self._ticket.request_id))
         finally:
@@ -140,8 +147,9 @@ class Request:
             self._tried.clear()
         raise AssertionError("the delays are endless")
 
-    def asking(self) -> None:
+    def asking(self, target: Target) -> None:
         """A worker is asked now: from here on it may compute."""
+        self._may_have_computed = target.upstream is not None
         if self._call.on_asked is not None:
             self._call.on_asked()
 
@@ -149,14 +157,25 @@ class Request:
     def has_begun(self) -> bool:
         return self._first_event_at is not None
 
-    def begun(self) -> None:
-        """An event has come; the first one counts."""
+    def saw(self, event: WorkerEvent) -> None:
+        """An event has come; the first one is the beginning."""
         self._first_event_at = self._first_event_at or timezone.now()
+        if self._may_have_computed:
+            self._n_pieces += event.n_pieces
+        if event.usage is not None:
+            self.used(event.usage)
 
     def used(self, usage: object) -> None:
         """A worker told what the answer used."""
         if isinstance(usage, dict) and isinstance(n_tokens := usage.get("total_tokens"), int):
             self.n_tokens = n_tokens
+
+    def _n_tokens_untold(self, error: BaseException | None) -> int:
+        """About what was used of a provider that did not tell, as it does not of an answer that is stopped."""
+        is_refused = isinstance(error, WorkerRefused) and not self.has_begun
+        if is_refused or not self._may_have_computed:
+            return 0
+        return token_guess(self._call.prompt) + self._n_pieces
 
     async def note(self, target: Target, error: Failed) -> None:
         """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
@@ -187,6 +206,8 @@ class Request:
                 self._overloaded = WorkerOverloaded(model=self._call.model, retry_after_s=retry_after_s)
                 cause = "queue full"
                 self._are_gone = False
+        # What is refused, or never arrived, is not computed.
+        self._may_have_computed &= self.has_begun or fault is Fault.LOST
         if fault is not None:
             await _book(partial(assignments.fault_record, target.worker_id, fault, cause))
         if len(self._attempts) < MAX_ATTEMPTS_KEPT:

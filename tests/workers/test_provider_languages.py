@@ -159,6 +159,55 @@ def test_usage_comes_once_and_last_wherever_the_provider_tells_it() -> None:
         assert read[-1]["choices"] == []
 
 
+MOST = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 2}, {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}),
+        ({"prompt_tokens": 3.0, "completion_tokens": None}, {"prompt_tokens": 3, "total_tokens": 3}),
+        ({"prompt_tokens": 3, "completion_tokens": -2}, {"prompt_tokens": 3, "total_tokens": 3}),
+        ({"total_tokens": -7}, None),
+        ({"total_tokens": 10**30}, {"prompt_tokens": 0, "total_tokens": MOST}),
+        ({"prompt_tokens": MOST, "completion_tokens": MOST}, {
+            "prompt_tokens": MOST, "completion_tokens": MOST, "total_tokens": MOST,
+        }),
+        ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9}, {
+            "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9,
+        }),
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2, "odd": "x"}}, {
+            "prompt_tokens": 3, "total_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2},
+        }),
+        ({"prompt_tokens": True, "completion_tokens": "2", "total_tokens": [1]}, None),
+        ([3], None),
+        ("5 tokens", None),
+    ],
+)  # fmt: skip
+def test_usage_becomes_numbers_that_can_be_added_up_or_counts_as_untold(told: object, usage: object) -> None:
+    language = ChatCompletions(KINDS["other"], CHAT, "ours")
+    assert language.whole({"choices": [], "usage": told})["usage"] == usage
+    reader = language.reader()
+    reader.read({"choices": [], "usage": told})
+    assert [chunk["usage"] for chunk in reader.end()] == ([] if usage is None else [usage])
+
+
+@pytest.mark.parametrize(
+    ("told", "n_tokens"),
+    [
+        ({"input_tokens": 3, "output_tokens": 2}, 5),
+        ({"input_tokens": 10**30, "output_tokens": 10**30}, MOST),
+        ({"input_tokens": "many", "output_tokens": -2}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_usage_of_anthropics_too(told: object, n_tokens: int | None) -> None:
+    answer = {"id": "m", "content": [], "stop_reason": "end_turn", "usage": told}
+    usage = Messages(KINDS["anthropic"], CHAT, "ours").whole(answer)["usage"]
+    assert (usage and usage["total_tokens"]) == n_tokens
+
+
 def test_what_is_only_the_vendors_is_left_out() -> None:
     azure = {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
     groq = piece("a", "stop", x_groq={"id": "r"}, usage=None)

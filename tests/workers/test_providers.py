@@ -473,6 +473,56 @@ async def test_tokens_a_minute_stop_the_next_request(server: StandIn, provider: 
     assert state.resting_until(frozen + timedelta(minutes=1)) is None
 
 
+@pytest.mark.parametrize(
+    ("usage", "n_tokens"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 2}, 7),
+        ({"total_tokens": 10**30}, 2**31 - 1),
+        ({"prompt_tokens": 5, "total_tokens": -5}, 5),
+    ],
+)
+async def test_tokens_a_minute_grow_by_what_can_be_read_of_the_usage(
+    server: StandIn, provider: Worker, usage: dict[str, int], n_tokens: int
+) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_tokens_per_minute=100)
+    server.replies.append(stream(piece("Hi", "stop"), {"choices": [], "usage": usage}, "[DONE]"))
+    assert await text_of() == "Hi"
+    assert (await PoolRequest.objects.aget()).outcome == "answered"
+    assert (await fresh(provider)).minute_tokens == n_tokens
+
+
+LONG = Call(Actor(), "tiny", {"messages": [{"role": "user", "content": "x" * 400}]})
+
+
+async def test_an_answer_that_is_stopped_counts_about_what_it_used(server: StandIn, provider: Worker) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_tokens_per_minute=100_000)
+    generation_id = uuid4()
+    server.replies.append(stream(*map(piece, "a" * 50), threading.Event()))
+    async with aclosing(relay.generate(LONG, generation_id=generation_id)) as events:
+        assert "".join([(await anext(events)).text for _ in range(50)]) == "a" * 50
+        await relay.cancel(await relay.target_get(provider.pk), generation_id)
+        assert [event.finish_reason async for event in events] == ["cancelled"]
+    assert 150 < (await fresh(provider)).minute_tokens < 170, "a token for four bytes of the prompt, and each piece"
+
+
+async def test_a_whole_answer_that_nobody_waits_for_counts_its_prompt(server: StandIn, provider: Worker) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_tokens_per_minute=100_000)
+    server.replies.append(Reply([threading.Event()]))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await relay.complete(LONG)
+    assert 100 < (await fresh(provider)).minute_tokens < 120
+
+
+@pytest.mark.parametrize("reply", [error(400, "no"), error(429, "slow down"), error(500, "broken")])
+async def test_what_is_refused_uses_no_tokens(server: StandIn, provider: Worker, reply: Reply) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_tokens_per_minute=100)
+    server.replies.append(reply)
+    with pytest.raises(SiteError):
+        await events_of()
+    assert (await fresh(provider)).minute_tokens == 0
+
+
 async def test_no_more_run_at_once_than_allowed_over_all_models_and_others_wait(
     server: StandIn, provider: Worker
 ) -> None:

@@ -24,7 +24,6 @@ from gpu_worker.protocol import MAX_CHOICES, MAX_INPUTS, WorkerErrorCode
 
 Json = dict[str, Any]
 
-MAKES_THE_PROMPT = ("messages", "tools", "tool_choice", "parallel_tool_calls")
 DEFAULT_COMPLETION_TOKENS = 16
 """Source: OpenAI API reference, "Create completion" (legacy), `max_tokens`."""
 COUNTED_AT_ONCE = 8
@@ -57,7 +56,7 @@ async def prompt_tokens(call: Call) -> int:
     if call.path is WorkerPath.TOKENIZE:
         return 0
     if await in_thread(selectors.model_has_provider, call.model):
-        return token_guess(_prompt_of(call))
+        return token_guess(call.prompt)
     match call.path:
         case WorkerPath.CHAT_COMPLETIONS:
             return (await _tokenized_chat(call, await in_thread(_targets, call.model)))[0]
@@ -99,7 +98,7 @@ async def _need_unseen(call: Call, targets: Sequence[Target], wanted: int | None
     longest = await _context_length(call)
     told = [t.upstream.longest_answer for t in targets if t.upstream is not None]
     n_free = min([longest, *(n for n in told if n is not None)])
-    need = _need(min(token_bound(_prompt_of(call)), longest), n_free, wanted, n_choices)
+    need = _need(min(token_bound(call.prompt), longest), n_free, wanted, n_choices)
     return replace(need, is_exact=False)
 
 
@@ -112,7 +111,7 @@ def _need(n_prompt: int, n_free: int, wanted: int | None, n_choices: int) -> Nee
 
 async def _tokenized_chat(call: Call, targets: Sequence[Target]) -> tuple[int, int]:
     fields = await in_thread(selectors.prompt_fields, call.model)
-    return _counted(await _asked(targets, {"model": call.model} | _prompt_of(call) | fields))
+    return _counted(await _asked(targets, {"model": call.model} | call.prompt | fields))
 
 
 async def _tokens_of_prompts(call: Call, targets: Sequence[Target]) -> list[int]:
@@ -134,11 +133,6 @@ async def _tokens_of_inputs(call: Call) -> list[int]:
     items = _items(call.body.get("input"), "input", most=MAX_INPUTS)
     longest = await _context_length(call) if any(isinstance(item, str) for item in items) else 0
     return [len(item) if isinstance(item, list) else longest for item in items]
-
-
-def _prompt_of(call: Call) -> Json:
-    names = MAKES_THE_PROMPT if call.path is WorkerPath.CHAT_COMPLETIONS else ("prompt", "input")
-    return {key: call.body[key] for key in names if key in call.body}
 
 
 def _has_provider(targets: Sequence[Target]) -> bool:

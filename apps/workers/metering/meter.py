@@ -99,7 +99,7 @@ class Meter:
         if event is HEARTBEAT:
             return False
         choices = event.body.get("choices") or []
-        self._n_pieces += sum(map(_has_text, choices))
+        self._n_pieces += event.n_pieces
         self._was_cancelled |= any(choice.get("finish_reason") == FinishReason.CANCELLED for choice in choices)
         self.see_usage(event.usage)
         return event.usage is not None and not choices
@@ -243,12 +243,6 @@ async def _tried_until_it_works(settle: Callable[[], bool]) -> bool:
 
 async def _as_it_is(settlement: Settlement) -> Settlement:
     return settlement
-
-
-def _has_text(choice: dict[str, Any]) -> bool:
-    """Whether a chunk of a chat or of a text completion delivers something."""
-    delta = choice.get("delta") or {}
-    return bool(choice.get("text") or any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls")))
 
 
 def _count(value: object) -> int:

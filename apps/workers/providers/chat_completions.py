@@ -12,6 +12,7 @@ from apps.workers.call import WorkerPath
 from apps.workers.providers.contents import check_messages
 from apps.workers.providers.kinds import Kind
 from apps.workers.providers.options import invalid, refused, taken
+from apps.workers.providers.usage import usage_of
 from apps.workers.target import Upstream
 
 Json = dict[str, Any]
@@ -59,12 +60,17 @@ class ChatCompletions:
     def whole(self, answer: Json) -> Json:
         """Raises: KeyError, TypeError, ValueError, AttributeError for what is no answer."""
         if self._path is WorkerPath.EMBEDDINGS:
-            return {"object": "list", "data": list(answer["data"]), "model": self._model, "usage": answer["usage"]}
+            return {
+                "object": "list",
+                "data": list(answer["data"]),
+                "model": self._model,
+                "usage": usage_of(answer.get("usage")),
+            }
         kept = {name: answer[name] for name in _ENVELOPE if name in answer}
         return kept | {
             "model": self._model,
             "choices": [_choice(choice) for choice in answer["choices"]],
-            "usage": answer.get("usage"),
+            "usage": usage_of(answer.get("usage")),
         }
 
 
@@ -80,7 +86,7 @@ class ChunkReader:
 
     def read(self, chunk: Json) -> list[Json]:
         """What to pass on of a chunk. Raises: KeyError, TypeError, ValueError, AttributeError for what is none."""
-        self._usage = chunk.get("usage") or self._usage
+        self._usage = usage_of(chunk.get("usage")) or self._usage
         choices = [_choice(choice) for choice in chunk.get("choices") or ()]
         self._envelope = {name: chunk[name] for name in _ENVELOPE if name in chunk} or self._envelope
         if not choices:

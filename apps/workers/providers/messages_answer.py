@@ -7,6 +7,8 @@ import json
 import time
 from typing import Any
 
+from apps.workers.providers.usage import count_of, usage_of
+
 Json = dict[str, Any]
 
 _FINISH = {
@@ -44,7 +46,7 @@ def whole(answer: Json, model: str) -> Json:
         "choices": [
             {"index": 0, "message": message, "finish_reason": _finish(answer["stop_reason"]), "logprobs": None}
         ],
-        "usage": _usage(answer["usage"]),
+        "usage": _usage(answer.get("usage")),
     }
 
 
@@ -67,7 +69,7 @@ class EventReader:
             case "message_start":
                 message = event["message"]
                 self._envelope = {"id": message["id"], **self._envelope}
-                self._usage = dict(message["usage"])
+                self._tell(message.get("usage"))
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_start":
                 return self._block_start(event["index"], event["content_block"])
@@ -76,9 +78,7 @@ class EventReader:
             case "content_block_stop":
                 return self._block_stop(event["index"])
             case "message_delta":
-                # Its numbers are sums so far; those that it leaves out stay as they were.
-                told = event.get("usage") or {}
-                self._usage |= {name: n for name, n in told.items() if n is not None}
+                self._tell(event.get("usage"))
                 return [self._chunk({}, _finish(event["delta"]["stop_reason"]))]
             case "message_stop":
                 self.is_finished = True
@@ -86,7 +86,13 @@ class EventReader:
 
     def end(self) -> list[Json]:
         """What comes after the last event."""
-        return [self._envelope | {"choices": [], "usage": _usage(self._usage)}]
+        usage = _usage(self._usage)
+        return [] if usage is None else [self._envelope | {"choices": [], "usage": usage}]
+
+    def _tell(self, usage: object) -> None:
+        """Its numbers are sums so far; those that it leaves out stay as they were."""
+        if isinstance(usage, dict):
+            self._usage |= {name: n for name, n in usage.items() if n is not None}
 
     def _block_start(self, index: int, block: Json) -> list[Json]:
         if block["type"] == "tool_use":
@@ -127,14 +133,16 @@ def _finish(reason: str | None) -> str:
     return _FINISH.get(reason or "end_turn", "stop")
 
 
-def _usage(told: Json) -> Json:
+def _usage(told: object) -> Json | None:
     """Tokens that were read from the cache or written to it are a part of the prompt in OpenAI's terms."""
-    n_cached = int(told.get("cache_read_input_tokens") or 0)
-    n_prompt = int(told["input_tokens"]) + int(told.get("cache_creation_input_tokens") or 0) + n_cached
-    n_completion = int(told["output_tokens"])
-    return {
-        "prompt_tokens": n_prompt,
-        "completion_tokens": n_completion,
-        "total_tokens": n_prompt + n_completion,
-        "prompt_tokens_details": {"cached_tokens": n_cached},
-    }
+    if not isinstance(told, dict):
+        return None
+    n_cached, n_written = (
+        count_of(told.get(name)) or 0 for name in ("cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    n_read, n_completion = count_of(told.get("input_tokens")), count_of(told.get("output_tokens"))
+    if n_read is None and n_completion is None:
+        return None
+    n_prompt = (n_read or 0) + n_written + n_cached
+    sums = {"prompt_tokens": n_prompt, "completion_tokens": n_completion or 0}
+    return usage_of(sums | {"prompt_tokens_details": {"cached_tokens": n_cached}})
