@@ -232,6 +232,141 @@ def test_what_gemini_wants_back_with_a_call_goes_through_in_both_directions() ->
     assert asked("gemini", messages=messages)["messages"] == messages
 
 
+def whole_choice(**choice: Any) -> Any:
+    answer = {"choices": [{"finish_reason": "stop", **choice}]}
+    return ChatCompletions(KINDS["mistral"], CHAT, "ours").whole(answer)["choices"][0]
+
+
+def test_content_in_parts_as_mistral_sends_it_is_text_and_thoughts() -> None:
+    """Source: Mistral, "Reasoning", the example of an answer; `ReferenceChunk` of the chat completion API."""
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}, {"type": "text", "text": "Yes."}]},
+        {"type": "text", "text": "It is "},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "so."},
+    ]
+    message = whole_choice(message={"role": "assistant", "content": parts})["message"]
+    assert message == {"role": "assistant", "content": "It is so.", "reasoning_content": "Hm. Yes."}
+
+    told = [{"delta": {"content": [part]}, "index": 0} for part in parts]
+    read = chunks(*({"choices": [choice]} for choice in told), piece("", "stop"))
+    deltas = [chunk["choices"][0]["delta"] for chunk in read]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "Hm. Yes."
+    assert "".join(delta["content"] or "" for delta in deltas) == "It is so."
+
+
+def test_thoughts_under_another_name_and_arguments_as_an_object_are_read() -> None:
+    """Source: Groq, "Reasoning"; Mistral, `FunctionCall`: arguments are an object or a text."""
+    assert whole_choice(message={"content": "Hi", "reasoning": "Hm."})["message"]["reasoning_content"] == "Hm."
+    call = {"id": "c", "function": {"name": "weather", "arguments": {"in": "Rome"}}}
+    [read] = whole_choice(message={"content": None, "tool_calls": [call]})["message"]["tool_calls"]
+    assert read["function"] == {"name": "weather", "arguments": '{"in": "Rome"}'}
+    [chunk] = chunks({"choices": [{"delta": {"tool_calls": [call, call]}, "finish_reason": "tool_calls"}]})
+    assert [call["index"] for call in chunk["choices"][0]["delta"]["tool_calls"]] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("", None),
+        (None, None),
+        ("model_length", "length"),
+        ("a_reason_of_many_words_and_more", "stop"),
+        ("stop", "stop"),
+    ],
+)
+def test_why_an_answer_ended_has_a_name_that_can_be_kept(told: object, reason: object) -> None:
+    assert whole_choice(message={"content": ""}, finish_reason=told)["finish_reason"] == reason
+
+
+ODD_MESSAGES: list[Any] = [
+    3,
+    ["x"],
+    {"content": 3},
+    {"content": {"text": "x"}},
+    {"content": ["x"]},
+    {"content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+    {"content": [{"type": "text", "text": None}]},
+    {"content": [{"type": []}]},
+    {"content": [{"type": "thinking", "thinking": 3}]},
+    {"role": ["assistant"]},
+    {"reasoning_content": [1]},
+    {"refusal": {}},
+    {"tool_calls": {"id": "x"}},
+    {"tool_calls": ["x"]},
+    {"tool_calls": [{"index": "first", "function": {"name": "f"}}]},
+    {"tool_calls": [{"id": 3}]},
+    {"tool_calls": [{"function": "f"}]},
+    {"tool_calls": [{"function": {"name": ["f"]}}]},
+    {"tool_calls": [{"function": {"name": "f", "arguments": 3}}]},
+]
+ODD_CHOICES: list[Any] = [
+    "x",
+    None,
+    *({"delta": message} for message in ODD_MESSAGES),
+    {"delta": {}, "index": "0"},
+    {"delta": {}, "index": -1},
+    {"delta": {}, "index": True},
+    {"delta": {}, "finish_reason": ["stop"]},
+    {"delta": {}, "logprobs": [1]},
+    {"delta": {}, "logprobs": {"content": "x"}},
+    {"delta": {}, "logprobs": {"content": [3]}},
+    {"delta": {}, "logprobs": {"content": [{"token": 3}]}},
+    {"delta": {}, "logprobs": {"content": [{"token": "x", "logprob": "y"}]}},
+    {"delta": {}, "logprobs": {"content": [{"token": "x", "top_logprobs": ["y"]}]}},
+    {"text": ["x"]},
+]
+
+
+@pytest.mark.parametrize("choice", ODD_CHOICES, ids=str)
+def test_a_choice_of_an_odd_type_is_refused_and_told_by_its_place(choice: Any) -> None:
+    language = ChatCompletions(KINDS["other"], CHAT, "ours")
+    with pytest.raises(ValueError, match=r"is (no|neither)"):
+        language.reader().read({"choices": [choice]})
+    if isinstance(choice, dict) and "delta" in choice:
+        message = {"message": choice["delta"]}
+        with pytest.raises(ValueError, match=r"is (no|neither)"):
+            language.whole({"choices": [{key: choice[key] for key in choice if key != "delta"} | message]})
+
+
+@pytest.mark.parametrize("answer", [{}, {"choices": None}, {"choices": "x"}, {"choices": [{"index": 0}]}, [], "x"])
+def test_what_has_no_choices_is_no_answer(answer: Any) -> None:
+    with pytest.raises(ValueError, match=r"no |neither"):
+        ChatCompletions(KINDS["other"], CHAT, "ours").whole(answer)
+
+
+@pytest.mark.parametrize("data", [None, "x", [3], [{"embedding": 3}], [{"index": "x", "embedding": [1.0]}]], ids=str)
+def test_vectors_of_an_odd_type_are_refused(data: Any) -> None:
+    with pytest.raises(ValueError, match=r"no |neither"):
+        ChatCompletions(KINDS["other"], WorkerPath.EMBEDDINGS, "ours").whole({"data": data})
+
+
+def test_what_an_answer_says_of_itself_is_left_out_if_it_has_an_odd_type() -> None:
+    told = {"id": 3, "object": ["x"], "created": "now", "choices": []}
+    read = ChatCompletions(KINDS["other"], CHAT, "ours").whole(told)
+    assert read == {"model": "ours", "choices": [], "usage": None}
+
+
+ODD_EVENTS: list[Any] = [
+    [],
+    {"type": "message_start", "message": "x"},
+    {"type": "message_start", "message": {"id": 3}},
+    {"type": "content_block_start", "index": [], "content_block": {"type": "text"}},
+    {"type": "content_block_start", "index": 0, "content_block": "text"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ["x"]}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": 3, "name": "f"}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ["x"]}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": 3}},
+    {"type": "message_delta", "delta": {"stop_reason": ["end_turn"]}},
+]
+
+
+@pytest.mark.parametrize("event", ODD_EVENTS, ids=str)
+def test_an_event_of_anthropics_of_an_odd_type_is_refused(event: Any) -> None:
+    with pytest.raises(ValueError, match="is no"):
+        Messages(KINDS["anthropic"], CHAT, "ours").reader().read(event)
+
+
 def test_a_whole_answer_has_the_sites_name_for_the_model() -> None:
     answer = {
         "id": "x", "object": "chat.completion", "created": 1, "model": "theirs-2026", "service": "secret-name",

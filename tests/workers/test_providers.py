@@ -221,10 +221,13 @@ async def test_an_answer_is_stopped_by_its_generation(server: StandIn, provider:
 
 DEEP = "[" * 100_000
 TOO_LARGE = '{"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": 1e999}]}'
+ODD_CONTENT = '{"choices": [{"index": 0, "delta": {"content": 3}}]}'
 
 
 @pytest.mark.parametrize(
-    "nonsense", ["{", '"text"', '{"choices": 3}', '{"choices": ["x"]}', DEEP, TOO_LARGE], ids=lambda text: text[:12]
+    "nonsense",
+    ["{", '"text"', '{"choices": 3}', '{"choices": ["x"]}', DEEP, TOO_LARGE, ODD_CONTENT],
+    ids=lambda text: text[:12],
 )
 async def test_nonsense_is_the_providers_fault(server: StandIn, provider: Worker, nonsense: str) -> None:
     server.replies.append(stream(nonsense))

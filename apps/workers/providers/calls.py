@@ -25,6 +25,7 @@ from apps.workers.providers.event_stream import EventStream
 from apps.workers.providers.failures import REST_WITHOUT_ACCESS_S, raise_for, raise_in_stream
 from apps.workers.providers.kinds import KINDS, Auth, Kind, Language
 from apps.workers.providers.messages import API_VERSION, Messages
+from apps.workers.providers.reading import Misread, fields
 from apps.workers.target import Target, Upstream
 from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, transport_failed
 from gpu_worker.protocol import HEARTBEAT_S, FinishReason
@@ -105,7 +106,7 @@ async def _chunks(
             async for data in _events(response, stream):
                 if data == "[DONE]":
                     break
-                told = _told(data)
+                told = fields(_told(data), "an event")
                 if told.get("error") or told.get("type") == "error":
                     raise_in_stream(told, secret=target.access_token)
                 for chunk in reader.read(told):
@@ -239,4 +240,5 @@ def _cancelled(last: Json | None) -> Json:
 
 
 def _nonsense(exc: Exception) -> WorkerInternal:
-    return WorkerInternal(reason=f"the provider does not speak its language: {type(exc).__name__}")
+    found = exc if isinstance(exc, Misread) else type(exc).__name__
+    return WorkerInternal(reason=f"the provider does not speak its language: {found}")

@@ -9,16 +9,17 @@ Source: OpenAI API reference, "Chat completions", "The chat completion chunk obj
 from typing import Any
 
 from apps.workers.call import WorkerPath
+from apps.workers.providers.choices import choice_of
 from apps.workers.providers.contents import check_messages
 from apps.workers.providers.kinds import Kind
 from apps.workers.providers.options import invalid, refused, taken
+from apps.workers.providers.reading import Misread, fields, items, whole_number
 from apps.workers.providers.usage import usage_of
 from apps.workers.target import Upstream
 
 Json = dict[str, Any]
 
-_ENVELOPE = ("id", "object", "created")
-_CHOICE = ("index", "delta", "message", "text", "finish_reason", "logprobs")
+_ENVELOPE = {"id": str, "object": str, "created": int}
 
 
 class ChatCompletions:
@@ -57,19 +58,22 @@ class ChatCompletions:
     def reader(self) -> "ChunkReader":
         return ChunkReader(self._model)
 
-    def whole(self, answer: Json) -> Json:
-        """Raises: KeyError, TypeError, ValueError, AttributeError for what is no answer."""
+    def whole(self, told: object) -> Json:
+        """Raises: Misread."""
+        answer = fields(told, "the answer")
         if self._path is WorkerPath.EMBEDDINGS:
             return {
                 "object": "list",
-                "data": list(answer["data"]),
+                "data": [_vector(vector, i) for i, vector in enumerate(_needed(answer, "data"))],
                 "model": self._model,
                 "usage": usage_of(answer.get("usage")),
             }
-        kept = {name: answer[name] for name in _ENVELOPE if name in answer}
-        return kept | {
+        choices = _choices(_needed(answer, "choices"))
+        if not all("message" in choice or "text" in choice for choice in choices):
+            raise Misread("a choice has neither a message nor a text")
+        return _envelope(answer) | {
             "model": self._model,
-            "choices": [_choice(choice) for choice in answer["choices"]],
+            "choices": choices,
             "usage": usage_of(answer.get("usage")),
         }
 
@@ -84,20 +88,20 @@ class ChunkReader:
         self._unfinished: set[int] = set()
         self._has_begun = False
 
-    def read(self, chunk: Json) -> list[Json]:
-        """What to pass on of a chunk. Raises: KeyError, TypeError, ValueError, AttributeError for what is none."""
+    def read(self, told: object) -> list[Json]:
+        """What to pass on of a chunk. Raises: Misread for what is none."""
+        chunk = fields(told, "a chunk")
         self._usage = usage_of(chunk.get("usage")) or self._usage
-        choices = [_choice(choice) for choice in chunk.get("choices") or ()]
-        self._envelope = {name: chunk[name] for name in _ENVELOPE if name in chunk} or self._envelope
+        choices = _choices(chunk.get("choices"))
+        self._envelope = _envelope(chunk) or self._envelope
         if not choices:
             return []  # the usage comes at the end; Azure's first chunk tells of filters
         for choice in choices:
             self._has_begun = True
-            number = int(choice.get("index", 0))
             if choice.get("finish_reason"):
-                self._unfinished.discard(number)
+                self._unfinished.discard(choice["index"])
             else:
-                self._unfinished.add(number)
+                self._unfinished.add(choice["index"])
         return [self._chunk(choices)]
 
     @property
@@ -129,11 +133,23 @@ def without_max_tokens(wanted: Json, path: WorkerPath) -> tuple[Json, int | None
     return {key: value for key, value in wanted.items() if key not in names}, longest
 
 
-def _choice(choice: object) -> Json:
-    if not isinstance(choice, dict):
-        raise TypeError("a choice is an object")
-    kept = {name: choice[name] for name in _CHOICE if name in choice}
-    for part in ("delta", "message"):
-        if part in kept:
-            kept[part] = dict(kept[part])
-    return kept
+def _envelope(told: Json) -> Json:
+    """What it says of itself, as far as it has the right form: clients compare ids and sort by times."""
+    return {name: told[name] for name, form in _ENVELOPE.items() if type(told.get(name)) is form}
+
+
+def _needed(answer: Json, name: str) -> list[Any]:
+    if answer.get(name) is None:
+        raise Misread(f"the answer has no {name}")
+    return items(answer[name], name)
+
+
+def _choices(told: object) -> list[Json]:
+    return [choice_of(choice, i) for i, choice in enumerate(items(told, "choices"))]
+
+
+def _vector(told: object, position: int) -> Json:
+    vector = fields(told, f"data[{position}]")
+    if not isinstance(vector.get("embedding"), list | str):
+        raise Misread(f"data[{position}].embedding is neither numbers nor a text")
+    return vector | {"index": whole_number(vector.get("index"), f"data[{position}].index", missing=position)}

@@ -44,6 +44,6 @@ class Messages:
     def reader(self) -> messages_answer.EventReader:
         return messages_answer.EventReader(self._model)
 
-    def whole(self, answer: Json) -> Json:
-        """Raises: KeyError, TypeError, ValueError, AttributeError for what is no answer."""
-        return messages_answer.whole(answer, self._model)
+    def whole(self, told: object) -> Json:
+        """Raises: Misread, KeyError for what is no answer."""
+        return messages_answer.whole(told, self._model)

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from apps.workers.providers.reading import fields, items, text, text_or_none, whole_number
 from apps.workers.providers.usage import count_of, usage_of
 
 Json = dict[str, Any]
@@ -22,24 +23,25 @@ _FINISH = {
 }
 
 
-def whole(answer: Json, model: str) -> Json:
-    """A chat completion. Raises: KeyError, TypeError, ValueError, AttributeError for what is no answer."""
+def whole(told: object, model: str) -> Json:
+    """A chat completion. Raises: Misread, KeyError."""
+    answer = fields(told, "the answer")
     texts, thoughts, calls = [], [], []
-    for block in answer["content"]:
-        match block["type"]:
+    for block in items(answer["content"], "content"):
+        match fields(block, "a block")["type"]:
             case "text":
-                texts.append(block["text"])
+                texts.append(text(block["text"], "text"))
             case "thinking":
-                thoughts.append(block["thinking"])
+                thoughts.append(text(block["thinking"], "thinking"))
             case "tool_use":
-                calls.append(_call(block["id"], block["name"], json.dumps(block["input"])))
+                calls.append(_call(block, json.dumps(fields(block["input"], "input"))))
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
     return {
-        "id": answer["id"],
+        "id": text(answer["id"], "id"),
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
@@ -63,23 +65,24 @@ class EventReader:
         self.is_finished = False
         """Its last event has come; the stream has no other mark of its end."""
 
-    def read(self, event: Json) -> list[Json]:
-        """Chunks to pass on. Raises: KeyError, TypeError, ValueError, AttributeError for what is no event."""
+    def read(self, told: object) -> list[Json]:
+        """Chunks to pass on. Raises: Misread, KeyError for what is no event."""
+        event = fields(told, "an event")
         match event["type"]:
             case "message_start":
-                message = event["message"]
-                self._envelope = {"id": message["id"], **self._envelope}
+                message = fields(event["message"], "message")
+                self._envelope = {"id": text(message["id"], "id"), **self._envelope}
                 self._tell(message.get("usage"))
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_start":
-                return self._block_start(event["index"], event["content_block"])
+                return self._block_start(_index(event), fields(event["content_block"], "content_block"))
             case "content_block_delta":
-                return self._block_delta(event["index"], event["delta"])
+                return self._block_delta(_index(event), fields(event["delta"], "delta"))
             case "content_block_stop":
-                return self._block_stop(event["index"])
+                return self._block_stop(_index(event))
             case "message_delta":
                 self._tell(event.get("usage"))
-                return [self._chunk({}, _finish(event["delta"]["stop_reason"]))]
+                return [self._chunk({}, _finish(fields(event["delta"], "delta")["stop_reason"]))]
             case "message_stop":
                 self.is_finished = True
         return []  # pings, and what may be added to the API
@@ -98,18 +101,18 @@ class EventReader:
         if block["type"] == "tool_use":
             number = self._calls[index] = len(self._calls)
             self._speechless.add(index)
-            return [self._chunk({"tool_calls": [{"index": number, **_call(block["id"], block["name"], "")}]})]
-        return [self._chunk({"content": block["text"]})] if block.get("text") else []
+            return [self._chunk({"tool_calls": [{"index": number, **_call(block, "")}]})]
+        return [self._chunk({"content": text(block["text"], "text")})] if block.get("text") else []
 
     def _block_delta(self, index: int, delta: Json) -> list[Json]:
         match delta["type"]:
             case "text_delta":
-                return [self._chunk({"content": delta["text"]})]
+                return [self._chunk({"content": text(delta["text"], "text")})]
             case "thinking_delta":
-                return [self._chunk({"reasoning_content": delta["thinking"]})]
+                return [self._chunk({"reasoning_content": text(delta["thinking"], "thinking")})]
             case "input_json_delta" if delta["partial_json"] and index in self._calls:
                 self._speechless.discard(index)
-                return [self._arguments(index, delta["partial_json"])]
+                return [self._arguments(index, text(delta["partial_json"], "partial_json"))]
         return []  # signatures and citations
 
     def _block_stop(self, index: int) -> list[Json]:
@@ -125,12 +128,17 @@ class EventReader:
         return self._envelope | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
 
-def _call(call_id: str, name: str, arguments: str) -> Json:
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+def _index(event: Json) -> int:
+    return whole_number(event["index"], "index", missing=0)
 
 
-def _finish(reason: str | None) -> str:
-    return _FINISH.get(reason or "end_turn", "stop")
+def _call(block: Json, arguments: str) -> Json:
+    function = {"name": text(block["name"], "name"), "arguments": arguments}
+    return {"id": text(block["id"], "id"), "type": "function", "function": function}
+
+
+def _finish(reason: object) -> str:
+    return _FINISH.get(text_or_none(reason, "stop_reason") or "end_turn", "stop")
 
 
 def _usage(told: object) -> Json | None:
