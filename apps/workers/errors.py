@@ -42,6 +42,10 @@ class ProviderResting(WorkerOverloaded):
     code = "workers.resting"
 
 
+class ProvidersFull(WorkerOverloaded):
+    """Those that are left have as many requests as they may have at once; there is room when one of these ends."""
+
+
 class QueueFull(SiteError):
     """As many requests wait for the model as the site lets wait."""
 

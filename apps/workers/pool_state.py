@@ -7,9 +7,8 @@ from typing import Any
 
 from django.db.models import Avg, Count, F, Min, Q
 
-from apps.workers.models import HostedModel, PoolRequest, RequestState, Worker
+from apps.workers.models import RENEWED_WITHIN, HostedModel, PoolRequest, RequestState, Worker
 from apps.workers.selectors import workers_with_models
-from apps.workers.services.admission import RENEWED_WITHIN
 from gpu_worker.protocol import LEASE_EXPIRES_S
 
 MEASURED = timedelta(minutes=10)

@@ -25,6 +25,7 @@ from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import (
     ProviderResting,
+    ProvidersFull,
     WaitedTooLong,
     WorkerInternal,
     WorkerMismatch,
@@ -133,18 +134,15 @@ class Request:
             return self._count(target)
         await self._settle()
         for delay_s in self._retry_delays:
-            nobody: SiteError | None = None
-            try:
-                target_or_none = await self._another() if len(self._tried) < MAX_ATTEMPTS else None
-            except NOBODY as exc:
-                nobody, target_or_none = exc, None
-            if target_or_none is not None:
-                return self._count(target_or_none)
-            if not self._may_wait():
+            found = await self._looked_for_another()
+            if isinstance(found, Target):
+                return self._count(found)
+            if not self._may_wait(found):
                 # The workers that failed may have left meanwhile; why they failed says more.
-                raise nobody if nobody is not None and not self._failures else self._give_up()
+                raise found if found is not None and not self._failures else self._give_up()
             await asyncio.sleep(delay_s)
-            self._tried.clear()
+            if self._are_gone:
+                self._tried.clear()
         raise AssertionError("the delays are endless")
 
     def asking(self, target: Target) -> None:
@@ -261,6 +259,16 @@ class Request:
             raise WaitedTooLong(model=self._call.model, limit_s=round(settings.QUEUE_WAIT_S)) from exc
         return ticket.target
 
+    async def _looked_for_another(self) -> Target | SiteError | None:
+        """Another worker, or why there is none; None when all were tried."""
+        try:
+            return await self._another() if len(self._tried) < MAX_ATTEMPTS else None
+        except NOBODY as exc:
+            return exc
+        except ProvidersFull as exc:
+            self._overloaded = exc
+            return exc
+
     async def _another(self) -> Target | None:
         assign = assignments.worker_assign
         if self._ticket is not None:
@@ -272,10 +280,13 @@ class Request:
         if target is not None:
             await _book(partial(assignments.assignment_end, target.worker_id, has_answered=False))
 
-    def _may_wait(self) -> bool:
-        """Workers that are gone may be restarting; ones that fail or are full are there, and waiting helps nobody."""
-        since = self._troubled_since
-        return since is not None and self._are_gone and time.monotonic() < since + settings.WORKER_PATIENCE_S
+    def _may_wait(self, found: SiteError | None) -> bool:
+        """Workers that are gone may be restarting, and a provider that is full has room when one of its answers ends.
+
+        Others that fail are there, and waiting helps nobody.
+        """
+        since, may_change = self._troubled_since, self._are_gone or isinstance(found, ProvidersFull)
+        return since is not None and may_change and time.monotonic() < since + settings.WORKER_PATIENCE_S
 
     def _give_up(self) -> WorkerOverloaded | WorkerTimedOut | WorkerUnreachable:
         attempts = "; ".join(self._failures)

@@ -16,7 +16,7 @@ from apps.catalog.selectors import model_get_visible, models_visible
 from apps.core.errors import SiteError
 from apps.core.sealing import SecretUnreadable
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, ProviderResting, WorkerDied
-from apps.workers.models import HostedModel, HostedState, Worker
+from apps.workers.models import RENEWED_WITHIN, HostedModel, HostedState, PoolRequest, RequestState, Worker
 from apps.workers.target import Target, Upstream
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,20 @@ def hosts_serving(model_name: str, *, for_update: bool = False) -> list[HostedMo
         wait_s = (min(resting.values()) - now).total_seconds()
         raise ProviderResting(model=model_name, retry_after_s=max(1, math.ceil(wait_s)))
     raise _why_nobody(model_name)
+
+
+def room_of(worker: Worker, now: datetime) -> int | None:
+    """How many more requests a provider's limits let it have now, all models together; None is any number.
+
+    What it says holds for as long as the worker's row is locked.
+    """
+    if not worker.is_provider:
+        return None
+    n_running = 0
+    if worker.max_running is not None:
+        running = PoolRequest.objects.filter(worker=worker, state=RequestState.RUNNING)
+        n_running = running.filter(renewed_at__gt=now - RENEWED_WITHIN).count()
+    return worker.limits.room(worker.minute, now, n_running)
 
 
 def model_has_provider(model_name: str) -> bool:

@@ -16,7 +16,7 @@ from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
 from apps.workers.breaker import Fault
 from apps.workers.call import Call
-from apps.workers.models import PoolRequest, RequestState, Worker
+from apps.workers.models import RENEWED_WITHIN, PoolRequest, RequestState, Worker
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import Entered
 from apps.workers.tickets import Ticket, keeper
@@ -132,7 +132,7 @@ async def test_after_the_database_was_away_requests_are_renewed_before_places_ar
     def away_for_long_at_first(*args: Any) -> Any:
         if not n_live:
             PoolRequest.objects.update(renewed_at=timezone.now() - timedelta(minutes=1))
-        live = PoolRequest.objects.filter(renewed_at__gt=timezone.now() - admission.RENEWED_WITHIN)
+        live = PoolRequest.objects.filter(renewed_at__gt=timezone.now() - RENEWED_WITHIN)
         n_live.append(live.count())
         if len(n_live) == 1:
             raise OperationalError("away")

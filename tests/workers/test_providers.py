@@ -577,6 +577,42 @@ async def test_many_at_once_over_two_models_never_exceed_what_may_run(server: St
     assert (await fresh(provider)).queue == 0
 
 
+def second_choice(server: StandIn) -> Worker:
+    """A provider of `tiny` and `large` that takes one request at a time, and is asked after the other one."""
+    worker = providers.provider_create(label="spare", kind="vllm", base_url=server.base_url)
+    for name in ("tiny", "large"):
+        providers.model_map(worker, name=name, upstream_name=name)
+    Worker.objects.filter(pk=worker.pk).update(max_running=1, reported_queue=50)
+    return worker
+
+
+async def test_failing_over_never_exceeds_what_may_run_at_once(server: StandIn, provider: Worker) -> None:
+    with standing_in() as spare:
+        await sync_to_async(second_choice)(spare)
+        spare.replies.append(stream(piece("one"), threading.Event()))
+        async with aclosing(relay.generate(Call(Actor(), "large", BODY))) as events:
+            assert (await anext(events)).text == "one"
+            server.replies.append(error(500, "broken"))
+            with pytest.raises(WorkerOverloaded, match="'tiny'"):
+                await events_of()
+        assert [len(server.asked), len(spare.asked)] == [1, 1]
+        assert (await PoolRequest.objects.alatest("pk")).attempts[0]["cause"] == "broken"
+
+
+async def test_failing_over_waits_for_room_at_the_only_one_that_is_left(
+    server: StandIn, provider: Worker, settings: Any
+) -> None:
+    settings.WORKER_PATIENCE_S = 10.0
+    with standing_in() as spare:
+        row = await sync_to_async(second_choice)(spare)
+        spare.replies.extend(answer("Hi") for _ in range(4))
+        server.replies.extend(error(500, "broken") for _ in range(4))
+        done = await asyncio.gather(*(text_of(Call(Actor(is_installation=True), "tiny", BODY)) for _ in range(4)))
+        assert done == ["Hi"] * 4
+        assert [len(server.asked), spare.most_running] == [4, 1]
+        assert (await fresh(row)).assigned_since_report == 0
+
+
 # --- Checks -----------------------------------------------------------------------------------------------------------
 
 

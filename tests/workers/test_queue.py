@@ -19,7 +19,7 @@ from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import NoWorker, PartyQueueFull, QueueFull, WaitedTooLong, WorkerUnreachable
 from apps.workers.fairness import Place
-from apps.workers.models import PoolRequest, RequestState, Worker
+from apps.workers.models import RENEWED_WITHIN, PoolRequest, RequestState, Worker
 from apps.workers.services import admission
 from apps.workers.tasks import requests_prune_task
 from tests.fake_worker import FakeWorker, Gate, Script, enrol, fake_worker
@@ -182,7 +182,7 @@ async def test_requests_of_a_process_that_died_are_not_waited_for(worker: FakeWo
     assert [ghost.target is None for ghost in ghosts] == [False, True]
     task = asyncio.create_task(answer(call()))
     await until(waiting(2), "ours to wait behind them")
-    long_ago = timezone.now() - admission.RENEWED_WITHIN
+    long_ago = timezone.now() - RENEWED_WITHIN
     await PoolRequest.objects.filter(trace_id="ghost").aupdate(renewed_at=long_ago)
     assert await task == "Hello there."
 

@@ -1,10 +1,15 @@
 """Requests to the pool: its queue while they wait and run, and its log afterwards."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.utils import timezone
 
 from apps.catalog.models import LanguageModel
 from apps.workers.models.workers import Worker
+
+RENEWED_WITHIN = timedelta(seconds=20)
+"""A request that was not renewed for so long is one of a process that died, and counts no more."""
 
 
 class RequestState(models.TextChoices):

@@ -20,12 +20,11 @@ from apps.workers import selectors
 from apps.workers.call import Call
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, PartyQueueFull, ProviderResting, QueueFull
 from apps.workers.fairness import Place, Waiting, fair_order
-from apps.workers.models import PoolRequest, RequestState, Worker
+from apps.workers.models import RENEWED_WITHIN, PoolRequest, RequestState, Worker
 from apps.workers.parties import party_of, waiting_limit
 from apps.workers.services.assignments import worker_choose, worker_count
 from apps.workers.target import Target
 
-RENEWED_WITHIN = timedelta(seconds=20)
 NOBODY = (NoWorker, ModelLoading, ModelFailed, ProviderResting)
 TURNS_REMEMBERED = timedelta(minutes=10)
 N_MEASURED = 50
@@ -203,11 +202,7 @@ def _free_places(model: LanguageModel) -> FreePlaces:
 
 def _room(worker: Worker, n_free: int) -> int:
     """No more than a provider's limits leave, which hold for all of its models together."""
-    if not worker.is_provider:
-        return n_free
-    running = PoolRequest.objects.filter(worker=worker, state=RequestState.RUNNING)
-    n_running = running.filter(renewed_at__gt=timezone.now() - RENEWED_WITHIN).count()
-    room = worker.limits.room(worker.minute, timezone.now(), n_running)
+    room = selectors.room_of(worker, timezone.now())
     return n_free if room is None else min(n_free, room)
 
 

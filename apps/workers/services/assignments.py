@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.dispatch import Method, choose, virtual_time_after
+from apps.workers.errors import ProvidersFull
 from apps.workers.models import MINUTE_FIELDS, PoolRequest, RequestState, Worker
 from apps.workers.target import Target
 
@@ -47,9 +48,13 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
 
     The rows stay locked from the choice to the count: of many requests at one instant, each sees those before it.
 
-    Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting.
+    Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting; ProvidersFull.
     """
-    workers = [w for w in selectors.workers_serving(model_name, for_update=True) if w.pk not in tried]
+    untried = [w for w in selectors.workers_serving(model_name, for_update=True) if w.pk not in tried]
+    now = timezone.now()
+    workers = [worker for worker in untried if selectors.room_of(worker, now) != 0]
+    if untried and not workers:
+        raise ProvidersFull(model=model_name, retry_after_s=1)
     if not workers:
         return None
     worker = worker_choose(workers, prefix_key=prefix_key)
@@ -61,7 +66,7 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
 def request_reassign(request_id: int, model_name: str, *, prefix_key: str, tried: Set[int]) -> Target | None:
     """Give an admitted request to another worker, also to one without a free place: it has waited once already.
 
-    None when all were tried. Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting.
+    A provider is given no more than its limits allow. None when all were tried. Raises: as `worker_assign`.
     """
     target = worker_assign(model_name, prefix_key=prefix_key, tried=tried)
     if target is not None:

@@ -17,9 +17,8 @@ from apps.catalog.models import Kind as ModelKind
 from apps.catalog.services import model_ensure
 from apps.core.addresses import why_forbidden
 from apps.workers.errors import ProviderWrong
-from apps.workers.models import MAX_SLOTS, HostedModel, HostedState, PoolRequest, RequestState, Worker
+from apps.workers.models import MAX_SLOTS, RENEWED_WITHIN, HostedModel, HostedState, PoolRequest, RequestState, Worker
 from apps.workers.providers.kinds import KINDS, Kind
-from apps.workers.services.admission import RENEWED_WITHIN
 
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 """When its lease runs out."""
