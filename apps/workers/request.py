@@ -194,14 +194,13 @@ class Request:
                 # A worker of ours may be loading the model; a provider will not have it in a moment either.
                 self._are_gone &= not is_provider
             case ProviderResting():
-                retry_after_s = int(str(error.details["retry_after_s"]))
                 cause = str(error.details["reason"])
-                self._overloaded = ProviderResting(model=self._call.model, retry_after_s=retry_after_s)
+                self._overloaded = self._named(error)
                 self._are_gone = False
-                await _book(partial(assignments.provider_rest, target.worker_id, retry_after_s, cause))
+                wait_s = int(str(error.details["retry_after_s"]))
+                await _book(partial(assignments.provider_rest, target.worker_id, wait_s, cause))
             case WorkerOverloaded():
-                retry_after_s = int(str(error.details["retry_after_s"]))
-                self._overloaded = WorkerOverloaded(model=self._call.model, retry_after_s=retry_after_s)
+                self._overloaded = self._named(error)
                 cause = "queue full"
                 self._are_gone = False
         # What is refused, or never arrived, is not computed.
@@ -214,6 +213,11 @@ class Request:
         words = f"worker {target.worker_id}: {cause}"
         if words not in self._failures:
             self._failures.append(words)
+
+    def _named(self, error: WorkerOverloaded) -> WorkerOverloaded:
+        """Who talks to a worker does not know by which name the model was asked for."""
+        error.details["model"] = self._call.model
+        return error
 
     def _count(self, target: Target) -> Target:
         self._counted = target

@@ -426,6 +426,77 @@ async def test_a_provider_that_repeats_the_key_does_not_leak_it(
     assert KEY not in failed.value.message + caplog.text + (await fresh(provider)).last_error
 
 
+@pytest.mark.parametrize(
+    ("told", "raised", "rest_s"),
+    [
+        ({"message": "slow down", "code": 429}, ProviderResting, 10),
+        ({"message": "slow down", "type": "tokens", "code": "rate_limit_exceeded"}, ProviderResting, 10),
+        ({"message": "slow down", "code": "429"}, ProviderResting, 10),
+        ({"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}, ProviderResting, 60),
+        ({"message": "no", "type": "invalid_request_error", "code": "invalid_api_key"}, ProviderResting, 60),
+        ({"message": "no", "type": "authentication_error"}, ProviderResting, 60),
+        ({"message": "no", "code": 403}, ProviderResting, 60),
+        ({"message": "busy", "code": 503}, WorkerOverloaded, 0),
+        ({"message": "too hot", "code": 400, "type": "BadRequestError"}, WorkerRefused, 0),
+        ({"message": "too hot", "type": "invalid_request_error"}, WorkerRefused, 0),
+        ({"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}, PromptTooLong, 0),
+        ({"message": "no such model", "code": "model_not_found"}, WorkerUnreachable, 0),
+        ({"message": "broken", "code": "server_error"}, WorkerUnreachable, 0),
+        ("broken", WorkerUnreachable, 0),
+    ],
+    ids=str,
+)
+async def test_an_error_in_a_stream_means_what_its_status_would(
+    server: StandIn, provider: Worker, told: object, raised: type[SiteError], rest_s: int
+) -> None:
+    server.replies.append(stream({"error": told}))
+    with pytest.raises(raised):
+        await events_of()
+    until, now = (await fresh(provider)).rests_until, timezone.now()
+    assert (0 if until is None else round((until - now).total_seconds(), -1)) == rest_s
+
+
+async def test_an_error_in_mid_stream_is_told_with_the_models_name(server: StandIn, provider: Worker) -> None:
+    server.replies.append(stream(piece("Hi"), {"error": {"message": "slow down", "code": 429}}))
+    with pytest.raises(ProviderResting, match="'tiny'"):
+        await events_of()
+
+
+async def test_a_key_that_is_refused_as_an_invalid_request_rests_the_provider(
+    server: StandIn, provider: Worker
+) -> None:
+    """Source: Google, Gemini API, "Troubleshooting": 400 INVALID_ARGUMENT with reason API_KEY_INVALID."""
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
+    told = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": details}
+    server.replies.append(whole([{"error": told}], 400))
+    with pytest.raises(ProviderResting):
+        await events_of()
+    assert "does not accept the site's key" in (await fresh(provider)).last_error
+
+
+ENDS = f"{KEY[:8]}***********{KEY[-4:]}"
+SHORT_ENDS = f"{KEY[:3]}...{KEY[-4:]}"
+
+
+@pytest.mark.parametrize("quoted", [KEY, KEY[:20], KEY[-12:], ENDS, SHORT_ENDS])
+@pytest.mark.parametrize("in_stream", [False, True])
+async def test_a_provider_that_quotes_a_part_of_the_key_does_not_leak_it(
+    server: StandIn, provider: Worker, caplog: pytest.LogCaptureFixture, quoted: str, in_stream: bool
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = {"error": {"message": f"cannot use '{quoted}', key={quoted}.", "code": 429, "param": quoted}}
+    server.replies.append(stream(told) if in_stream else whole(told, 429))
+    with pytest.raises(ProviderResting):
+        await events_of()
+    server.replies.append(whole(told | {"error": told["error"] | {"code": 400}}, 400))
+    await Worker.objects.filter(pk=provider.pk).aupdate(rests_until=None)
+    with pytest.raises(WorkerRefused, match="cannot use") as refused:
+        await events_of()
+    attempts = str((await PoolRequest.objects.afirst()).attempts)  # type: ignore[union-attr]
+    said = refused.value.message + str(refused.value.param) + caplog.text + attempts
+    assert quoted not in said + (await fresh(provider)).last_error
+
+
 async def test_a_dead_provider_cools_down_as_any_worker(server: StandIn, provider: Worker) -> None:
     server.server_close()
     with pytest.raises(WorkerUnreachable):

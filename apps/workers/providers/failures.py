@@ -8,6 +8,7 @@ Source: OpenAI API reference, "Error codes"; Anthropic, "Errors" and "Rate limit
 
 import json
 import math
+import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,6 +26,7 @@ from apps.workers.errors import (
     WorkerOverloaded,
     WorkerRefused,
 )
+from apps.workers.providers.redaction import without_key
 from gpu_worker.protocol import WorkerErrorCode
 
 Json = dict[str, Any]
@@ -38,68 +40,81 @@ MAX_WORDS = 500
 MAX_PARAM = 100
 
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_error", "enforced_spend_limit_reached"}
+_NO_ACCESS = {"invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated", "unauthorized"}
 _TOO_LONG = ("context length", "context size", "context window", "prompt is too long", "too many tokens")
 _TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _BUSY = {"overloaded_error", "server_busy"}
-_LIMITED = {"rate_limit_error", "rate_limit_exceeded"}
+
+_STATUS_OF: tuple[tuple[int, set[str]], ...] = (
+    (401, _NO_ACCESS),
+    (402, _NO_MONEY),
+    (403, {"permission_error", "permission_denied"}),
+    (429, {"rate_limit_error", "rate_limit_exceeded", "rate_limited", "too_many_requests", "resource_exhausted"}),
+    (503, _BUSY | {"unavailable", "slow_down"}),
+    (404, {"not_found_error", "model_not_found", "not_found"}),
+    (413, {"request_too_large"}),
+    (400, _TOO_LONG_CODES | {"invalid_request_error", "invalid_argument", "badrequesterror", "bad_request"}),
+)
+"""Which status an error without one would have had, by what it calls itself. The first that fits counts: OpenAI calls
+a wrong key an invalid request too."""
 
 
 def raise_for(status: int, content: bytes, headers: httpx.Headers, *, secret: str) -> None:
     """Raise what this refusal means. `secret` is cut out of all that is told."""
-    error = _error_of(content)
-    codes = _codes(error)
-    words = _words(error, status, secret)
-    wait_s = _retry_after_s(headers)
     if 300 <= status < 400:
         raise WorkerMismatch(reason="the provider redirects elsewhere, and its key goes to no other address")
-    if status in {401, 403} or status == 402 or codes & _NO_MONEY:
-        problem = (
-            "says that the site's account has no money left"
-            if status == 402 or codes & _NO_MONEY
-            else (f"does not accept the site's key (HTTP {status})")
-        )
-        raise ProviderResting(
-            model="the model", retry_after_s=wait_s or REST_WITHOUT_ACCESS_S, reason=f"the provider {problem}"
-        )
-    if status == 429:
-        reason = f"the provider's rate limit is reached: {words}"
-        raise ProviderResting(model="the model", retry_after_s=wait_s or REST_S, reason=reason)
-    raise _meaning(status, codes, words, error, wait_s)
+    raise _meaning(status, _error_of(content), _retry_after_s(headers), secret)
 
 
-def raise_in_stream(error: object, *, secret: str) -> None:
-    """The same for an error that comes in a stream, where no status tells what it is."""
-    found = _as_error(error)
-    codes = _codes(found)
-    words = _words(found, 500, secret)
-    if codes & _LIMITED:
-        raise ProviderResting(model="the model", retry_after_s=REST_S, reason=f"the provider's rate limit: {words}")
-    status = found.get("code") if isinstance(found.get("code"), int) else 500
-    is_request = any("invalid_request" in code for code in codes)
-    raise _meaning(400 if is_request else int(status or 500), codes, words, found, None)
+def raise_in_stream(told: object, *, secret: str) -> None:
+    """The same for an error that comes in a stream, where it has to say itself which status it would have had."""
+    error = _as_error(told)
+    raise _meaning(_status_of(error), error, None, secret)
+
+
+def _status_of(error: Json) -> int:
+    for name in ("code", "status", "status_code"):
+        told = str(error.get(name))
+        if re.fullmatch("[45][0-9][0-9]", told):
+            return int(told)
+    codes = _codes(error)
+    return next((status for status, names in _STATUS_OF if codes & names), 500)
 
 
 def _meaning(
-    status: int, codes: set[str], words: str, error: Json, wait_s: int | None
+    status: int, error: Json, wait_s: int | None, secret: str
 ) -> WorkerRefused | WorkerMismatch | WorkerOverloaded | WorkerInternal:
+    codes, words = _codes(error), _words(error, status, secret)
+    if status == 402 or codes & _NO_MONEY:
+        return _resting(wait_s or REST_WITHOUT_ACCESS_S, "the provider says that the site's account has no money left")
+    if status in {401, 403} or codes & _NO_ACCESS:
+        # Not in its own words, some of which quote a part of the key.
+        reason = f"the provider does not accept the site's key (HTTP {status})"
+        return _resting(wait_s or REST_WITHOUT_ACCESS_S, reason)
+    if status == 429:
+        return _resting(wait_s or REST_S, f"the provider's rate limit is reached: {words}")
     if status in {400, 413, 422} and (codes & _TOO_LONG_CODES or any(mark in words.lower() for mark in _TOO_LONG)):
         return PromptTooLong(reason=words, worker_code=str(WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED), param="messages")
     if status == 413:
         return RequestTooLarge(reason=words, worker_code=str(WorkerErrorCode.REQUEST_TOO_LARGE))
     if status in {400, 409, 422}:
-        param = error.get("param")
         return WorkerRefused(
-            reason=words,
-            worker_code=str(WorkerErrorCode.INVALID_REQUEST),
-            param=clean_text(param)[:MAX_PARAM] if isinstance(param, str) else None,
+            reason=words, worker_code=str(WorkerErrorCode.INVALID_REQUEST), param=_param(error, secret)
         )
     if status in {503, 529} or codes & _BUSY:
         return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
     if status == 404:
         return WorkerMismatch(reason=f"the provider has no such model or address: {words}")
-    if status < 500 and status != 408:
-        return WorkerMismatch(reason=words)
-    return WorkerInternal(reason=words)
+    return WorkerMismatch(reason=words) if status < 500 and status != 408 else WorkerInternal(reason=words)
+
+
+def _resting(wait_s: int, reason: str) -> ProviderResting:
+    return ProviderResting(model="the model", retry_after_s=wait_s, reason=reason)
+
+
+def _param(error: Json, secret: str) -> str | None:
+    param = error.get("param")
+    return without_key(clean_text(param), secret)[:MAX_PARAM] if isinstance(param, str) else None
 
 
 def _error_of(content: bytes) -> Json:
@@ -124,7 +139,11 @@ def _as_error(told: object) -> Json:
 
 
 def _codes(error: Json) -> set[str]:
-    return {str(code) for name in ("code", "type") if isinstance(code := error.get(name), str | int)}
+    """What it calls itself, in small letters; Google tells the reason among the details."""
+    details = error.get("details")
+    given = [error, *(details if isinstance(details, list) else ())]
+    told = [one.get(name) for one in given if isinstance(one, dict) for name in ("code", "type", "status", "reason")]
+    return {str(code).lower() for code in told if isinstance(code, str | int)}
 
 
 def _words(error: Json, status: int, secret: str) -> str:
@@ -132,7 +151,7 @@ def _words(error: Json, status: int, secret: str) -> str:
     if told is None:
         return f"HTTP {status} without an explanation"
     words = clean_text(told if isinstance(told, str) else json.dumps(told))
-    return (words.replace(secret, "[key]") if secret else words)[:MAX_WORDS]
+    return without_key(words, secret)[:MAX_WORDS]
 
 
 def _retry_after_s(headers: httpx.Headers) -> int | None:
