@@ -694,12 +694,69 @@ def test_a_check_finds_what_is_broken_before_somebody_asks(server: StandIn, prov
     assert provider.checked_at is not None
     assert (server.asked[0].path, server.asked[0].headers["authorization"]) == ("/v1/models", f"Bearer {KEY}")
 
-    server.replies.append(error(403, "no"))
+    server.replies.append(error(401, f"Incorrect API key provided: {KEY}"))
     assert checks.providers_check() == 0
     provider.refresh_from_db()
-    assert provider.state(timezone.now()) == "resting"
+    assert "does not accept the site's key" in provider.last_error
     server.replies.append(error(500, "broken"))
     assert checks.provider_check(provider) == "broken"
+
+
+NO_LISTS = [
+    error(401, "Missing scopes: api.model.read"),
+    error(403, "Missing scopes: api.model.read"),
+    error(404, "no such page"),
+    error(405, "no"),
+    error(400, "no"),
+    error(429, "slow down", Retry_After="300"),
+    Reply([], 302, {"Location": "http://127.0.0.1:9/"}),
+    Reply([b"<html>It works!</html>"]),
+    whole({"object": "list"}),
+    whole({"data": "none"}),
+    whole("models"),
+]
+
+
+@pytest.mark.parametrize("reply", NO_LISTS, ids=lambda reply: str(reply.status))
+def test_a_provider_that_does_not_tell_its_models_is_not_well_and_goes_on_serving(
+    server: StandIn, provider: Worker, reply: Reply
+) -> None:
+    """Restricted keys of OpenAI's may complete and not list, which it refuses with 401 or 403."""
+    server.replies.append(reply)
+    assert checks.provider_check(provider) != ""
+    provider.refresh_from_db()
+    assert (provider.checked_at, provider.recent_faults) == (None, {})
+    assert provider.state(timezone.now()) == "serving"
+
+
+@pytest.mark.parametrize("told", [{"data": []}, [{"id": "theirs"}], {"models": [], "data": []}], ids=str)
+def test_a_list_of_models_has_one_of_the_forms_that_servers_send(
+    server: StandIn, provider: Worker, told: object
+) -> None:
+    server.replies.append(whole(told))
+    assert checks.provider_check(provider) == ""
+
+
+def test_a_check_ends_though_the_list_does_not(
+    server: StandIn, provider: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "LIST_WITHIN_S", 0.3)
+    monkeypatch.setattr(calls, "MAX_LIST_BYTES", 1000)
+    server.replies.append(Reply([b'{"data": [', threading.Event()]))
+    assert checks.provider_check(provider) == "no whole list of models within 0.3 s"
+    server.replies.append(Reply([b"[" * 600, b"[" * 600]))
+    assert checks.provider_check(provider) == "the provider's answer has more than 1000 bytes"
+
+
+@pytest.mark.parametrize("pieces", [[b'{"error": ', threading.Event()], [b" " * 600, b" " * 600, threading.Event()]])
+async def test_a_refusal_without_end_is_a_refusal(
+    server: StandIn, provider: Worker, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes | threading.Event]
+) -> None:
+    monkeypatch.setattr(calls, "REFUSAL_WITHIN_S", 0.3)
+    monkeypatch.setattr(calls, "MAX_REFUSAL_BYTES", 1000)
+    server.replies.append(Reply(pieces, 429))
+    with pytest.raises(ProviderResting):
+        await events_of()
 
 
 def test_a_provider_that_cannot_be_checked_keeps_no_other_from_it(

@@ -18,9 +18,9 @@ from apps.core.outbound import http_client
 from apps.core.texts import clean_json, strict_json
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
-from apps.workers.errors import ProviderResting, WorkerInternal
+from apps.workers.errors import ProviderResting, WorkerInternal, WorkerMismatch
 from apps.workers.events import HEARTBEAT, WorkerEvent
-from apps.workers.providers.chat_completions import ChatCompletions
+from apps.workers.providers.chat_completions import ChatCompletions, is_list_of_models
 from apps.workers.providers.event_stream import EventStream
 from apps.workers.providers.failures import REST_WITHOUT_ACCESS_S, raise_for, raise_in_stream
 from apps.workers.providers.kinds import KINDS, Auth, Kind, Language
@@ -36,6 +36,8 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 600.0
 """Providers send nothing while a model reads a long prompt or thinks."""
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
+LIST_WITHIN_S, MAX_LIST_BYTES = 20.0, 8 * 1024 * 1024
+REFUSAL_WITHIN_S, MAX_REFUSAL_BYTES = 10.0, 64 * 1024
 _NOT_THEIRS = (KeyError, TypeError, ValueError, AttributeError, RecursionError, httpx.DecodingError)
 
 _running: dict[UUID, asyncio.Event] = {}
@@ -69,7 +71,7 @@ async def completion(target: Target, upstream: Upstream, path: WorkerPath, body:
     timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S)
     request = _request(target, kind, language.address, language.body(body, upstream), timeout)
     async with _response(request, target) as response:
-        content = await _read(response)
+        content = await _read(response, MAX_ANSWER_BYTES)
         try:
             return language.whole(_told(content.decode()))
         except _NOT_THEIRS as exc:
@@ -85,12 +87,17 @@ def generation_stop(generation_id: UUID) -> None:
 async def models_list(target: Target) -> None:
     """Ask for the list of models, which costs nothing and shows that address and key are right.
 
-    Raises: what `failures` makes of its errors; TransportFailed.
+    Raises: what `failures` makes of its errors, WorkerMismatch also if what comes is none; TransportFailed.
     """
     assert target.upstream is not None  # noqa: S101  # only providers have kinds
     request = _request(target, KINDS[target.upstream.kind], "/models", None, httpx.Timeout(CONNECT_TIMEOUT_S))
-    async with _response(request, target) as response:
-        await _read(response)
+    try:
+        async with asyncio.timeout(LIST_WITHIN_S), _response(request, target) as response:
+            content = await _read(response, MAX_LIST_BYTES)
+    except TimeoutError as exc:
+        raise TransportFailed(f"no whole list of models within {LIST_WITHIN_S:g} s", 0, fault=Fault.LOST) from exc
+    if not is_list_of_models(content):
+        raise WorkerMismatch(reason="what it answers is no list of models; is the address right?")
 
 
 async def _chunks(
@@ -200,19 +207,31 @@ async def _response(request: httpx.Request, target: Target) -> AsyncIterator[htt
         raise transport_failed(exc, 0) from exc
     try:
         if not response.is_success:
-            raise_for(response.status_code, await _read(response), response.headers, secret=target.access_token)
+            raise_for(response.status_code, await _refusal(response), response.headers, secret=target.access_token)
         yield response
     finally:
         await response.aclose()
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _refusal(response: httpx.Response) -> bytes:
+    """As much of a refusal's body as comes: the status says enough, and nobody waits for words without end."""
+    content = b""
+    with suppress(TimeoutError, httpx.TransportError, httpx.DecodingError):
+        async with asyncio.timeout(REFUSAL_WITHIN_S):
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > MAX_REFUSAL_BYTES:
+                    break
+    return content
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     pieces, n_bytes = [], 0
     try:
         async for piece in response.aiter_bytes():
             n_bytes += len(piece)
-            if n_bytes > MAX_ANSWER_BYTES:
-                raise WorkerInternal(reason=f"the provider's answer has more than {MAX_ANSWER_BYTES} bytes")
+            if n_bytes > max_bytes:
+                raise WorkerInternal(reason=f"the provider's answer has more than {max_bytes} bytes")
             pieces.append(piece)
     except httpx.TransportError as exc:
         raise transport_failed(exc, 0) from exc

@@ -3,9 +3,11 @@
 Their dialects differ in small ways that clients must not see: usage in the last chunk or in every one, chunks that
 carry nothing, names of their own for a model, fields of their own. What leaves here has the site's own form.
 
-Source: OpenAI API reference, "Chat completions", "The chat completion chunk object", "Completions", "Embeddings".
+Source: OpenAI API reference, "Chat completions", "The chat completion chunk object", "Completions", "Embeddings",
+"List models".
 """
 
+import json
 from typing import Any
 
 from apps.workers.call import WorkerPath
@@ -131,6 +133,15 @@ def without_max_tokens(wanted: Json, path: WorkerPath) -> tuple[Json, int | None
             raise invalid(name, "expected a whole number")
         longest = int(value) if longest is None else longest
     return {key: value for key, value in wanted.items() if key not in names}, longest
+
+
+def is_list_of_models(content: bytes) -> bool:
+    """Whether this is what `/models` answers: an object with a list. Some servers send the bare list."""
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told.get("data", told.get("models")) if isinstance(told, dict) else told, list)
 
 
 def _envelope(told: Json) -> Json:

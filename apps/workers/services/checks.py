@@ -1,6 +1,7 @@
 """Whether providers are there: each is asked for its list of models now and then, which costs nothing.
 
-What requests learn on their way counts at once; this finds what is broken before somebody asks.
+What requests learn on their way counts at once; this finds what is broken before somebody asks. It shows on the
+provider's page; a provider that is not there at all cools down as well.
 """
 
 import asyncio
@@ -10,11 +11,11 @@ from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.workers import selectors
 from apps.workers.breaker import Fault
-from apps.workers.errors import ProviderResting, WorkerMismatch, WorkerOverloaded
+from apps.workers.errors import ProviderResting, WorkerMismatch, WorkerOverloaded, WorkerRefused
 from apps.workers.models import Worker
 from apps.workers.providers import calls
-from apps.workers.services.assignments import fault_record, provider_rest
-from apps.workers.services.providers import provider_checked, provider_count_again
+from apps.workers.services.assignments import fault_record
+from apps.workers.services.providers import provider_checked, provider_count_again, provider_noted
 from apps.workers.target import Target
 from apps.workers.transport import TransportFailed
 
@@ -58,22 +59,19 @@ async def _asked(targets: list[Target]) -> list[Exception | None]:
 
 
 def _note(worker: Worker, error: Exception | None) -> str:
+    """Keep what a check found, and say it. Nobody rests for it: a key may be good for answers and not for the list."""
     match error:
         case None:
             provider_checked(worker)
             return ""
-        case ProviderResting():
-            words = str(error.details["reason"])
-            provider_rest(worker.pk, int(str(error.details["retry_after_s"])), words)
+        case ProviderResting() | WorkerMismatch() | WorkerRefused():
+            words = f"it does not tell its models: {error.details['reason']}"
+            provider_noted(worker, words)
         case WorkerOverloaded():
             return "it is busy"
         case TransportFailed():
             words = str(error)
             fault_record(worker.pk, error.fault or Fault.LOST, words)
-        case WorkerMismatch():
-            # Some servers have no list; a model that is missing shows when it is asked for.
-            provider_checked(worker)
-            return ""
         case SiteError():
             words = str(error.details.get("reason", error.message))
             fault_record(worker.pk, Fault.INTERNAL, words)

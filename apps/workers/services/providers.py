@@ -104,6 +104,11 @@ def provider_checked(worker: Worker) -> None:
     Worker.objects.filter(pk=worker.pk).update(checked_at=timezone.now())
 
 
+def provider_noted(worker: Worker, words: str) -> None:
+    """Show admins what a check found that is no fault of the provider's."""
+    Worker.objects.filter(pk=worker.pk).update(last_error=words[:500], last_error_at=timezone.now())
+
+
 def provider_count_again(worker: Worker) -> None:
     """Set right how many requests it has. Reports do that for our own workers; here a web process that died is missed.
 

@@ -126,7 +126,7 @@ class Command(BaseCommand):
     def _check(self, worker: Worker) -> None:
         problem = checks.provider_check(worker)
         if problem:
-            raise CommandError(f"{worker} does not serve: {problem}")
+            raise CommandError(f"{worker} may not serve: {problem}")
         self.stdout.write(f"{worker} answers and takes the key")
 
 
