@@ -3,10 +3,9 @@
 To our own workers it speaks the protocol; to providers `providers.calls` does.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -31,12 +30,10 @@ from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.providers import calls as providers
 from apps.workers.sse import SseParser
 from apps.workers.target import Target
-from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, transport_failed
+from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, read_out, transport_failed
 from gpu_worker.protocol import WorkerErrorCode
 
 Json = dict[str, Any]
-
-END_WITHIN_S = 0.1
 
 _BUSY = {WorkerErrorCode.OVERLOADED, WorkerErrorCode.SHUTTING_DOWN, WorkerErrorCode.MODEL_LOADING}
 
@@ -117,7 +114,7 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
         async for piece in pieces:
             for sent in parser.feed(piece):
                 if sent.data == "[DONE]":
-                    await _read_out(pieces)
+                    await read_out(pieces)
                     return
                 if not sent.data:
                     yield HEARTBEAT
@@ -136,13 +133,6 @@ async def _events(client: httpx.AsyncClient, request: httpx.Request, after: int)
         await response.aclose()
     # A stream that closes without [DONE] was cut, however politely.
     raise TransportFailed("the stream ended early", after, fault=Fault.LOST)
-
-
-async def _read_out(pieces: AsyncIterator[bytes]) -> None:
-    """Take the end of a body, which comes at once, so that its connection can serve another request."""
-    with suppress(TimeoutError, StopAsyncIteration, httpx.TransportError):
-        async with asyncio.timeout(END_WITHIN_S):
-            await anext(pieces)
 
 
 def _headers(target: Target) -> dict[str, str]:

@@ -1,6 +1,9 @@
-"""What may go wrong with a connection to a worker or a provider, before anything is said over it."""
+"""Connections to workers and providers: what may go wrong before anything is said over one, and how it is kept."""
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 
@@ -12,6 +15,8 @@ SILENT = "silent for too long"
 
 WHOLE_ANSWER_LIMIT_S = 3600.0
 """Nothing is heard of a whole answer before its end. Whoever asked leaves earlier: nginx waits as long as this."""
+
+END_WITHIN_S = 0.1
 
 
 class TransportFailed(Exception):
@@ -27,6 +32,13 @@ class TransportFailed(Exception):
         self.fault = fault
         self.is_refused = cause == REFUSED
         self.is_silence = cause == SILENT
+
+
+async def read_out(pieces: AsyncIterator[bytes]) -> None:
+    """Take the end of a body, which comes at once, so that its connection can serve another request."""
+    with suppress(TimeoutError, StopAsyncIteration, httpx.TransportError):
+        async with asyncio.timeout(END_WITHIN_S):
+            await anext(pieces)
 
 
 def transport_failed(exc: httpx.TransportError, after: int) -> TransportFailed:

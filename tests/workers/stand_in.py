@@ -54,7 +54,7 @@ def stream(*events: object, end: str = "\n\n") -> Reply:
 
 class StandIn(ThreadingHTTPServer):
     """Made by `standing_in()`. `asked`, `replies` and `most_running` (at once) are for tests; `hung_up` is set when a
-    caller leaves a stream."""
+    caller leaves a stream. With `keeps_alive` a connection serves one request after the other."""
 
     daemon_threads = True
     asked: list[Asked]
@@ -64,6 +64,8 @@ class StandIn(ThreadingHTTPServer):
     n_running: int
     most_running: int
     lock: threading.Lock
+    keeps_alive: bool
+    n_connections: int
 
     @property
     def base_url(self) -> str:
@@ -72,6 +74,13 @@ class StandIn(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: StandIn
+
+    def setup(self) -> None:
+        super().setup()
+        with self.server.lock:
+            self.server.n_connections += 1
+        if self.server.keeps_alive:
+            self.protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._answer(None)
@@ -99,15 +108,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
+        if self.server.keeps_alive:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
             for piece in reply.pieces:
                 if isinstance(piece, threading.Event):
                     self._hold(piece)
                 else:
-                    self.wfile.write(piece)
+                    self._write(piece)
+            if self.server.keeps_alive:
+                self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.server.hung_up.set()
+
+    def _write(self, piece: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.server.keeps_alive else piece)
 
     def _hold(self, gate: threading.Event) -> None:
         """Until the gate opens, or the other side leaves: then there is something to read, which is its end."""
@@ -130,6 +146,7 @@ def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
     with StandIn(("127.0.0.1", 0), _Handler) as server:
         server.asked, server.replies, server.hung_up = [], deque(), threading.Event()
         server.n_running, server.most_running, server.lock = 0, 0, threading.Lock()
+        server.keeps_alive, server.n_connections = False, 0
         server.scheme = "http" if tls is None else "https"
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)

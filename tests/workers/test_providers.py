@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
@@ -173,6 +174,40 @@ async def test_a_stream_with_other_line_ends_and_without_done_is_read(server: St
     events = await events_of()
     assert "".join(event.text for event in events) == "Hi"
     assert await LedgerEntry.objects.filter(completion_tokens=2, is_estimated=False).aexists()
+
+
+async def test_one_answer_after_the_other_comes_over_one_connection(server: StandIn, provider: Worker) -> None:
+    server.keeps_alive = True
+    server.replies.extend([answer("Hi"), answer("Hi"), error(400, "no"), answer("Hi")])
+    assert [await text_of() for _ in range(2)] == ["Hi", "Hi"]
+    with pytest.raises(WorkerRefused):
+        await text_of()
+    assert await text_of() == "Hi"
+    assert server.n_connections == 1
+
+
+async def test_what_a_provider_keeps_open_after_the_end_holds_up_nobody(server: StandIn, provider: Worker) -> None:
+    server.replies.append(stream(piece("Hi", "stop"), "[DONE]", threading.Event()))
+    async with asyncio.timeout(5):
+        assert await text_of() == "Hi"
+
+
+async def test_a_connection_is_waited_for_like_any_not_like_an_answer(
+    server: StandIn, provider: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    build = httpx.AsyncClient.build_request
+
+    def built(client: httpx.AsyncClient, *args: Any, **kwargs: Any) -> httpx.Request:
+        request = build(client, *args, **kwargs)
+        waits.append(request.extensions["timeout"]["pool"])
+        return request
+
+    monkeypatch.setattr(httpx.AsyncClient, "build_request", built)
+    server.replies.extend([answer("Hi"), whole({"choices": []})])
+    await events_of()
+    await relay.complete(CALL)
+    assert waits == [calls.CONNECT_TIMEOUT_S] * 2
 
 
 async def test_a_stream_that_breaks_off_has_died_and_what_came_is_kept(server: StandIn, provider: Worker) -> None:
@@ -916,6 +951,15 @@ async def test_a_whole_answer_of_anthropics_is_told_and_paid_for(anthropic: Stan
     assert (told["model"], told["choices"][0]["message"]) == ("tiny", {"role": "assistant", "content": "Hello"})
     entry = await LedgerEntry.objects.aget()
     assert (entry.prompt_tokens, entry.completion_tokens, entry.is_estimated) == (3, 2, False)
+
+
+async def test_an_answer_of_anthropics_ends_with_its_last_event(anthropic: StandIn) -> None:
+    anthropic.keeps_alive = True
+    said = [START, *block(0, {"type": "text", "text": ""}, text_delta("Hi")), *ending("end_turn", 2)]
+    anthropic.replies.extend([stream(*said), stream(*said), stream(*said, threading.Event())])
+    async with asyncio.timeout(5):
+        assert [await text_of() for _ in range(3)] == ["Hi"] * 3
+    assert anthropic.n_connections == 1
 
 
 async def test_a_stream_without_its_last_event_was_cut(anthropic: StandIn) -> None:

@@ -27,7 +27,7 @@ from apps.workers.providers.kinds import KINDS, Auth, Kind, Language
 from apps.workers.providers.messages import API_VERSION, Messages
 from apps.workers.providers.reading import Misread, fields
 from apps.workers.target import Target, Upstream
-from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, transport_failed
+from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, read_out, transport_failed
 from gpu_worker.protocol import HEARTBEAT_S, FinishReason
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ async def completion(target: Target, upstream: Upstream, path: WorkerPath, body:
     """Ask for a whole answer. Raises: as `completion_stream`."""
     kind = KINDS[upstream.kind]
     language = _language(kind, path, body["model"])
-    timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S)
+    timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
     request = _request(target, kind, language.address, language.body(body, upstream), timeout)
     async with _response(request, target) as response:
         content = await _read(response, MAX_ANSWER_BYTES)
@@ -105,12 +105,13 @@ async def _chunks(
 ) -> AsyncGenerator[WorkerEvent, None]:
     kind = KINDS[upstream.kind]
     language = _language(kind, path, body["model"])
-    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_TIMEOUT_S)
+    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
     request = _request(target, kind, language.address, language.body(body, upstream), timeout)
-    reader, stream, n_events = language.reader(), EventStream(), 0
+    reader, n_events = language.reader(), 0
     async with _response(request, target) as response:
+        pieces = response.aiter_bytes()
         try:
-            async for data in _events(response, stream):
+            async for data in _events(pieces):
                 if data == "[DONE]":
                     break
                 told = fields(_told(data), "an event")
@@ -119,10 +120,13 @@ async def _chunks(
                 for chunk in reader.read(told):
                     n_events += 1
                     yield _event(n_events, chunk)
+                if reader.is_over:
+                    break
             else:
                 if not reader.is_finished:
                     raise TransportFailed("the stream ended early", n_events, fault=Fault.LOST)
             last = reader.end()
+            await read_out(pieces)
         except httpx.TransportError as exc:
             raise transport_failed(exc, n_events) from exc
         except _NOT_THEIRS as exc:
@@ -132,8 +136,9 @@ async def _chunks(
         yield _event(n_events, chunk)
 
 
-async def _events(response: httpx.Response, stream: EventStream) -> AsyncIterator[str]:
-    async for piece in response.aiter_bytes():
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    stream = EventStream()
+    async for piece in pieces:
         for data in stream.feed(piece):
             yield data
 

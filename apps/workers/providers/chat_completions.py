@@ -83,6 +83,9 @@ class ChatCompletions:
 class ChunkReader:
     """The chunks of one stream, one after the other."""
 
+    is_over = False
+    """What ends it is `[DONE]`, which is no chunk."""
+
     def __init__(self, model: str) -> None:
         self._model = model
         self._envelope: Json = {}

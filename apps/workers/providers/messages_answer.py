@@ -62,7 +62,7 @@ class EventReader:
         """From the index of a block to that of its call."""
         self._speechless: set[int] = set()
         """Calls of which no argument has come."""
-        self.is_finished = False
+        self.is_over = False
         """Its last event has come; the stream has no other mark of its end."""
 
     def read(self, told: object) -> list[Json]:
@@ -84,8 +84,12 @@ class EventReader:
                 self._tell(event.get("usage"))
                 return [self._chunk({}, _finish(fields(event["delta"], "delta")["stop_reason"]))]
             case "message_stop":
-                self.is_finished = True
+                self.is_over = True
         return []  # pings, and what may be added to the API
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_over
 
     def end(self) -> list[Json]:
         """What comes after the last event."""
