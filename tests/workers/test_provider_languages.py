@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from apps.openai_api import known_fields
 from apps.workers.call import WorkerPath
 from apps.workers.errors import WorkerRefused
+from apps.workers.providers import event_stream
 from apps.workers.providers.chat_completions import ChatCompletions
 from apps.workers.providers.event_stream import EventStream
 from apps.workers.providers.kinds import KINDS
@@ -562,3 +563,14 @@ def test_data_of_several_lines_is_joined_and_an_event_without_end_is_refused() -
     with pytest.raises(EventTooLarge):
         for _ in range(100):
             parser.feed(b"data: " + b"x" * (MAX_EVENT_BYTES // 50) + b"\n")
+
+
+def test_empty_data_lines_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "MAX_EVENT_BYTES", 1000)
+    parser = EventStream()
+    with pytest.raises(EventTooLarge):
+        for _ in range(20):
+            parser.feed(b"data:\n" * 100)
+    parser = EventStream()
+    for _ in range(20):
+        assert parser.feed(b"data: " + b"x" * 400 + b"\n\n") == ["x" * 400]

@@ -13,6 +13,8 @@ class EventStream:
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
+        self._n_bytes = 0
+        """Of the data so far, with the line ends that will join it."""
 
     def feed(self, piece: bytes) -> list[str]:
         """Raises: EventTooLarge; ValueError when the text is not UTF-8."""
@@ -23,14 +25,15 @@ class EventStream:
         *lines, rest = text.split(b"\n")
         self._rest = rest + held
         found = [event for line in lines if (event := self._take(line)) is not None]
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+        if len(self._rest) + self._n_bytes > MAX_EVENT_BYTES:
             raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
         return found
 
     def _take(self, line: bytes) -> str | None:
         if not line and self._data:
-            data, self._data = b"\n".join(self._data), []
+            data, self._data, self._n_bytes = b"\n".join(self._data), [], 0
             return data.decode()
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
+            self._n_bytes += len(self._data[-1]) + 1
         return None
