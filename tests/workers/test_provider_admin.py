@@ -1,11 +1,13 @@
 """How admins and operators add providers, map models and change keys; and that a key goes in and never comes out."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import Kind, LanguageModel
@@ -104,6 +106,20 @@ def test_at_another_address_the_key_must_be_given_again(root: Client, lab: Worke
     )
     lab.refresh_from_db()
     assert (lab.access_token, lab.max_running) == (OTHER, 3)
+
+
+def test_only_another_address_or_key_ends_a_rest(root: Client, lab: Worker) -> None:
+    until = timezone.now() + timedelta(minutes=30)
+
+    def after(**fields: str) -> tuple[object, object]:
+        Worker.objects.filter(pk=lab.pk).update(rests_until=until, cooling_until=until)
+        assert root.post(change_page(lab), form(**fields)).status_code == 302
+        lab.refresh_from_db()
+        return lab.rests_until, lab.cooling_until
+
+    assert after(base_url=lab.base_url, weight="2", max_running="3") == (until, until)
+    assert after(base_url=lab.base_url, key=OTHER) == (None, None)
+    assert after(base_url="https://elsewhere.example/v1", key=OTHER) == (None, None)
 
 
 def test_a_mapped_model_is_changed_and_keeps_its_name(root: Client, lab: Worker) -> None:

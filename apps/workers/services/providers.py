@@ -53,11 +53,16 @@ def provider_create(*, label: str, kind: str, base_url: str = "", key: str = "")
 
 @transaction.atomic
 def provider_change(worker: Worker, *, base_url: str, key: str = "") -> None:
-    """Move a provider or change its key. At another address the key must be given again. Raises: ProviderWrong."""
+    """Move a provider or change its key, after which it may be asked at once.
+
+    At another address the key must be given again. Raises: ProviderWrong.
+    """
     worker = Worker.objects.select_for_update().get(pk=worker.pk)
     kind = kind_get(worker.kind)
     address = base_url_checked(kind, base_url)
     key_checked(kind, worker, address, key)
+    if address == worker.base_url and not key:
+        return  # then it is as busy or as broken as before
     worker.base_url = address
     if key:
         _key_put(worker, key)
