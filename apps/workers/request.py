@@ -274,10 +274,12 @@ class Request:
             return exc
 
     async def _another(self) -> Target | None:
-        assign = assignments.worker_assign
-        if self._ticket is not None:
-            assign = partial(assignments.request_reassign, self._ticket.request_id)
-        assign = partial(assign, self._call.model, prefix_key=self._call.prefix_key, tried=self._tried)
+        model, tried = self._call.model, self._tried
+        if self._ticket is None:
+            assign = partial(assignments.counter_assign, model, tried=tried)
+        else:
+            reassign = partial(assignments.request_reassign, self._ticket.request_id, model, tried=tried)
+            assign = partial(reassign, prefix_key=self._call.prefix_key)
         return await in_thread_or_undone(assign, undo=self._take_back)
 
     async def _take_back(self, target: Target | None) -> None:

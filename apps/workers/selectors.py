@@ -100,13 +100,15 @@ def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker
     return [host.worker for host in hosts_serving(model_name, for_update=for_update)]
 
 
-def hosts_serving(model_name: str, *, for_update: bool = False) -> list[HostedModel]:
+def hosts_serving(model_name: str, *, for_update: bool = False, only_ours: bool = False) -> list[HostedModel]:
     """The model on live workers that have it loaded and take new work, with these workers; their rows are locked until
-    the transaction ends if `for_update`.
+    the transaction ends if `for_update`. `only_ours`: no providers.
 
     Raises: NoWorker, ModelLoading, ModelFailed; ProviderResting when there are only providers that rest.
     """
     serving = _taking(model_name).filter(state=HostedState.LOADED).select_related("worker").order_by("worker_id")
+    if only_ours:
+        serving = serving.filter(worker__kind="")
     # In the order of their keys, so that two of these never wait for each other.
     hosts = list(serving.select_for_update(of=("worker",)) if for_update else serving)
     now = timezone.now()

@@ -164,9 +164,35 @@ async def test_an_option_that_it_does_not_take_is_refused_before_it_is_asked(ser
     with pytest.raises(WorkerRefused, match="guided_json") as refused:
         await events_of(Call(Actor(), "tiny", BODY | {"guided_json": {}}))
     assert (refused.value.worker_code, refused.value.param) == ("unsupported_parameter", "guided_json")
-    with pytest.raises(WorkerRefused, match="/v1/tokenize"):
-        await relay.complete(Call(Actor(), "tiny", {"prompt": "Hi"}, WorkerPath.TOKENIZE))
     assert server.asked == []
+
+
+COUNT = Call(Actor(), "tiny", {"prompt": "one two"}, WorkerPath.TOKENIZE)
+
+
+async def test_counting_tokens_is_refused_and_takes_nothing_of_a_providers_minute(
+    server: StandIn, provider: Worker
+) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_requests_per_minute=1)
+    for rests_until in (None, timezone.now() + timedelta(minutes=1)):
+        await Worker.objects.filter(pk=provider.pk).aupdate(rests_until=rests_until)
+        with pytest.raises(WorkerRefused, match="/v1/tokenize"):
+            await relay.complete(COUNT)
+    state = await fresh(provider)
+    assert (server.asked, state.minute_requests, state.queue) == ([], 0, 0)
+
+
+async def test_a_worker_of_ours_counts_the_tokens_of_a_model_that_a_provider_serves_too(
+    server: StandIn, provider: Worker
+) -> None:
+    with fake_worker() as other:
+        row = await sync_to_async(enrol)(other, "tiny")
+        await Worker.objects.filter(pk=row.pk).aupdate(reported_queue=50)
+        assert (await relay.complete(COUNT))["count"] == 2
+        await Worker.objects.filter(pk=row.pk).aupdate(is_drained=True)
+        with pytest.raises(WorkerRefused, match="only providers"):
+            await relay.complete(COUNT)
+    assert (await fresh(provider)).minute_requests == 0
 
 
 async def test_a_stream_with_other_line_ends_and_without_done_is_read(server: StandIn, provider: Worker) -> None:

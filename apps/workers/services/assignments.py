@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from apps.workers import selectors
 from apps.workers.breaker import Fault
+from apps.workers.call import WorkerPath
 from apps.workers.dispatch import Method, choose, virtual_time_after
-from apps.workers.errors import ProvidersFull
+from apps.workers.errors import NoWorker, ProvidersFull
 from apps.workers.models import MINUTE_FIELDS, PoolRequest, RequestState, Worker
+from apps.workers.providers.options import refused
 from apps.workers.target import Target
 
 _random = SystemRandom()
@@ -57,9 +59,29 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
         raise ProvidersFull(model=model_name, retry_after_s=1)
     if not workers:
         return None
+    return _assigned(workers, model_name, prefix_key)
+
+
+def _assigned(workers: Collection[Worker], model_name: str, prefix_key: str = "") -> Target:
     worker = worker_choose(workers, prefix_key=prefix_key)
     worker_count(worker, workers)
     return selectors.target_of(worker, model_name)
+
+
+@transaction.atomic
+def counter_assign(model_name: str, *, tried: Set[int]) -> Target | None:
+    """Choose a worker of ours that counts tokens; None when all were tried. Providers have no door for that.
+
+    Raises: NoWorker, ModelLoading, ModelFailed; WorkerRefused where only providers serve the model.
+    """
+    try:
+        hosts = selectors.hosts_serving(model_name, for_update=True, only_ours=True)
+    except NoWorker as exc:
+        if selectors.model_has_provider(model_name):
+            raise refused("model", f"only providers serve it, and these have no {WorkerPath.TOKENIZE}") from exc
+        raise
+    workers = [host.worker for host in hosts if host.worker_id not in tried]
+    return _assigned(workers, model_name) if workers else None
 
 
 @transaction.atomic
