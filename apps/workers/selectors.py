@@ -95,11 +95,6 @@ def workers_with_models() -> QuerySet[Worker]:
     return Worker.objects.prefetch_related(Prefetch("hosted", queryset=hosted))
 
 
-def workers_serving(model_name: str, *, for_update: bool = False) -> list[Worker]:
-    """The workers of `hosts_serving`. Raises: NoWorker, ModelLoading, ModelFailed."""
-    return [host.worker for host in hosts_serving(model_name, for_update=for_update)]
-
-
 def hosts_serving(model_name: str, *, for_update: bool = False, only_ours: bool = False) -> list[HostedModel]:
     """The model on live workers that have it loaded and take new work, with these workers; their rows are locked until
     the transaction ends if `for_update`. `only_ours`: no providers.
@@ -174,8 +169,8 @@ def target_load(worker_pk: int) -> Target:
     return target_of(worker)
 
 
-def target_of(worker: Worker, model_name: str = "") -> Target:
-    """How to reach a worker. A provider knows the model by another name, and without it can be asked for none."""
+def target_of(worker: Worker, hosted: HostedModel | None = None) -> Target:
+    """How to reach a worker. A provider knows the model by another name, and without `hosted` can be asked for none."""
     try:
         token = worker.access_token
     except SecretUnreadable as exc:
@@ -184,12 +179,14 @@ def target_of(worker: Worker, model_name: str = "") -> Target:
         token = ""
     upstream = None
     if worker.is_provider:
-        hosted = HostedModel.objects.filter(worker=worker, model__name=model_name).first()
-        if hosted is None:
-            upstream = Upstream(worker.kind, model_name)
-        else:
-            upstream = Upstream(worker.kind, hosted.upstream_name or model_name, hosted.longest_answer)
+        name, longest = ("", None) if hosted is None else (hosted.upstream_name, hosted.longest_answer)
+        upstream = Upstream(worker.kind, name, longest)
     return Target(worker_id=worker.pk, base_url=worker.base_url, access_token=token, upstream=upstream)
+
+
+def target_at(host: HostedModel) -> Target:
+    """How to reach the worker with this model. Asks the database for nothing if `host.worker` is at hand."""
+    return target_of(host.worker, host)
 
 
 def _offer(model: LanguageModel) -> tuple[Offer, float | None]:

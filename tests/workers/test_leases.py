@@ -70,14 +70,14 @@ def test_the_lease_ends_by_itself(client: Client) -> None:
 
     assert states() == {"tiny": "unavailable"}
     with pytest.raises(NoWorker):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
 
 def test_a_renewal_replaces_the_report(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loading("tiny", 0.4), loaded("other")))
     assert states() == {"other": "ready", "tiny": "loading"}
     with pytest.raises(ModelLoading, match="40 %"):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
     put_lease(client, WORKER, lease_body(loaded("tiny")))
     assert states() == {"other": "unavailable", "tiny": "ready"}
@@ -86,7 +86,7 @@ def test_a_renewal_replaces_the_report(client: Client) -> None:
 def test_a_model_that_cannot_load_says_why(client: Client) -> None:
     put_lease(client, WORKER, lease_body(failed("tiny", "the folder has no safetensors")))
     with pytest.raises(ModelFailed, match="no safetensors"):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
 
 def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
@@ -97,7 +97,7 @@ def test_a_worker_that_leaves_gets_nothing_more(client: Client) -> None:
 
     put_lease(client, WORKER, lease_body(loaded("tiny"), draining=True))
     with pytest.raises(NoWorker):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_drained_worker_is_told_and_gets_nothing_new(client: Client) -> None:
 
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).json()["drain"] is True
     with pytest.raises(NoWorker):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
 
 def test_a_removed_worker_stays_out_until_it_is_restored(client: Client) -> None:
@@ -138,11 +138,11 @@ def test_a_removed_worker_stays_out_until_it_is_restored(client: Client) -> None
     administration.worker_remove(Worker.objects.get())
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 403
     with pytest.raises(NoWorker):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
 
     administration.worker_restore(Worker.objects.get())
     assert put_lease(client, WORKER, lease_body(loaded("tiny"))).status_code == 200
-    assert [worker.queue for worker in selectors.workers_serving("tiny")] == [0]
+    assert [host.worker.queue for host in selectors.hosts_serving("tiny")] == [0]
 
 
 def test_an_assignment_counts_at_once_and_until_its_end(client: Client) -> None:
@@ -150,15 +150,15 @@ def test_an_assignment_counts_at_once_and_until_its_end(client: Client) -> None:
     pk = Worker.objects.get().pk
     assignments.worker_assign("tiny")
     assignments.worker_assign("tiny")
-    assert selectors.workers_serving("tiny")[0].queue == 2
+    assert selectors.hosts_serving("tiny")[0].worker.queue == 2
     assignments.assignment_end(pk, has_answered=True)
-    assert selectors.workers_serving("tiny")[0].queue == 1
+    assert selectors.hosts_serving("tiny")[0].worker.queue == 1
 
     # The worker's own report holds the running request; its end is taken from there and never below zero.
     put_lease(client, WORKER, lease_body(loaded("tiny"), queue_length=1))
     assignments.assignment_end(pk, has_answered=True)
     assignments.assignment_end(pk, has_answered=True)
-    assert selectors.workers_serving("tiny")[0].queue == 0
+    assert selectors.hosts_serving("tiny")[0].worker.queue == 0
 
 
 def test_a_hidden_model_is_offered_to_nobody_and_a_members_model_to_members(client: Client) -> None:

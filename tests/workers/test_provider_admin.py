@@ -59,7 +59,7 @@ def test_an_admin_adds_a_provider_with_models_and_the_key_is_shown_nowhere(root:
         text = page.content.decode()
         assert KEY not in text
         assert "set, ends with 6789" in text
-    assert [worker.label for worker in selectors.workers_serving("gpt")] == ["lab"]
+    assert [host.worker.label for host in selectors.hosts_serving("gpt")] == ["lab"]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,6 @@ def test_a_provider_is_drained_and_removed_like_a_worker(lab: Worker, capsys: Ca
     call_command("workers", "list")
     assert "drained" in capsys.readouterr().out
     with pytest.raises(NoWorker):
-        selectors.workers_serving("tiny")
+        selectors.hosts_serving("tiny")
     call_command("workers", "undrain", str(lab.public_id)[:8])
-    assert selectors.workers_serving("tiny") == [lab]
+    assert [host.worker for host in selectors.hosts_serving("tiny")] == [lab]

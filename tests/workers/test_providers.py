@@ -17,7 +17,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
@@ -40,11 +41,11 @@ from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.fairness import Place
 from apps.workers.models import PoolRequest, Worker
 from apps.workers.providers import calls
-from apps.workers.services import assignments, checks, providers
+from apps.workers.services import admission, assignments, checks, providers
 from apps.workers.tasks import providers_check_task
 from tests.accounts.support import limit
 from tests.certificates import certificate
-from tests.fake_worker import enrol, fake_worker
+from tests.fake_worker import FakeWorker, enrol, fake_worker
 from tests.workers.stand_in import Reply, StandIn, standing_in, stream, whole
 
 KEY = "sk-a-key-that-nobody-may-see-0123456789"
@@ -743,6 +744,38 @@ async def test_failing_over_waits_for_room_at_the_only_one_that_is_left(
         assert done == ["Hi"] * 4
         assert [len(server.asked), spare.most_running] == [4, 1]
         assert (await fresh(row)).assigned_since_report == 0
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_requests_per_minute": 5}])
+def test_admission_to_a_provider_costs_no_more_queries_than_to_a_worker(
+    server: StandIn, provider: Worker, limits: dict[str, int]
+) -> None:
+    Worker.objects.filter(pk=provider.pk).update(**limits)
+    enrol(FakeWorker(), "ours")
+
+    def entered(name: str) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            found = admission.request_enter(Call(Actor(), name, BODY), trace_id="", generation_id=None)
+        assert found.target is not None
+        return len(asked)
+
+    assert entered("tiny") == entered("ours")
+
+
+async def test_one_who_has_waited_is_asked_for_by_the_providers_name(server: StandIn, provider: Worker) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_running=1)
+    gate = threading.Event()
+    server.replies.extend([stream(piece("one"), gate, piece("", "stop"), "[DONE]"), answer("two")])
+    async with aclosing(relay.generate(CALL)) as events:
+        assert (await anext(events)).text == "one"
+        waiting = asyncio.create_task(text_of())
+        while not await PoolRequest.objects.filter(state="waiting").aexists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        gate.set()
+        async for _ in events:
+            pass
+    assert await waiting == "two"
+    assert [asked.body["model"] for asked in server.asked] == ["theirs", "theirs"]
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------

@@ -179,9 +179,10 @@ async def _asked(targets: Sequence[Target], body: Json) -> Json:
 def _targets(model: str) -> list[Target]:
     """The model's workers, the idlest first. Raises: NoWorker, ModelLoading, ModelFailed."""
     now = timezone.now()
-    workers = {worker.pk: worker for worker in selectors.workers_serving(model)}
-    idlest = sorted((worker.candidate(now) for worker in workers.values()), key=lambda c: (c.is_cooling, c.load))
-    return [selectors.target_of(workers[candidate.worker_id], model) for candidate in idlest]
+    hosts = {host.worker_id: host for host in selectors.hosts_serving(model)}
+    candidates = [host.worker.candidate(now) for host in hosts.values()]
+    idlest = sorted(candidates, key=lambda c: (c.is_cooling, c.load))
+    return [selectors.target_at(hosts[candidate.worker_id]) for candidate in idlest]
 
 
 def _counted(reply: Json) -> tuple[int, int]:

@@ -4,7 +4,7 @@ All of it is in Postgres. Who is admitted is decided under one lock per model, b
 request whose process died is no longer counted once it was not renewed for `RENEWED_WITHIN`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +20,7 @@ from apps.workers import selectors
 from apps.workers.call import Call
 from apps.workers.errors import ModelFailed, ModelLoading, NoWorker, PartyQueueFull, ProviderResting, QueueFull
 from apps.workers.fairness import Place, Waiting, fair_order
-from apps.workers.models import RENEWED_WITHIN, PoolRequest, RequestState, Worker
+from apps.workers.models import RENEWED_WITHIN, HostedModel, PoolRequest, RequestState, Worker
 from apps.workers.parties import party_of, waiting_limit
 from apps.workers.services.assignments import worker_choose, worker_count
 from apps.workers.target import Target
@@ -72,7 +72,7 @@ def request_enter(call: Call, *, trace_id: str, generation_id: UUID | None) -> E
         request.state, request.worker, request.admitted_at = RequestState.RUNNING, worker, timezone.now()
         request.save(force_insert=True)
         _take_place(free, worker)
-        target: Target | None = selectors.target_of(worker, model.name)
+        target: Target | None = selectors.target_at(free[worker.pk][0])
     else:
         request.save(force_insert=True)
         target = _admit(model, [*waiting, Waiting(request.pk, party)], free).get(request.pk)
@@ -86,15 +86,11 @@ def queue_look(model_id: int, request_ids: Sequence[int]) -> dict[int, Target | 
     model = LanguageModel.objects.filter(pk=model_id).first()
     if model is None:
         return {}
-    seen: dict[int, Target | Place] = {}
     waiting = _waiting(model)
     with suppress(*NOBODY):  # a worker that is restarted comes back; how long one waits for it is the caller's affair
         if waiting:
             _admit(model, waiting, _free_places(model))
-    admitted = PoolRequest.objects.filter(pk__in=request_ids, state=RequestState.RUNNING).select_related("worker")
-    for request in admitted:
-        if request.worker is not None:
-            seen[request.pk] = selectors.target_of(request.worker, model.name)
+    seen: dict[int, Target | Place] = dict(_admitted(model, request_ids))
     wanted = set(request_ids) - seen.keys()
     if wanted:
         order, per_place_s = _order(model, _waiting(model)), _seconds_per_place(model)
@@ -103,6 +99,16 @@ def queue_look(model_id: int, request_ids: Sequence[int]) -> dict[int, Target | 
                 eta_s = None if per_place_s is None else round(number * per_place_s, 1)
                 seen[request_id] = Place(number, eta_s)
     return seen
+
+
+def _admitted(model: LanguageModel, request_ids: Sequence[int]) -> Iterator[tuple[int, Target]]:
+    """Of these requests those that have a worker, also one that another process gave them."""
+    running = PoolRequest.objects.filter(pk__in=request_ids, state=RequestState.RUNNING).select_related("worker")
+    workers = {request.pk: request.worker for request in running if request.worker is not None}
+    providers = {worker.pk for worker in workers.values() if worker.is_provider}
+    hosted = HostedModel.objects.filter(model=model, worker__in=providers)
+    hosts = {host.worker_id: host for host in hosted} if providers else {}
+    return ((pk, selectors.target_of(worker, hosts.get(worker.pk))) for pk, worker in workers.items())
 
 
 def requests_renew(request_ids: Sequence[int]) -> None:
@@ -127,8 +133,8 @@ def _retry_after_s(model: LanguageModel) -> int:
     return max(1, round(_seconds_per_place(model) or 1))
 
 
-FreePlaces = dict[int, tuple[Worker, int]]
-"""Per worker, whose row is locked: how many more requests of a model it takes."""
+FreePlaces = dict[int, tuple[HostedModel, int]]
+"""Per worker, whose row is locked: the model there, and how many more requests of it the worker takes."""
 
 
 def _admit(model: LanguageModel, waiting: Sequence[Waiting], free: FreePlaces) -> dict[int, Target]:
@@ -149,18 +155,19 @@ def _admit(model: LanguageModel, waiting: Sequence[Waiting], free: FreePlaces) -
         if not claimed:
             continue  # its caller left while we looked
         _take_place(free, worker)
-        admitted[request.pk] = selectors.target_of(worker, model.name)
+        admitted[request.pk] = selectors.target_at(free[worker.pk][0])
     return admitted
 
 
 def _with_room(free: FreePlaces, prefix_key: str) -> Worker | None:
-    workers = [worker for worker, n in free.values() if n > 0]
+    workers = [host.worker for host, n in free.values() if n > 0]
     return worker_choose(workers, prefix_key=prefix_key) if workers else None
 
 
 def _take_place(free: FreePlaces, worker: Worker) -> None:
-    worker_count(worker, [worker for worker, n in free.values() if n > 0])
-    free[worker.pk] = (worker, free[worker.pk][1] - 1)
+    worker_count(worker, [host.worker for host, n in free.values() if n > 0])
+    host, n_free = free[worker.pk]
+    free[worker.pk] = (host, n_free - 1)
 
 
 def _waiting(model: LanguageModel) -> list[Waiting]:
@@ -195,7 +202,7 @@ def _free_places(model: LanguageModel) -> FreePlaces:
     running = _live(model, RequestState.RUNNING).values("worker_id").annotate(n=Count("pk")).order_by()
     taken = {row["worker_id"]: row["n"] for row in running}
     return {
-        host.worker_id: (host.worker, _room(host.worker, max(0, host.slots_here - taken.get(host.worker_id, 0))))
+        host.worker_id: (host, _room(host.worker, max(0, host.slots_here - taken.get(host.worker_id, 0))))
         for host in hosts
     }
 

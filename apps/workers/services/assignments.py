@@ -15,7 +15,7 @@ from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.dispatch import Method, choose, virtual_time_after
 from apps.workers.errors import NoWorker, ProvidersFull
-from apps.workers.models import MINUTE_FIELDS, PoolRequest, RequestState, Worker
+from apps.workers.models import MINUTE_FIELDS, HostedModel, PoolRequest, RequestState, Worker
 from apps.workers.providers.options import refused
 from apps.workers.target import Target
 
@@ -52,20 +52,22 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
 
     Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting; ProvidersFull.
     """
-    untried = [w for w in selectors.workers_serving(model_name, for_update=True) if w.pk not in tried]
+    hosts = selectors.hosts_serving(model_name, for_update=True)
+    untried = [host for host in hosts if host.worker_id not in tried]
     now = timezone.now()
-    workers = [worker for worker in untried if selectors.room_of(worker, now) != 0]
-    if untried and not workers:
+    with_room = [host for host in untried if selectors.room_of(host.worker, now) != 0]
+    if untried and not with_room:
         raise ProvidersFull(model=model_name, retry_after_s=1)
-    if not workers:
+    return _assigned(with_room, prefix_key)
+
+
+def _assigned(hosts: Collection[HostedModel], prefix_key: str = "") -> Target | None:
+    if not hosts:
         return None
-    return _assigned(workers, model_name, prefix_key)
-
-
-def _assigned(workers: Collection[Worker], model_name: str, prefix_key: str = "") -> Target:
-    worker = worker_choose(workers, prefix_key=prefix_key)
-    worker_count(worker, workers)
-    return selectors.target_of(worker, model_name)
+    by_worker = {host.worker: host for host in hosts}
+    worker = worker_choose(by_worker, prefix_key=prefix_key)
+    worker_count(worker, by_worker)
+    return selectors.target_at(by_worker[worker])
 
 
 @transaction.atomic
@@ -80,8 +82,7 @@ def counter_assign(model_name: str, *, tried: Set[int]) -> Target | None:
         if selectors.model_has_provider(model_name):
             raise refused("model", f"only providers serve it, and these have no {WorkerPath.TOKENIZE}") from exc
         raise
-    workers = [host.worker for host in hosts if host.worker_id not in tried]
-    return _assigned(workers, model_name) if workers else None
+    return _assigned([host for host in hosts if host.worker_id not in tried])
 
 
 @transaction.atomic
