@@ -1,5 +1,6 @@
 """How admins and operators add providers, map models and change keys; and that a key goes in and never comes out."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from apps.workers import selectors
 from apps.workers.errors import NoWorker, ProviderWrong
 from apps.workers.models import HostedModel, Provider, Worker
 from apps.workers.services import providers
+from tests.fake_worker import CONTEXT_LENGTH, FakeWorker, enrol
 from tests.workers.stand_in import StandIn, standing_in, whole
 
 pytestmark = pytest.mark.django_db
@@ -135,6 +137,63 @@ def test_a_mapped_model_is_changed_and_keeps_its_name(root: Client, lab: Worker)
     assert not HostedModel.objects.exists()
 
 
+def row(hosted: HostedModel, **fields: str) -> dict[str, str]:
+    return {"id": str(hosted.pk), "worker": str(hosted.worker_id), "upstream_name": "theirs", "makes": "text"} | fields
+
+
+def test_a_length_that_an_admin_clears_is_unknown_from_then_on(root: Client, lab: Worker) -> None:
+    hosted = providers.model_map(lab, name="tiny", upstream_name="theirs", context_length=1000, longest_answer=50)
+    saved = root.post(change_page(lab), form(row(hosted, context_length=""), n_old=1, base_url=lab.base_url))
+    assert saved.status_code == 302
+    hosted = HostedModel.objects.get()
+    assert (hosted.model.context_length, hosted.longest_answer) == (None, None)
+
+
+def test_a_new_row_leaves_what_is_known_of_a_model_as_it_is(root: Client, lab: Worker) -> None:
+    other = providers.provider_create(label="other", kind="vllm", base_url="http://10.0.0.6:8000/v1")
+    providers.model_map(other, name="vectors", upstream_name="v", context_length=512, kind=Kind.EMBEDDING)
+    new = {"name": "vectors", "upstream_name": "v2", "makes": "", "context_length": ""}
+    assert root.post(change_page(lab), form(new, base_url=lab.base_url)).status_code == 302
+    model = LanguageModel.objects.get()
+    assert (model.context_length, model.kind, HostedModel.objects.count()) == (512, Kind.EMBEDDING, 2)
+
+    hosted = HostedModel.objects.get(worker=lab)
+    flipped = row(hosted, makes="text", context_length="512")
+    told = root.post(change_page(lab), form(flipped, n_old=1, base_url=lab.base_url)).content.decode()
+    assert "makes vectors at other" in told
+    model.refresh_from_db()
+    assert model.kind == Kind.EMBEDDING
+
+
+def test_what_a_worker_of_ours_tells_of_a_model_is_not_overwritten_in_silence(root: Client, lab: Worker) -> None:
+    enrol(FakeWorker(), "tiny")
+    new = {"name": "tiny", "upstream_name": "theirs", "makes": "", "context_length": "99"}
+    told = root.post(change_page(lab), form(new, base_url=lab.base_url)).content.decode()
+    assert f"context of {CONTEXT_LENGTH} tokens, as its worker" in told
+    assert root.post(change_page(lab), form(new | {"context_length": ""}, base_url=lab.base_url)).status_code == 302
+    assert LanguageModel.objects.get().context_length == CONTEXT_LENGTH
+
+
+def test_one_name_in_two_rows_is_refused(root: Client, lab: Worker) -> None:
+    new = {"name": "tiny", "upstream_name": "theirs", "makes": "text"}
+    for models in (
+        [new, new | {"upstream_name": "x"}],
+        [row(providers.model_map(lab, name="tiny", upstream_name="y")), new],
+    ):
+        n_old = sum("id" in model for model in models)
+        told = root.post(change_page(lab), form(*models, n_old=n_old, base_url=lab.base_url)).content.decode()
+        assert "tiny is here twice" in told
+    assert HostedModel.objects.get().upstream_name == "y"
+
+
+def test_the_empty_row_of_the_page_needs_nothing(root: Client, lab: Worker) -> None:
+    page = root.get(change_page(lab)).content.decode()
+    select = page[page.index('name="hosted-0-makes"') :]
+    [first] = re.findall(r'<option value="(.*?)"', select)[:1]
+    untouched = {"name": "", "upstream_name": "", "makes": first, "context_length": "", "longest_answer": ""}
+    assert root.post(change_page(lab), form(untouched, base_url=lab.base_url)).status_code == 302
+
+
 def test_a_stranger_and_a_mere_user_reach_no_page_of_providers(client: Client, charlie: User, lab: Worker) -> None:
     for url in (ADD, change_page(lab), reverse("admin:workers_provider_changelist")):
         assert client.get(url).status_code == 302
@@ -194,6 +253,32 @@ def test_an_operator_adds_maps_limits_tries_and_rotates(
     for arguments in (["map", "none", "a=b"], ["unmap", "lab", "same"], ["limit", "lab", "--at-once", "-1"]):
         with pytest.raises(CommandError):
             call_command("providers", *arguments)
+
+
+def test_what_the_command_is_not_told_stays(lab: Worker, capsys: Captured) -> None:
+    lengths = ("--context-length", "512", "--longest-answer", "50")
+    call_command("providers", "map", "lab", "vectors=v", "--embedding", *lengths)
+    call_command("providers", "map", "lab", "vectors=v2")
+    assert "vectors is v2 of lab: makes vectors, context 512, longest answer 50" in capsys.readouterr().out
+    call_command("providers", "map", "lab", "vectors=v2", "--text", "--context-length", "0", "--longest-answer", "0")
+    assert "vectors is v2 of lab: writes, context unknown, longest answer any" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a=x", "a=y"], "given twice"),
+        (["a=x", "--context-length", "-1"], "1 to 2147483647 tokens"),
+        (["a=x", "--longest-answer", str(2**31)], "1 to 2147483647 tokens"),
+        (["tiny=x", "--embedding"], "writes at"),
+        (["tiny=x", "--context-length", "5"], "as its worker"),
+    ],
+)
+def test_what_the_command_cannot_map_is_refused(lab: Worker, arguments: list[str], words: str) -> None:
+    enrol(FakeWorker(), "tiny")
+    with pytest.raises(CommandError, match=words):
+        call_command("providers", "map", "lab", *arguments)
+    assert not HostedModel.objects.filter(worker=lab).exists()
 
 
 def test_every_kind_is_printed_with_its_address(capsys: Captured) -> None:

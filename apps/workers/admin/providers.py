@@ -28,8 +28,10 @@ from apps.workers.services import providers
 if TYPE_CHECKING:
     _ProviderForm = forms.ModelForm[Provider]
     _HostedForm = forms.ModelForm[HostedModel]
+    _HostedFormSet = forms.BaseInlineFormSet[HostedModel, Provider, "MappedModelForm"]
 else:
     _ProviderForm = _HostedForm = forms.ModelForm  # generic in its stubs only
+    _HostedFormSet = forms.BaseInlineFormSet
 
 LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_running")
 
@@ -83,14 +85,19 @@ class ProviderForm(_ProviderForm):
         return label
 
 
+AS_KNOWN = ("", "as known; a new model writes")
+
+
 class MappedModelForm(_HostedForm):
-    """One model of the provider and its name here."""
+    """One model of the provider and its name here. In a new row what is left blank stays as it is known."""
 
     name = forms.CharField(max_length=200, label="Name here", widget=UnfoldAdminTextInputWidget)
     context_length = forms.IntegerField(
         required=False, min_value=1, max_value=2**31 - 1, label="Context, tokens", widget=UnfoldAdminIntegerFieldWidget
     )
-    makes = forms.ChoiceField(choices=ModelKind.choices, label="What it does", widget=UnfoldAdminSelectWidget)
+    makes = forms.ChoiceField(
+        required=False, choices=[AS_KNOWN, *ModelKind.choices], label="What it does", widget=UnfoldAdminSelectWidget
+    )
 
     class Meta:
         model = HostedModel
@@ -104,22 +111,43 @@ class MappedModelForm(_HostedForm):
             self.initial.update(name=model.name, context_length=model.context_length, makes=model.kind)
             self.fields["name"].disabled = True
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                providers.mapping_checked(self.instance.worker_id, **self._said())
+            except ProviderWrong as exc:
+                raise forms.ValidationError(exc.message) from exc
+        return cleaned
+
     def save(self, commit: bool = True) -> HostedModel:
+        return providers.model_map(self.instance.worker, **self._said())
+
+    def _said(self) -> dict[str, Any]:
+        """For the services, to which None says nothing: a length that an admin cleared is 0 there."""
         cleaned = self.cleaned_data
-        return providers.model_map(
-            self.instance.worker,
-            name=cleaned["name"],
-            upstream_name=cleaned["upstream_name"],
-            context_length=cleaned["context_length"],
-            longest_answer=cleaned["longest_answer"],
-            kind=ModelKind(cleaned["makes"]),
-        )
+        said = {name: cleaned[name] for name in ("name", "upstream_name", "context_length", "longest_answer")}
+        if self.instance.pk is not None:
+            said |= {name: said[name] or 0 for name in ("context_length", "longest_answer")}
+        return said | {"kind": ModelKind(cleaned["makes"]) if cleaned["makes"] else None}
+
+
+class MappedModelFormSet(_HostedFormSet):
+    """All models of one provider."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = [form for form in self.forms if form not in self.deleted_forms]
+        names = [name for form in kept if (name := form.cleaned_data.get("name"))]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise forms.ValidationError(f"{twice[0]} is here twice. A provider offers one model under a name.")
 
 
 class MappedModelInline(TabularInline):
     model = HostedModel
     fk_name = "worker"
     form = MappedModelForm
+    formset = MappedModelFormSet
     extra = 1
     fields = ("name", "upstream_name", "makes", "context_length", "longest_answer")
     verbose_name = "model"

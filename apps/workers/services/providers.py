@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.catalog.models import Kind as ModelKind
+from apps.catalog.models import LanguageModel
 from apps.catalog.services import model_ensure
 from apps.core.addresses import why_forbidden
 from apps.workers.errors import ProviderWrong
@@ -23,7 +24,7 @@ from apps.workers.providers.kinds import KINDS, Kind
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 """When its lease runs out."""
 
-MAX_LABEL, MAX_NAME = 100, 200
+MAX_LABEL, MAX_NAME, MAX_LENGTH = 100, 200, 2**31 - 1
 N_HINT = 4
 MIN_KEY_CHARS_TO_HINT = 16
 """Of a shorter key its end would be too much of it."""
@@ -78,23 +79,60 @@ def model_map(
     upstream_name: str,
     context_length: int | None = None,
     longest_answer: int | None = None,
-    kind: ModelKind = ModelKind.TEXT,
+    kind: ModelKind | None = None,
 ) -> HostedModel:
-    """Offer the provider's model `upstream_name` as `name`, or change how. Raises: ProviderWrong."""
-    if not all(0 < len(text) <= MAX_NAME and "\0" not in text for text in (name, upstream_name)):
-        raise ProviderWrong(reason=f"A model needs a name here and a name there, of 1 to {MAX_NAME} characters")
-    model = model_ensure(name=name, context_length=context_length, kind=kind)
+    """Offer the provider's model `upstream_name` as `name`, or change how.
+
+    None leaves what is known; a length of 0 makes it unknown. A new model writes. Raises: as `mapping_checked`.
+    """
+    mapping_checked(
+        worker.pk,
+        name=name,
+        upstream_name=upstream_name,
+        context_length=context_length,
+        longest_answer=longest_answer,
+        kind=kind,
+    )
+    known = LanguageModel.objects.filter(name=name).first()
+    kind = kind or (ModelKind.TEXT if known is None else ModelKind(known.kind))
+    said = {} if longest_answer is None else {"longest_answer": longest_answer or None}
     hosted, _ = HostedModel.objects.update_or_create(
         worker=worker,
-        model=model,
-        defaults={
-            "state": HostedState.LOADED,
-            "upstream_name": upstream_name,
-            "longest_answer": longest_answer,
-            "slots": MAX_SLOTS,
-        },
+        model=model_ensure(name=name, context_length=context_length, kind=kind),
+        defaults={"state": HostedState.LOADED, "upstream_name": upstream_name, "slots": MAX_SLOTS} | said,
     )
     return hosted
+
+
+def mapping_checked(
+    worker_pk: int | None,
+    *,
+    name: str,
+    upstream_name: str,
+    context_length: int | None = None,
+    longest_answer: int | None = None,
+    kind: ModelKind | None = None,
+) -> None:
+    """Whether this may be said of a model, which is one and the same wherever it is offered.
+
+    Raises: ProviderWrong, also where others that offer the model say something else: one of both would be lost.
+    """
+    if not all(0 < len(text) <= MAX_NAME and "\0" not in text for text in (name, upstream_name)):
+        raise ProviderWrong(reason=f"A model needs a name here and a name there, of 1 to {MAX_NAME} characters")
+    if not all(0 <= (length or 0) <= MAX_LENGTH for length in (context_length, longest_answer)):
+        raise ProviderWrong(reason=f"A context and a longest answer have 1 to {MAX_LENGTH} tokens; 0 is unknown")
+    model = LanguageModel.objects.filter(name=name).first()
+    if model is None:
+        return
+    others = HostedModel.objects.filter(model=model, worker__in=Worker.objects.alive()).exclude(worker=worker_pk)
+    other = others.select_related("worker").first()
+    if other is not None and kind is not None and kind != model.kind:
+        does = ModelKind(model.kind).label.lower()
+        raise ProviderWrong(reason=f"{name!r} {does} at {other.worker}: say the same here, or take another name")
+    told = others.filter(worker__kind="").select_related("worker").first()
+    if told is not None and context_length is not None and model.context_length not in (None, context_length):
+        reason = f"{name!r} has a context of {model.context_length} tokens, as its worker {told.worker} tells"
+        raise ProviderWrong(reason=f"{reason}: leave it out here, or take another name")
 
 
 def model_unmap(worker: Worker, name: str) -> None:

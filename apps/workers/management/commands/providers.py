@@ -38,12 +38,16 @@ class Command(BaseCommand):
         limit.add_argument("--requests-a-minute", type=int)
         limit.add_argument("--tokens-a-minute", type=int)
         limit.add_argument("--at-once", type=int)
-        model = verbs.add_parser("map", help="offer a model of the provider under a name of ours")
+        model = verbs.add_parser(
+            "map", help="offer a model of the provider under a name of ours, or change how; what is not given stays"
+        )
         model.add_argument("name")
         model.add_argument("models", nargs="+", metavar="OURS=THEIRS")
-        model.add_argument("--context-length", type=int, help="tokens; needed where limits count tokens")
-        model.add_argument("--longest-answer", type=int, help="tokens that the provider lets an answer have")
-        model.add_argument("--embedding", action="store_true", help="the models make vectors")
+        model.add_argument("--context-length", type=int, help="tokens; needed where limits count tokens; 0: unknown")
+        model.add_argument("--longest-answer", type=int, help="tokens that the provider lets an answer have; 0: any")
+        does = model.add_mutually_exclusive_group()
+        does.add_argument("--embedding", dest="makes", action="store_const", const=ModelKind.EMBEDDING)
+        does.add_argument("--text", dest="makes", action="store_const", const=ModelKind.TEXT, help="the usual case")
         unmap = verbs.add_parser("unmap", help="offer a model no longer from this provider")
         unmap.add_argument("name")
         unmap.add_argument("model")
@@ -112,16 +116,21 @@ class Command(BaseCommand):
 
     def _map(self, worker: Worker, options: dict[str, object]) -> None:
         pairs = [str(pair).partition("=") for pair in options["models"]]  # type: ignore[attr-defined]  # a list
+        names = [ours for ours, _, _ in pairs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise CommandError(f"{twice[0]!r} is given twice, and a name is one model of a provider.")
         for ours, _, theirs in pairs:
-            providers.model_map(
+            hosted = providers.model_map(
                 worker,
                 name=ours,
                 upstream_name=theirs or ours,
                 context_length=options["context_length"],  # type: ignore[arg-type]  # argparse read them as numbers
                 longest_answer=options["longest_answer"],  # type: ignore[arg-type]
-                kind=ModelKind.EMBEDDING if options["embedding"] else ModelKind.TEXT,
+                kind=options["makes"],  # type: ignore[arg-type]
             )
-            self.stdout.write(f"{ours} is {theirs or ours} of {worker}")
+            does, context = hosted.model.get_kind_display().lower(), hosted.model.context_length or "unknown"
+            told = f"{does}, context {context}, longest answer {hosted.longest_answer or 'any'}"
+            self.stdout.write(f"{ours} is {hosted.upstream_name} of {worker}: {told}")
 
     def _check(self, worker: Worker) -> None:
         problem = checks.provider_check(worker)
