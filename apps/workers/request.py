@@ -1,11 +1,10 @@
-"""One request to the pool, from the queue to its end: whose turn, which worker next, what failed, and the books of it.
+"""One request to the pool, from the queue to its end: whose turn, which worker next, and the books of it.
 
-It sends nothing; that is `relay`.
+It sends nothing; that is `relay`. What failed on the way is kept by `trouble`.
 """
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
@@ -24,15 +23,12 @@ from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import (
-    ProviderResting,
     ProvidersFull,
     WaitedTooLong,
     WorkerInternal,
     WorkerMismatch,
     WorkerOverloaded,
     WorkerRefused,
-    WorkerTimedOut,
-    WorkerUnreachable,
 )
 from apps.workers.events import WorkerEvent
 from apps.workers.metering.unseen import token_guess
@@ -42,15 +38,12 @@ from apps.workers.services.admission import NOBODY, Entered
 from apps.workers.target import Target
 from apps.workers.tickets import Ticket, keeper
 from apps.workers.transport import TransportFailed
+from apps.workers.trouble import Failed, Trouble
 
-Failed = TransportFailed | WorkerInternal | WorkerMismatch | WorkerOverloaded
 TRIED_ELSEWHERE = (TransportFailed, WorkerInternal, WorkerMismatch, WorkerOverloaded)
 
 MAX_ATTEMPTS = 3
 """At different workers, before all of them are given some time."""
-
-MAX_ATTEMPTS_KEPT = 20
-"""In the request's row."""
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
 ENTER_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
@@ -76,18 +69,13 @@ class Request:
         self._is_first = True
         self._retry_delays = _endless(RETRY_DELAYS_S)
         self._tried: set[int] = set()
-        self._failures: list[str] = []
-        self._attempts: list[dict[str, object]] = []
+        self._trouble = Trouble(call.model)
         self._first_event_at: datetime | None = None
         self._counted: Target | None = None
         """The worker against which the request counts."""
         self._may_have_computed = False
         """A provider, which was asked, whether it tells or not."""
         self._n_pieces = 0
-        self._overloaded: WorkerOverloaded | None = None
-        self._are_gone = True
-        self._was_silence = False
-        self._troubled_since: float | None = None
 
     async def __aenter__(self) -> Self:
         """Raises: NoWorker, ModelLoading, ModelFailed, QueueFull, PartyQueueFull."""
@@ -116,7 +104,7 @@ class Request:
         is_settled = not self._is_first and self._counted is None
         end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
         n_tokens = self._n_tokens_untold(error) if self.n_tokens is None else self.n_tokens
-        kept = partial(end, n_tokens=n_tokens, first_event_at=self._first_event_at, attempts=self._attempts)
+        kept = partial(end, n_tokens=n_tokens, first_event_at=self._first_event_at, attempts=self._trouble.attempts)
         try:
             await _book(partial(kept, self._ticket.request_id))
         finally:
@@ -137,11 +125,10 @@ class Request:
             found = await self._looked_for_another()
             if isinstance(found, Target):
                 return self._count(found)
-            if not self._may_wait(found):
-                # The workers that failed may have left meanwhile; why they failed says more.
-                raise found if found is not None and not self._failures else self._give_up()
+            if not self._trouble.may_pass(found, settings.WORKER_PATIENCE_S):
+                raise self._trouble.last_word(found)
             await asyncio.sleep(delay_s)
-            if self._are_gone:
+            if self._trouble.are_gone:
                 self._tried.clear()
         raise AssertionError("the delays are endless")
 
@@ -177,47 +164,13 @@ class Request:
 
     async def note(self, target: Target, error: Failed) -> None:
         """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
-        self._troubled_since = self._troubled_since or time.monotonic()
-        fault: Fault | None = None
-        is_provider = target.upstream is not None
-        match error:
-            case TransportFailed():
-                cause, fault = str(error), error.fault
-                self._was_silence |= error.is_silence
-                # Whoever took a request and is silent has it to compute; asked again it has it twice, and is silent.
-                self._are_gone &= not error.is_silence
-            case WorkerInternal():
-                cause, fault = str(error.details["reason"]), Fault.INTERNAL
-                self._are_gone = False
-            case WorkerMismatch():
-                cause = str(error.details["reason"])
-                # A worker of ours may be loading the model; a provider will not have it in a moment either.
-                self._are_gone &= not is_provider
-            case ProviderResting():
-                cause = str(error.details["reason"])
-                self._overloaded = self._named(error)
-                self._are_gone = False
-                wait_s = int(str(error.details["retry_after_s"]))
-                await _book(partial(assignments.provider_rest, target.worker_id, wait_s, cause))
-            case WorkerOverloaded():
-                self._overloaded = self._named(error)
-                cause = "queue full"
-                self._are_gone = False
+        cause = self._trouble.note(target, error, timezone.now())
         # What is refused, or never arrived, is not computed.
-        self._may_have_computed &= self.has_begun or fault is Fault.LOST
-        if fault is not None:
-            await _book(partial(assignments.fault_record, target.worker_id, fault, cause))
-        if len(self._attempts) < MAX_ATTEMPTS_KEPT:
-            note = {"at": timezone.now().isoformat(), "worker": target.worker_id, "cause": cause[:300]}
-            self._attempts.append(note)
-        words = f"worker {target.worker_id}: {cause}"
-        if words not in self._failures:
-            self._failures.append(words)
-
-    def _named(self, error: WorkerOverloaded) -> WorkerOverloaded:
-        """Who talks to a worker does not know by which name the model was asked for."""
-        error.details["model"] = self._call.model
-        return error
+        self._may_have_computed &= self.has_begun or cause.fault is Fault.LOST
+        if cause.rest_s is not None:
+            await _book(partial(assignments.provider_rest, target.worker_id, cause.rest_s, cause.words))
+        if cause.fault is not None:
+            await _book(partial(assignments.fault_record, target.worker_id, cause.fault, cause.words))
 
     def _count(self, target: Target) -> Target:
         self._counted = target
@@ -267,10 +220,7 @@ class Request:
         """Another worker, or why there is none; None when all were tried."""
         try:
             return await self._another() if len(self._tried) < MAX_ATTEMPTS else None
-        except NOBODY as exc:
-            return exc
-        except ProvidersFull as exc:
-            self._overloaded = exc
+        except (*NOBODY, ProvidersFull) as exc:
             return exc
 
     async def _another(self) -> Target | None:
@@ -285,23 +235,6 @@ class Request:
     async def _take_back(self, target: Target | None) -> None:
         if target is not None:
             await _book(partial(assignments.assignment_end, target.worker_id, has_answered=False))
-
-    def _may_wait(self, found: SiteError | None) -> bool:
-        """Workers that are gone may be restarting, and a provider that is full has room when one of its answers ends.
-
-        Others that fail are there, and waiting helps nobody.
-        """
-        since, may_change = self._troubled_since, self._are_gone or isinstance(found, ProvidersFull)
-        return since is not None and may_change and time.monotonic() < since + settings.WORKER_PATIENCE_S
-
-    def _give_up(self) -> WorkerOverloaded | WorkerTimedOut | WorkerUnreachable:
-        attempts = "; ".join(self._failures)
-        logger.warning("no worker took a request for %s: %s", self._call.model, attempts)
-        # A full queue is the best news: somebody is there.
-        if self._overloaded is not None:
-            return self._overloaded
-        error = WorkerTimedOut if self._was_silence else WorkerUnreachable
-        return error(model=self._call.model, attempts=attempts)
 
 
 async def _book(write: Callable[[], None]) -> None:
