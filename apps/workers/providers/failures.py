@@ -41,6 +41,8 @@ MAX_PARAM = 100
 
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_error", "enforced_spend_limit_reached"}
 _NO_ACCESS = {"invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated", "unauthorized"}
+_NO_MODEL = {"model_not_found", "not_found_error"}
+"""Also with 403, where the account may not use this one model."""
 _TOO_LONG = ("context length", "context size", "context window", "prompt is too long", "too many tokens")
 _TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _BUSY = {"overloaded_error", "server_busy"}
@@ -51,7 +53,7 @@ _STATUS_OF: tuple[tuple[int, set[str]], ...] = (
     (403, {"permission_error", "permission_denied"}),
     (429, {"rate_limit_error", "rate_limit_exceeded", "rate_limited", "too_many_requests", "resource_exhausted"}),
     (503, _BUSY | {"unavailable", "slow_down"}),
-    (404, {"not_found_error", "model_not_found", "not_found"}),
+    (404, _NO_MODEL | {"not_found"}),
     (413, {"request_too_large"}),
     (400, _TOO_LONG_CODES | {"invalid_request_error", "invalid_argument", "badrequesterror", "bad_request"}),
 )
@@ -87,6 +89,8 @@ def _meaning(
     codes, words = _codes(error), _words(error, status, secret)
     if status == 402 or codes & _NO_MONEY:
         return _resting(wait_s or REST_WITHOUT_ACCESS_S, "the provider says that the site's account has no money left")
+    if status == 404 or codes & _NO_MODEL:
+        return WorkerMismatch(reason=f"the provider has no such model or address: {words}")
     if status in {401, 403} or codes & _NO_ACCESS:
         # Not in its own words, some of which quote a part of the key.
         reason = f"the provider does not accept the site's key (HTTP {status})"
@@ -103,8 +107,6 @@ def _meaning(
         )
     if status in {503, 529} or codes & _BUSY:
         return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
-    if status == 404:
-        return WorkerMismatch(reason=f"the provider has no such model or address: {words}")
     return WorkerMismatch(reason=words) if status < 500 and status != 408 else WorkerInternal(reason=words)
 
 

@@ -57,6 +57,7 @@ async def test_a_refusal_in_odd_words_is_still_a_refusal(server: StandIn, provid
         (whole([{"error": {"message": "listed", "code": 400}}], 400), WorkerRefused, "listed"),
         (whole({"error": "bare", "error_type": "validation"}, 422), WorkerRefused, "bare"),
         (error(404, "no such model"), WorkerUnreachable, "no such model"),
+        (error(403, "no access to this model", "model_not_found"), WorkerUnreachable, "no access to this model"),
         (error(500, "broken"), WorkerUnreachable, "broken"),
         (Reply([b"<html>"], 502), WorkerUnreachable, "HTTP 502 without an explanation"),
         (error(503, "busy", Retry_After="9"), WorkerOverloaded, "9 seconds"),
