@@ -4,6 +4,7 @@ Shapes of Anthropic's side follow its documentation: "Messages API", "Streaming 
 (https://docs.claude.com/en/api/messages, /en/docs/build-with-claude/streaming).
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -330,13 +331,21 @@ def test_a_choice_of_an_odd_type_is_refused_and_told_by_its_place(choice: Any) -
             language.whole({"choices": [{key: choice[key] for key in choice if key != "delta"} | message]})
 
 
+def test_a_choice_that_is_nested_deeper_than_can_be_written_again_is_refused() -> None:
+    call = {"function": {"name": "f"}, "extra_content": json.loads("[" * 200 + "]" * 200)}
+    with pytest.raises(ValueError, match="too deep"):
+        whole_choice(message={"tool_calls": [call]})
+
+
 @pytest.mark.parametrize("answer", [{}, {"choices": None}, {"choices": "x"}, {"choices": [{"index": 0}]}, [], "x"])
 def test_what_has_no_choices_is_no_answer(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"no |neither"):
         ChatCompletions(KINDS["other"], CHAT, "ours").whole(answer)
 
 
-@pytest.mark.parametrize("data", [None, "x", [3], [{"embedding": 3}], [{"index": "x", "embedding": [1.0]}]], ids=str)
+@pytest.mark.parametrize(
+    "data", [None, "x", [3], [{"embedding": 3}], [{"embedding": ["x"]}], [{"index": "x", "embedding": [1.0]}]], ids=str
+)
 def test_vectors_of_an_odd_type_are_refused(data: Any) -> None:
     with pytest.raises(ValueError, match=r"no |neither"):
         ChatCompletions(KINDS["other"], WorkerPath.EMBEDDINGS, "ours").whole({"data": data})

@@ -164,6 +164,9 @@ def _choices(told: object) -> list[Json]:
 
 def _vector(told: object, position: int) -> Json:
     vector = fields(told, f"data[{position}]")
-    if not isinstance(vector.get("embedding"), list | str):
+    embedding = vector.get("embedding")
+    is_numbers = isinstance(embedding, list) and all(isinstance(number, int | float) for number in embedding)
+    if not is_numbers and not isinstance(embedding, str):
         raise Misread(f"data[{position}].embedding is neither numbers nor a text")
-    return vector | {"index": whole_number(vector.get("index"), f"data[{position}].index", missing=position)}
+    index = whole_number(vector.get("index"), f"data[{position}].index", missing=position)
+    return {"object": "embedding", "index": index, "embedding": embedding}

@@ -10,7 +10,16 @@ Source: OpenAI API reference, "The chat completion object" and its chunk; Mistra
 import json
 from typing import Any
 
-from apps.workers.providers.reading import Misread, fields, items, number_or_none, text, text_or_none, whole_number
+from apps.workers.providers.reading import (
+    Misread,
+    fields,
+    items,
+    number_or_none,
+    shallow,
+    text,
+    text_or_none,
+    whole_number,
+)
 
 Json = dict[str, Any]
 
@@ -23,6 +32,7 @@ _LENGTH = {"model_length", "max_tokens", "model_context_window_exceeded"}
 def choice_of(told: object, position: int) -> Json:
     """`position`: its number if it does not tell one. Raises: Misread."""
     choice = fields(told, "a choice")
+    shallow(choice, "a choice")
     kept: Json = {"index": whole_number(choice.get("index"), "index", missing=position)}
     if "delta" in choice:
         kept["delta"] = _message({} if choice["delta"] is None else choice["delta"], "delta")
@@ -95,8 +105,8 @@ def _call(told: object, place: str, *, position: int | None) -> Json:
     What else it holds belongs into the next request, as with Gemini.
     """
     call = dict(fields(told, place))
-    if position is not None:
-        call["index"] = whole_number(call.get("index"), f"{place}.index", missing=position)
+    if position is not None or call.get("index") is not None:
+        call["index"] = whole_number(call.get("index"), f"{place}.index", missing=position or 0)
     for name in ("id", "type"):
         text_or_none(call.get(name), f"{place}.{name}")
     if call.get("function") is not None:

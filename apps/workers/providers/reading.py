@@ -3,9 +3,12 @@
 Null counts as missing. The words of an error name the place and hold nothing of the content.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 Json = dict[str, Any]
+
+MAX_DEPTH = 100
 
 
 class Misread(ValueError):
@@ -16,6 +19,25 @@ def fields(value: object, place: str) -> Json:
     if not isinstance(value, dict):
         raise Misread(f"{place} is no object")
     return value
+
+
+def shallow(value: object, place: str) -> None:
+    """What is passed on as it is must be written again, wherever that is. Raises: Misread."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise Misread(f"{place} is nested too deep")
+
+
+def _inside(value: object) -> Iterable[object]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+    return ()
 
 
 def items(value: object, place: str) -> list[Any]:

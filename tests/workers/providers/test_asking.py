@@ -61,10 +61,10 @@ async def test_whole_answers_and_vectors_are_asked_for_too(server: StandIn, prov
     told = await relay.complete(CALL)
     assert (told["model"], told["choices"], told["usage"]) == ("tiny", [choice], USAGE)
 
-    vectors = {"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
-    server.replies.append(whole(vectors))
+    vector = {"index": 0, "embedding": [0.5]}
+    server.replies.append(whole({"data": [vector], "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
     told = await relay.complete(Call(Actor(), "tiny", {"input": "Hi"}, WorkerPath.EMBEDDINGS))
-    assert (told["model"], told["data"]) == ("tiny", vectors["data"])
+    assert (told["model"], told["data"]) == ("tiny", [{"object": "embedding", **vector}])
     assert server.asked[-1].body == {"input": "Hi", "model": "theirs"}
 
 

@@ -41,7 +41,14 @@ async def test_a_refusal_with_an_odd_time_to_wait_is_still_a_refusal(
     assert (await fresh(provider)).state(timezone.now()) == "resting"
 
 
-@pytest.mark.parametrize("told", [b"[" * 100_000, b'{"error": {"type": ' + b"[" * 300 + b"]" * 300 + b"}}", b"\xff"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"[" * 100_000,
+        b'{"error": {"type": ' + b"[" * 300 + b"]" * 300 + b"}}",
+        b"\xff",
+    ],
+)
 async def test_a_refusal_in_odd_words_is_still_a_refusal(server: StandIn, provider: Worker, told: bytes) -> None:
     server.replies.append(Reply([told], 500))
     with pytest.raises(WorkerUnreachable, match="HTTP 500 without an explanation"):
