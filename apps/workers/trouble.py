@@ -51,13 +51,14 @@ class Trouble:
         self._failures: list[str] = []
         self._overloaded: WorkerOverloaded | None = None
         self._was_silence = False
+        self._broke_off: set[int] = set()
         self._since: float | None = None
 
     def note(self, target: Target, error: Failed, now: datetime) -> Cause:
         """Keep that this worker failed."""
         self._since = self._since or time.monotonic()
         cause = self._cause(error)
-        self.are_gone &= _is_gone(target, error)
+        self.are_gone &= self._may_return(target, error)
         if len(self.attempts) < MAX_ATTEMPTS_KEPT:
             note = {"at": now.isoformat(), "worker": target.worker_id, "cause": cause.words[:300]}
             self.attempts.append(note)
@@ -106,20 +107,24 @@ class Trouble:
                 self._overloaded = self._named(error)
                 return Cause("queue full")
 
+    def _may_return(self, target: Target, error: Failed) -> bool:
+        """Whether a worker that failed so may be there in a moment, and then serve."""
+        match error:
+            case TransportFailed() if target.upstream is not None and error.fault is Fault.LOST:
+                # Chance once; but a provider that takes a request computes it, and is paid, each time.
+                is_new = target.worker_id not in self._broke_off
+                self._broke_off.add(target.worker_id)
+                return is_new and not error.is_silence
+            case TransportFailed():
+                # Whoever took a request and is silent has it to compute; asked again it has it twice, and is silent.
+                return not error.is_silence
+            case WorkerMismatch():
+                # A worker of ours may be loading the model; a provider will not have it in a moment either.
+                return target.upstream is None
+            case _:
+                return False
+
     def _named(self, error: WorkerOverloaded) -> WorkerOverloaded:
         """Who talks to a worker does not know by which name the model was asked for."""
         error.details["model"] = self._model
         return error
-
-
-def _is_gone(target: Target, error: Failed) -> bool:
-    """Whether a worker that failed so may be there in a moment, and then serve."""
-    match error:
-        case TransportFailed():
-            # Whoever took a request and is silent has it to compute; asked again it has it twice, and is silent.
-            return not error.is_silence
-        case WorkerMismatch():
-            # A worker of ours may be loading the model; a provider will not have it in a moment either.
-            return target.upstream is None
-        case _:
-            return False

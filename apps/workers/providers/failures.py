@@ -44,6 +44,8 @@ _NO_ACCESS = {"invalid_api_key", "api_key_invalid", "authentication_error", "una
 _NO_MODEL = {"model_not_found", "not_found_error"}
 """Also with 403, where the account may not use this one model."""
 _TOO_LONG = ("context length", "context size", "context window", "prompt is too long", "too many tokens")
+_TOO_LARGE = "request too large for"
+"""Source: OpenAI and Groq, "Rate limits": 429 or 413 for one request with more tokens than a minute may have."""
 _TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _BUSY = {"overloaded_error", "server_busy"}
 
@@ -86,28 +88,58 @@ def _status_of(error: Json) -> int:
 def _meaning(
     status: int, error: Json, wait_s: int | None, secret: str
 ) -> WorkerRefused | WorkerMismatch | WorkerOverloaded | WorkerInternal:
-    codes, words = _codes(error), _words(error, status, secret)
-    if status == 402 or codes & _NO_MONEY:
-        return _resting(wait_s or REST_WITHOUT_ACCESS_S, "the provider says that the site's account has no money left")
+    words = _words(error, status, secret)
+    if (refused := _of_the_request(status, error, words, secret)) is not None:
+        return refused
+    if (resting := _of_the_account(status, error, words, wait_s)) is not None:
+        return resting
+    codes = _codes(error)
+    if status in {503, 529} or codes & _BUSY:
+        return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
     if status == 404 or codes & _NO_MODEL:
         return WorkerMismatch(reason=f"the provider has no such model or address: {words}")
-    if status in {401, 403} or codes & _NO_ACCESS:
+    return WorkerMismatch(reason=words) if status < 500 and status != 408 else WorkerInternal(reason=words)
+
+
+def _of_the_request(status: int, error: Json, words: str, secret: str) -> WorkerRefused | None:
+    """What another provider would refuse too, and nobody rests for: else one person could keep all others out."""
+    codes, said = _codes(error), words.lower()
+    if codes & (_NO_MONEY | _NO_ACCESS | _NO_MODEL | _BUSY):
+        return None
+    if status in {413, 429} and _TOO_LARGE in said:
+        # Its own words name the site's account.
+        reason = "the provider takes no request of so many tokens at once"
+        return RequestTooLarge(reason=reason, worker_code=str(WorkerErrorCode.REQUEST_TOO_LARGE))
+    if status in {400, 413, 422} and (codes & _TOO_LONG_CODES or any(mark in said for mark in _TOO_LONG)):
+        return PromptTooLong(reason=words, worker_code=str(WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED), param="messages")
+    if status == 413:
+        return RequestTooLarge(reason=words, worker_code=str(WorkerErrorCode.REQUEST_TOO_LARGE))
+    if status in {400, 409, 422} or _is_flagged(error):
+        code = str(WorkerErrorCode.INVALID_REQUEST)
+        return WorkerRefused(reason=words, worker_code=code, param=_param(error, secret))
+    return None
+
+
+def _is_flagged(error: Json) -> bool:
+    """Source: OpenRouter, "Errors", `ModerationErrorMetadata`: 403 for an input that a moderation flagged."""
+    metadata = error.get("metadata")
+    return isinstance(metadata, dict) and "flagged_input" in metadata
+
+
+def _of_the_account(status: int, error: Json, words: str, wait_s: int | None) -> ProviderResting | None:
+    """What keeps all requests out for a while."""
+    codes = _codes(error)
+    if status == 402 or codes & _NO_MONEY:
+        return _resting(wait_s or REST_WITHOUT_ACCESS_S, "the provider says that the site's account has no money left")
+    # A 403 without words is a proxy's, which may judge a text; one of a model is for that alone.
+    is_refused = status == 401 or (status == 403 and bool(error) and not codes & _NO_MODEL)
+    if is_refused or codes & _NO_ACCESS:
         # Not in its own words, some of which quote a part of the key.
         reason = f"the provider does not accept the site's key (HTTP {status})"
         return _resting(wait_s or REST_WITHOUT_ACCESS_S, reason)
     if status == 429:
         return _resting(wait_s or REST_S, f"the provider's rate limit is reached: {words}")
-    if status in {400, 413, 422} and (codes & _TOO_LONG_CODES or any(mark in words.lower() for mark in _TOO_LONG)):
-        return PromptTooLong(reason=words, worker_code=str(WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED), param="messages")
-    if status == 413:
-        return RequestTooLarge(reason=words, worker_code=str(WorkerErrorCode.REQUEST_TOO_LARGE))
-    if status in {400, 409, 422}:
-        return WorkerRefused(
-            reason=words, worker_code=str(WorkerErrorCode.INVALID_REQUEST), param=_param(error, secret)
-        )
-    if status in {503, 529} or codes & _BUSY:
-        return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
-    return WorkerMismatch(reason=words) if status < 500 and status != 408 else WorkerInternal(reason=words)
+    return None
 
 
 def _resting(wait_s: int, reason: str) -> ProviderResting:

@@ -16,6 +16,7 @@ from apps.workers import relay
 from apps.workers.errors import (
     PromptTooLong,
     ProviderResting,
+    RequestTooLarge,
     WorkerOverloaded,
     WorkerRefused,
     WorkerTimedOut,
@@ -258,6 +259,42 @@ async def test_a_provider_that_quotes_a_part_of_the_key_does_not_leak_it(
     attempts = str((await PoolRequest.objects.afirst()).attempts)  # type: ignore[union-attr]
     said = refused.value.message + str(refused.value.param) + caplog.text + attempts
     assert quoted not in said + (await fresh(provider)).last_error
+
+
+FLAGGED = {"message": "flagged for violence", "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "x"}}
+MANY = "Request too large for theirs in organization org-1 on tokens per min (TPM): Limit 8000, Requested 9000"
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised", "words"),
+    [
+        (whole({"error": FLAGGED}, 403), WorkerRefused, "flagged for violence"),
+        (error(429, MANY, "rate_limit_exceeded"), RequestTooLarge, "no request of so many tokens"),
+        (error(413, MANY, "tokens"), RequestTooLarge, "no request of so many tokens"),
+        (stream({"error": {"message": MANY, "code": 429}}), RequestTooLarge, "no request of so many tokens"),
+        (Reply([b"<html>Request blocked"], 403), WorkerUnreachable, "HTTP 403"),
+    ],
+)
+async def test_what_one_request_is_refused_for_keeps_no_other_out(
+    server: StandIn, provider: Worker, reply: Reply, raised: type[SiteError], words: str
+) -> None:
+    server.replies.extend([reply, answer("Hi")])
+    with pytest.raises(raised, match=words) as refused:
+        await events_of()
+    assert "org-1" not in refused.value.message
+    assert await text_of() == "Hi"
+
+
+@pytest.mark.parametrize("reply", [Reply([]), stream(), stream({"choices": []})])
+async def test_a_provider_that_takes_a_request_and_breaks_off_is_asked_twice(
+    server: StandIn, provider: Worker, settings: Any, reply: Reply
+) -> None:
+    """Once may be chance; it may cost each time."""
+    settings.WORKER_PATIENCE_S = 3.0
+    server.replies.extend([reply] * 20)
+    with pytest.raises(WorkerUnreachable):
+        await events_of()
+    assert len(server.asked) == 2
 
 
 async def test_a_dead_provider_cools_down_as_any_worker(server: StandIn, provider: Worker) -> None:
