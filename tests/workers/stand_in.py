@@ -29,6 +29,8 @@ class Reply:
     pieces: list[bytes | threading.Event]
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    breaks_off: bool = False
+    """The connection is closed before the body's end, which shows on one that is kept alive."""
 
 
 def whole(body: object, status: int = 200, **headers: str) -> Reply:
@@ -101,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._play(reply)
         finally:
+            self.close_connection |= reply.breaks_off
             with self.server.lock:
                 self.server.n_running -= 1
 
@@ -117,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self._hold(piece)
                 else:
                     self._write(piece)
-            if self.server.keeps_alive:
+            if self.server.keeps_alive and not reply.breaks_off:
                 self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.server.hung_up.set()

@@ -20,17 +20,19 @@ from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
 from apps.workers.errors import ProviderResting, WorkerInternal, WorkerMismatch
 from apps.workers.events import HEARTBEAT, WorkerEvent
-from apps.workers.providers.chat_completions import ChatCompletions, is_list_of_models
+from apps.workers.providers.chat_completions import ChatCompletions, ChunkReader, is_list_of_models
 from apps.workers.providers.event_stream import EventStream
 from apps.workers.providers.failures import REST_WITHOUT_ACCESS_S, raise_for, raise_in_stream
 from apps.workers.providers.kinds import KINDS, Auth, Kind, Language
 from apps.workers.providers.messages import API_VERSION, Messages
+from apps.workers.providers.messages_answer import EventReader
 from apps.workers.providers.reading import Misread, fields
 from apps.workers.target import Target, Upstream
 from apps.workers.transport import WHOLE_ANSWER_LIMIT_S, TransportFailed, read_out, transport_failed
 from gpu_worker.protocol import HEARTBEAT_S, FinishReason
 
 Json = dict[str, Any]
+Reader = ChunkReader | EventReader
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 600.0
@@ -111,7 +113,7 @@ async def _chunks(
     async with _response(request, target) as response:
         pieces = response.aiter_bytes()
         try:
-            async for data in _events(pieces):
+            async for data in _events(pieces, reader):
                 if data == "[DONE]":
                     break
                 told = fields(_told(data), "an event")
@@ -136,11 +138,16 @@ async def _chunks(
         yield _event(n_events, chunk)
 
 
-async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
+async def _events(pieces: AsyncIterator[bytes], reader: Reader) -> AsyncIterator[str]:
+    """The data of each event. After an answer has told why it ended, a connection that breaks is an end too."""
     stream = EventStream()
-    async for piece in pieces:
-        for data in stream.feed(piece):
-            yield data
+    try:
+        async for piece in pieces:
+            for data in stream.feed(piece):
+                yield data
+    except httpx.TransportError:
+        if not reader.is_finished:
+            raise
 
 
 async def _paced(

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -118,6 +118,18 @@ async def test_one_answer_after_the_other_comes_over_one_connection(server: Stan
         await text_of()
     assert await text_of() == "Hi"
     assert server.n_connections == 1
+
+
+@pytest.mark.parametrize(("finish", "raised"), [("stop", None), (None, WorkerDied)])
+async def test_a_connection_that_breaks_after_the_end_of_an_answer_is_an_end(
+    server: StandIn, provider: Worker, finish: str | None, raised: type[Exception] | None
+) -> None:
+    server.keeps_alive = True
+    reply = stream(piece("Hi", finish))
+    reply.breaks_off = True
+    server.replies.append(reply)
+    with nullcontext() if raised is None else pytest.raises(raised):
+        assert await text_of() == "Hi"
 
 
 async def test_what_a_provider_keeps_open_after_the_end_holds_up_nobody(server: StandIn, provider: Worker) -> None:
