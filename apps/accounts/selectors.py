@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from apps.accounts import quota
 from apps.accounts.actors import Actor
 from apps.accounts.errors import EndpointNotAllowed, KeyInvalid, ModelNotAllowed
-from apps.accounts.models import ApiKey, Audience, LedgerEntry, Limit, Metric, Period, UsageCounter, User
+from apps.accounts.models import BATTLE, ApiKey, Audience, LedgerEntry, Limit, Metric, Period, UsageCounter, User
 from apps.accounts.quota import Gauge, Rule
 
 ANY_MODEL = ""
+IN_BATTLES = "models in battles"
+"""Instead of a name that would tell who writes in a battle before its vote."""
+
+BATTLES_WITHHELD_FOR = timedelta(days=1)
 
 
 def keys_active(now: datetime) -> QuerySet[ApiKey]:
@@ -134,8 +138,12 @@ def rate_limit_headers(actor: Actor, limits: Sequence[Limit]) -> dict[str, str]:
 def ledger_page(
     user_pk: int, *, since: datetime, until: datetime, after_pk: int = 0, n_rows: int = 1000
 ) -> list[LedgerEntry]:
-    """A user's calls that began in a time, in the order in which they ended, after the entry `after_pk`."""
+    """A user's calls that began in a time, in the order in which they ended, after the entry `after_pk`.
+
+    Those of battles come a day later: what one of them cost tells which model it was.
+    """
     entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until, pk__gt=after_pk)
+    entries = entries.exclude(endpoint=BATTLE, ended_at__gt=timezone.now() - BATTLES_WITHHELD_FOR)
     return list(entries.select_related("api_key").order_by("pk")[:n_rows])
 
 
@@ -152,9 +160,10 @@ class ModelUsage:
 
 
 def usage_by_model(user_pk: int, *, since: datetime, until: datetime) -> list[ModelUsage]:
-    """Sums of the user's ledger for each model, the most used first."""
+    """Sums of the user's ledger for each model, the most used first; those of battles in one, named `IN_BATTLES`."""
     entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until)
-    sums = entries.values_list("model_name").annotate(
+    told = Case(When(endpoint=BATTLE, then=Value(IN_BATTLES)), default=F("model_name"))
+    sums = entries.values_list(told).annotate(
         Sum("requests"), Sum("prompt_tokens"), Sum("cached_tokens"), Sum("completion_tokens"), Sum("cost")
     )
     used = (ModelUsage(*row) for row in sums.order_by())

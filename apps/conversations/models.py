@@ -11,6 +11,13 @@ from apps.catalog.models import LanguageModel
 from apps.workers.models import Worker
 
 
+class Purpose(models.TextChoices):
+    """What a conversation is part of."""
+
+    CHAT = "chat", "Chat"
+    BATTLE_SIDE = "battle_side", "Side of a battle"
+
+
 class Conversation(models.Model):
     """A tree of messages of one owner, who is a user or a visitor."""
 
@@ -19,6 +26,8 @@ class Conversation(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations"
     )
     visitor = models.ForeignKey(Visitor, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations")
+    purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.CHAT)
+    """The chat's doors open its own conversations alone: those of a battle would tell which model writes."""
     title = models.CharField(max_length=200)
     active_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     """The last message of the path that is shown; its ancestors are the rest of it."""

@@ -104,7 +104,7 @@ class AnswerGate:
 
     def _note(self, outgoing: Outgoing) -> str:
         """People are told in the answer itself; programs by the reason why it ended."""
-        if self._surface is not Surface.CHAT:
+        if self._surface is Surface.API:
             return ""
         found = ", ".join(f"{finding.by} ({finding.category})" for finding in outgoing.findings)
         return f"\n\n[The rest is not shown: {found}.]"

@@ -8,6 +8,7 @@ class Surface(models.TextChoices):
 
     CHAT = "chat", "Chat"
     API = "api", "API"
+    ARENA = "arena", "Arena"
 
 
 class Direction(models.TextChoices):

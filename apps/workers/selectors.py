@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
@@ -135,9 +135,19 @@ def model_has_provider(model_name: str) -> bool:
     return HostedModel.objects.filter(model__name=model_name, worker__removed_at=None).exclude(worker__kind="").exists()
 
 
+def model_ids_ready() -> QuerySet[HostedModel, int]:
+    """Keys of the models that some worker would begin to answer with now."""
+    now = timezone.now()
+    awake = _workers_taking().filter(Q(rests_until=None) | Q(rests_until__lte=now))
+    return HostedModel.objects.filter(worker__in=awake, state=HostedState.LOADED).values_list("model_id", flat=True)
+
+
 def _taking(model_name: str) -> QuerySet[HostedModel]:
-    taking = Worker.objects.alive().filter(is_drained=False, is_leaving=False)
-    return HostedModel.objects.filter(model__name=model_name, worker__in=taking)
+    return HostedModel.objects.filter(model__name=model_name, worker__in=_workers_taking())
+
+
+def _workers_taking() -> QuerySet[Worker]:
+    return Worker.objects.alive().filter(is_drained=False, is_leaving=False)
 
 
 def _why_nobody(model_name: str) -> SiteError:

@@ -17,10 +17,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from apps.accounts.models import BATTLE
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.hold import DATABASE_AWAY, Hold
 from apps.conversations.live.timing import Stopwatch
-from apps.conversations.models import GenerationState
+from apps.conversations.models import GenerationState, Purpose
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.reading import ReadingJob, prompt_messages
 from apps.conversations.services import generations
@@ -37,6 +38,10 @@ from apps.workers.fairness import Place
 from apps.workers.target import Target
 
 logger = logging.getLogger(__name__)
+
+SURFACES = {Purpose.CHAT: Surface.CHAT, Purpose.BATTLE_SIDE: Surface.ARENA}
+ASKED_AT = {Purpose.CHAT: "", Purpose.BATTLE_SIDE: BATTLE}
+"""What the ledger names, if it is not the worker's door."""
 
 CANCELLED = "cancelled"
 """Finish reason of a generation that was cancelled at its worker. Source: gpu_worker/protocol.py, `FinishReason`."""
@@ -193,7 +198,7 @@ class Reader:
         return await self._consume(self._ask(job))
 
     def _new_gate(self, job: ReadingJob) -> AnswerGate:
-        return AnswerGate(surface=Surface.CHAT, actor=job.owner, records=lambda: self._hold.is_mine)
+        return AnswerGate(surface=SURFACES[job.purpose], actor=job.owner, records=lambda: self._hold.is_mine)
 
     async def _follow(self, target: Target) -> bool:
         """Read on after the last event; a connection that breaks is taken up once, as `relay.generate` does."""
@@ -212,7 +217,13 @@ class Reader:
         self._watch.start(asked_s_ago=job.age.total_seconds())
         messages = await in_thread(prompt_messages, job.conversation_pk, before=self.generation_id)
         events = relay.generate(
-            Call(job.owner, job.model_name, {"messages": messages}, on_place=self._placed),
+            Call(
+                job.owner,
+                job.model_name,
+                {"messages": messages},
+                asked_at=ASKED_AT[job.purpose],
+                on_place=self._placed,
+            ),
             generation_id=self.generation_id,
             on_assigned=self._assigned,
         )

@@ -6,16 +6,17 @@ from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import ChatNotFound
-from apps.conversations.models import Conversation, Generation, Message
+from apps.conversations.models import Conversation, Generation, Message, Purpose
 from apps.conversations.outcomes import Failure
 
 
 def conversations_owned(actor: Actor) -> QuerySet[Conversation]:
-    """The actor's own conversations; none for somebody unknown."""
+    """The actor's own chats; none for somebody unknown."""
+    chats = Conversation.objects.filter(purpose=Purpose.CHAT)
     if actor.user_id is not None:
-        return Conversation.objects.filter(user_id=actor.user_id)
+        return chats.filter(user_id=actor.user_id)
     if actor.visitor_public_id is not None:
-        return Conversation.objects.filter(visitor__public_id=actor.visitor_public_id)
+        return chats.filter(visitor__public_id=actor.visitor_public_id)
     return Conversation.objects.none()
 
 

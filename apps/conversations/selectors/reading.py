@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
-from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Role
+from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Purpose, Role
 from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors.conversations import failure_of, path_list
 
@@ -26,6 +26,7 @@ class ReadingJob:
 
     generation_id: UUID
     conversation_pk: int
+    purpose: Purpose
     owner: Actor
     """On whose behalf the model is asked."""
     model_name: str
@@ -71,6 +72,7 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
     return ReadingJob(
         generation_id=generation_id,
         conversation_pk=generation.conversation_id,
+        purpose=Purpose(generation.conversation.purpose),
         owner=_owner(generation.conversation),
         model_name=model.name if model else "",
         worker_id=generation.worker_id,

@@ -51,7 +51,7 @@ def turn_start(*, actor: Actor, conversation_id: UUID | None, model_name: str, t
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
     text = _checked(text)
-    _require_may_chat(actor)
+    require_may_chat(actor)
     model = model_get_offered(actor, model_name)
     with transaction.atomic():
         if conversation_id is None:
@@ -70,7 +70,7 @@ def turn_regenerate(*, actor: Actor, conversation_id: UUID, model_name: str | No
 
     Raises: SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
-    _require_may_chat(actor)
+    require_may_chat(actor)
     with transaction.atomic():
         conversation = _conversation_lock(actor, conversation_id)
         leaf = conversation.active_leaf
@@ -91,7 +91,8 @@ def _checked(text: str) -> str:
     return text
 
 
-def _require_may_chat(actor: Actor) -> None:
+def require_may_chat(actor: Actor) -> None:
+    """Raises: SignInRequired."""
     # A socket outlives the sign-in that opened it, so the account is looked at again.
     is_user = actor.user_id is not None and User.objects.filter(pk=actor.user_id, is_active=True).exists()
     is_visitor = actor.visitor_public_id is not None and settings.VISITORS_MAY_CHAT
