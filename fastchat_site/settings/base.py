@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "apps.workers",
     "apps.moderation",
     "apps.conversations",
+    "apps.arena",
     "apps.openai_api",
     "apps.training",
 ]

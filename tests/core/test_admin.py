@@ -17,6 +17,7 @@ from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
 from apps.accounts.quota import Usage
 from apps.accounts.services import api_key_create
+from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Verdict, Vote
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
@@ -91,6 +92,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
             state="failed",
             expires_at=timezone.now(),
         ),
+        **_battle(alice),
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,
@@ -104,6 +106,15 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         Incident: Incident.objects.create(surface="chat", action="flag", categories=["rude"], found_by=["words"]),
         PoolRequest: PoolRequest.objects.create(trace_id="r", model=hosted.model, party="u", renewed_at=timezone.now()),
     }
+
+
+def _battle(alice: User) -> dict[type, object]:
+    arena = Arena.objects.get()
+    battle = Battle.objects.create(arena=arena, user=alice, n_turns=1)
+    for position in Position:
+        Side.objects.create(battle=battle, position=position, contestant=arena.contestants.get())
+    vote = Vote.objects.create(battle=battle, verdict=Verdict.TIE, n_turns=1)
+    return {Arena: arena, Contestant: arena.contestants.get(), Battle: battle, Vote: vote}
 
 
 @pytest.fixture
@@ -232,3 +243,51 @@ def test_a_month_of_the_ledger_is_chosen(client: Client, root: User, rows: dict[
     page = pages(LedgerEntry, None)[0]
     months = [f"{began:%Y-%m}", f"{before:%Y-%m}", "nonsense"]
     assert [client.get(page, {"month": month}).context["cl"].result_count for month in months] == [1, 0, 1]
+
+
+def test_an_admin_decides_whether_a_vote_counts_and_says_why(
+    client: Client, root: User, rows: dict[type, object]
+) -> None:
+    client.force_login(root)
+    vote = Vote.objects.get()
+    change = reverse("admin:arena_vote_change", args=[vote.pk])
+
+    refused = client.post(change, {"overruled": "not_counted", "overruled_why": " "})
+    assert "Say why" in refused.content.decode()
+    assert (
+        client.post(change, {"overruled": "not_counted", "overruled_why": "a test", "verdict": "a"}).status_code == 302
+    )
+    vote.refresh_from_db()
+    assert (vote.overruled, vote.overruled_by, vote.verdict) == (Integrity.NOT_COUNTED, root, Verdict.TIE)
+    assert not vote.counts
+
+
+@pytest.mark.parametrize("model", [Arena, Contestant, Battle, Vote])
+def test_nothing_of_the_arena_is_deleted_in_the_admin(
+    client: Client, root: User, rows: dict[type, object], model: type
+) -> None:
+    client.force_login(root)
+    delete = reverse(f"admin:arena_{model.__name__.lower()}_delete", args=[rows[model].pk])  # type: ignore[attr-defined]
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_a_contestant_that_has_fought_keeps_its_model_and_instructions(
+    client: Client, root: User, rows: dict[type, object]
+) -> None:
+    client.force_login(root)
+    contestant = Contestant.objects.get()
+    change = reverse("admin:arena_contestant_change", args=[contestant.pk])
+    form = {"name": "tiny", "weight": "2", "boost": "1", "is_available": "on", "system_prompt": "Say you are better."}
+    assert client.post(change, form).status_code == 302
+    contestant.refresh_from_db()
+    assert (contestant.weight, contestant.system_prompt) == (2.0, "")
+    assert "would meet nobody" in client.post(change, form | {"has_strict_targets": "on"}).content.decode()
+
+
+def test_a_contestant_is_retired_from_its_list(client: Client, root: User, rows: dict[type, object]) -> None:
+    client.force_login(root)
+    contestant = Contestant.objects.get()
+    action = {"action": "retire", "_selected_action": [contestant.pk]}
+    assert "1 contestant(s) retired" in client.post(pages(Contestant, None)[0], action, follow=True).content.decode()
+    contestant.refresh_from_db()
+    assert contestant.retired_at is not None

@@ -1,0 +1,133 @@
+"""Errors of the arena. None of their words names a contestant."""
+
+from apps.core.errors import SiteError, Whose
+
+
+class ArenaNotFound(SiteError):
+    """No such arena for this person."""
+
+    code = "arena.not_found"
+    http_status = 404
+    whose = Whose.USER
+
+
+class ArenaClosed(SiteError):
+    """It begins no new battles."""
+
+    code = "arena.closed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class NoOpponents(SiteError):
+    """No two contestants that may meet are ready."""
+
+    code = "arena.no_opponents"
+    http_status = 503
+    retryable = True
+
+
+class ContestantUnknown(SiteError):
+    """Not in this arena, not to be chosen by name, or the same as the other one."""
+
+    code = "arena.contestant_unknown"
+    http_status = 400
+    whose = Whose.USER
+
+
+class BattleNotFound(SiteError):
+    """No such battle of this person: somebody else's looks the same as none."""
+
+    code = "arena.battle_not_found"
+    http_status = 404
+    whose = Whose.USER
+
+
+class BattleNotReady(SiteError):
+    """A side is still writing."""
+
+    code = "arena.not_ready"
+    http_status = 409
+    retryable = True
+    whose = Whose.USER
+
+
+class BattleFailed(SiteError):
+    """A side could not answer: there is nothing to judge, and nobody has lost."""
+
+    code = "arena.battle_failed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class BattleWhole(SiteError):
+    """Neither side failed, so there is no reason for another opponent."""
+
+    code = "arena.battle_whole"
+    http_status = 409
+    whose = Whose.USER
+
+
+class BattleTooLong(SiteError):
+    """It has as many turns as a battle may have."""
+
+    code = "arena.too_long"
+    http_status = 409
+    whose = Whose.USER
+
+
+class AlreadyVoted(SiteError):
+    """The battle has its vote."""
+
+    code = "arena.already_voted"
+    http_status = 409
+    whose = Whose.USER
+
+
+class AlreadyRevealed(SiteError):
+    """The names were told without a vote, so a verdict would not be a blind one."""
+
+    code = "arena.already_revealed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class BadFrame(SiteError):
+    """A frame that is not in the contract of the arena socket."""
+
+    code = "arena.bad_frame"
+    http_status = 400
+    whose = Whose.USER
+
+
+class SideFailed(SiteError):
+    """Why a turn failed, without a word about who: what went wrong with which model is in its generation's row."""
+
+    code = "arena.side_failed"
+    http_status = 502
+    retryable = True
+    whose = Whose.WORKER
+
+
+class TooLongForOne(SideFailed):
+    """The messages do not fit into one of the models."""
+
+    code = "arena.too_long_for_one"
+    http_status = 400
+    retryable = False
+    whose = Whose.USER
+
+
+class BattleLimitExceeded(SideFailed):
+    """Of the person's own limits, one does not allow an answer."""
+
+    code = "arena.limit_exceeded"
+    http_status = 429
+    whose = Whose.USER
+
+
+def side_failure(code: str) -> SideFailed:
+    """What a voter is told about a generation that failed with this code: its own words could name the model."""
+    if code.startswith("accounts.limit"):
+        return BattleLimitExceeded()
+    return TooLongForOne() if code == "prompt.too_long" else SideFailed()

@@ -1,0 +1,103 @@
+"""What is known about a vote when it is cast, read for `integrity`. Every query is bounded."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, Value, When
+
+from apps.arena.integrity import MIN_HISTORY, Evidence, PastVote
+from apps.arena.models import Battle, Follows, Position, Side, Verdict, Vote
+from apps.conversations.models import Generation, GenerationState, Message, Role
+
+MAX_HISTORY = 200
+"""The voter's latest votes, in which habits are looked for."""
+MIN_OTHERS = 20
+"""Votes of others before a contestant's win rate means something."""
+
+_SCORES = {Verdict.A: 1.0, Verdict.B: 0.0}
+
+
+def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now: datetime) -> Evidence:
+    """About a vote that is not stored yet, on a battle without names whose last turn has ended."""
+    conversations = [side.conversation_id for side in sides]
+    messages = list(Message.objects.filter(conversation__in=conversations).order_by("pk"))
+    generations = list(Generation.objects.filter(conversation__in=conversations).order_by("-pk"))
+    answers = [message for message in messages if message.role == Role.ASSISTANT]
+    a, b = (_last(answers, side) for side in sides)
+    earlier = _votes_of_owner(battle)
+    same = [_pair(vote.battle) for vote in _with_sides(earlier.filter(battle__prompt_digest=battle.prompt_digest))]
+    pair = frozenset(side.contestant_id for side in sides)
+    history = [*_history(earlier), PastVote(sides[0].contestant_id, sides[1].contestant_id, _score(verdict))]
+    return Evidence(
+        questions=[message.content for message in messages if message.role == Role.USER],
+        answers=[message.content for message in answers],
+        last_answers=(a, b),
+        names=_names(sides),
+        is_rematch=battle.follows == Follows.REMATCH,
+        was_stopped=any(generation.state == GenerationState.STOPPED for generation in generations),
+        read_s=(now - max(generation.created_at for generation in generations[:2])).total_seconds(),
+        open_s=(now - battle.created_at).total_seconds(),
+        n_same_question=len(same),
+        n_same_battle=same.count(pair),
+        n_last_minute=earlier.filter(created_at__gt=now - timedelta(minutes=1)).count() + 1,
+        n_last_hour=earlier.filter(created_at__gt=now - timedelta(hours=1)).count() + 1,
+        history=history,
+        win_rates=_win_rates(battle, history),
+    )
+
+
+def _names(sides: tuple[Side, Side]) -> list[str]:
+    found: list[str] = []
+    for side in sides:
+        model = side.contestant.model
+        found += [side.contestant.name] if model is None else [side.contestant.name, model.name, str(model)]
+        found += [model.organisation] if model is not None and model.organisation else []
+    return list(dict.fromkeys(found))
+
+
+def _last(answers: list[Message], side: Side) -> str:
+    return next((answer.content for answer in answers[::-1] if answer.conversation_id == side.conversation_id), "")
+
+
+def _votes_of_owner(battle: Battle) -> QuerySet[Vote]:
+    owner = Q(battle__user_id=battle.user_id) if battle.user_id else Q(battle__visitor_id=battle.visitor_id)
+    return Vote.objects.filter(owner, battle__arena_id=battle.arena_id, battle__is_anonymous=True)
+
+
+def _with_sides(votes: QuerySet[Vote]) -> list[Vote]:
+    newest = votes.select_related("battle").prefetch_related("battle__sides").order_by("-pk")
+    return list(newest[:MAX_HISTORY])
+
+
+def _history(votes: QuerySet[Vote]) -> list[PastVote]:
+    found = []
+    for vote in _with_sides(votes):
+        by_position = {side.position: side.contestant_id for side in vote.battle.sides.all()}
+        found.append(PastVote(by_position[Position.A], by_position[Position.B], _score(Verdict(vote.verdict))))
+    return found
+
+
+def _pair(battle: Battle) -> frozenset[int]:
+    return frozenset(side.contestant_id for side in battle.sides.all())
+
+
+def _score(verdict: Verdict) -> float:
+    return _SCORES.get(verdict, 0.5)
+
+
+def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
+    """Of those whom the voter has judged often enough, by everybody else's votes that count."""
+    n_judged = Counter(key for vote in history for key in (vote.a, vote.b))
+    often = [key for key, n in n_judged.items() if n >= MIN_HISTORY]
+    if not often:
+        return {}
+    owner = Q(battle__user_id=battle.user_id) if battle.user_id else Q(battle__visitor_id=battle.visitor_id)
+    score = Case(
+        When(battle__vote__verdict=F("position"), then=Value(1.0)),
+        When(battle__vote__verdict__in=list(_SCORES), then=Value(0.0)),
+        default=Value(0.5),
+        output_field=FloatField(),
+    )
+    others = Side.objects.filter(contestant__in=often, battle__is_anonymous=True, battle__vote__isnull=False)
+    rates = others.exclude(owner).values("contestant").annotate(n=Count("pk"), rate=Avg(score)).order_by()
+    return {row["contestant"]: row["rate"] for row in rates if row["n"] >= MIN_OTHERS}

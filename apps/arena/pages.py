@@ -1,0 +1,125 @@
+"""What a page and a program may see of a battle. Names are here only when they may be told."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.urls import reverse
+
+from apps.arena.errors import side_failure
+from apps.arena.models import Battle, Contestant, Side, Vote
+from apps.arena.selectors import LastTurn, TurnState, last_turn_get, sides_get
+from apps.conversations.markdown import render, render_user
+from apps.conversations.models import Conversation, GenerationState, Role
+from apps.conversations.outcomes import Failure
+from apps.conversations.selectors.conversations import path_list
+from apps.core.errors import SiteError
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who a contestant is, for people who may know."""
+
+    name: str
+    model: str
+    organisation: str
+    licence: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """One message and both answers as HTML; the answers are None while they are being written, or if one failed."""
+
+    number: int
+    state: TurnState
+    question: str
+    a: str | None
+    b: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBattle:
+    """A battle as a page shows it. `names` is None as long as they are not to be known."""
+
+    id: UUID
+    url: str
+    is_anonymous: bool
+    turns: list[ShownTurn]
+    state: TurnState
+    failure: Failure | None
+    names: tuple[Told, Told] | None
+    is_revealed: bool
+    """The names were told, so there can be no vote any more."""
+    vote: Vote | None
+
+
+def battle_url(public_id: UUID) -> str:
+    return reverse("arena:battle", args=[public_id])
+
+
+def battle_shown(battle: Battle) -> ShownBattle:
+    """In a number of queries that does not grow with the battle. One whose texts were erased has no turns."""
+    sides = sides_get(battle)
+    last = last_turn_get(sides)
+    state = TurnState.FAILED if last is None else last.state
+    return ShownBattle(
+        id=battle.public_id,
+        url=battle_url(battle.public_id),
+        is_anonymous=battle.is_anonymous,
+        turns=_turns(sides, state),
+        state=state,
+        failure=_failure(last),
+        names=names_told(battle, sides),
+        is_revealed=battle.revealed_at is not None,
+        vote=Vote.objects.filter(battle=battle).first(),
+    )
+
+
+def names_told(battle: Battle, sides: tuple[Side, Side] | None = None) -> tuple[Told, Told] | None:
+    """A's and B's, if they may be known: chosen by name, or told with a vote or without one."""
+    if battle.is_anonymous and battle.revealed_at is None:
+        return None
+    a, b = sides or sides_get(battle)
+    return contestant_told(a.contestant), contestant_told(b.contestant)
+
+
+def contestant_told(contestant: Contestant) -> Told:
+    model = contestant.model
+    if model is None:
+        return Told(contestant.name, contestant.name, "", "", "")
+    name = str(model) if contestant.is_automatic else contestant.name
+    return Told(name, str(model), model.organisation, model.licence, model.description)
+
+
+def _turns(sides: tuple[Side, Side], state: TurnState) -> list[ShownTurn]:
+    """All before the last one have ended, or the next would not have begun."""
+    a, b = (_said(side.conversation) for side in sides)
+    pairs = list(zip(a, b, strict=False))
+    states = [TurnState.ENDED] * (len(pairs) - 1) + [state]
+    return [
+        ShownTurn(
+            number=number,
+            state=of_turn,
+            question=render_user(of_a[0]),
+            a=render(of_a[1]) if of_turn is TurnState.ENDED else None,
+            b=render(of_b[1]) if of_turn is TurnState.ENDED else None,
+        )
+        for number, ((of_a, of_b), of_turn) in enumerate(zip(pairs, states, strict=False), start=1)
+    ]
+
+
+def _said(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Questions with their answers."""
+    if conversation is None:
+        return []
+    path = path_list(conversation)
+    answers = {message.parent_id: message.content for message in path if message.role == Role.ASSISTANT}
+    return [(message.content, answers.get(message.pk, "")) for message in path if message.role == Role.USER]
+
+
+def _failure(last: LastTurn | None) -> Failure | None:
+    if last is None or last.state is not TurnState.FAILED:
+        return None
+    code = next(g.error_code for g in last.generations if g.state == GenerationState.FAILED)
+    error: SiteError = side_failure(code)
+    return Failure.of(error)

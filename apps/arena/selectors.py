@@ -1,0 +1,134 @@
+"""Reads of the arena. Whose a battle is is part of every query a person asks: somebody else's is not found."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.arena.errors import ArenaNotFound, BattleNotFound, ContestantUnknown
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Position, Side
+from apps.catalog.models import Kind
+from apps.catalog.selectors import models_visible
+from apps.conversations.models import UNFINISHED, Generation, GenerationState
+from apps.workers.selectors import model_ids_ready
+
+MET_MAX_BATTLES = 100_000
+"""Adaptive pairing looks at so many battles, the newest ones."""
+
+
+class TurnState(StrEnum):
+    """How the last turn of a battle stands."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LastTurn:
+    """The two generations of a battle's last turn, A's first, and how they stand together."""
+
+    state: TurnState
+    generations: tuple[Generation, Generation]
+
+
+def arenas_visible(actor: Actor) -> QuerySet[Arena]:
+    """Those that this actor may enter, the closed ones too."""
+    may = Q(kind=ArenaKind.PUBLIC)
+    if actor.is_authenticated:
+        may |= Q(kind=ArenaKind.TEAM, groups=None)
+    if actor.user_id is not None:
+        may |= Q(kind=ArenaKind.TEAM, groups__user=actor.user_id) | Q(kind=ArenaKind.PRIVATE, members=actor.user_id)
+    return Arena.objects.filter(pk__in=Arena.objects.filter(may).values("pk"))
+
+
+def arena_get(actor: Actor, slug: str) -> Arena:
+    """Raises: ArenaNotFound, also when it is not for this actor."""
+    arena = arenas_visible(actor).filter(slug=slug).first()
+    if arena is None:
+        raise ArenaNotFound
+    return arena
+
+
+def contestants_ready(actor: Actor, arena: Arena) -> QuerySet[Contestant]:
+    """Who may be met now: not retired, in no outage, and with a worker that has the model."""
+    seen = Q(is_automatic=False) | Q(model__in=models_visible(actor))
+    return (
+        Contestant.objects.filter(seen, arena=arena, is_available=True, model__kind=Kind.TEXT)
+        .filter(Q(retired_at=None) | Q(retired_at__gt=timezone.now()), model__in=model_ids_ready())
+        .select_related("model")
+        .prefetch_related("targets")
+        .order_by("pk")
+    )
+
+
+def contestants_by_name(actor: Actor, arena: Arena) -> QuerySet[Contestant]:
+    """Who may be chosen by name."""
+    return contestants_ready(actor, arena).filter(is_anonymous_only=False).order_by("name")
+
+
+def contestants_chosen(actor: Actor, arena: Arena, ids: tuple[UUID, UUID]) -> tuple[Contestant, Contestant]:
+    """Raises: ContestantUnknown."""
+    found = {contestant.public_id: contestant for contestant in contestants_by_name(actor, arena)}
+    if ids[0] == ids[1] or not found.keys() >= set(ids):
+        raise ContestantUnknown
+    return found[ids[0]], found[ids[1]]
+
+
+def n_met(arena: Arena) -> Counter[frozenset[int]]:
+    """How often each two have met in anonymous battles that have a vote, in one query."""
+    newest = Battle.objects.filter(arena=arena, is_anonymous=True, vote__isnull=False).order_by("-pk")[:MET_MAX_BATTLES]
+    rows = Side.objects.filter(battle__in=newest.values("pk")).values_list("battle_id", "contestant_id")
+    of_battles: dict[int, set[int]] = {}
+    for battle, contestant in rows:
+        of_battles.setdefault(battle, set()).add(contestant)
+    return Counter(frozenset(pair) for pair in of_battles.values())
+
+
+def battles_owned(actor: Actor) -> QuerySet[Battle]:
+    """The actor's own battles; none for somebody unknown."""
+    if actor.user_id is not None:
+        return Battle.objects.filter(user_id=actor.user_id)
+    if actor.visitor_public_id is not None:
+        return Battle.objects.filter(visitor__public_id=actor.visitor_public_id)
+    return Battle.objects.none()
+
+
+def battle_get(actor: Actor, battle_id: UUID) -> Battle:
+    """Raises: BattleNotFound, also when it is somebody else's."""
+    battle = battles_owned(actor).select_related("arena", "vote").filter(public_id=battle_id).first()
+    if battle is None:
+        raise BattleNotFound
+    return battle
+
+
+def sides_get(battle: Battle) -> tuple[Side, Side]:
+    """A and B, with contestants, models and conversations."""
+    sides = {side.position: side for side in battle.sides.select_related("contestant__model", "conversation")}
+    return sides[Position.A], sides[Position.B]
+
+
+def last_turn_get(sides: tuple[Side, Side]) -> LastTurn | None:
+    """How the last turn stands; None when the texts of the battle were erased."""
+    leaves = [
+        side.conversation.active_leaf_id for side in sides if side.conversation and side.conversation.active_leaf_id
+    ]
+    found = {generation.message_id: generation for generation in Generation.objects.filter(message_id__in=leaves)}
+    generations = [found.get(leaf) for leaf in leaves]
+    match generations:
+        case [Generation() as a, Generation() as b]:
+            return LastTurn(_state_of(a, b), (a, b))
+    return None
+
+
+def _state_of(*generations: Generation) -> TurnState:
+    # One failure ends the turn: the other side is stopped, and what it wrote is judged by nobody.
+    if any(generation.state == GenerationState.FAILED for generation in generations):
+        return TurnState.FAILED
+    if any(generation.state in UNFINISHED for generation in generations):
+        return TurnState.RUNNING
+    return TurnState.ENDED

@@ -1,0 +1,54 @@
+"""What doors call to begin a battle or go on with it: permission and size first, then the gate, then the rows.
+
+Reading of both answers begins before anybody hears of the turn, so that a door that goes away delays nothing.
+"""
+
+from dataclasses import replace
+from random import SystemRandom
+from uuid import UUID
+
+from apps.accounts.actors import Actor
+from apps.arena import selectors
+from apps.arena.models import Follows
+from apps.arena.services import battles
+from apps.arena.services.battles import BattleTurn, Opening
+from apps.conversations.live.registry import reader_of
+from apps.core.threads import in_thread
+from apps.moderation.choices import Surface
+from apps.moderation.gate import text_pass
+
+
+async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
+    """Begin. For a new opponent the text is that of the battle before. Raises: as `battle_start`; TextRefused."""
+    if opening.follows is Follows.NEW_OPPONENT and opening.previous is not None:
+        opening = replace(opening, text=await in_thread(_first_text, actor, opening.previous))
+    text = await _passed(actor, opening.text, reference=str(opening.previous or ""))
+    opening = replace(opening, text=text)
+    return _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
+
+
+async def battle_continue(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
+    """Go on. Raises: as `battle_send`; TextRefused."""
+    text = await _passed(actor, text, reference=str(battle_id))
+    return _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text))
+
+
+async def battle_halt(*, actor: Actor, battle_id: UUID) -> None:
+    """Stop both. Raises: BattleNotFound."""
+    for generation_id in await in_thread(battles.battle_stop, actor=actor, battle_id=battle_id):
+        reader_of(generation_id).stop()
+
+
+async def _passed(actor: Actor, text: str, *, reference: str) -> str:
+    await in_thread(battles.battle_check, actor=actor, text=text)
+    return await text_pass(text, surface=Surface.ARENA, actor=actor, reference=reference)
+
+
+def _first_text(actor: Actor, battle_id: UUID) -> str:
+    return battles.first_message_get(selectors.battle_get(actor, battle_id))
+
+
+def _begun(turn: BattleTurn) -> BattleTurn:
+    for generation in turn.generations:
+        reader_of(generation.public_id)
+    return turn

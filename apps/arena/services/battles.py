@@ -1,0 +1,260 @@
+"""Battles: draw two, give both the same messages, stop them, tell their names. Nothing is generated here.
+
+Whoever changes a battle holds its row, so that a turn, a vote and a reveal that come at once happen one after another.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User, Visitor
+from apps.arena import pairing, selectors
+from apps.arena.errors import (
+    ArenaClosed,
+    BattleFailed,
+    BattleNotFound,
+    BattleNotReady,
+    BattleTooLong,
+    BattleWhole,
+    NoOpponents,
+)
+from apps.arena.models import Arena, Battle, Contestant, Follows, Pairing, Position, Side
+from apps.arena.selectors import TurnState
+from apps.conversations.models import Generation, GenerationState, Message, Role
+from apps.conversations.services.generations import generation_request_stop
+from apps.conversations.services.sides import message_checked, side_ask, side_create
+from apps.conversations.services.turns import require_may_chat
+
+MAX_TURNS = 50
+
+Two = tuple[Contestant, Contestant]
+"""A and B."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A battle that somebody wants. `choice`: by name, A's first; without it the two are drawn."""
+
+    arena: str
+    text: str
+    choice: tuple[UUID, UUID] | None = None
+    previous: UUID | None = None
+    follows: Follows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BattleTurn:
+    """What a turn stored. `number` counts from 1; A's generation comes first."""
+
+    battle: Battle
+    number: int
+    text: str
+    generations: tuple[Generation, Generation]
+
+
+def battle_check(*, actor: Actor, text: str) -> None:
+    """Whether this actor may take part, and the text could be a message: asked before anybody looks at the text.
+
+    Raises: SignInRequired, EmptyMessage, MessageTooLong.
+    """
+    require_may_chat(actor)
+    message_checked(text)
+
+
+def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTurn:
+    """Find two contestants and give both the first message.
+
+    Raises: what `battle_check` raises; ArenaNotFound, ArenaClosed, NoOpponents, ContestantUnknown, BattleNotFound,
+    BattleWhole.
+    """
+    battle_check(actor=actor, text=opening.text)
+    text = message_checked(opening.text)
+    arena = selectors.arena_get(actor, opening.arena)
+    if not arena.is_open:
+        raise ArenaClosed
+    previous = None if opening.previous is None else _previous(actor, arena, opening.previous)
+    two = _two(actor, arena, opening, previous, random)
+    is_anonymous = opening.choice is None and not _is_named_rematch(opening, previous)
+    with transaction.atomic():
+        battle = Battle.objects.create(
+            arena=arena,
+            is_anonymous=is_anonymous,
+            prompt_digest=_digest(text),
+            previous=previous,
+            follows=opening.follows or "",
+            **_owner(actor),
+        )
+        return _turn_add(battle, _sides_create(battle, two, text), text)
+
+
+def battle_send(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
+    """Give both the next message, also after the vote: then it is no longer judged.
+
+    Raises: what `battle_check` raises; BattleNotFound, BattleNotReady, BattleFailed, BattleTooLong.
+    """
+    battle_check(actor=actor, text=text)
+    with transaction.atomic():
+        battle = battle_lock(actor, battle_id)
+        sides = selectors.sides_get(battle)
+        turn_require_ended(sides)
+        if battle.n_turns >= MAX_TURNS:
+            raise BattleTooLong(limit=MAX_TURNS)
+        return _turn_add(battle, sides, message_checked(text))
+
+
+def battle_stop(*, actor: Actor, battle_id: UUID) -> list[UUID]:
+    """Ask for the end of both answers; return the generations that were still going on. Raises: BattleNotFound."""
+    last = selectors.last_turn_get(selectors.sides_get(selectors.battle_get(actor, battle_id)))
+    running = [] if last is None else [generation.public_id for generation in last.generations]
+    return [generation_id for generation_id in running if generation_request_stop(generation_id)]
+
+
+def battle_reveal(*, actor: Actor, battle_id: UUID) -> Battle:
+    """Tell the names without a vote; from now on there can be none. Raises: BattleNotFound."""
+    battle = selectors.battle_get(actor, battle_id)
+    Battle.objects.filter(pk=battle.pk, revealed_at=None).update(revealed_at=timezone.now())
+    battle.refresh_from_db(fields=["revealed_at"])
+    return battle
+
+
+def battles_adopt(*, user: User, visitor_public_id: UUID) -> int:
+    """Give a visitor's battles to the account that this person signed in to; return how many."""
+    return Battle.objects.filter(visitor__public_id=visitor_public_id).update(user=user, visitor=None)
+
+
+def first_message_get(battle: Battle) -> str:
+    """What the battle began with. Raises: BattleNotFound when it was erased."""
+    message = Message.objects.filter(conversation__side__battle=battle, role=Role.USER).order_by("pk").first()
+    if message is None:
+        raise BattleNotFound
+    return message.content
+
+
+def battle_lock(actor: Actor, battle_id: UUID) -> Battle:
+    """Hold the row until the transaction ends. Raises: BattleNotFound."""
+    owned = selectors.battles_owned(actor).filter(public_id=battle_id)
+    battle = owned.select_for_update(of=("self",)).first()
+    if battle is None:
+        raise BattleNotFound
+    return battle
+
+
+def turn_require_ended(sides: tuple[Side, Side]) -> None:
+    """Raises: BattleNotFound when the texts were erased; BattleNotReady, BattleFailed."""
+    last = selectors.last_turn_get(sides)
+    if last is None:
+        raise BattleNotFound
+    match last.state:
+        case TurnState.RUNNING:
+            raise BattleNotReady
+        case TurnState.FAILED:
+            raise BattleFailed
+        case TurnState.ENDED:
+            return
+
+
+# --- Two contestants --------------------------------------------------------------------------------------------------
+
+
+def _two(actor: Actor, arena: Arena, opening: Opening, previous: Battle | None, random: Random) -> Two:
+    if opening.choice is not None:
+        return selectors.contestants_chosen(actor, arena, opening.choice)
+    ready = list(selectors.contestants_ready(actor, arena))
+    match opening.follows, previous:
+        case Follows.REMATCH, Battle():
+            return _same_two(ready, previous, random)
+        case Follows.NEW_OPPONENT, Battle():
+            return _with_new_opponent(ready, previous, random)
+    return _drawn(arena, ready, random)
+
+
+def _drawn(arena: Arena, ready: list[Contestant], random: Random, *, keeping: int | None = None) -> Two:
+    n_met = selectors.n_met(arena) if arena.pairing == Pairing.ADAPTIVE else None
+    try:
+        pair = pairing.draw([contestant.entrant for contestant in ready], random, n_met=n_met, keeping=keeping)
+    except pairing.NobodyToMeet as exc:
+        raise NoOpponents from exc
+    by_key = {contestant.pk: contestant for contestant in ready}
+    return by_key[pair[0]], by_key[pair[1]]
+
+
+def _same_two(ready: list[Contestant], previous: Battle, random: Random) -> Two:
+    by_key = {contestant.pk: contestant for contestant in ready}
+    one, other = (side.contestant_id for side in selectors.sides_get(previous))
+    if one not in by_key or other not in by_key:
+        raise NoOpponents
+    left, right = pairing.sides((one, other), random)
+    return by_key[left], by_key[right]
+
+
+def _with_new_opponent(ready: list[Contestant], previous: Battle, random: Random) -> Two:
+    sides = selectors.sides_get(previous)
+    last = selectors.last_turn_get(sides)
+    if last is None or last.state is not TurnState.FAILED:
+        raise BattleWhole
+    failed = {
+        side.contestant_id
+        for side, generation in zip(sides, last.generations, strict=True)
+        if generation.state == GenerationState.FAILED
+    }
+    left_over = [side.contestant_id for side in sides if side.contestant_id not in failed]
+    others = [contestant for contestant in ready if contestant.pk not in failed]
+    return _drawn(previous.arena, others, random, keeping=left_over[0] if left_over else None)
+
+
+def _previous(actor: Actor, arena: Arena, battle_id: UUID) -> Battle:
+    battle = selectors.battle_get(actor, battle_id)
+    if battle.arena_id != arena.pk:
+        raise BattleNotFound
+    return battle
+
+
+def _is_named_rematch(opening: Opening, previous: Battle | None) -> bool:
+    return opening.follows is Follows.REMATCH and previous is not None and not previous.is_anonymous
+
+
+# --- Rows -------------------------------------------------------------------------------------------------------------
+
+
+def _owner(actor: Actor) -> dict[str, object]:
+    if actor.visitor_public_id is None:
+        return {"user_id": actor.user_id}
+    visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
+    return {"visitor": visitor}
+
+
+def _digest(text: str) -> str:
+    """Without case and white space. Keyed, so that a short message cannot be guessed from it."""
+    return salted_hmac("arena.prompt", " ".join(text.casefold().split()), algorithm="sha256").hexdigest()
+
+
+def _sides_create(battle: Battle, two: Two, text: str) -> tuple[Side, Side]:
+    a, b = (
+        Side.objects.create(
+            battle=battle,
+            position=position,
+            contestant=contestant,
+            conversation=side_create(user_id=battle.user_id, visitor_id=battle.visitor_id, text=text),
+        )
+        for position, contestant in zip((Position.A, Position.B), two, strict=True)
+    )
+    return a, b
+
+
+def _turn_add(battle: Battle, sides: tuple[Side, Side], text: str) -> BattleTurn:
+    a, b = (_side_ask(side, text) for side in sides)
+    battle.n_turns += 1
+    battle.save(update_fields=["n_turns"])
+    return BattleTurn(battle, battle.n_turns, text, (a, b))
+
+
+def _side_ask(side: Side, text: str) -> Generation:
+    model = side.contestant.model
+    if model is None or side.conversation is None:
+        raise BattleFailed  # the model was deleted: nobody can go on for it
+    return side_ask(conversation=side.conversation, model=model, text=text).generation

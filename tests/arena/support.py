@@ -1,0 +1,188 @@
+"""A page as the contract of the arena socket sees it, and an arena whose answers a test writes row by row."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from channels.testing import WebsocketCommunicator
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.arena.models import Battle, Follows
+from apps.arena.models.entries import DEFAULT_SLUG
+from apps.arena.services.battles import BattleTurn, Opening, battle_start
+from apps.catalog.models import LanguageModel
+from apps.conversations.models import Generation, GenerationState
+from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.services.generations import generation_finish
+from apps.workers.models import HostedModel, HostedState, Worker
+from fastchat_site.asgi import application
+from tests.fake_worker import FakeWorker, Step
+
+Frame = dict[str, Any]
+
+RECEIVE_WITHIN_S = 10.0
+COMPLETE = Outcome(GenerationState.COMPLETE, finish_reason="stop")
+STOPPED = Outcome(GenerationState.STOPPED)
+FAILED = Outcome(
+    GenerationState.FAILED, error=Failure("workers.died", "The worker of owl-7b went away.", retryable=True)
+)
+
+
+@dataclass(frozen=True)
+class Two:
+    """The workers of both contestants, by the contestants' names."""
+
+    workers: dict[str, FakeWorker]
+
+    def play(self, *steps: Step) -> None:
+        """Let both write the same next."""
+        for worker in self.workers.values():
+            worker.play(*steps)
+
+
+def model_ready(name: str, **fields: Any) -> LanguageModel:
+    """A model on a live worker that nobody will call."""
+    model = LanguageModel.objects.create(name=name, **fields)
+    later = timezone.now() + timedelta(hours=1)
+    worker = Worker.objects.create(public_id=uuid4(), base_url="http://127.0.0.1:9", lease_expires_at=later)
+    HostedModel.objects.create(worker=worker, model=model, state=HostedState.LOADED)
+    return model
+
+
+def started(actor: Actor, text: str = "Hi", *, seed: int = 0, arena: str = DEFAULT_SLUG, **opening: Any) -> BattleTurn:
+    return battle_start(actor=actor, opening=Opening(arena, text, **opening), random=Random(seed))
+
+
+def ended(
+    turn: BattleTurn, a: Outcome = COMPLETE, b: Outcome = COMPLETE, *, texts: Sequence[str] = ("Yes.", "No.")
+) -> Battle:
+    """Write both ends, as the readers of the two answers do."""
+    for generation, outcome, text in zip(turn.generations, (a, b), texts, strict=True):
+        assert generation_finish(generation.public_id, outcome, text)
+    # As if somebody had read both.
+    asked_at = timezone.now() - timedelta(seconds=30)
+    Generation.objects.filter(pk__in=[generation.pk for generation in turn.generations]).update(created_at=asked_at)
+    return turn.battle
+
+
+def fought(actor: Actor, text: str = "Hi", *, texts: Sequence[str] = ("Yes.", "No."), **more: Any) -> Battle:
+    """A battle of one turn, ready for its vote."""
+    return ended(started(actor, text, **more), texts=texts)
+
+
+def follow_up(battle: Battle, how: Follows) -> dict[str, Any]:
+    return {"previous": battle.public_id, "follows": how}
+
+
+@dataclass
+class ShownSide:
+    """What a page shows of one side, put together as docs/arena_socket.md says."""
+
+    blocks: list[str] = field(default_factory=list)
+    tail: str = ""
+    n_restarts: int = 0
+
+    def apply(self, update: Frame) -> None:
+        if update["restart"]:
+            self.blocks, self.tail = [], ""
+            self.n_restarts += 1
+        self.blocks += update["blocks"]
+        if update["tail"] is not None:
+            self.tail = update["tail"]
+        self.tail += update["text"]
+
+    @property
+    def html(self) -> str:
+        return "".join(self.blocks) + self.tail
+
+
+class ArenaPage:
+    """An open socket. `sent` has every frame that came, as text, with its time; progress is applied to `a` and `b`."""
+
+    def __init__(self, communicator: WebsocketCommunicator) -> None:
+        self._communicator = communicator
+        self.sent: list[tuple[float, str]] = []
+        self.a, self.b = ShownSide(), ShownSide()
+        self.battle = ""
+
+    async def send(self, frame: Frame) -> None:
+        await self._communicator.send_to(text_data=json.dumps(frame))
+
+    async def send_raw(self, text: str | None = None, data: bytes | None = None) -> None:
+        await self._communicator.send_to(text_data=text, bytes_data=data)
+
+    async def next(self) -> Frame:
+        text = await self._communicator.receive_from(timeout=RECEIVE_WITHIN_S)
+        self.sent.append((monotonic(), text))
+        frame: Frame = json.loads(text)
+        if frame["type"] == "battle.progress":
+            self.a.apply(frame["a"])
+            self.b.apply(frame["b"])
+        return frame
+
+    async def until(self, *kinds: str) -> Frame:
+        """Read on to the next frame of one of these types."""
+        while (frame := await self.next())["type"] not in kinds:
+            pass
+        return frame
+
+    async def until_shown(self, a: str = "", b: str = "") -> None:
+        while a not in self.a.html or b not in self.b.html:
+            await self.next()
+
+    async def ask(self, text: str, **opening: Any) -> Frame:
+        """Begin a battle, or go on with the one that is there; return how it was accepted."""
+        if self.battle and not opening:
+            await self.send({"type": "battle.send", "ref": "r", "battle": self.battle, "text": text})
+        else:
+            start = {"arena": DEFAULT_SLUG, "choice": None, "previous": None, "follows": None} | opening
+            await self.send({"type": "battle.start", "ref": "r", "text": text, **start})
+        frame = await self.until("battle.accepted", "battle.refused")
+        assert frame["type"] == "battle.accepted", frame
+        self.battle = frame["battle"]
+        return frame
+
+    async def until_ended(self) -> Frame:
+        return await self.until("battle.turn_ended")
+
+    async def vote(self, verdict: str) -> Frame:
+        await self.send({"type": "battle.vote", "ref": "v", "battle": self.battle, "verdict": verdict})
+        return await self.until("battle.revealed", "battle.refused")
+
+    async def attach(self, battle: str) -> None:
+        self.battle = battle
+        self.a, self.b = ShownSide(), ShownSide()
+        await self.send({"type": "battle.attach", "battle": battle})
+
+    async def refused(self, frame: Frame) -> str:
+        """Send a frame that is not allowed, and return the code of the error that comes back."""
+        await self.send(frame)
+        answer = await self.until("error", "battle.refused")
+        assert answer.get("ref") == frame.get("ref")
+        assert answer["error"]["message"]
+        code: str = answer["error"]["code"]
+        return code
+
+    async def close(self) -> None:
+        await self._communicator.disconnect()
+
+
+@asynccontextmanager
+async def open_arena_page(cookies: dict[str, str], origin: str = "http://localhost") -> AsyncIterator[ArenaPage]:
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    headers = [(b"origin", origin.encode()), (b"cookie", cookie.encode())]
+    communicator = WebsocketCommunicator(application, "/ws/arena", headers=headers)
+    connected, _ = await communicator.connect(timeout=RECEIVE_WITHIN_S)
+    assert connected, "the socket was refused"
+    page = ArenaPage(communicator)
+    try:
+        yield page
+    finally:
+        await page.close()
