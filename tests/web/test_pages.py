@@ -12,7 +12,16 @@ from apps.accounts.models import User
 from apps.conversations.markdown import render
 from tests.live import ROOT
 
-PATHS = ["/chat", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nothing-here"]
+PATHS = [
+    "/chat",
+    "/arena",
+    "/arena/side-by-side",
+    "/arena/rules",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+    "/nothing-here",
+]
 SCRIPTS = sorted((ROOT / "static" / "js").rglob("*.js"))
 MAX_LINES = 200
 

@@ -12,8 +12,9 @@ function isTyping(element) {
  * @param {() => boolean} steps.closeDrawer returns whether there was one to close
  * @param {() => void} steps.stop
  * @param {() => void} steps.write go to the message box
+ * @param {(key: string) => boolean} [steps.other] a page's own keys; returns whether this was one
  */
-export function listenForKeys({ closeDrawer, stop, write }) {
+export function listenForKeys({ closeDrawer, stop, write, other = () => false }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
@@ -24,7 +25,7 @@ export function listenForKeys({ closeDrawer, stop, write }) {
     if (isTyping(document.activeElement)) return;
     if (event.key === "?") openDialog("dialog-shortcuts");
     else if (event.key === "/") write();
-    else return;
+    else if (!other(event.key)) return;
     event.preventDefault();
   });
 }

@@ -1,0 +1,197 @@
+"""The frames of the arena socket (docs/arena_socket.md): incoming ones are checked here, outgoing ones are built here.
+
+Pure: nothing is sent, and no id is believed to belong to anybody. Until the names are told, no frame has anything in it
+that belongs to one of the two models but its text.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from apps.arena.errors import BadFrame
+from apps.arena.models import Follows, Verdict
+from apps.conversations.frames import FRAME_MAX_BYTES
+from apps.conversations.outcomes import Failure
+from apps.core.texts import clean_text
+
+Frame = dict[str, Any]
+T = TypeVar("T")
+
+BUCKET_BYTES = 1024
+"""Frames of progress are as long as a multiple of it."""
+_REF_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class BattleStart:
+    ref: str
+    arena: str
+    text: str
+    choice: tuple[UUID, UUID] | None
+    previous: UUID | None
+    follows: Follows | None
+
+
+@dataclass(frozen=True, slots=True)
+class BattleSend:
+    ref: str
+    battle: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BattleVote:
+    ref: str
+    battle: UUID
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class BattleReveal:
+    ref: str
+    battle: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BattleAttach:
+    battle: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BattleStop:
+    battle: UUID
+
+
+Incoming = BattleStart | BattleSend | BattleVote | BattleReveal | BattleAttach | BattleStop
+"""What has a `ref` is answered with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideUpdate:
+    """What takes a page from what it shows of one side to what may be seen now.
+
+    `restart`: begin anew. Then `blocks` are appended; then either `tail` replaces the text after them, or `text` is
+    added to it.
+    """
+
+    restart: bool = False
+    blocks: tuple[str, ...] = ()
+    tail: str | None = None
+    text: str = ""
+
+
+def parse(text: str) -> Incoming:
+    """Raises: BadFrame, which says what is wrong without repeating what was sent."""
+    values = _object(text)
+    match values.pop("type", None):
+        case "battle.start":
+            frame: Incoming = BattleStart(
+                ref=_text(values, "ref", _REF_CHARS),
+                arena=_text(values, "arena", _REF_CHARS),
+                text=_text(values, "text", FRAME_MAX_BYTES),
+                choice=_choice(values),
+                previous=None if values.get("previous") is None else _uuid(values, "previous"),
+                follows=None if values.get("follows") is None else _one_of(values, "follows", Follows),
+            )
+        case "battle.send":
+            frame = BattleSend(
+                _text(values, "ref", _REF_CHARS), _uuid(values, "battle"), _text(values, "text", FRAME_MAX_BYTES)
+            )
+        case "battle.vote":
+            frame = BattleVote(
+                _text(values, "ref", _REF_CHARS), _uuid(values, "battle"), _one_of(values, "verdict", Verdict)
+            )
+        case "battle.reveal":
+            frame = BattleReveal(_text(values, "ref", _REF_CHARS), _uuid(values, "battle"))
+        case "battle.attach":
+            frame = BattleAttach(_uuid(values, "battle"))
+        case "battle.stop":
+            frame = BattleStop(_uuid(values, "battle"))
+        case _:
+            raise BadFrame(reason="a frame of an unknown type")
+    if values.keys() - asdict(frame).keys():
+        raise BadFrame(reason="a frame with unknown fields")
+    return frame
+
+
+def accepted(ref: str, *, battle: UUID, url: str, turn: int, html: str) -> Frame:
+    return {"type": "battle.accepted", "ref": ref, "battle": str(battle), "url": url, "turn": turn, "html": html}
+
+
+def progress(battle: UUID, turn: int, a: SideUpdate, b: SideUpdate) -> Frame:
+    """Its JSON, as `dumped`, is a multiple of `BUCKET_BYTES` long."""
+    frame = {
+        "type": "battle.progress",
+        "battle": str(battle),
+        "turn": turn,
+        "a": asdict(a),
+        "b": asdict(b),
+        "padding": "",
+    }
+    return frame | {"padding": " " * (-len(dumped(frame)) % BUCKET_BYTES)}
+
+
+def turn_ended(battle: UUID, turn: int, failure: Failure | None) -> Frame:
+    error = asdict(failure) if failure else None
+    return {"type": "battle.turn_ended", "battle": str(battle), "turn": turn, "error": error}
+
+
+def refused(ref: str, error: Failure) -> Frame:
+    return {"type": "battle.refused", "ref": ref, "error": asdict(error)}
+
+
+def error(failure: Failure) -> Frame:
+    return {"type": "error", "error": asdict(failure)}
+
+
+def dumped(frame: Frame) -> str:
+    """In ASCII, so that characters are bytes."""
+    return json.dumps(frame, separators=(",", ":"))
+
+
+def _object(text: str) -> Frame:
+    if len(text) > FRAME_MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > FRAME_MAX_BYTES:
+        raise BadFrame(reason=f"a frame of more than {FRAME_MAX_BYTES // 1024} KiB")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise BadFrame(reason="a frame that is not JSON") from exc
+    if not isinstance(values, dict):
+        raise BadFrame(reason="a frame that is not an object")
+    return values
+
+
+def _text(values: Frame, name: str, longest: int) -> str:
+    value = values.get(name)
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadFrame(reason=f"{name} that is not a text of at most {longest} characters")
+    return clean_text(value)
+
+
+def _uuid(values: Frame, name: str) -> UUID:
+    return _as_uuid(values.get(name), name)
+
+
+def _as_uuid(value: object, name: str) -> UUID:
+    try:
+        return UUID(value)  # type: ignore[arg-type]  # what is no text is refused below
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise BadFrame(reason=f"{name} that is not an id") from exc
+
+
+def _choice(values: Frame) -> tuple[UUID, UUID] | None:
+    match values.get("choice"):
+        case None:
+            return None
+        case [a, b]:
+            return _as_uuid(a, "choice"), _as_uuid(b, "choice")
+        case _:
+            raise BadFrame(reason="choice that is not two ids")
+
+
+def _one_of(values: Frame, name: str, known: type[T]) -> T:
+    try:
+        return known(values.get(name))  # type: ignore[call-arg]  # an enumeration looks the value up
+    except ValueError as exc:
+        raise BadFrame(reason=f"{name} that is not known") from exc

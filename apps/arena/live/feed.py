@@ -1,0 +1,121 @@
+"""One page's view of the turn of a battle, as frames, by the pacing rule.
+
+It has no queue: a page that reads slowly gets fewer frames, which hold more.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.arena import frames
+from apps.arena.errors import side_failure
+from apps.arena.frames import Frame, SideUpdate
+from apps.arena.live.pacing import TICK_S, Pace, Progress
+from apps.conversations.live.reader import Reader
+from apps.conversations.live.registry import reader_of
+from apps.conversations.markdown import BlockStream
+from apps.conversations.models import GenerationState
+from apps.conversations.outcomes import Failure
+from apps.conversations.services.generations import generation_request_stop
+from apps.core.threads import in_thread
+
+RENDERED_IN_PLACE_CHARS = 4000
+"""More than that is rendered off the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The turn of a battle; A's generation comes first."""
+
+    battle: UUID
+    number: int
+    generations: tuple[UUID, UUID]
+
+
+async def follow(turn: Watched) -> AsyncGenerator[Frame, None]:
+    """Yield what may be seen now, a frame at every tick with what is new, and the end of the turn."""
+    readers = (reader_of(turn.generations[0]), reader_of(turn.generations[1]))
+    a, b = (_ShownSide(reader) for reader in readers)
+    await asyncio.gather(*(reader.loaded.wait() for reader in readers))
+    pace, ticks = Pace(), _Ticks()
+    n_shown = pace.jump(a.progress, b.progress)
+    while True:
+        updates = [await side.show(n_shown, is_whole=pace.is_done) for side in (a, b)]
+        yield frames.progress(turn.battle, turn.number, *updates)
+        if (failure := _failure_of(*readers)) is not None or pace.is_done:
+            break
+        await ticks.next()
+        n_shown = pace.advance(a.progress, b.progress)
+    if failure is not None:
+        await _stop_the_other(readers)
+    yield frames.turn_ended(turn.battle, turn.number, failure)
+
+
+class _ShownSide:
+    """What the page shows of one side."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._stream = BlockStream()
+        self._text = ""
+        self._tail = ""
+        self._is_new = True
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self._reader.answer.n_chars, self._reader.outcome is not None)
+
+    async def show(self, n_chars: int, *, is_whole: bool) -> SideUpdate:
+        """Show so many characters; of a whole answer, what is left becomes blocks."""
+        text = self._text if self._is_shown(n_chars) else self._reader.answer.text[:n_chars]
+        restart, self._is_new = self._is_new, False
+        if not text.startswith(self._text):
+            # Another process found another text, as after a worker that was lost before it had written anything.
+            restart, self._stream, self._text, self._tail = True, BlockStream(), "", ""
+        addition, self._text = text[len(self._text) :], text
+        if len(addition) > RENDERED_IN_PLACE_CHARS:
+            blocks = await asyncio.to_thread(self._render, addition, is_whole)
+        else:
+            blocks = self._render(addition, is_whole)
+        return self._update(restart, blocks)
+
+    def _is_shown(self, n_chars: int) -> bool:
+        return self._reader.outcome is None and len(self._text) == min(n_chars, self._reader.answer.n_chars)
+
+    def _render(self, addition: str, is_whole: bool) -> list[str]:
+        blocks = self._stream.feed(addition) if addition else []
+        return blocks + (self._stream.finish() if is_whole else [])
+
+    def _update(self, restart: bool, blocks: list[str]) -> SideUpdate:
+        old, self._tail = self._tail, self._stream.tail
+        if restart or blocks or not self._tail.startswith(old):
+            return SideUpdate(restart, tuple(blocks), self._tail)
+        return SideUpdate(text=self._tail[len(old) :])
+
+
+class _Ticks:
+    """A grid in time. Whoever is late waits for the next of its points."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
+
+    async def next(self) -> None:
+        passed = self._loop.time() - self._start
+        await asyncio.sleep(TICK_S - passed % TICK_S)
+
+
+def _failure_of(*readers: Reader) -> Failure | None:
+    for reader in readers:
+        if reader.outcome is not None and reader.outcome.state == GenerationState.FAILED:
+            code = reader.outcome.error.code if reader.outcome.error else ""
+            return Failure.of(side_failure(code))
+    return None
+
+
+async def _stop_the_other(readers: tuple[Reader, Reader]) -> None:
+    """Nobody will judge what it writes."""
+    for reader in readers:
+        if reader.outcome is None and await in_thread(generation_request_stop, reader.generation_id):
+            reader.stop()

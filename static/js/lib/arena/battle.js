@@ -1,0 +1,199 @@
+/**
+ * A battle on this page: sends messages and verdicts, shows what comes.
+ *
+ *   idle -> sending -> writing -> judging -> casting -> told      judging, told -> sending -> writing …
+ *                      writing -> failed -> sending (a new opponent)
+ *
+ * Events: `battle` (detail: {id, url} or null) when another battle is on the page, `said` (detail: a sentence).
+ */
+
+import { clearNotice, showError, showNotice } from "../notice.js";
+import { Outgoing } from "./outgoing.js";
+
+/** @typedef {"idle" | "sending" | "writing" | "judging" | "failed" | "casting" | "told"} BattleState */
+
+const OVER = ["arena.already_voted", "arena.already_revealed", "arena.battle_not_found"];
+
+export class BattlePage extends EventTarget {
+  /** @type {BattleState} */
+  #state = "idle";
+  #isTold = false;
+  /** @type {{previous: string | null, follows: string | null}} */
+  #origin = { previous: null, follows: null };
+
+  /** @param {import("./outgoing.js").BattleParts} parts */
+  constructor(parts) {
+    super();
+    Object.assign(this, parts);
+    /** @type {string | null} */
+    this.battle = null;
+    const { socket, outbox, composer, votes, notice } = parts;
+    this.outgoing = new Outgoing(outbox, notice, (request) => this.#giveBack(request));
+    socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
+    socket.addEventListener("state", () => socket.state === "open" && this.#attach());
+    composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
+    composer.addEventListener("stop", () => this.#stop());
+    composer.addEventListener("problem", (event) => this.outgoing.problem(/** @type {CustomEvent} */ (event).detail));
+    votes.addEventListener("vote", (event) => this.#cast("battle.vote", { verdict: /** @type {CustomEvent} */ (event).detail }));
+    votes.addEventListener("reveal", () => this.#cast("battle.reveal"));
+    votes.addEventListener("again", (event) => this.begin(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /** Take over what the server rendered. @param {any} battle */
+  open(battle) {
+    this.battle = battle.id;
+    if (battle.names) this.rounds.name(battle.names.map((/** @type {{name: string}} */ told) => told.name));
+    if (battle.is_revealed) this.#tell(battle);
+    if (battle.state === "running") this.#move("writing");
+    else if (battle.state === "failed") this.#failed(battle.error);
+    else this.#rest();
+  }
+
+  /** @param {string} text */
+  send(text) {
+    clearNotice(this.notice);
+    this.rounds.addPending(text);
+    this.composer.hold();
+    this.#move("sending");
+    this.scroll.pin();
+    this.outgoing.put(this.battle ? { type: "battle.send", battle: this.battle, text } : this.#start(text));
+  }
+
+  /** Empty the page for another battle. @param {"new_round" | "rematch"} follows */
+  begin(follows) {
+    this.#origin = { previous: this.battle, follows };
+    this.battle = null;
+    this.#isTold = false;
+    this.rounds.clear();
+    this.votes.hideResult();
+    this.#move("idle");
+    clearNotice(this.notice);
+    if (follows === "rematch") showNotice(this.notice, "The same two again. Which of them is A is drawn anew.", { tone: "quiet" });
+    this.composer.focus();
+    this.#emit("battle", null);
+  }
+
+  #newOpponent() {
+    clearNotice(this.notice);
+    this.#origin = { previous: this.battle, follows: "new_opponent" };
+    this.#move("sending");
+    this.outgoing.put(this.#start(""));
+  }
+
+  /** @param {string} text */
+  #start(text) {
+    const chosen = this.#origin.follows === "rematch" ? null : this.choice();
+    if (chosen) this.rounds.name(chosen.names);
+    return { type: "battle.start", arena: this.arena, text, choice: chosen?.ids ?? null, ...this.#origin };
+  }
+
+  /** @param {string} type @param {object} [more] */
+  #cast(type, more = {}) {
+    if (this.#state !== "judging") return;
+    this.#move("casting");
+    this.outgoing.put({ type, battle: this.battle, ...more });
+  }
+
+  #stop() {
+    if (this.socket.send({ type: "battle.stop", battle: this.battle })) this.composer.mode = "stopping";
+    else this.outgoing.problem("There is no connection just now, so both go on. Stop them when the connection is back.");
+  }
+
+  #attach() {
+    if (this.#state === "writing") this.socket.send({ type: "battle.attach", battle: this.battle });
+  }
+
+  /** @param {any} frame */
+  #receive(frame) {
+    if (frame.type === "battle.accepted") return this.#accepted(frame);
+    if (frame.type === "battle.refused") return this.#refused(frame);
+    if (frame.type === "battle.revealed") return this.#revealed(frame);
+    if (frame.type === "error") return showError(this.notice, frame.error);
+    if (frame.battle !== this.battle || this.#state !== "writing") return;
+    if (frame.type === "battle.progress") this.rounds.progress(frame);
+    else if (frame.type === "battle.turn_ended") this.#turnEnded(frame);
+  }
+
+  #accepted(/** @type {any} */ frame) {
+    const request = this.outgoing.take(frame.ref);
+    if (!request) return;
+    clearNotice(this.notice);
+    if (request.follows === "new_opponent") {
+      this.rounds.clear();
+      this.rounds.addPending("");
+    }
+    this.rounds.confirmPending(frame);
+    this.#origin = { previous: null, follows: null };
+    const isNew = this.battle !== frame.battle;
+    this.battle = frame.battle;
+    this.composer.moveDraft(frame.battle);
+    this.#move("writing");
+    if (isNew) this.#emit("battle", { id: frame.battle, url: frame.url });
+  }
+
+  #turnEnded(/** @type {any} */ { error }) {
+    if (error) return this.#failed(error);
+    this.rounds.end("ended");
+    this.#rest();
+    this.#emit("said", this.#isTold ? "Both answers are complete." : "Both answers are complete. Press Escape to go to the votes.");
+  }
+
+  #revealed(/** @type {any} */ frame) {
+    if (!this.outgoing.take(frame.ref)) return;
+    const sentence = this.#tell({ ...frame, names: [frame.a, frame.b] });
+    this.#rest();
+    this.votes.focusResult();
+    this.#emit("said", sentence);
+  }
+
+  /** @param {any} told */
+  #tell(told) {
+    this.#isTold = true;
+    this.rounds.name([told.names[0].name, told.names[1].name]);
+    this.rounds.mark(told.verdict);
+    return this.votes.show(told);
+  }
+
+  /** @param {import("../explain.js").SiteError} error */
+  #failed(error) {
+    this.rounds.end("failed");
+    this.#move("failed");
+    showNotice(this.notice, error.message, { actions: [{ label: "New opponent", run: () => this.#newOpponent() }] });
+    this.#emit("said", error.message);
+  }
+
+  #refused(/** @type {any} */ { ref, error }) {
+    const request = this.outgoing.take(ref);
+    if (!request) return;
+    this.#giveBack(request);
+    if (OVER.includes(error.code)) showNotice(this.notice, error.message, { actions: [{ label: "Reload", run: () => location.reload() }] });
+    else showError(this.notice, error, request.text ? { again: () => this.composer.submit() } : {});
+  }
+
+  /** What came to nothing returns to where it was. @param {import("./outgoing.js").BattleRequest} request */
+  #giveBack(request) {
+    if (request.text) {
+      this.rounds.dropPending();
+      this.composer.giveBack();
+    }
+    if (request.follows === "new_opponent") this.#move("failed");
+    else this.#rest();
+  }
+
+  /** Nothing is under way. */
+  #rest() {
+    this.#move(!this.battle ? "idle" : this.#isTold ? "told" : "judging");
+  }
+
+  /** @param {BattleState} state */
+  #move(state) {
+    this.#state = state;
+    this.composer.mode = state === "writing" ? "answering" : state === "sending" || state === "casting" ? "sending" : "ready";
+    const isShown = !this.#isTold && (state === "writing" || state === "judging" || state === "casting");
+    this.votes.mode = state === "judging" ? "on" : isShown ? "off" : "hidden";
+  }
+
+  #emit(/** @type {string} */ type, /** @type {any} */ detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

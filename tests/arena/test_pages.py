@@ -1,0 +1,145 @@
+"""Pages of the arena over HTTP."""
+
+import json
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from apps.accounts.actors import VISITOR_COOKIE, Actor
+from apps.accounts.models import User
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Verdict
+from apps.arena.services.battles import battle_send
+from apps.arena.services.votes import vote_cast
+from apps.catalog.models import LanguageModel
+from tests.arena.support import FAILED, ended, fought, model_ready, started
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def models(arena: Arena) -> list[LanguageModel]:
+    return [model_ready(name) for name in ("ant-7b", "bee-9b")]
+
+
+@pytest.fixture
+def alices_client(alice: User) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+def page_data(html: str) -> dict[str, Any]:
+    found = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def html_of(client: Client, battle: Battle) -> str:
+    reply = client.get(f"/arena/battles/{battle.public_id}")
+    assert reply.status_code == 200
+    assert "no-store" in reply["Cache-Control"]
+    return reply.content.decode()
+
+
+def test_a_new_visitor_gets_a_cookie_with_the_arena(client: Client, models: list[LanguageModel]) -> None:
+    reply = client.get("/arena")
+    assert reply.status_code == 200
+    assert reply.cookies[VISITOR_COOKIE]["httponly"]
+    data = page_data(reply.content.decode())
+    assert (data["arena"], data["battle"], data["socket_path"]) == ("public", None, "/ws/arena")
+
+
+def test_where_visitors_may_not_chat_they_are_led_to_sign_in(client: Client, arena: Arena, settings: Settings) -> None:
+    settings.VISITORS_MAY_CHAT = False
+    assert client.get("/arena")["Location"] == "/accounts/login/?next=/arena"
+
+
+def test_side_by_side_offers_those_who_may_be_chosen(client: Client, models: list[LanguageModel]) -> None:
+    Contestant.objects.filter(name="bee-9b").update(is_anonymous_only=True)
+    model_ready("cow-1b")
+    html = client.get("/arena/side-by-side").content.decode()
+    assert set(re.findall(r'data-name="([^"]+)"', html)) == {"ant-7b", "cow-1b"}
+
+
+def test_a_battle_shows_both_answers_without_names_until_the_vote(
+    alices_client: Client, alices: Actor, models: list[LanguageModel]
+) -> None:
+    battle = ended(started(alices, "What <b>now</b>?"), texts=("An *answer*", "<script>alert(1)</script>"))
+    html = html_of(alices_client, battle)
+    assert "&lt;b&gt;now&lt;/b&gt;" in html
+    assert "<em>answer</em>" in html
+    assert "<script>alert" not in html
+    assert "ant-7b" not in html
+    assert "bee-9b" not in html
+    assert page_data(html)["battle"] | {"id": ""} == {
+        "id": "", "state": "ended", "error": None, "is_revealed": False, "names": None, "verdict": None,
+        "counts": None, "reasons": [],
+    }  # fmt: skip
+    vote_cast(actor=alices, battle_id=battle.public_id, verdict=Verdict.B)
+    told = page_data(html_of(alices_client, battle))["battle"]
+    assert {name["name"] for name in told["names"]} == {"ant-7b", "bee-9b"}
+    assert (told["verdict"], told["is_revealed"], told["counts"]) == ("b", True, True)
+
+
+def test_an_answer_is_not_in_the_page_while_the_other_is_written(
+    alices_client: Client, alices: Actor, models: list[LanguageModel]
+) -> None:
+    battle = ended(started(alices), texts=("The first answer.", "The second answer."))
+    turn = battle_send(actor=alices, battle_id=battle.public_id, text="Two")
+    turn.generations[0].message.content = "Half of what"
+    turn.generations[0].message.save()
+    html = html_of(alices_client, battle)
+    assert "The first answer." in html
+    assert "Half of what" not in html
+    assert page_data(html)["battle"]["state"] == "running"
+
+
+def test_a_battle_that_failed_says_so_and_not_who(
+    alices_client: Client, alices: Actor, models: list[LanguageModel]
+) -> None:
+    data = page_data(html_of(alices_client, ended(started(alices), FAILED)))["battle"]
+    assert (data["state"], data["error"]["code"]) == ("failed", "arena.side_failed")
+
+
+def test_the_number_of_queries_does_not_grow_with_the_battle(
+    alices_client: Client, alices: Actor, models: list[LanguageModel], django_assert_max_num_queries: Any
+) -> None:
+    battle = fought(alices)
+    for number in range(8):
+        ended(battle_send(actor=alices, battle_id=battle.public_id, text=f"Turn {number}"))
+    with django_assert_max_num_queries(16):
+        html_of(alices_client, battle)
+
+
+def test_charlie_finds_no_page_of_alice_s_battle(alices: Actor, charlie: User, models: list[LanguageModel]) -> None:
+    url = f"/arena/battles/{fought(alices).public_id}"
+    client = Client()
+    assert client.get(url).status_code == 404
+    client.force_login(charlie)
+    assert client.get(url).status_code == 404
+    assert client.get(f"/arena/battles/{uuid4()}").status_code == 404
+
+
+def test_a_private_arena_has_a_page_for_its_members_alone(alice: User, alices_client: Client, arena: Arena) -> None:
+    own = Arena.objects.create(slug="own", name="Our own", kind=ArenaKind.PRIVATE)
+    assert alices_client.get("/arena/of/own").status_code == 404
+    own.members.add(alice)
+    assert "Our own" in alices_client.get("/arena/of/own").content.decode()
+    assert "Our own" not in Client().get("/arena").content.decode()
+
+
+def test_the_rules_say_what_is_kept(client: Client) -> None:
+    html = client.get("/arena/rules").content.decode()
+    assert "What is kept" in html
+    assert "at most 50 turns" in html
+
+
+def test_addresses_of_battles_tell_nothing(alices: Actor, models: list[LanguageModel]) -> None:
+    battle = fought(alices)
+    assert isinstance(battle.public_id, UUID)
+    assert battle.public_id.version == 4

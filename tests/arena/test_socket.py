@@ -1,0 +1,229 @@
+"""A whole battle over the socket, and what the socket refuses."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+from pytest_django import Settings
+
+from apps.accounts.models import User
+from apps.arena.models import Battle, Position, Vote
+from apps.conversations.models import Generation
+from apps.core.threads import in_thread
+from apps.moderation.models import Incident, Policy, Rule
+from tests.arena.conftest import FOX, OWL, Opens, on_side
+from tests.arena.support import Two, open_arena_page
+from tests.conversations.conftest import cookies_of
+from tests.fake_worker import Fail, Gate
+
+
+async def test_a_battle_is_asked_answered_voted_on_and_told(opens: Opens, alice: User, two: Two) -> None:
+    two.workers[OWL].play("I am *wise*.")
+    two.workers[FOX].play("I am ", "quick.")
+    async with opens(alice) as page:
+        accepted = await page.ask("What is <b>your</b> nature?")
+        assert "&lt;b&gt;" in accepted["html"]
+        assert accepted["url"] == f"/arena/battles/{accepted['battle']}"
+        end = await page.until_ended()
+        revealed = await page.vote("a")
+
+    assert end["error"] is None
+    battle = await in_thread(Battle.objects.get)
+    left = await in_thread(on_side, battle, Position.A)
+    texts = {OWL: "<p>I am <em>wise</em>.</p>\n", FOX: "<p>I am quick.</p>\n"}
+    assert page.a.html == texts[left]
+    assert page.b.html == texts[({OWL, FOX} - {left}).pop()]
+    assert revealed["a"]["name"] == left
+    assert (revealed["verdict"], revealed["counts"]) == ("a", False)
+    assert revealed["reasons"] == ["It came sooner than anybody can read both answers."]
+    assert await in_thread(Vote.objects.count) == 1
+
+
+async def test_the_second_turn_carries_the_first_to_each_side(opens: Opens, alice: User, two: Two) -> None:
+    two.workers[OWL].play("Hoot.")
+    two.workers[FOX].play("Yap.")
+    async with opens(alice) as page:
+        await page.ask("One")
+        await page.until_ended()
+        accepted = await page.ask("Two")
+        await page.until_ended()
+        await page.vote("tie")
+    assert accepted["turn"] == 2
+    for name, said in ((OWL, "Hoot."), (FOX, "Yap.")):
+        messages = two.workers[name].requests[1]["messages"]
+        assert [message["content"] for message in messages] == ["One", said, "Two"]
+    vote = await in_thread(Vote.objects.get)
+    assert vote.n_turns == 2
+
+
+async def test_nothing_more_of_the_quick_side_is_seen_than_of_the_slow_one(opens: Opens, alice: User, two: Two) -> None:
+    gate = Gate()
+    two.workers[OWL].play("owl owl owl owl ", "and more of the owl.")
+    two.workers[FOX].play("fox ", gate, "at last.")
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        battle = await in_thread(Battle.objects.get)
+        await page.until_shown(a=" ", b=" ")
+        quick = page.a if await in_thread(on_side, battle, Position.A) == OWL else page.b
+        for _ in range(4):
+            await page.next()
+            assert quick.html == "owl "
+        gate.open()
+        await page.until_ended()
+        assert "and more of the owl." in quick.html
+
+
+async def test_a_page_that_comes_back_sees_both_sides_go_on(opens: Opens, alice: User, two: Two) -> None:
+    gate = Gate()
+    two.play("first words ", gate, "and the last.")
+    async with opens(alice) as page:
+        accepted = await page.ask("Hi")
+        await page.until_shown(a="first words", b="first words")
+    async with opens(alice) as page:
+        await page.attach(accepted["battle"])
+        await page.until_shown(a="first words", b="first words")
+        gate.open()
+        await page.until_ended()
+        assert page.a.html == page.b.html == "<p>first words and the last.</p>\n"
+        assert page.a.n_restarts == 1
+
+
+async def test_a_failed_side_ends_the_turn_without_a_word_about_who(opens: Opens, alice: User, two: Two) -> None:
+    gate = Gate()
+    two.workers[OWL].play("Half an ans", Fail(message=f"{OWL} ran out of memory"))
+    two.workers[FOX].play("Still at ", gate, "it.")
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        end = await page.until_ended()
+        assert end["error"]["code"] == "arena.side_failed"
+        assert await page.refused(_vote(page.battle)) == "arena.battle_failed"
+        assert all(OWL not in text for _, text in page.sent)
+    assert not await in_thread(Vote.objects.exists)
+    assert await in_thread(lambda: Generation.objects.filter(is_stop_requested=True).count()) == 1
+    gate.open()
+
+
+async def test_a_new_opponent_gets_the_same_question(opens: Opens, alice: User, two: Two) -> None:
+    two.workers[OWL].play(Fail())
+    async with opens(alice) as page:
+        await page.ask("The question")
+        failed = page.battle
+        await page.until_ended()
+        opening = {"type": "battle.start", "ref": "n", "arena": "public", "text": "", "choice": None}
+        start = opening | {"previous": failed, "follows": "new_opponent"}
+        assert await page.refused(start) == "arena.no_opponents"  # there is nobody but the two
+        rematch = await page.ask("Again", previous=failed, follows="rematch")
+        await page.until_ended()
+    assert rematch["battle"] != failed
+
+
+async def test_stopping_ends_both(opens: Opens, alice: User, two: Two) -> None:
+    gates = [Gate(), Gate()]
+    for worker, gate in zip(two.workers.values(), gates, strict=True):
+        worker.play("Begun ", gate, "never said")
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        await page.until_shown(a="Begun", b="Begun")
+        await page.send({"type": "battle.stop", "battle": page.battle})
+        end = await page.until_ended()
+    assert end["error"] is None
+    states = await in_thread(lambda: list(Generation.objects.values_list("state", flat=True)))
+    assert states == ["stopped", "stopped"]
+    assert "never said" not in page.a.html + page.b.html
+
+
+async def test_a_visitor_battles_too(opens: Opens, visitor: UUID, two: Two) -> None:
+    async with opens(visitor) as page:
+        await page.ask("Hi")
+        await page.until_ended()
+        assert (await page.vote("both_bad"))["verdict"] == "both_bad"
+
+
+async def test_somebody_without_a_cookie_has_no_battle(opens: Opens, two: Two, settings: Settings) -> None:
+    async with opens() as page:
+        assert await page.refused(_start("Hi")) == "chat.sign_in_required"
+
+
+async def test_charlie_finds_alice_s_battle_behind_no_frame(opens: Opens, alice: User, charlie: User, two: Two) -> None:
+    async with opens(alice) as page:
+        await page.ask("A secret")
+        await page.until_ended()
+        battle = page.battle
+    async with opens(charlie) as page:
+        for frame in (
+            {"type": "battle.attach", "battle": battle},
+            {"type": "battle.stop", "battle": battle},
+            {"type": "battle.send", "ref": "r", "battle": battle, "text": "Hi"},
+            {"type": "battle.reveal", "ref": "r", "battle": battle},
+            _vote(battle),
+            _start("Hi", previous=battle, follows="rematch"),
+            _start("", previous=battle, follows="new_opponent"),
+        ):
+            assert await page.refused(frame) == "arena.battle_not_found"
+        assert all("secret" not in text for _, text in page.sent)
+
+
+async def test_what_is_asked_passes_the_gate_before_a_model_reads_it(opens: Opens, alice: User, two: Two) -> None:
+    await in_thread(_forbid, "bother", "in")
+    async with opens(alice) as page:
+        assert await page.refused(_start("Oh bother")) == "moderation.refused"
+        assert not await in_thread(Battle.objects.exists)
+        await page.ask("Fine")
+        await page.until_ended()
+        frame = {"type": "battle.send", "ref": "r", "battle": page.battle, "text": "What a bother"}
+        assert await page.refused(frame) == "moderation.refused"
+    assert all(len(worker.requests) == 1 for worker in two.workers.values())
+    incidents = await in_thread(lambda: list(Incident.objects.values_list("surface", "direction")))
+    assert incidents == [("arena", "in")] * 2
+
+
+async def test_what_either_side_answers_passes_the_gate(opens: Opens, alice: User, two: Two) -> None:
+    await in_thread(_forbid, "bother", "out")
+    two.workers[OWL].play("All is well.")
+    two.workers[FOX].play("Oh bother, it is not.")
+    async with opens(alice) as page:
+        await page.ask("How are you?")
+        await page.until_ended()
+    assert all("bother" not in text for _, text in page.sent)
+    assert await in_thread(lambda: Incident.objects.get().surface) == "arena"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "not json", "[]", "{}", '{"type": "battle.fly"}', '{"type": "battle.vote", "ref": "r", "battle": "x"}',
+        json.dumps({"type": "battle.vote", "ref": "r", "battle": str(uuid4()), "verdict": "c"}),
+        json.dumps({"type": "battle.attach", "battle": str(uuid4()), "more": 1}),
+        json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "choice": ["a"]}),
+        json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": 7}),
+        json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "follows": "fun"}),
+    ],
+)  # fmt: skip
+async def test_a_malformed_frame_is_refused_and_the_socket_stays(opens: Opens, alice: User, frame: str) -> None:
+    async with opens(alice) as page:
+        for _ in range(2):
+            await page.send_raw(frame)
+            assert (await page.until("error"))["error"]["code"] == "arena.bad_frame"
+        await page.send_raw(data=b"bytes")
+        assert (await page.until("error"))["error"]["code"] == "arena.bad_frame"
+
+
+async def test_a_page_of_another_site_gets_no_socket(alice: User, transactional_db: None) -> None:
+    cookies = await in_thread(cookies_of, alice)
+    with pytest.raises(AssertionError, match="refused"):
+        async with open_arena_page(cookies, origin="http://evil.example"):
+            pass
+
+
+def _start(text: str, **more: object) -> dict[str, object]:
+    start = {"type": "battle.start", "ref": "r", "arena": "public", "choice": None, "previous": None, "follows": None}
+    return start | {"text": text} | more
+
+
+def _vote(battle: str) -> dict[str, object]:
+    return {"type": "battle.vote", "ref": "r", "battle": battle, "verdict": "a"}
+
+
+def _forbid(word: str, direction: str) -> None:
+    Rule.objects.create(name="manners", category="rude", kind="words", pattern=word)
+    Policy.objects.create(surface="arena", direction=direction, category="rude", action="refuse")
