@@ -64,7 +64,7 @@ def test_only_what_both_have_decides(a: list[int], b: list[int], at_tick: int) -
 
 
 def test_a_tick_adds_a_bounded_number_of_characters() -> None:
-    shown = played([0, 1000], [0, 1000])
+    shown = played([0, 500], [0, 500])
     assert shown[:4] == [0, CHARS_PER_TICK, 2 * CHARS_PER_TICK, 3 * CHARS_PER_TICK]
 
 

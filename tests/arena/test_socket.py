@@ -177,6 +177,21 @@ async def test_what_is_asked_passes_the_gate_before_a_model_reads_it(opens: Open
     assert incidents == [("arena", "in")] * 2
 
 
+async def test_a_stranger_s_words_about_a_battle_are_not_looked_at(
+    opens: Opens, alice: User, charlie: User, two: Two
+) -> None:
+    await in_thread(_forbid, "bother", "in")
+    async with opens(alice) as page:
+        await page.ask("Fine")
+        await page.until_ended()
+        battle = page.battle
+    async with opens(charlie) as page:
+        frame = {"type": "battle.send", "ref": "r", "battle": battle, "text": "What a bother"}
+        assert await page.refused(frame) == "arena.battle_not_found"
+        assert await page.refused(_start("What a bother", arena="nowhere")) == "arena.not_found"
+    assert not await in_thread(Incident.objects.exists)
+
+
 async def test_what_either_side_answers_passes_the_gate(opens: Opens, alice: User, two: Two) -> None:
     await in_thread(_forbid, "bother", "out")
     two.workers[OWL].play("All is well.")

@@ -229,7 +229,7 @@ def test_a_vote_that_comes_too_soon_or_too_late(alices: Actor, models: list[Lang
     soon = ended(started(alices, "Soon"), texts=("word " * 3000, "No."))
     late = fought(alices, "Late")
     Battle.objects.filter(pk=late.pk).update(created_at=timezone.now() - timedelta(days=2))
-    Generation.objects.filter(conversation__side__battle=soon).update(created_at=timezone.now() - timedelta(seconds=9))
+    Generation.objects.filter(conversation__side__battle=soon).update(created_at=timezone.now() - timedelta(seconds=4))
     assert cast(alices, soon).reasons == [Reason.TOO_FAST]
     assert cast(alices, late).reasons == [Reason.TOO_LATE]
 

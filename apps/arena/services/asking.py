@@ -22,13 +22,14 @@ async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
     """Begin. For a new opponent the text is that of the battle before. Raises: as `battle_start`; TextRefused."""
     if opening.follows is Follows.NEW_OPPONENT and opening.previous is not None:
         opening = replace(opening, text=await in_thread(_first_text, actor, opening.previous))
-    text = await _passed(actor, opening.text, reference=str(opening.previous or ""))
-    opening = replace(opening, text=text)
+    await in_thread(battles.opening_check, actor=actor, opening=opening)
+    opening = replace(opening, text=await _passed(actor, opening.text, reference=str(opening.previous or "")))
     return _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
 
 
 async def battle_continue(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
     """Go on. Raises: as `battle_send`; TextRefused."""
+    await in_thread(battles.message_check, actor=actor, battle_id=battle_id, text=text)
     text = await _passed(actor, text, reference=str(battle_id))
     return _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text))
 
@@ -40,7 +41,6 @@ async def battle_halt(*, actor: Actor, battle_id: UUID) -> None:
 
 
 async def _passed(actor: Actor, text: str, *, reference: str) -> str:
-    await in_thread(battles.battle_check, actor=actor, text=text)
     return await text_pass(text, surface=Surface.ARENA, actor=actor, reference=reference)
 
 

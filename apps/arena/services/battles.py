@@ -57,26 +57,34 @@ class BattleTurn:
     generations: tuple[Generation, Generation]
 
 
-def battle_check(*, actor: Actor, text: str) -> None:
-    """Whether this actor may take part, and the text could be a message: asked before anybody looks at the text.
+def opening_check(*, actor: Actor, opening: Opening) -> None:
+    """Whether this actor may begin this battle: asked before anybody looks at the text.
 
-    Raises: SignInRequired, EmptyMessage, MessageTooLong.
+    Raises: SignInRequired, EmptyMessage, MessageTooLong, ArenaNotFound, ArenaClosed.
     """
     require_may_chat(actor)
+    if not selectors.arena_get(actor, opening.arena).is_open:
+        raise ArenaClosed
+    message_checked(opening.text)
+
+
+def message_check(*, actor: Actor, battle_id: UUID, text: str) -> None:
+    """Whether this actor may go on with this battle now: asked before anybody looks at the text.
+
+    Raises: SignInRequired, EmptyMessage, MessageTooLong, BattleNotFound, BattleNotReady, BattleFailed, BattleTooLong.
+    """
+    require_may_chat(actor)
+    _require_goes_on(selectors.battle_get(actor, battle_id))
     message_checked(text)
 
 
 def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTurn:
     """Find two contestants and give both the first message.
 
-    Raises: what `battle_check` raises; ArenaNotFound, ArenaClosed, NoOpponents, ContestantUnknown, BattleNotFound,
-    BattleWhole.
+    Raises: what `opening_check` raises; NoOpponents, ContestantUnknown, BattleNotFound, BattleWhole.
     """
-    battle_check(actor=actor, text=opening.text)
-    text = message_checked(opening.text)
-    arena = selectors.arena_get(actor, opening.arena)
-    if not arena.is_open:
-        raise ArenaClosed
+    opening_check(actor=actor, opening=opening)
+    text, arena = message_checked(opening.text), selectors.arena_get(actor, opening.arena)
     previous = None if opening.previous is None else _previous(actor, arena, opening.previous)
     two = _two(actor, arena, opening, previous, random)
     is_anonymous = opening.choice is None and not _is_named_rematch(opening, previous)
@@ -95,16 +103,13 @@ def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTur
 def battle_send(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
     """Give both the next message, also after the vote: then it is no longer judged.
 
-    Raises: what `battle_check` raises; BattleNotFound, BattleNotReady, BattleFailed, BattleTooLong.
+    Raises: what `message_check` raises.
     """
-    battle_check(actor=actor, text=text)
+    require_may_chat(actor)
+    text = message_checked(text)
     with transaction.atomic():
         battle = battle_lock(actor, battle_id)
-        sides = selectors.sides_get(battle)
-        turn_require_ended(sides)
-        if battle.n_turns >= MAX_TURNS:
-            raise BattleTooLong(limit=MAX_TURNS)
-        return _turn_add(battle, sides, message_checked(text))
+        return _turn_add(battle, _require_goes_on(battle), text)
 
 
 def battle_stop(*, actor: Actor, battle_id: UUID) -> list[UUID]:
@@ -156,6 +161,14 @@ def turn_require_ended(sides: tuple[Side, Side]) -> None:
             raise BattleFailed
         case TurnState.ENDED:
             return
+
+
+def _require_goes_on(battle: Battle) -> tuple[Side, Side]:
+    sides = selectors.sides_get(battle)
+    turn_require_ended(sides)
+    if battle.n_turns >= MAX_TURNS:
+        raise BattleTooLong(limit=MAX_TURNS)
+    return sides
 
 
 # --- Two contestants --------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Turn:
 
 def turn_check(*, actor: Actor, conversation_id: UUID | None, model_name: str, text: str) -> None:
     """Whether `turn_start` would take this now: asked before anybody looks at the text. Raises: as `turn_start`."""
-    _require_may_chat(actor)
+    require_may_chat(actor)
     if conversation_id is not None:
         _require_free(conversations_owned(actor).filter(public_id=conversation_id).first())
     model_get_offered(actor, model_name)
