@@ -1,7 +1,10 @@
-"""Run a piece of ORM code off the event loop. It decides nothing about transactions."""
+"""Run a piece of ORM code, or of computing, off the event loop. It decides nothing about transactions."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections
@@ -48,3 +51,16 @@ async def _undone(work: "asyncio.Future[T]", undo: Callable[[T], Coroutine[Any, 
     await asyncio.wait([work])
     if not work.cancelled() and work.exception() is None:
         await undo(work.result())
+
+
+class OwnThreads:
+    """Threads for one kind of work that may take long. While all are busy it waits for itself, and nothing else does:
+    what uses the database has others."""
+
+    def __init__(self, name: str, n_threads: int) -> None:
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix=name)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What waits is dropped when its caller is cancelled; what runs goes on to its end."""
+        call = partial(copy_context().run, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)

@@ -3,10 +3,11 @@
 A surface asks with all the texts of one request. They come back as they may go on, or the request is refused.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from time import monotonic
 
 from django.db import InterfaceError, OperationalError
 
@@ -19,22 +20,28 @@ from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.errors import TextRefused
 from apps.moderation.selectors import Decided
 from apps.moderation.services.incidents import incident_record
+from apps.moderation.threads import rule_threads
 
 logger = logging.getLogger(__name__)
 
 
 async def texts_pass(
-    texts: Sequence[str], *, surface: Surface, actor: Actor, reference: str | None = None
+    texts: Sequence[str], *, surface: Surface, actor: Actor, fixed: Sequence[str] = (), reference: str | None = None
 ) -> list[str]:
     """The texts as they may go on, redacted where a policy says so. Raises: TextRefused.
 
+    `fixed`: texts out of which nothing can be taken, such as names. They pass as they are, or are refused.
     `reference`: what an incident is found by; the request's id, if it is left out.
     """
     rules = await selectors.current()
-    if not rules.looks or not texts:
+    looked_at = [*texts, *fixed]
+    if not rules.looks or not looked_at:
         return list(texts)
-    findings = await findings_of(rules, list(texts))
-    verdicts = [verdict_of(text, found, rules.policies, surface) for text, found in zip(texts, findings, strict=True)]
+    findings = await findings_of(rules, looked_at)
+    for found in findings[len(texts) :]:
+        found[:] = [replace(finding, spans=()) for finding in found]
+    pairs = zip(looked_at, findings, strict=True)
+    verdicts = [verdict_of(text, found, rules.policies, surface) for text, found in pairs]
     acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
     if acted:
         action = max((verdict.action for verdict in acted), key=lambda action: Severity[action.name])
@@ -43,7 +50,7 @@ async def texts_pass(
     refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
     if refused:
         raise TextRefused(reason=_reason(refused))
-    return [verdict.text for verdict in verdicts]
+    return [verdict.text for verdict in verdicts[: len(texts)]]
 
 
 async def text_pass(text: str, *, surface: Surface, actor: Actor, reference: str | None = None) -> str:
@@ -52,9 +59,19 @@ async def text_pass(text: str, *, surface: Surface, actor: Actor, reference: str
     return passed
 
 
+async def looks() -> bool:
+    """Whether anybody looks at texts here."""
+    return (await selectors.current()).looks
+
+
+async def acts_on(surface: Surface) -> bool:
+    """Whether anything that may be found in what is sent there has a consequence."""
+    return (await selectors.current()).acts_on(surface)
+
+
 async def findings_of(rules: Decided, texts: list[str]) -> list[list[Finding]]:
     """Of each text what all rules and the classifier find."""
-    by_rules = await asyncio.to_thread(matching.findings_of, rules.matchers, texts)
+    by_rules = await rule_threads.run(matching.findings_of, rules.matchers, texts, asked_at=monotonic())
     if rules.classifier is None:
         return by_rules
     by_classifier = await classifier.findings_of(rules.classifier, texts)

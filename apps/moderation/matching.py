@@ -66,9 +66,11 @@ class Matcher:
         return Finding(self.category, self.name, tuple(spans)) if spans else None
 
 
-def findings_of(matchers: Iterable[Matcher], texts: Sequence[str]) -> list[list[Finding]]:
-    """Of each text what each rule finds, within `REQUEST_LIMIT_S`."""
-    ends_at = monotonic() + REQUEST_LIMIT_S
+def findings_of(
+    matchers: Iterable[Matcher], texts: Sequence[str], *, asked_at: float | None = None
+) -> list[list[Finding]]:
+    """Of each text what each rule finds, within `REQUEST_LIMIT_S` of `asked_at` on the monotonic clock, or of now."""
+    ends_at = (monotonic() if asked_at is None else asked_at) + REQUEST_LIMIT_S
     rules = list(matchers)
     return [_findings(rules, text, ends_at) for text in texts]
 

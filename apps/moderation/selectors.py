@@ -7,7 +7,7 @@ from time import monotonic
 from django.db import InterfaceError, OperationalError
 
 from apps.core.threads import in_thread
-from apps.moderation.actions import Policies
+from apps.moderation.actions import Finding, Policies, action_for
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher
 from apps.moderation.models import Classifier, Policy, Rule
@@ -29,6 +29,16 @@ class Decided:
     @property
     def looks(self) -> bool:
         return bool(self.matchers or self.classifier)
+
+    def acts_on(self, surface: Surface) -> bool:
+        """Whether something is done there about any category that a rule or the classifier may find in what is sent."""
+        categories = {matcher.category for matcher in self.matchers}
+        if self.classifier is not None:
+            here = (surface, Direction.IN)
+            categories |= {"", *(category for *where, category in self.policies if tuple(where) == here)}
+        findings = (Finding(category, "") for category in categories)
+        actions = {action_for(finding, self.policies, surface, Direction.IN) for finding in findings}
+        return bool(actions - {Action.ALLOW})
 
     def looks_at(self, surface: Surface, direction: Direction) -> bool:
         """Answers are looked at only where a policy speaks of them: it holds them up."""
