@@ -22,8 +22,8 @@ class Opening:
     """A streamed call that has just been made. Whoever has it closes it, or reads `events` to their end."""
 
     def __init__(self, call: Call) -> None:
-        answer = AnswerGate(surface=Surface.API, actor=call.actor)
-        self.events = answer.events(relay.generate(replace(call, on_place=self._tell)))
+        self._gate = AnswerGate(surface=Surface.API, actor=call.actor)
+        self.events = self._gate.events(relay.generate(replace(call, on_place=self._tell)))
         self._changed = asyncio.Event()
         self._place: Place | None = None
         self._first = asyncio.create_task(_first_of(self.events))
@@ -62,6 +62,7 @@ class Opening:
         if not self._first.cancelled():
             self._first.exception()  # nobody wants to know any more
         await self.events.aclose()
+        await self._gate.close()
 
     async def _tell(self, place: Place) -> None:
         self._place = place

@@ -121,6 +121,8 @@ class Reader:
             outcome = await self._read_beside_keeper()
             if not self._had_ended:
                 self.phase = Phase.SETTLING
+                if self._gate is not None:
+                    await self._gate.close()
                 outcome, self.answer = await self._hold.settle(outcome, self.answer)
             self._end(outcome)
         except asyncio.CancelledError:

@@ -131,6 +131,7 @@ class _Work:
             raise problem
 
     async def _end(self, outcome: Outcome) -> None:
+        await self._gate.close()
         await tried(partial(responses.response_end, self.response, outcome))
 
     async def _end_unwanted(self) -> None:

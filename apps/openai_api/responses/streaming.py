@@ -54,15 +54,16 @@ def framed(events: Iterable[Json]) -> bytes:
 async def answer_whole(prepared: Prepared, *, is_kept: bool) -> Json:
     """Ask, read to the end, keep it, and return the response object. Raises: what the relay raises."""
     response = prepared.response
-    assembly = assembly_of(response)
+    assembly, gate = assembly_of(response), answer_gate(prepared.call.actor)
     try:
-        asked = relay.generate(prepared.call)
-        async with aclosing(answer_gate(prepared.call.actor).events(asked)) as events:
+        async with aclosing(gate.events(relay.generate(prepared.call))) as events:
             async for event in events:
                 if event is not HEARTBEAT:
                     assembly.feed(event.body)
     except WorkerRefused as exc:
         raise refused_here(exc, prepared.prompt) from exc
+    finally:
+        await gate.close()
     _, outcome = assembly.close()
     if is_kept:
         await tried(partial(responses.response_keep, response, outcome))
