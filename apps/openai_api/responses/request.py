@@ -21,8 +21,11 @@ from apps.workers.errors import WorkerRefused
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
-    """`options`: of the chat, besides its messages. `repeated`: what the response says again of its request."""
+    """`options`: of the chat, besides its messages. `repeated`: what the response says again of its request.
+    `body`: the request itself, of which all others are made.
+    """
 
+    body: Json
     model: str
     is_stream: bool
     is_background: bool
@@ -49,6 +52,7 @@ def response_request(data: object) -> ResponseRequest:
         raise InvalidRequest(reason="'input' is missing", param="input", api_code="missing_required_parameter")
     metadata_checked(body.get("metadata"))
     wanted = ResponseRequest(
+        body=body,
         model=model_name(body),
         is_stream=flag(body, "stream"),
         is_background=is_background,
@@ -93,6 +97,7 @@ def _storable(wanted: ResponseRequest) -> ResponseRequest:
     try:
         return replace(
             wanted,
+            body=clean_json(wanted.body),
             items=clean_json(wanted.items),
             options=clean_json(wanted.options),
             repeated=clean_json(wanted.repeated),
