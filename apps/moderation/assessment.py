@@ -1,39 +1,38 @@
 """What rules and classifier say of texts when somebody asks for that alone: nothing is done about it."""
 
-import asyncio
-from dataclasses import dataclass
+from time import monotonic
 
 from apps.moderation import classifier, matching, selectors
 from apps.moderation.actions import UNCHECKED, Finding
 from apps.moderation.classifier import Judgement
 from apps.moderation.errors import ClassifierAway, NothingSetUp
 from apps.moderation.selectors import Decided
+from apps.moderation.threads import rule_threads
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """Of several texts, by whom: the classifier's model, or the rules alone."""
-
-    model: str
-    judgements: list[Judgement]
-
-
-async def assessed(texts: list[str]) -> Assessment:
-    """Only categories that somebody judged are told; a rule is sure of what it finds.
-
-    Raises: NothingSetUp; ClassifierAway, also when a rule ran out of time.
-    """
+async def assessor() -> Decided:
+    """Who judges texts now. Raises: NothingSetUp."""
     rules = await selectors.current()
     if not rules.looks:
         raise NothingSetUp
-    found = await asyncio.to_thread(matching.findings_of, rules.matchers, texts)
+    return rules
+
+
+def name_of(rules: Decided) -> str:
+    """The classifier's model, or the rules alone."""
+    return "rules" if rules.classifier is None else rules.classifier.model_name or rules.classifier.name
+
+
+async def assessed(rules: Decided, texts: list[str]) -> list[Judgement]:
+    """Only categories that somebody judged are told; a rule is sure of what it finds.
+
+    Raises: ClassifierAway, also when a rule ran out of time.
+    """
+    found = await rule_threads.run(matching.findings_of, rules.matchers, texts, asked_at=monotonic())
     theirs = [Judgement({}, {}) for _ in texts]
-    model = "rules"
     if rules.classifier is not None:
         theirs = await classifier.judged(rules.classifier, texts)
-        model = rules.classifier.model_name or rules.classifier.name
-    pairs = zip(found, theirs, strict=True)
-    return Assessment(model, [_together(rules, findings, judgement) for findings, judgement in pairs])
+    return [_together(rules, findings, judgement) for findings, judgement in zip(found, theirs, strict=True)]
 
 
 def _together(rules: Decided, findings: list[Finding], judgement: Judgement) -> Judgement:

@@ -12,7 +12,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import Audience, Limit, Metric, Period, User
 from apps.accounts.services import api_key_create
 from apps.core.outbound import http_client
-from apps.openai_api.api import generation
+from apps.openai_api import metering
 from apps.openai_api.api.door import answer
 from apps.workers.call import Call
 from apps.workers.models import Worker
@@ -73,7 +73,7 @@ def test_while_the_database_is_away_an_answer_is_sent_without_the_headers(
         raise OperationalError("the connection is closed")
 
     Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.REQUESTS, period=Period.DAY, amount=2)
-    monkeypatch.setattr(generation, "rate_limit_headers", away)
+    monkeypatch.setattr(metering, "rate_limit_headers", away)
     headers = {"Authorization": f"Bearer {api_key_create(name='test', user=None).secret}"}
     body = {"model": "tiny", "prompt": "Hi", "max_tokens": 1}
     reply = client.post("/v1/completions", body, content_type="application/json", headers=headers)

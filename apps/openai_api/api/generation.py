@@ -3,16 +3,15 @@
 import logging
 from functools import partial
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
-from apps.accounts.selectors import rate_limit_headers
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.openai_api import forwarding
 from apps.openai_api.api.door import AsyncDoor, answer, body_of
 from apps.openai_api.forwarding import Endpoint, call_for, request_for
+from apps.openai_api.metering import limits_told
 from apps.openai_api.moderation import call_pass
 from apps.openai_api.schema import bodies
 from apps.openai_api.schema.describe import described
@@ -92,11 +91,5 @@ def end_user_note(end_user: str | None) -> None:
 
 
 async def limit_headers(call: Call) -> dict[str, str]:
-    """None while the database is away: the answer is there, and it was paid for."""
-    if not call.limits:
-        return {}
-    try:
-        return await in_thread(rate_limit_headers, call.actor, call.limits)
-    except (OperationalError, InterfaceError) as exc:
-        logger.warning("an answer is sent without the headers of limits: %s", exc)
-        return {}
+    """Of the limits that the call had to keep."""
+    return await limits_told(call.actor, call.limits)

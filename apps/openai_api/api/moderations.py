@@ -8,11 +8,12 @@ from rest_framework.response import Response
 from apps.accounts.models import Endpoint
 from apps.accounts.selectors import endpoint_check
 from apps.core.threads import in_thread
-from apps.moderation.assessment import assessed
+from apps.moderation.assessment import assessed, assessor, name_of
 from apps.moderation.classifier import Judgement
 from apps.openai_api.api.door import AsyncDoor, body_of
 from apps.openai_api.errors import InvalidRequest, unsupported
 from apps.openai_api.known_fields import ignored
+from apps.openai_api.metering import counted, limits_told
 from apps.openai_api.schema import moderations as schema
 from apps.openai_api.schema.describe import described
 from apps.openai_api.shapes import Json, json_object
@@ -38,12 +39,15 @@ class Moderations(AsyncDoor):
         self.ignored_fields = ignored(body, KNOWN)
         await in_thread(endpoint_check, self.actor, Endpoint.MODERATIONS)
         texts = _texts(body.get("input"))
-        found = await assessed(texts)
-        if body.get("model") not in (None, found.model, *MODELS):
-            reason = f"'model' must be {found.model!r}, or be left out"
-            raise InvalidRequest(reason=reason, param="model")
-        results = [_result(judgement) for judgement in found.judgements]
-        return Response({"id": f"modr-{uuid.uuid4().hex}", "model": found.model, "results": results})
+        rules = await assessor()
+        model = name_of(rules)
+        if body.get("model") not in (None, model, *MODELS):
+            raise InvalidRequest(reason=f"'model' must be {model!r}, or be left out", param="model")
+        async with counted(self.actor, endpoint=Endpoint.MODERATIONS, answerer=model) as call:
+            judgements = await assessed(rules, texts)
+        results = [_result(judgement) for judgement in judgements]
+        told = {"id": f"modr-{uuid.uuid4().hex}", "model": model, "results": results}
+        return Response(told, headers=await limits_told(self.actor, call.limits))
 
 
 def _texts(value: object) -> list[str]:
