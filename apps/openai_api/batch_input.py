@@ -13,6 +13,7 @@ from apps.core.texts import clean_text, json_texts, strict_json
 
 Json = dict[str, Any]
 
+RESPONSES = "/v1/responses"
 MAX_REQUESTS = 50_000
 MAX_ERRORS = 100
 """More mistakes than this are not looked for."""
@@ -110,6 +111,8 @@ def _parsed(raw: bytes, number: int, endpoint: str, seen: set[str]) -> InputLine
         raise _BadLine("invalid_body", "'body' must be a JSON object", "body")
     if body.get("stream"):
         raise _BadLine("invalid_body", "an answer in a batch cannot be streamed", "body.stream")
+    if endpoint == RESPONSES and body.get("background"):
+        raise _BadLine("invalid_body", "all of a batch is answered in the background: leave it out", "body.background")
     return InputLine(number, custom_id, body)
 
 

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.utils import timezone
@@ -20,15 +19,13 @@ from apps.accounts.selectors import keys_active
 from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
+from apps.openai_api.batch_answers import line_answered
 from apps.openai_api.batch_input import BadInput
 from apps.openai_api.errors import api_error
-from apps.openai_api.forwarding import BATCHABLE, call_for, request_for
 from apps.openai_api.models import Batch, BatchLine, BatchState
-from apps.openai_api.moderation import answer_gate, call_pass
 from apps.openai_api.selectors import lines_waiting
 from apps.openai_api.services import batches
 from apps.openai_api.services.batch_results import batch_finalize, line_request_id
-from apps.workers import relay
 from apps.workers.request import DATABASE_AWAY
 
 AT_ONCE = 8
@@ -37,8 +34,6 @@ SLICE_S = 15.0
 RENEW_S = 5.0
 MAX_ATTEMPTS = 20
 """Of a line whose worker fails each time: it may be the line that does it."""
-PRIORITY = 50
-"""At the worker, behind everybody who waits for an answer. Lower goes first; people have 0."""
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +95,6 @@ class _Slice:
         self._ends_at = monotonic() + slice_s
         self._mine_until = monotonic() + batches.LEASE_S
         self._actor = Actor(user_id=batch.user_id, api_key_id=batch.api_key_id)
-        self._endpoint = BATCHABLE[batch.endpoint]
         self._must_wait = False
 
     async def run(self) -> bool:
@@ -149,7 +143,7 @@ class _Slice:
         request_id_var.set(line_request_id(line.public_id))
         try:
             try:
-                answer = await self._answer(line.body)
+                answer = await line_answered(line, self._batch.endpoint, self._actor)
             except DATABASE_AWAY:
                 raise
             except Exception as exc:
@@ -161,12 +155,6 @@ class _Slice:
                 await in_thread(batches.line_answer, line, status_code=200, answer=answer)
         except DATABASE_AWAY as exc:
             self._wait(exc)
-
-    async def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        wanted = request_for(self._endpoint, body)
-        call = await call_pass(await in_thread(call_for, self._endpoint, self._actor, wanted))
-        call.body["priority"] = PRIORITY
-        return await answer_gate(self._actor).whole(await relay.complete(call))
 
     async def _is_to_be_tried_again(self, line: BatchLine, error: Exception) -> bool:
         if not isinstance(error, SiteError) or not error.retryable or line.n_attempts >= MAX_ATTEMPTS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from apps.accounts.actors import Actor
 from apps.catalog.models import Kind
 from apps.openai_api import known_fields
+from apps.openai_api.batch_input import RESPONSES
 from apps.openai_api.shapes import ModelRequest, model_request
 from apps.workers.call import Call, WorkerPath
 from apps.workers.selectors import model_get_offered
@@ -29,6 +30,8 @@ EMBEDDING = Endpoint(WorkerPath.EMBEDDINGS, ("input",), known_fields.EMBEDDING, 
 TOKENIZE = Endpoint(WorkerPath.TOKENIZE, ("messages", "prompt"), known_fields.TOKENIZE)
 
 BATCHABLE = {str(endpoint.path): endpoint for endpoint in (CHAT, COMPLETION, EMBEDDING)}
+BATCH_ENDPOINTS = (*BATCHABLE, RESPONSES)
+"""Of lines in a batch. A response is more than a call: see `batch_answers`."""
 
 
 def request_for(endpoint: Endpoint, body: object) -> ModelRequest:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.openai_api.errors import InvalidRequest, unsupported
-from apps.openai_api.forwarding import BATCHABLE
+from apps.openai_api.forwarding import BATCH_ENDPOINTS
 from apps.openai_api.known_fields import ignored
 from apps.openai_api.models import ApiFile, Batch, BatchState
 from apps.openai_api.selectors import BATCH_MARK, FILE_MARK
@@ -33,8 +33,8 @@ def batch_request(data: object) -> BatchRequest:
     for name in ("input_file_id", "endpoint", "completion_window"):
         if not isinstance(body.get(name), str):
             raise InvalidRequest(reason=f"{name!r} must be a text", param=name)
-    if body["endpoint"] not in BATCHABLE:
-        reason = f"'endpoint' must be one of {', '.join(BATCHABLE)}"
+    if body["endpoint"] not in BATCH_ENDPOINTS:
+        reason = f"'endpoint' must be one of {', '.join(BATCH_ENDPOINTS)}"
         raise InvalidRequest(reason=reason, param="endpoint")
     if body["completion_window"] != "24h":
         raise InvalidRequest(reason="'completion_window' must be '24h'", param="completion_window")

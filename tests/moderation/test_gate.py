@@ -15,8 +15,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
+from apps.accounts.actors import Actor
 from apps.accounts.key_scope import KeyScope
-from apps.accounts.models import Endpoint, User
+from apps.accounts.models import Audience, Endpoint, LedgerEntry, Limit, Metric, Period, Reservation, User
 from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.models import Conversation, Message
 from apps.moderation import selectors
@@ -24,7 +25,11 @@ from apps.moderation.actions import REMOVED
 from apps.moderation.models import Classifier, Incident, Policy, Rule
 from apps.moderation.services.incidents import incidents_prune
 from apps.openai_api.batch_runner import batch_advance
+from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.models import BatchLine, StoredResponse
+from apps.openai_api.moderation import call_pass
+from apps.workers.call import Call, WorkerPath
+from apps.workers.models import Worker
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker, Gate
@@ -40,6 +45,23 @@ def policy(surface: str, action: str, category: str = "") -> None:
 
 
 SAID = "Oh bother, again"
+PART = {"type": "input_text", "text": SAID}
+ASKED = {"role": "user", "content": "Hi"}
+SAYS = {"role": "user", "content": SAID}
+# As a function would read it, the word stands at the beginning of a line.
+ARGUMENTS = json.dumps({"to": ["x", f"\n{SAID}"]})
+KEYED = json.dumps({SAID: 1})
+CALL: dict[str, Any] = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ARGUMENTS}}
+
+
+def tool(**fields: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", **fields}}
+
+
+def layout(word: str) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": word}}}
+
+
 DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": SAID}]}),
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "text", "text": SAID}]}]}),
@@ -52,11 +74,39 @@ DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/responses", {"input": "Hi", "instructions": SAID}),
     ("/v1/responses", {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": SAID}]}]}),
     ("/v1/responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": SAID}]}),
+    ("/v1/responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": [PART]}]}),
+    ("/v1/responses", {"input": [{"type": "reasoning", "summary": [PART]}, {"role": "user", "content": "Hi"}]}),
+    ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": ARGUMENTS}]}),
+    ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "description": SAID}]}),
+    ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}]}),
+    ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "function_call": CALL["function"]}]}),
+    ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "reasoning_content": SAID}]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(description=SAID)]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(parameters={"x": {"description": SAID}})]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "prediction": {"type": "content", "content": SAID}}),
+    ("/v1/completions", {"prompt": "Hi", "suffix": SAID}),
 ]
 """A new door through which a text goes to a model joins this list."""
 
+FIXED_DOORS: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi", "name": SAID}]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(name="bother")]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(parameters={"enum": [SAID]})]}),
+    ("/v1/chat/completions", {"messages": [ASKED], "response_format": layout(SAID)}),
+    ("/v1/chat/completions", {"messages": [ASKED], "guided_choice": [SAID, "Well"]}),
+    ("/v1/completions", {"prompt": "Hi", "guided_regex": SAID}),
+    (
+        "/v1/responses",
+        {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "x", "schema": {"const": SAID}}}},
+    ),
+    ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "parameters": {SAID: {}}}]}),
+    ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "bother", "arguments": "{}"}]}),
+    ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": KEYED}]}),
+]
+"""Texts out of which nothing can be taken."""
 
-@pytest.mark.parametrize(("path", "body"), DOORS)
+
+@pytest.mark.parametrize(("path", "body"), DOORS + FIXED_DOORS)
 def test_what_is_found_at_the_api_is_refused_with_the_reason(
     client: Client, key: NewKey, worker: FakeWorker, rude: Rule, path: str, body: dict[str, Any]
 ) -> None:
@@ -87,12 +137,77 @@ def test_what_is_found_at_the_api_is_taken_out(
     policy("api", "redact", "rude")
     reply = post(client, key, path, **body)
     assert reply.status_code == 200
-    sent = json.dumps(worker.requests[0]["messages"])
-    assert f"Oh {REMOVED}, again" in sent
+    sent = json.dumps(worker.requests[0])
+    assert f"Oh {REMOVED}, again" in sent or "reasoning" in json.dumps(body)
     assert "bother" not in sent
     assert Incident.objects.get().action == "redact"
     for kept in StoredResponse.objects.all():
         assert "bother" not in json.dumps([kept.items, kept.repeated])
+
+
+@pytest.mark.parametrize(("path", "body"), FIXED_DOORS)
+def test_what_is_found_where_nothing_can_be_taken_out_is_refused(
+    client: Client, key: NewKey, worker: FakeWorker, rude: Rule, path: str, body: dict[str, Any]
+) -> None:
+    policy("api", "redact", "rude")
+    assert post(client, key, path, **body).json()["error"]["code"] == "content_policy"
+    assert (worker.requests, StoredResponse.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["Hi", [1]]])
+def test_token_ids_are_refused_where_something_is_done_about_texts(
+    client: Client, key: NewKey, worker: FakeWorker, rude: Rule, prompt: list[Any]
+) -> None:
+    reply = post(client, key, "/v1/completions", prompt=prompt)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "prompt")
+    assert "token ids cannot be looked at" in reply.json()["error"]["message"]
+    assert worker.requests == []
+
+
+async def test_token_ids_pass_where_nothing_would_be_done(rude: Rule, closing: None) -> None:
+    call = Call(Actor(), MODEL, {"prompt": [1, 2, 3]}, WorkerPath.COMPLETIONS)
+    await sync_to_async(policy)("api", "allow")
+    assert await call_pass(call) is call
+    await sync_to_async(policy)("api", "flag", "rude")
+    with pytest.raises(InvalidRequest):
+        await call_pass(call)
+
+
+async def test_texts_for_vectors_and_for_counting_are_not_looked_at(rude: Rule, closing: None) -> None:
+    for path in (WorkerPath.EMBEDDINGS, WorkerPath.TOKENIZE):
+        call = Call(Actor(), MODEL, {"input": SAID, "prompt": SAID}, path)
+        assert await call_pass(call) is call
+
+
+async def test_a_body_that_is_nested_too_deep_is_refused(rude: Rule, closing: None) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(2000):
+        deep = {"x": [deep]}
+    for body in ({"tools": [deep]}, {"messages": [{"content": "Hi", "name": "f", "arguments": "[" * 99_999}]}):
+        with pytest.raises(InvalidRequest, match="nested too deep"):
+            await call_pass(Call(Actor(), MODEL, body))
+
+
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize("action", ["flag", "redact"])
+def test_a_line_of_a_batch_that_waits_is_looked_at_once(
+    key: NewKey, worker: FakeWorker, rude: Rule, url: str, action: str
+) -> None:
+    policy("api", action)
+    Worker.objects.update(lease_expires_at=timezone.now())
+    body = {"model": MODEL, "input": SAID} if "responses" in url else {"model": MODEL, "messages": [SAYS]}
+    batch = new_batch(key, {"custom_id": "a", "method": "POST", "url": url, "body": body}, endpoint=url)
+    for _ in range(4):
+        batch_advance(batch.pk)
+    assert (Incident.objects.count(), BatchLine.objects.get().status_code) == (1, None)
+    kept = json.dumps(BatchLine.objects.get().body)
+    assert ("bother" in kept, REMOVED in kept) == (action == "flag", action == "redact")
+    Worker.objects.update(lease_expires_at=timezone.now() + timedelta(hours=1))
+    batch_advance(batch.pk)
+    assert BatchLine.objects.get().status_code == 200
+    assert Incident.objects.count() == 1
+    sent = worker.requests[0]["messages"][0]["content"]
+    assert sent == SAID if action == "flag" else sent == f"Oh {REMOVED}, again"
 
 
 def test_a_line_of_a_batch_is_refused_alone(key: NewKey, worker: FakeWorker, rude: Rule) -> None:
@@ -307,6 +422,30 @@ def test_moderations_refuses_by_field(
 ) -> None:
     reply = judge(client, key, **body)
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+
+
+def test_moderations_are_requests_in_limits_and_ledger(
+    client: Client, key: NewKey, rude: Rule, server: StandIn
+) -> None:
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.REQUESTS, period=Period.DAY, amount=2)
+    Limit.objects.create(audience=Audience.EVERYONE, metric=Metric.TOKENS, period=Period.DAY, amount=1)
+    judge_row = classifier(server)
+    server.replies += [whole({}, 500), whole({"results": [verdict(hate=False)]})]
+    assert judge(client, key, input="Hi").status_code == 503
+    answered = judge(client, key, input="Hi")
+    assert (answered.status_code, answered["x-ratelimit-remaining-requests"]) == (200, "1")
+    judge_row.delete()
+    assert judge(client, key, input="Hi").status_code == 200
+    over = judge(client, key, input="Hi")
+    assert (over.status_code, over.json()["error"]["code"]) == (429, "quota_exceeded")
+    told = LedgerEntry.objects.order_by("pk").values_list("endpoint", "model_name", "requests", "state")
+    assert list(told) == [
+        ("/v1/moderations", "judge-1", 0, "failed"),
+        ("/v1/moderations", "judge-1", 1, "complete"),
+        ("/v1/moderations", "rules", 1, "complete"),
+    ]
+    assert Reservation.objects.count() == 0
+    assert LedgerEntry.objects.filter(api_key=key.key, prompt_tokens=0, cost=0).count() == 3
 
 
 def test_a_key_for_chats_is_none_for_moderation(client: Client, alice: User, rude: Rule) -> None:

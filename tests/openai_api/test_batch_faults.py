@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import NewKey
 from apps.catalog.models import LanguageModel
-from apps.openai_api import batch_runner
+from apps.openai_api import batch_answers, batch_runner
 from apps.openai_api.batch_input import InputLine, parsed_lines
 from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.models import ApiFile, Batch, BatchLine, BatchState
@@ -149,7 +149,7 @@ def test_while_the_database_is_away_lines_wait(fake: FakeWorker, key: NewKey, mo
         raise OperationalError("the database system is starting up")
 
     with monkeypatch.context() as patched:
-        patched.setattr(batch_runner, "call_for", away)
+        patched.setattr(batch_answers, "call_for", away)
         assert not batch_advance(batch.pk)
     assert BatchLine.objects.get().status_code is None
     assert advance_to_the_end(batch).n_completed == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.openai_api import batch_input
-from apps.openai_api.batch_input import BadInput, InputLine, parsed_lines
+from apps.openai_api.batch_input import RESPONSES, BadInput, InputLine, parsed_lines
 
 ENDPOINT = "/v1/chat/completions"
 
@@ -72,6 +72,16 @@ def test_a_mistake_is_told_with_its_line(line: Any, code: str, param: str | None
     [error] = bad.value.errors
     assert (error["line"], error["code"], error["param"]) == (2, code, param)
     assert error["message"]
+
+
+def test_a_response_in_a_batch_is_in_the_background_already() -> None:
+    line = request(url=RESPONSES, body={"model": "tiny", "input": "Hi", "background": True})
+    with pytest.raises(BadInput) as bad:
+        list(parsed_lines([written(line)], endpoint=RESPONSES))
+    [error] = bad.value.errors
+    assert (error["code"], error["param"]) == ("invalid_body", "body.background")
+    line["body"]["background"] = False
+    assert [one.custom_id for one in parsed_lines([written(line)], endpoint=RESPONSES)] == ["a"]
 
 
 def test_all_mistakes_are_told_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

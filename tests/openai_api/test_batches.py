@@ -6,14 +6,16 @@ import subprocess
 import sys
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import LedgerEntry, User
 from apps.accounts.services import NewKey, api_key_create, api_key_revoke
+from apps.openai_api.batch_input import RESPONSES
 from apps.openai_api.batch_runner import MAX_ATTEMPTS, batch_advance
 from apps.openai_api.models import ApiFile, Batch, BatchLine, BatchState
 from apps.openai_api.selectors import batches_free
@@ -40,6 +42,35 @@ def test_a_batch_answers_each_line_as_the_endpoint_would(enrolled: Worker, key: 
     assert batch.error_file is None
     assert BatchLine.objects.count() == 0
     assert batches_free(9) == []
+
+
+def response_line(custom_id: str, **body: Any) -> dict[str, Any]:
+    wanted = {"model": "tiny", "input": f"say {custom_id}", "max_output_tokens": 4, "temperature": 0} | body
+    return {"custom_id": custom_id, "method": "POST", "url": RESPONSES, "body": wanted}
+
+
+def test_a_batch_of_responses_answers_each_line_as_that_endpoint_would(
+    client: Client, enrolled: Worker, key: NewKey
+) -> None:
+    lines = [response_line("kept"), response_line("unkept", store=False), response_line("hot", temperature=9)]
+    lines += [response_line("lost", previous_response_id="resp_0"), response_line("odd", truncation="auto")]
+    batch = advance_to_the_end(new_batch(key, *lines, endpoint=RESPONSES))
+
+    assert (batch.state, batch.n_completed, batch.n_failed) == ("completed", 2, 3)
+    answers = {one["custom_id"]: one["response"]["body"] for one in content_of(batch.output_file)}
+    assert {answer["object"] for answer in answers.values()} == {"response"}
+    assert all(answer["usage"]["output_tokens"] == 4 for answer in answers.values())
+    errors = {one["custom_id"]: one["response"] for one in content_of(batch.error_file)}
+    told = {name: (reply["status_code"], reply["body"]["error"]["param"]) for name, reply in errors.items()}
+    assert told == {"hot": (400, "temperature"), "lost": (404, "previous_response_id"), "odd": (400, "truncation")}
+
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    assert client.get(f"/v1/responses/{answers['kept']['id']}", headers=headers).json() == answers["kept"]
+    assert client.get(f"/v1/responses/{answers['unkept']['id']}", headers=headers).status_code == 404
+    assert set(LedgerEntry.objects.values_list("endpoint", "state")) == {
+        (RESPONSES, "complete"),
+        (RESPONSES, "refused"),
+    }
 
 
 def test_a_line_that_is_refused_fails_alone_with_the_endpoints_error(enrolled: Worker, key: NewKey) -> None:

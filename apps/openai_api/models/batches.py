@@ -115,6 +115,8 @@ class BatchLine(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)
     custom_id = models.CharField(max_length=512)
     body = models.JSONField()
+    is_passed = models.BooleanField(default=False)
+    """Whether the gate of moderation has let `body` pass."""
     n_attempts = models.PositiveIntegerField(default=0)
     tried_at = models.DateTimeField(null=True)
     """When it last had to be put back."""

@@ -1,5 +1,6 @@
 """Files and batches in JSON Schema's words."""
 
+from apps.openai_api.forwarding import BATCH_ENDPOINTS
 from apps.openai_api.schema.fields import Json, listing, record, text, whole
 
 FILE_PATH = {"file_id": "The file's id."}
@@ -39,7 +40,7 @@ DELETED = record({"id": text(""), "object": text(""), "deleted": {"type": "boole
 BATCH_REQUEST = record(
     {
         "input_file_id": text("A file with the purpose `batch`."),
-        "endpoint": text("", enum=["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]),
+        "endpoint": text("", enum=[*BATCH_ENDPOINTS]),
         "completion_window": text("", enum=["24h"]),
         "metadata": METADATA,
     },

@@ -140,6 +140,12 @@ def _line_end(line: BatchLine, status_code: int, answer: Json) -> None:
             Batch.objects.filter(pk=line.batch_id).update(**{counter: F(counter) + 1})
 
 
+def line_passed(line: BatchLine, body: Json) -> None:
+    """The gate let it pass like this: nobody looks at it again, and what was taken out of it is nowhere."""
+    changed = {} if body == line.body else {"body": body}
+    BatchLine.objects.filter(pk=line.pk).update(is_passed=True, **changed)
+
+
 def line_put_back(line: BatchLine, *, is_suspect: bool) -> None:
     """It will be tried again, behind the others. `is_suspect`: what went wrong may have been the line."""
     BatchLine.objects.filter(pk=line.pk).update(tried_at=Now(), n_attempts=F("n_attempts") + int(is_suspect))
