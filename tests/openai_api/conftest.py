@@ -22,7 +22,7 @@ FILE_MAX_BYTES = 10 * 1024 * 1024
 
 @pytest.fixture(scope="package")
 def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
-    """The models `tiny` and `vectors`, and a rule against "bother". Shared: leave it running and whole."""
+    """The models `tiny` and `vectors`, and a rule against "bother" without consequences. Shared: leave it as it is."""
     folder = tmp_path_factory.mktemp("api")
     model = make_tiny_model(folder / "tiny", shape=Shape(context=2048), chat_template=TOOLS_CHAT_TEMPLATE)
     embedder = make_tiny_embedder(folder / "vectors")
@@ -33,6 +33,11 @@ def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
         site.query(
             "INSERT INTO moderation_rule (name, category, kind, pattern, is_active)"
             " VALUES ('House words', 'rude', 'words', 'bother', true) RETURNING id"
+        )
+        # Else token ids would be refused.
+        site.query(
+            "INSERT INTO moderation_policy (surface, direction, category, action)"
+            " VALUES ('api', 'in', '', 'allow') RETURNING id"
         )
         yield site
 
