@@ -1,7 +1,8 @@
 """Start real Postgres and Redis before Django reads its settings, and end them with the test run.
 
 Loaded by `-p` in pyproject.toml, because a conftest comes too late: pytest-django imports the settings first.
-With DATABASE_URL and REDIS_URL set, those servers are used instead.
+With DATABASE_URL and REDIS_URL set, those servers are used instead. Processes that share the tests among them
+(`pytest --numprocesses`) each have servers of their own, so that none sees what another has left in Redis.
 """
 
 import os
@@ -12,16 +13,21 @@ import pytest
 
 from fastchat_site.embedded.services import embedded_services, scratch_data_dir
 
+OURS = "FASTCHAT_TEST_SERVICES"
+"""Tells the processes among which the tests are shared that the addresses in the environment are another one's."""
+
 _stack = ExitStack()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
-    if not os.environ.get("DATABASE_URL"):
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ and OURS in os.environ
+    if is_shared or not os.environ.get("DATABASE_URL"):
         folder = _stack.enter_context(scratch_data_dir())
         services = _stack.enter_context(embedded_services(folder, durable=False))
         os.environ["DATABASE_URL"] = services.database_url
         os.environ["REDIS_URL"] = services.redis_url
+        os.environ[OURS] = "embedded"
     yield
 
 
