@@ -14,21 +14,30 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.accounts.actors import Actor, actor_get
 from apps.conversations import frames
+from apps.conversations.begin import turn_begin
 from apps.conversations.errors import BadFrame, TooManyAttached
-from apps.conversations.frames import Frame, GenerationAttach, Incoming, TurnRegenerate, TurnSend, TurnStop
+from apps.conversations.frames import (
+    ConversationLook,
+    Frame,
+    GenerationAttach,
+    Incoming,
+    TurnAsked,
+    TurnContinue,
+    TurnEdit,
+    TurnRegenerate,
+    TurnSend,
+    TurnStop,
+)
 from apps.conversations.hints import Hint, hint_send, hints
 from apps.conversations.live import feed
 from apps.conversations.live.registry import reader_of
-from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
-from apps.conversations.selectors.conversations import generation_get_owned
-from apps.conversations.selectors.pages import conversation_url
+from apps.conversations.selectors.accepted import accepted_frame
+from apps.conversations.selectors.conversations import generation_get_owned, hint_get
 from apps.conversations.services.generations import generation_request_stop
-from apps.conversations.services.turns import Turn, turn_check, turn_regenerate, turn_start
+from apps.conversations.services.turns import Turn
 from apps.core.errors import SiteError
 from apps.core.threads import in_thread
-from apps.moderation.choices import Surface
-from apps.moderation.gate import text_pass
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +76,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except SiteError as exc:
             await self._refuse(None, exc)
             return
-        if not isinstance(frame, TurnSend | TurnRegenerate):
+        if not isinstance(frame, TurnAsked):
             await self._handle(frame)
         elif len(self._turns) >= ATTACHED_MAX:
             await self._refuse(frame, TooManyAttached(limit=ATTACHED_MAX))
         else:
             self._take_up(frame)
 
-    def _take_up(self, frame: TurnSend | TurnRegenerate) -> None:
+    def _take_up(self, frame: TurnAsked) -> None:
         """Begin the turn beside the socket: its text may be looked at for a while, and who stops an answer must not
         wait for that."""
         turn = asyncio.create_task(self._begin_in_order(frame))
@@ -101,18 +110,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _obey(self, frame: Incoming) -> None:
         match frame:
-            case TurnSend():
+            case TurnSend() | TurnEdit() | TurnRegenerate() | TurnContinue():
                 self._check_room()
-                await self._accepted(frame.ref, await self._sent(frame))
-            case TurnRegenerate():
-                self._check_room()
-                turn = await in_thread(
-                    turn_regenerate,
-                    actor=self._actor,
-                    conversation_id=frame.conversation,
-                    model_name=frame.model,
-                )
-                await self._accepted(frame.ref, turn)
+                await self._accepted(frame.ref, await turn_begin(self._actor, frame))
             case TurnStop():
                 generation = await in_thread(generation_get_owned, self._actor, frame.generation)
                 if await in_thread(generation_request_stop, generation.public_id):
@@ -122,42 +122,19 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 if generation.public_id not in self._feeds:
                     self._check_room()
                 await self._attach(generation.public_id)
+            case ConversationLook():
+                hint = await in_thread(hint_get, self._actor, frame.conversation)
+                await self._send_frame(frames.changed(hint))
             case _:
                 assert_never(frame)
-
-    async def _sent(self, frame: TurnSend) -> Turn:
-        """Look at a text that may be sent here, by whoever it is and as long as it is, and store it."""
-        await in_thread(
-            turn_check,
-            actor=self._actor,
-            conversation_id=frame.conversation,
-            model_name=frame.model,
-            text=frame.text,
-        )
-        reference = str(frame.conversation or "")
-        text = await text_pass(frame.text, surface=Surface.CHAT, actor=self._actor, reference=reference)
-        return await in_thread(
-            turn_start, actor=self._actor, conversation_id=frame.conversation, model_name=frame.model, text=text
-        )
 
     async def _accepted(self, ref: str, turn: Turn) -> None:
         # Reading begins before the page hears of it: its going away now must not delay the answer.
         reader_of(turn.generation.public_id)
-        conversation, question, answer = turn.conversation, turn.user_message, turn.assistant_message
-        url = conversation_url(conversation.public_id)
-        await self._send_frame(
-            {
-                "type": "turn.accepted",
-                "ref": ref,
-                "conversation": {"id": str(conversation.public_id), "title": conversation.title, "url": url},
-                "user_message": question and {"id": str(question.public_id), "html": render_user(question.content)},
-                "assistant_message": {"id": str(answer.public_id), "model": str(answer.model)},
-                "generation": str(turn.generation.public_id),
-            }
-        )
+        await self._send_frame(await in_thread(accepted_frame, ref, turn))
         await self._attach(turn.generation.public_id)
-        if turn.is_new_conversation:
-            await hint_send(self._actor, Hint(conversation.public_id, conversation.title))
+        conversation = turn.conversation
+        await hint_send(self._actor, Hint(conversation.public_id, conversation.title, turn.assistant_message.public_id))
 
     # --- Following answers --------------------------------------------------------------------------------------------
 
@@ -191,16 +168,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _pass_on_hints(self) -> None:
         async with aclosing(hints(self._actor)) as heard:
             async for hint in heard:
-                await self._send_frame(
-                    {"type": "conversation.changed", "conversation": str(hint.conversation), "title": hint.title}
-                )
+                await self._send_frame(frames.changed(hint))
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
     async def _refuse(self, frame: Incoming | None, error: SiteError) -> None:
         failure = Failure.of(error)
         match frame:
-            case TurnSend() | TurnRegenerate():
+            case TurnSend() | TurnEdit() | TurnRegenerate() | TurnContinue():
                 await self._send_frame(frames.refused(frame.ref, failure))
             case _:
                 await self._send_frame(frames.error(failure))

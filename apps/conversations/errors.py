@@ -28,6 +28,14 @@ class AnswerRunning(SiteError):
     whose = Whose.USER
 
 
+class NothingToContinue(SiteError):
+    """The last answer is whole, or nothing came of it."""
+
+    code = "chat.nothing_to_continue"
+    http_status = 409
+    whose = Whose.USER
+
+
 class ChatNotFound(SiteError):
     """No such conversation, message or generation for this person: somebody else's looks the same as none."""
 
@@ -66,4 +74,84 @@ class TooManyAttached(SiteError):
     code = "chat.too_many_attached"
     http_status = 429
     retryable = True
+    whose = Whose.USER
+
+
+class SettingRefused(SiteError):
+    """A setting of a chat outside of its limits."""
+
+    code = "chat.setting_refused"
+    http_status = 400
+    whose = Whose.USER
+
+
+class PresetNameWrong(SiteError):
+    """No name, or too long a one."""
+
+    code = "chat.preset_name_wrong"
+    http_status = 400
+    whose = Whose.USER
+
+
+class TooManyPresets(SiteError):
+    """A person keeps as many as may be."""
+
+    code = "chat.too_many_presets"
+    http_status = 409
+    whose = Whose.USER
+
+
+class TooManyAtOnce(SiteError):
+    """More chats than may be changed in one go."""
+
+    code = "chat.too_many_at_once"
+    http_status = 400
+    whose = Whose.USER
+
+
+class UnknownChange(SiteError):
+    """Something is to be done with chats that nobody knows."""
+
+    code = "chat.unknown_change"
+    http_status = 400
+    whose = Whose.USER
+
+
+class SearchTooBroad(SiteError):
+    """A search that took longer than searches may."""
+
+    code = "chat.search_too_broad"
+    http_status = 400
+    whose = Whose.USER
+
+
+class ImportRefused(SiteError):
+    """A file that holds no chats, or none that can be read."""
+
+    code = "chat.import_refused"
+    http_status = 400
+    whose = Whose.USER
+
+
+class TooManyShares(SiteError):
+    """A person shares as much as may be."""
+
+    code = "chat.too_many_shares"
+    http_status = 409
+    whose = Whose.USER
+
+
+class NothingToShare(SiteError):
+    """A chat without a finished answer."""
+
+    code = "chat.nothing_to_share"
+    http_status = 409
+    whose = Whose.USER
+
+
+class ShareNotFound(SiteError):
+    """No such link, or it was revoked, or has expired: the three are not told apart."""
+
+    code = "chat.share_not_found"
+    http_status = 404
     whose = Whose.USER

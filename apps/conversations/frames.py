@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from apps.conversations.chat_settings import NAMES
 from apps.conversations.errors import BadFrame
+from apps.conversations.hints import Hint
 from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.selectors.tree import Siblings
 from apps.core.texts import clean_text
 from apps.workers.fairness import Place
 
 Frame = dict[str, Any]
 
-FRAME_MAX_BYTES = 640 * 1024
-"""The longest message fits, even if JSON escapes every character of it in six bytes."""
+FRAME_MAX_BYTES = 768 * 1024
+"""The longest message fits, with the longest system prompt, even if JSON escapes every character in six bytes."""
 _REF_CHARS = 100
 _MODEL_CHARS = 200
 
@@ -28,6 +31,17 @@ class TurnSend:
     conversation: UUID | None
     model: str
     text: str
+    settings: dict[str, str] | None
+    """Of a chat that begins with this: the texts of the form; see `chat_settings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEdit:
+    ref: str
+    conversation: UUID
+    message: UUID
+    model: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,13 @@ class TurnRegenerate:
     ref: str
     conversation: UUID
     model: str | None
+    message: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContinue:
+    ref: str
+    conversation: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,15 @@ class GenerationAttach:
     generation: UUID
 
 
-Incoming = TurnSend | TurnRegenerate | TurnStop | GenerationAttach
+@dataclass(frozen=True, slots=True)
+class ConversationLook:
+    conversation: UUID
+
+
+TurnAsked = TurnSend | TurnEdit | TurnRegenerate | TurnContinue
+"""What `turn.accepted` or `turn.refused` answers."""
+
+Incoming = TurnAsked | TurnStop | GenerationAttach | ConversationLook
 
 
 def parse(text: str) -> Incoming:
@@ -62,28 +91,64 @@ def parse(text: str) -> Incoming:
         raise BadFrame(reason="a frame that is not an object")
     match values.get("type"):
         case "turn.send":
-            _only(values, "ref", "conversation", "model", "text")
+            _only({"settings": None} | values, "ref", "conversation", "model", "text", "settings")
             return TurnSend(
                 ref=_text(values, "ref", _REF_CHARS),
                 conversation=None if values["conversation"] is None else _uuid(values, "conversation"),
                 model=_text(values, "model", _MODEL_CHARS),
                 text=_text(values, "text", FRAME_MAX_BYTES),
+                settings=_texts(values.get("settings"), NAMES),
+            )
+        case "turn.edit":
+            _only(values, "ref", "conversation", "message", "model", "text")
+            return TurnEdit(
+                ref=_text(values, "ref", _REF_CHARS),
+                conversation=_uuid(values, "conversation"),
+                message=_uuid(values, "message"),
+                model=_text(values, "model", _MODEL_CHARS),
+                text=_text(values, "text", FRAME_MAX_BYTES),
             )
         case "turn.regenerate":
-            _only(values, "ref", "conversation", "model")
+            # Without the last field it is the last answer.
+            _only({"message": None} | values, "ref", "conversation", "model", "message")
             return TurnRegenerate(
                 ref=_text(values, "ref", _REF_CHARS),
                 conversation=_uuid(values, "conversation"),
                 model=None if values["model"] is None else _text(values, "model", _MODEL_CHARS),
+                message=None if values.get("message") is None else _uuid(values, "message"),
             )
+        case "turn.continue":
+            _only(values, "ref", "conversation")
+            return TurnContinue(ref=_text(values, "ref", _REF_CHARS), conversation=_uuid(values, "conversation"))
         case "turn.stop":
             _only(values, "generation")
             return TurnStop(_uuid(values, "generation"))
         case "generation.attach":
             _only(values, "generation")
             return GenerationAttach(_uuid(values, "generation"))
+        case "conversation.look":
+            _only(values, "conversation")
+            return ConversationLook(_uuid(values, "conversation"))
         case _:
             raise BadFrame(reason="a frame of an unknown type")
+
+
+def siblings(place: Siblings) -> Frame:
+    return {
+        "index": place.index,
+        "count": place.count,
+        "previous": place.previous and str(place.previous),
+        "next": place.next and str(place.next),
+    }
+
+
+def changed(hint: Hint) -> Frame:
+    return {
+        "type": "conversation.changed",
+        "conversation": str(hint.conversation),
+        "title": hint.title,
+        "leaf": hint.leaf and str(hint.leaf),
+    }
 
 
 def snapshot(generation: UUID, state: str, blocks: Sequence[str], tail: str) -> Frame:
@@ -152,6 +217,14 @@ def _text(values: Frame, name: str, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise BadFrame(reason=f"{name} that is not a text of at most {longest} characters")
     return clean_text(value)
+
+
+def _texts(value: object, names: frozenset[str]) -> dict[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not value.keys() <= names:
+        raise BadFrame(reason="settings that are no object of known fields")
+    return {name: _text(value, name, FRAME_MAX_BYTES) for name in value}
 
 
 def _uuid(values: Frame, name: str) -> UUID:

@@ -29,10 +29,11 @@ WAITING_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A conversation has this title now."""
+    """A conversation has this title now, and shows the path to this message."""
 
     conversation: UUID
     title: str
+    leaf: UUID | None
 
 
 async def hint_send(actor: Actor, hint: Hint) -> None:
@@ -42,6 +43,7 @@ async def hint_send(actor: Actor, hint: Hint) -> None:
         "owner": _owner(actor),
         "conversation": str(hint.conversation),
         "title": hint.title,
+        "leaf": str(hint.leaf) if hint.leaf else "",
     }
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
@@ -95,7 +97,8 @@ class _Switchboard:
             self._hand_on(await layer.receive(channel))
 
     def _hand_on(self, message: dict[str, str]) -> None:
-        hint = Hint(UUID(message["conversation"]), message["title"])
+        leaf = UUID(message["leaf"]) if message["leaf"] else None
+        hint = Hint(UUID(message["conversation"]), message["title"], leaf)
         for waiting in self.pages.get(message["owner"], ()):
             if not waiting.full():
                 waiting.put_nowait(hint)

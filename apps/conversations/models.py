@@ -3,8 +3,12 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Left
+from django.utils import timezone
 
 from apps.accounts.models import Visitor
 from apps.catalog.models import LanguageModel
@@ -31,6 +35,14 @@ class Conversation(models.Model):
     title = models.CharField(max_length=200)
     active_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     """The last message of the path that is shown; its ancestors are the rest of it."""
+    is_pinned = models.BooleanField(default=False)
+    is_archived = models.BooleanField(default=False)
+    """Kept out of the history, until somebody speaks in it again."""
+    folder = models.CharField(max_length=80, blank=True)
+    """By name: a folder is there as long as something is in it."""
+    system_prompt = models.TextField(blank=True)
+    sampling = models.JSONField(default=dict, blank=True)
+    """Fields of a request to a worker that were set; see `chat_settings`."""
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
     """Time of the last message; orders the history."""
@@ -46,6 +58,18 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["user", "-updated_at"], name="conversation_user_recent"),
             models.Index(fields=["visitor", "-updated_at"], name="conversation_visitor_recent"),
+            models.Index(
+                fields=["user", "-is_pinned", "-updated_at"],
+                condition=Q(is_archived=False),
+                name="conversation_user_history",
+            ),
+            models.Index(
+                fields=["visitor", "-is_pinned", "-updated_at"],
+                condition=Q(is_archived=False),
+                name="conversation_visitor_history",
+            ),
+            models.Index(fields=["user", "folder"], condition=~Q(folder=""), name="conversation_user_folder"),
+            models.Index(fields=["visitor", "folder"], condition=~Q(folder=""), name="conversation_visitor_folder"),
         ]
 
     def __str__(self) -> str:
@@ -53,11 +77,56 @@ class Conversation(models.Model):
         return f"Conversation {str(self.public_id)[:8]}"
 
 
+class Preset(models.Model):
+    """Settings that a person keeps under a name, for other chats."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="presets")
+    name = models.CharField(max_length=80)
+    system_prompt = models.TextField(blank=True)
+    sampling = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="preset_name_of_user")]
+
+    def __str__(self) -> str:
+        # Not the name: that is a person's own words.
+        return f"Preset {str(self.public_id)[:8]}"
+
+
+class Share(models.Model):
+    """A chat as it was at a moment, for everyone who has the address."""
+
+    token = models.CharField(max_length=64, unique=True, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="shares")
+    title = models.CharField(max_length=200)
+    messages = models.JSONField()
+    """The path that was shown: objects with `role`, `content`, `author`."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        # Not the token: who has it can read the chat.
+        return f"Share {self.pk}"
+
+
 class Role(models.TextChoices):
     """Who speaks."""
 
     USER = "user", "User"
     ASSISTANT = "assistant", "Assistant"
+
+
+SEARCHED_CHARS = 100_000
+"""Of each message so many are searched: more words than these might not fit into Postgres' index of one row."""
+
+MESSAGE_WORDS = SearchVector(Left("content", SEARCHED_CHARS), config="simple")
+"""Words as they are, of any language: `simple` knows no endings."""
 
 
 class Message(models.Model):
@@ -70,13 +139,21 @@ class Message(models.Model):
     content = models.TextField(blank=True)
     model = models.ForeignKey(LanguageModel, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     """Which model writes or wrote it; null for the user's."""
-    created_at = models.DateTimeField(auto_now_add=True)
+    written_by = models.CharField(max_length=100, blank=True)
+    """Name of the model of an imported answer, if it is none of this site's."""
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["id"]
+        indexes = [GinIndex(MESSAGE_WORDS, name="message_words")]
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} message {str(self.public_id)[:8]}"
+
+    @property
+    def author(self) -> str:
+        """Name of the model that wrote it, as people read it; empty for a user's."""
+        return str(self.model) if self.model is not None else self.written_by
 
 
 class GenerationState(models.TextChoices):
@@ -90,6 +167,9 @@ class GenerationState(models.TextChoices):
 
 
 UNFINISHED = (GenerationState.QUEUED, GenerationState.RUNNING)
+
+LENGTH = "length"
+"""Finish reason of an answer that was cut at its longest length. Source: OpenAI API reference, `finish_reason`."""
 
 
 class Generation(models.Model):
@@ -110,6 +190,8 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
     is_error_retryable = models.BooleanField(default=False)
+    n_given_chars = models.PositiveIntegerField(default=0)
+    """The message's text begins with so many characters of an answer that broke off, which this one goes on with."""
     is_stop_requested = models.BooleanField(default=False)
     """Tells a reader in another process to cancel at the worker."""
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -141,3 +223,8 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return f"Generation {str(self.public_id)[:8]} ({self.get_state_display()})"
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether it ended before the model had said all that it wanted to say."""
+        return self.state in (GenerationState.STOPPED, GenerationState.FAILED) or self.finish_reason == LENGTH

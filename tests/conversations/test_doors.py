@@ -28,6 +28,17 @@ def alices_turn(alice: User) -> Turn:
 STRANGERS_FRAMES = [
     {"type": "turn.send", "ref": "r", "conversation": "CONVERSATION", "model": MODEL, "text": "Hi"},
     {"type": "turn.regenerate", "ref": "r", "conversation": "CONVERSATION", "model": None},
+    {"type": "turn.regenerate", "ref": "r", "conversation": "CONVERSATION", "model": None, "message": "ANSWER"},
+    {
+        "type": "turn.edit",
+        "ref": "r",
+        "conversation": "CONVERSATION",
+        "message": "QUESTION",
+        "model": MODEL,
+        "text": "x",
+    },
+    {"type": "turn.continue", "ref": "r", "conversation": "CONVERSATION"},
+    {"type": "conversation.look", "conversation": "CONVERSATION"},
     {"type": "turn.stop", "generation": "GENERATION"},
     {"type": "generation.attach", "generation": "GENERATION"},
 ]
@@ -38,7 +49,13 @@ async def test_charlie_gets_nothing_of_alices_over_the_socket(
     opens: Opens, alice: User, charlie: User, worker: FakeWorker, frame: dict[str, str | None]
 ) -> None:
     turn = await in_thread(alices_turn, alice)
-    known = {"CONVERSATION": str(turn.conversation.public_id), "GENERATION": str(turn.generation.public_id)}
+    assert turn.user_message is not None
+    known = {
+        "CONVERSATION": str(turn.conversation.public_id),
+        "GENERATION": str(turn.generation.public_id),
+        "QUESTION": str(turn.user_message.public_id),
+        "ANSWER": str(turn.assistant_message.public_id),
+    }
     asked = {key: known.get(value, value) if value else value for key, value in frame.items()}
     for who in (charlie, uuid4()):
         async with opens(who) as page:
@@ -51,9 +68,23 @@ async def test_charlie_gets_nothing_of_alices_over_the_socket(
     assert not worker.cancelled
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("get", "/chat/{}"), ("post", "/chat/{}/rename"), ("post", "/chat/{}/delete")]
-)
+STRANGERS_PATHS = [
+    ("get", "/chat/{}"),
+    ("get", "/chat/{}/messages"),
+    ("get", "/chat/{}/messages/{message}/text"),
+    ("get", "/chat/{}/export"),
+    ("get", "/chat/{}/links"),
+    ("post", "/chat/{}/links/create"),
+    ("get", "/chat/{}/settings"),
+    ("post", "/chat/{}/settings/save"),
+    ("post", "/chat/{}/branch"),
+    ("post", "/chat/{}/fork"),
+    ("post", "/chat/{}/rename"),
+    ("post", "/chat/{}/delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), STRANGERS_PATHS)
 @pytest.mark.parametrize("who", ["charlie", "a visitor", "nobody"])
 def test_charlie_gets_nothing_of_alices_over_http(
     alice: User, charlie: User, model: LanguageModel, method: str, path: str, who: str
@@ -64,7 +95,9 @@ def test_charlie_gets_nothing_of_alices_over_http(
         client.force_login(charlie)
     elif who == "a visitor":
         client.cookies[VISITOR_COOKIE] = visitor_cookie_value(uuid4())
-    response = getattr(client, method)(path.format(turn.conversation.public_id), {"title": "mine now"})
+    message = turn.assistant_message.public_id
+    url = path.format(turn.conversation.public_id, message=message)
+    response = getattr(client, method)(url, {"title": "mine now", "message": str(message)})
     assert response.status_code == 404
     assert b"secret" not in response.content
     assert Conversation.objects.get().title == "Alice's secret"
@@ -118,6 +151,7 @@ MALFORMED = {
     "no type": "{}",
     "a number as type": '{"type": 7}',
     "unknown type": '{"type": "turn.explode"}',
+    "edit without a message": '{"type": "turn.edit", "ref": "r", "conversation": null, "model": "m", "text": "x"}',
     "missing field": '{"type": "turn.stop"}',
     "unknown field": json.dumps({"type": "turn.stop", "generation": str(uuid4()), "force": True}),
     "no id": '{"type": "turn.stop", "generation": "12"}',

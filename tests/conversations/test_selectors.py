@@ -12,7 +12,8 @@ from apps.catalog.models import LanguageModel
 from apps.conversations.models import Conversation, GenerationState
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get, conversations_owned
-from apps.conversations.selectors.pages import HISTORY_LIMIT, history_list, messages_shown
+from apps.conversations.selectors.history import HISTORY_LIMIT, history_list
+from apps.conversations.selectors.pages import messages_shown
 from apps.conversations.services.generations import generation_finish
 from tests.conversations.test_services import answered, start
 

@@ -59,7 +59,9 @@ async def test_accepted_names_both_rows_and_the_new_conversation(opens: Opens, a
     }
     assert accepted["user_message"]["id"] == str(question.public_id)
     assert "&lt;b&gt;" in accepted["user_message"]["html"]
-    assert accepted["assistant_message"] == {"id": str(answer.public_id), "model": "scripted"}
+    alone = {"index": 1, "count": 1, "previous": None, "next": None}
+    assert accepted["assistant_message"] == {"id": str(answer.public_id), "model": "scripted", "siblings": alone}
+    assert accepted["user_message"]["siblings"] == alone
 
 
 async def test_the_next_turn_carries_the_conversation(opens: Opens, alice: User, worker: FakeWorker) -> None:

@@ -133,3 +133,15 @@ class ChatPage:
 
 def new_chat_page(context: BrowserContext, site: LiveSite) -> ChatPage:
     return ChatPage(context.new_page(), site)
+
+
+def sign_up(tab: ChatPage) -> str:
+    """Make an account in this tab, and return its name."""
+    name = f"person-{uuid.uuid4().hex[:8]}"
+    tab.page.goto(tab.site.url + "/accounts/signup/")
+    tab.page.fill("#id_username", name)
+    tab.page.fill("#id_password1", "a long enough one")
+    tab.page.fill("#id_password2", "a long enough one")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_url("**/chat*")
+    return name

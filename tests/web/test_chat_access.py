@@ -98,7 +98,7 @@ def test_everything_can_be_done_by_keyboard(tab: ChatPage, worker: ScriptedWorke
 
     # The list follows a moment after the answer; a person's fingers are slower than that.
     expect(tab.page.locator("#history a[aria-current=page]")).to_have_text("By hand")
-    press_until(tab, "Rename “By hand”", "Shift+Tab")
+    press_until(tab, "Rename or move “By hand”", "Shift+Tab")
     keyboard.press("Enter")
     keyboard.type("By keyboard")
     keyboard.press("Enter")

@@ -8,15 +8,17 @@ class Answer:
     """Text that is only ever appended to.
 
     `stored` is what an earlier reader saved. The worker replays from the first token, so as many characters are
-    skipped: nothing is shown twice, and the text never gets shorter on the way.
+    skipped: nothing is shown twice, and the text never gets shorter on the way. Its first `n_given` characters are of
+    an answer that this one goes on with; no worker repeats those.
     Rendering is put off until `render`: an answer that nobody watches costs no Markdown, and one that many watch is
     rendered once for all of them.
     """
 
-    def __init__(self, stored: str = "") -> None:
+    def __init__(self, stored: str = "", n_given: int = 0) -> None:
         self._parts = [stored] if stored else []
         self._n_rendered = 0
-        self._n_to_skip = len(stored)
+        self._n_given = n_given
+        self._n_to_skip = len(stored) - n_given
         self._stream = BlockStream()
         self._is_finished = False
         self.n_chars = len(stored)
@@ -26,6 +28,11 @@ class Answer:
     @property
     def text(self) -> str:
         return "".join(self._parts)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a worker has written anything of it."""
+        return self.n_chars > self._n_given
 
     @property
     def blocks(self) -> list[str]:

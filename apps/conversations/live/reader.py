@@ -18,12 +18,13 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import BATTLE
+from apps.conversations.hints import hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.hold import DATABASE_AWAY, Hold
 from apps.conversations.live.timing import Stopwatch
 from apps.conversations.models import GenerationState, Purpose
 from apps.conversations.outcomes import Failure, Outcome
-from apps.conversations.selectors.reading import ReadingJob, prompt_messages
+from apps.conversations.selectors.reading import ReadingJob, call_body
 from apps.conversations.services import generations
 from apps.core.errors import SiteError
 from apps.core.middleware import request_id_var
@@ -85,6 +86,7 @@ class Reader:
         """Held by whoever brings the answer's blocks up to date."""
         self._hold = Hold(generation_id, reader_id)
         self._watch = Stopwatch(time.monotonic)
+        self._job: ReadingJob | None = None
         self._gate: AnswerGate | None = None
         self._target: Target | None = None
         self._last_event = 0
@@ -98,7 +100,7 @@ class Reader:
     def state(self) -> str:
         if self.outcome is not None:
             return self.outcome.state
-        return GenerationState.RUNNING if self.answer.n_chars else GenerationState.QUEUED
+        return GenerationState.RUNNING if self.answer.has_begun else GenerationState.QUEUED
 
     def subscribe(self) -> asyncio.Event:
         """Return an event that is set whenever there is something new; give it back to `unsubscribe`."""
@@ -125,6 +127,7 @@ class Reader:
                     await self._gate.close()
                 outcome, self.answer = await self._hold.settle(outcome, self.answer)
             self._end(outcome)
+            await self._tell_other_pages()
         except asyncio.CancelledError:
             await self._hold.release(self.answer, self._watch.ttft_ms)
             raise
@@ -132,6 +135,12 @@ class Reader:
             # A fault of ours in one answer: its page must hear of it, and other answers must not suffer.
             logger.exception("reading generation %s failed", self.generation_id)
             self._end(Outcome(GenerationState.FAILED, error=Failure.of(SiteError())))
+
+    async def _tell_other_pages(self) -> None:
+        """Those that do not follow it show that it is under way; the battles' own pages follow theirs."""
+        job, is_known = self._job, self._had_ended
+        if job is not None and job.purpose is Purpose.CHAT and self._hold.is_mine and not is_known:
+            await hint_send(job.owner, job.hint)
 
     def _end(self, outcome: Outcome) -> None:
         self.phase = Phase.ENDED
@@ -173,9 +182,10 @@ class Reader:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     def _load(self, job: ReadingJob) -> None:
+        self._job = job
         nothing_came = self.answer.n_received == 0 and self.answer.n_chars < len(job.text)
         if nothing_came or (job.outcome is not None and job.text != self.answer.text):
-            self.answer = Answer(job.text)
+            self.answer = Answer(job.text, job.n_given_chars)
         if self._gate is None:
             self._gate = self._new_gate(job)
         if job.is_stop_requested:
@@ -212,17 +222,17 @@ class Reader:
         return await self._consume(relay.follow(target, self.generation_id, after=self._last_event))
 
     def _may_ask_again(self, job: ReadingJob) -> bool:
-        return self.answer.n_chars == 0 and job.age.total_seconds() < ASK_AGAIN_WITHIN_S
+        return not self.answer.has_begun and job.age.total_seconds() < ASK_AGAIN_WITHIN_S
 
     async def _ask(self, job: ReadingJob) -> AsyncGenerator[WorkerEvent, None]:
         self.phase = Phase.ASKING
         self._watch.start(asked_s_ago=job.age.total_seconds())
-        messages = await in_thread(prompt_messages, job.conversation_pk, before=self.generation_id)
+        body = await in_thread(call_body, job.conversation_pk, before=self.generation_id)
         events = relay.generate(
             Call(
                 job.owner,
                 job.model_name,
-                {"messages": messages},
+                body,
                 asked_at=ASKED_AT[job.purpose],
                 on_place=self._placed,
             ),

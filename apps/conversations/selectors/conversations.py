@@ -6,8 +6,10 @@ from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import ChatNotFound
+from apps.conversations.hints import Hint
 from apps.conversations.models import Conversation, Generation, Message, Purpose
 from apps.conversations.outcomes import Failure
+from apps.conversations.selectors.tree import tree_get
 
 
 def conversations_owned(actor: Actor) -> QuerySet[Conversation]:
@@ -28,6 +30,15 @@ def conversation_get(actor: Actor, conversation_id: UUID) -> Conversation:
     return conversation
 
 
+def hint_get(actor: Actor, conversation_id: UUID) -> Hint:
+    """How a conversation stands now, for pages that show it. Raises: ChatNotFound."""
+    conversation = conversations_owned(actor).filter(public_id=conversation_id).select_related("active_leaf").first()
+    if conversation is None:
+        raise ChatNotFound
+    leaf = conversation.active_leaf
+    return Hint(conversation.public_id, conversation.title, leaf.public_id if leaf else None)
+
+
 def generation_get_owned(actor: Actor, generation_id: UUID) -> Generation:
     """Raises: ChatNotFound, also when it is somebody else's."""
     owned = Generation.objects.filter(public_id=generation_id, conversation__in=conversations_owned(actor))
@@ -37,16 +48,27 @@ def generation_get_owned(actor: Actor, generation_id: UUID) -> Generation:
     return generation
 
 
+def message_get(conversation: Conversation, message_id: UUID) -> Message:
+    """Raises: ChatNotFound, also when it is in another conversation."""
+    message = Message.objects.filter(conversation=conversation, public_id=message_id).first()
+    if message is None:
+        raise ChatNotFound
+    return message
+
+
 def path_list(conversation: Conversation) -> list[Message]:
     """The shown path from the first message to the active leaf, in two queries however long it is."""
-    parents = dict(Message.objects.filter(conversation=conversation).values_list("pk", "parent_id"))
-    wanted: list[int] = []
-    pk = conversation.active_leaf_id
-    while pk is not None:
-        wanted.append(pk)
-        pk = parents.get(pk)
-    # A parent is always older than its child, so ids order the path.
-    return list(Message.objects.filter(pk__in=wanted).select_related("model", "generation").order_by("pk"))
+    return messages_get(tree_get(conversation.pk).path(conversation.active_leaf_id))
+
+
+def messages_get(keys: list[int]) -> list[Message]:
+    """In the order in which they were written, with their models and generations."""
+    return list(Message.objects.filter(pk__in=keys).select_related("model", "generation").order_by("pk"))
+
+
+def generation_of(message: Message) -> Generation | None:
+    """None for what a person said, and for an answer that was not written here: one of a fork or an import."""
+    return getattr(message, "generation", None)
 
 
 def failure_of(generation: Generation) -> Failure | None:

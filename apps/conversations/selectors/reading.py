@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
+from apps.conversations.hints import Hint
 from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Purpose, Role
 from apps.conversations.outcomes import Outcome
-from apps.conversations.selectors.conversations import failure_of, path_list
+from apps.conversations.selectors.conversations import failure_of, messages_get
+from apps.conversations.selectors.tree import tree_get
 
 
 class PromptMessage(TypedDict):
@@ -27,34 +29,53 @@ class ReadingJob:
     generation_id: UUID
     conversation_pk: int
     purpose: Purpose
+    hint: Hint
+    """What its owner's pages are told when it ends."""
     owner: Actor
     """On whose behalf the model is asked."""
     model_name: str
     worker_id: int | None
     text: str
+    n_given_chars: int
+    """So much of the text was there before it was asked for."""
     age: timedelta
     ttft_ms: int | None
     is_stop_requested: bool
     outcome: Outcome | None
 
 
+GO_ON = "Go on with your answer exactly where it broke off. Repeat nothing of it, and say nothing about it."
+"""How a model is asked for the rest of an answer: every template and every provider takes it."""
+
+
+def call_body(conversation_pk: int, *, before: UUID) -> dict[str, Any]:
+    """What the worker is asked for generation `before`: the chat's prompt and messages, and how to draw words."""
+    chat = Conversation.objects.only("system_prompt", "sampling").get(pk=conversation_pk)
+    messages = prompt_messages(conversation_pk, before=before)
+    if chat.system_prompt:
+        messages.insert(0, {"role": "system", "content": chat.system_prompt})
+    return {**chat.sampling, "messages": messages}
+
+
 def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage]:
-    """What the worker is asked: the path to the message that generation `before` is to write, without that one.
+    """What was said: the path to the message that generation `before` is to write, without that one.
 
     Answers that failed without a word are left out, and what a user said twice in a row is joined: many chat templates
     insist that the two sides take turns.
     """
-    conversation = Conversation.objects.get(pk=conversation_pk)
+    generation = Generation.objects.select_related("message").get(public_id=before)
+    *earlier, _ = tree_get(conversation_pk).path(generation.message_id)
     prompt: list[PromptMessage] = []
-    for message in path_list(conversation):
-        if message.role == Role.ASSISTANT and message.generation.public_id == before:
-            break
+    for message in messages_get(earlier):
         if not message.content:
             continue
         if prompt and prompt[-1]["role"] == message.role:
             prompt[-1]["content"] += "\n\n" + message.content
         else:
             prompt.append({"role": message.role, "content": message.content})
+    if generation.n_given_chars:
+        prompt.append({"role": Role.ASSISTANT, "content": generation.message.content[: generation.n_given_chars]})
+        prompt.append({"role": Role.USER, "content": GO_ON})
     return prompt
 
 
@@ -73,10 +94,12 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
         generation_id=generation_id,
         conversation_pk=generation.conversation_id,
         purpose=Purpose(generation.conversation.purpose),
+        hint=_hint(generation),
         owner=_owner(generation.conversation),
         model_name=model.name if model else "",
         worker_id=generation.worker_id,
         text=generation.message.content,
+        n_given_chars=generation.n_given_chars,
         age=generation.now - generation.created_at,
         ttft_ms=generation.ttft_ms,
         is_stop_requested=generation.is_stop_requested,
@@ -93,6 +116,11 @@ def generations_orphaned(limit: int) -> list[UUID]:
 def _owner(conversation: Conversation) -> Actor:
     visitor = conversation.visitor
     return Actor(user_id=conversation.user_id, visitor_public_id=visitor.public_id if visitor else None)
+
+
+def _hint(generation: Generation) -> Hint:
+    # While it is written no other branch can be shown.
+    return Hint(generation.conversation.public_id, generation.conversation.title, generation.message.public_id)
 
 
 def _outcome(generation: Generation) -> Outcome:

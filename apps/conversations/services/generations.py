@@ -105,9 +105,10 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
 
 
 def _settle_unheard(generation_id: UUID, text: str) -> None:
-    was_sent = Generation.objects.filter(public_id=generation_id, worker__isnull=False).exists()
+    generation = Generation.objects.only("worker_id", "n_given_chars").get(public_id=generation_id)
     # The row of its worker may be gone; what wrote a text was asked for it.
-    settle = generation_lose if was_sent or text else generation_forgo
+    was_sent = generation.worker_id is not None or len(text) > generation.n_given_chars
+    settle = generation_lose if was_sent else generation_forgo
     settle(generation_id)
 
 

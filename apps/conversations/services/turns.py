@@ -3,22 +3,24 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
+from django.conf import settings as site_settings
 from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
 from apps.catalog.models import LanguageModel
+from apps.conversations.chat_settings import ChatSettings
 from apps.conversations.errors import (
     AnswerRunning,
     ChatNotFound,
     EmptyMessage,
     MessageTooLong,
+    NothingToContinue,
     SignInRequired,
 )
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Role
-from apps.conversations.selectors.conversations import conversations_owned
+from apps.conversations.selectors.conversations import conversations_owned, generation_of, message_get
 from apps.conversations.services.generations import lease_end
 from apps.conversations.texts import title_from
 from apps.core.texts import clean_text
@@ -33,20 +35,30 @@ class Turn:
     user_message: Message | None
     assistant_message: Message
     generation: Generation
-    is_new_conversation: bool = False
 
 
-def turn_check(*, actor: Actor, conversation_id: UUID | None, model_name: str, text: str) -> None:
-    """Whether `turn_start` would take this now: asked before anybody looks at the text. Raises: as `turn_start`."""
+def turn_check(
+    *, actor: Actor, conversation_id: UUID | None, model_name: str, text: str, message_id: UUID | None = None
+) -> None:
+    """Whether `turn_start`, or `turn_edit` of a message, would take this now: asked before anybody looks at the text.
+
+    Raises: as they do.
+    """
     require_may_chat(actor)
     if conversation_id is not None:
-        _require_free(conversations_owned(actor).filter(public_id=conversation_id).first())
+        conversation = _require_free(conversations_owned(actor).filter(public_id=conversation_id).first())
+        if message_id is not None:
+            _own_message_get(conversation, message_id)
     model_get_offered(actor, model_name)
     _checked(text)
 
 
-def turn_start(*, actor: Actor, conversation_id: UUID | None, model_name: str, text: str) -> Turn:
+def turn_start(
+    *, actor: Actor, conversation_id: UUID | None, model_name: str, text: str, settings: ChatSettings | None = None
+) -> Turn:
     """Add a user message at the end of the shown path, and an empty answer under it.
+
+    `settings` are for a conversation that begins with this; an old one keeps its own.
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
@@ -55,36 +67,73 @@ def turn_start(*, actor: Actor, conversation_id: UUID | None, model_name: str, t
     model = model_get_offered(actor, model_name)
     with transaction.atomic():
         if conversation_id is None:
-            conversation = _conversation_create(actor, title_from(text))
+            conversation = conversation_create(actor, title_from(text), settings)
         else:
-            conversation = _conversation_lock(actor, conversation_id)
-        question = Message.objects.create(
-            conversation=conversation, parent_id=conversation.active_leaf_id, role=Role.USER, content=text
-        )
+            conversation = conversation_lock(actor, conversation_id)
+        question = _question_create(conversation, conversation.active_leaf_id, text)
         answer, generation = _answer_begin(conversation, question, model)
-    return Turn(conversation, question, answer, generation, is_new_conversation=conversation_id is None)
+    return Turn(conversation, question, answer, generation)
 
 
-def turn_regenerate(*, actor: Actor, conversation_id: UUID, model_name: str | None) -> Turn:
-    """Answer the last user message of the shown path again, beside the old answer; without a name by the same model.
+def turn_edit(*, actor: Actor, conversation_id: UUID, message_id: UUID, model_name: str, text: str) -> Turn:
+    """Say something else instead of an earlier user message. What was said first stays, as its sibling.
+
+    Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
+    """
+    text = _checked(text)
+    require_may_chat(actor)
+    model = model_get_offered(actor, model_name)
+    with transaction.atomic():
+        conversation = conversation_lock(actor, conversation_id)
+        old = _own_message_get(conversation, message_id)
+        question = _question_create(conversation, old.parent_id, text)
+        answer, generation = _answer_begin(conversation, question, model)
+    return Turn(conversation, question, answer, generation)
+
+
+def turn_regenerate(
+    *, actor: Actor, conversation_id: UUID, model_name: str | None, message_id: UUID | None = None
+) -> Turn:
+    """Answer a user message again, beside the old answer; without a name by the same model.
+
+    `message_id` is the answer's; without one it is the last of the shown path.
 
     Raises: SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
     require_may_chat(actor)
     with transaction.atomic():
-        conversation = _conversation_lock(actor, conversation_id)
-        leaf = conversation.active_leaf
-        question = leaf.parent if leaf is not None and leaf.role == Role.ASSISTANT else leaf
-        if leaf is None or question is None:
+        conversation = conversation_lock(actor, conversation_id)
+        old = conversation.active_leaf if message_id is None else message_get(conversation, message_id)
+        question = old.parent if old is not None and old.role == Role.ASSISTANT else old
+        if old is None or question is None:
             raise ChatNotFound
-        name = model_name if model_name is not None else (leaf.model.name if leaf.model else "")
+        name = model_name if model_name is not None else (old.model.name if old.model else "")
         answer, generation = _answer_begin(conversation, question, model_get_offered(actor, name))
     return Turn(conversation, None, answer, generation)
 
 
+def turn_continue(*, actor: Actor, conversation_id: UUID) -> Turn:
+    """Go on with the last answer of the shown path, which broke off, by the same model. What there was of it stays.
+
+    Raises: SignInRequired, ChatNotFound, NothingToContinue, ModelUnknown, AnswerRunning.
+    """
+    require_may_chat(actor)
+    with transaction.atomic():
+        conversation = conversation_lock(actor, conversation_id)
+        partial = conversation.active_leaf
+        generation = generation_of(partial) if partial is not None else None
+        if partial is None or partial.parent is None or generation is None:
+            raise NothingToContinue
+        if not generation.broke_off or not partial.content:
+            raise NothingToContinue
+        model = model_get_offered(actor, partial.model.name if partial.model else "")
+        answer, generation = _answer_begin(conversation, partial.parent, model, given=partial.content)
+    return Turn(conversation, None, answer, generation)
+
+
 def _checked(text: str) -> str:
-    if len(text) > settings.MESSAGE_MAX_CHARS:
-        raise MessageTooLong(length=f"{len(text):,}", limit=f"{settings.MESSAGE_MAX_CHARS:,}")
+    if len(text) > site_settings.MESSAGE_MAX_CHARS:
+        raise MessageTooLong(length=f"{len(text):,}", limit=f"{site_settings.MESSAGE_MAX_CHARS:,}")
     text = clean_text(text)
     if not text.strip():
         raise EmptyMessage
@@ -95,20 +144,32 @@ def require_may_chat(actor: Actor) -> None:
     """Raises: SignInRequired."""
     # A socket outlives the sign-in that opened it, so the account is looked at again.
     is_user = actor.user_id is not None and User.objects.filter(pk=actor.user_id, is_active=True).exists()
-    is_visitor = actor.visitor_public_id is not None and settings.VISITORS_MAY_CHAT
+    is_visitor = actor.visitor_public_id is not None and site_settings.VISITORS_MAY_CHAT
     if not is_user and not is_visitor:
         raise SignInRequired
 
 
-def _conversation_create(actor: Actor, title: str) -> Conversation:
+def conversation_create(actor: Actor, title: str, settings: ChatSettings | None = None) -> Conversation:
+    """Without messages; a visitor who says something for the first time gets a row."""
     visitor = None
     if actor.visitor_public_id is not None:
         visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
-    return Conversation.objects.create(user_id=actor.user_id, visitor=visitor, title=title, updated_at=timezone.now())
+    chosen = settings or ChatSettings()
+    return Conversation.objects.create(
+        user_id=actor.user_id,
+        visitor=visitor,
+        title=title,
+        system_prompt=chosen.system_prompt,
+        sampling=chosen.sampling,
+        updated_at=timezone.now(),
+    )
 
 
-def _conversation_lock(actor: Actor, conversation_id: UUID) -> Conversation:
-    """Lock the row until the transaction ends: of two turns at once the second one waits, and then sees the first."""
+def conversation_lock(actor: Actor, conversation_id: UUID) -> Conversation:
+    """Lock the row until the transaction ends: of two turns at once the second one waits, and then sees the first.
+
+    Raises: ChatNotFound, AnswerRunning.
+    """
     owned = conversations_owned(actor).filter(public_id=conversation_id)
     return _require_free(owned.select_for_update(of=("self",)).first())
 
@@ -122,13 +183,30 @@ def _require_free(conversation: Conversation | None) -> Conversation:
     return conversation
 
 
-def _answer_begin(conversation: Conversation, question: Message, model: LanguageModel) -> tuple[Message, Generation]:
-    answer = Message.objects.create(conversation=conversation, parent=question, role=Role.ASSISTANT, model=model)
+def _own_message_get(conversation: Conversation, message_id: UUID) -> Message:
+    """One that the person wrote. Raises: ChatNotFound."""
+    message = message_get(conversation, message_id)
+    if message.role != Role.USER:
+        raise ChatNotFound
+    return message
+
+
+def _question_create(conversation: Conversation, parent_pk: int | None, text: str) -> Message:
+    return Message.objects.create(conversation=conversation, parent_id=parent_pk, role=Role.USER, content=text)
+
+
+def _answer_begin(
+    conversation: Conversation, question: Message, model: LanguageModel, *, given: str = ""
+) -> tuple[Message, Generation]:
+    answer = Message.objects.create(
+        conversation=conversation, parent=question, role=Role.ASSISTANT, model=model, content=given
+    )
     # The lease keeps the recovery away until the process that wrote this has begun to read.
     generation = Generation.objects.create(
-        conversation=conversation, message=answer, reader_lease_expires_at=lease_end()
+        conversation=conversation, message=answer, n_given_chars=len(given), reader_lease_expires_at=lease_end()
     )
     conversation.active_leaf = answer
     conversation.updated_at = timezone.now()
-    conversation.save(update_fields=["active_leaf", "updated_at"])
+    conversation.is_archived = False
+    conversation.save(update_fields=["active_leaf", "updated_at", "is_archived"])
     return answer, generation

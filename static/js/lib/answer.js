@@ -21,6 +21,7 @@ const NEXT = Object.freeze({
   failed: ["failed"],
 });
 
+const LENGTH = "length"; // why an answer ended that was cut
 const CUT_OFF = "The answer reached its length limit and may be cut off.";
 
 export class Answer {
@@ -35,8 +36,7 @@ export class Answer {
     this.article = article;
     this.again = again;
     const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (one(`[data-part="${name}"]`, article));
-    this.#parts = { body: part("body"), tail: part("tail"), notice: part("notice"), meta: part("meta"), model: part("model"), waiting: part("waiting") };
-    part("again").addEventListener("click", again);
+    this.#parts = { body: part("body"), tail: part("tail"), notice: part("notice"), meta: part("meta"), model: part("model"), waiting: part("waiting"), goOn: part("go-on") };
     dressCode(article);
     this.#describeEnd(articleEnd(article));
   }
@@ -51,6 +51,10 @@ export class Answer {
 
   get isLive() {
     return this.state === "queued" || this.state === "running";
+  }
+
+  get hasText() {
+    return this.#parts.body.childElementCount > 0 || this.#tail.data !== "";
   }
 
   get model() {
@@ -124,15 +128,17 @@ export class Answer {
 
   /** @param {End} end */
   #describeEnd({ state, error, tokens, speed, reason }) {
-    const { notice, meta } = this.#parts;
+    const { notice, meta, goOn } = this.#parts;
+    const brokeOff = state === "failed" || state === "stopped" || reason === LENGTH;
+    goOn.hidden = !(brokeOff && this.hasText);
     const facts = [];
     if (tokens) facts.push(tokens === 1 ? "1 token" : `${tokens} tokens`);
     if (speed) facts.push(`${speed.toFixed(speed < 10 ? 1 : 0)} tokens/s`);
     meta.textContent = facts.join(" · ");
-    notice.hidden = state !== "failed" && state !== "stopped" && reason !== "length";
+    notice.hidden = !brokeOff;
     if (state === "failed") showError(notice, error ?? { code: "", message: "" }, { again: this.again });
     else if (state === "stopped") showNotice(notice, "You stopped this answer.", { tone: "quiet" });
-    else if (reason === "length") showNotice(notice, CUT_OFF, { tone: "quiet" });
+    else if (reason === LENGTH) showNotice(notice, CUT_OFF, { tone: "quiet" });
   }
 }
 
@@ -141,11 +147,12 @@ export class Answer {
 /** How the server says that this answer ended. @param {HTMLElement} article @returns {End} */
 function articleEnd(article) {
   const meta = /** @type {HTMLElement} */ (one('[data-part="meta"]', article));
-  const { errorCode, errorMessage = "", state } = article.dataset;
+  const { errorCode, errorMessage = "", finishReason = "", state } = article.dataset;
   return {
     state: /** @type {AnswerState} */ (state),
     error: errorCode ? { code: errorCode, message: errorMessage } : null,
     tokens: Number(meta.dataset.completionTokens) || null,
     speed: Number(meta.dataset.tokensPerS) || null,
+    reason: finishReason,
   };
 }

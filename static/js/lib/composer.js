@@ -3,7 +3,7 @@
  *
  *   ready -> sending -> answering -> stopping -> ready
  *
- * Events: `submit` (detail: the text), `stop`, `problem` (detail: words).
+ * Events: `submit` (detail: the text), `stop`, `problem` (detail: words), `last` (the last message is wanted back).
  */
 
 import { one } from "./dom.js";
@@ -131,6 +131,10 @@ export class Composer extends EventTarget {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
+    if (event.key === "ArrowUp" && !this.text && !event.isComposing) {
+      event.preventDefault();
+      this.#emit("last");
+    }
     // 229: Safari ends a composition before the keydown that confirmed it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();

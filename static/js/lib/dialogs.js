@@ -1,6 +1,7 @@
 /** Native dialogs: opening, closing, and forms whose answer does not replace the page. */
 
 import { one } from "./dom.js";
+import { post } from "./http.js";
 
 /** Buttons with `data-opens` and `data-closes`, and a click beside the dialog. */
 export function listenForDialogs() {
@@ -30,23 +31,9 @@ export function postInBackground(dialog, done) {
   dialog.addEventListener("close", () => (problem.textContent = ""));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    problem.textContent = await post(form);
+    problem.textContent = (await post(form.action, new FormData(form))).problem;
     if (problem.textContent) return;
     dialog.close();
     done(form);
   });
-}
-
-/** @param {HTMLFormElement} form @returns {Promise<string>} what went wrong, or nothing */
-async function post(form) {
-  try {
-    const request = { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } };
-    const response = await fetch(form.action, request);
-    if (response.ok) return "";
-    const isOurs = response.headers.get("Content-Type")?.startsWith("application/json");
-    return isOurs ? (await response.json()).error.message : "The site did not accept this. Reload the page and try again.";
-  } catch (error) {
-    if (error instanceof TypeError) return "The site could not be reached. Try again when you are connected.";
-    throw error;
-  }
 }

@@ -1,7 +1,8 @@
-/** The list of earlier chats: refreshing, renaming, deleting. */
+/** The list of earlier chats: refreshing, pinning, archiving, renaming, moving, deleting. */
 
 import { openDialog, postInBackground } from "./dialogs.js";
 import { appendServerHtml, one } from "./dom.js";
+import { post } from "./http.js";
 
 const REFRESH_DELAY_MS = 120;
 
@@ -12,8 +13,13 @@ export class History {
 
   #refreshTimer = 0;
 
-  /** @param {{renamed: (title: string) => void}} steps called when the open chat has a new title */
-  constructor({ renamed }) {
+  /**
+   * @param {object} steps
+   * @param {(title: string) => void} steps.renamed the open chat has a new title
+   * @param {(words: string) => void} steps.problem
+   */
+  constructor({ renamed, problem }) {
+    this.problem = problem;
     this.#list.addEventListener("click", (event) => this.#click(event));
     postInBackground(this.#rename, (form) => {
       if (isOpen(form.action)) renamed(/** @type {HTMLInputElement} */ (one("#rename-title")).value.trim());
@@ -62,7 +68,8 @@ export class History {
   #focusedPlace() {
     const active = document.activeElement;
     if (!(active instanceof HTMLElement) || !this.#list.contains(active)) return "";
-    const { rename, delete: remove } = active.dataset;
+    const { rename, delete: remove, chat, change } = active.dataset;
+    if (chat) return `[data-chat="${CSS.escape(chat)}"]${change === "archive" ? '[data-change="archive"]' : "[aria-pressed]"}`;
     if (rename) return `[data-rename="${CSS.escape(rename)}"]`;
     if (remove) return `[data-delete="${CSS.escape(remove)}"]`;
     return `a[href="${CSS.escape(active.getAttribute("href") ?? "")}"]`;
@@ -71,9 +78,12 @@ export class History {
   /** @param {MouseEvent} event */
   #click(event) {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
-    const { rename, delete: remove, title = "" } = button?.dataset ?? {};
-    if (rename) {
+    const { rename, delete: remove, change, chat, folder = "", title = "" } = button?.dataset ?? {};
+    if (change && chat) {
+      this.#change(change, chat);
+    } else if (rename) {
       one("form", this.#rename).setAttribute("action", rename);
+      this.#offerFolders(folder);
       const input = /** @type {HTMLInputElement} */ (one("#rename-title"));
       input.value = title;
       openDialog("dialog-rename");
@@ -83,6 +93,20 @@ export class History {
       one('[data-part="title"]', this.#delete).textContent = title;
       openDialog("dialog-delete");
     }
+  }
+
+  /** @param {string} change @param {string} chat */
+  async #change(change, chat) {
+    const { problem } = await post("/chats/change", { change, chat });
+    if (problem) this.problem(problem);
+    else this.refresh();
+  }
+
+  /** Those in the list now. @param {string} folder the chat's own */
+  #offerFolders(folder) {
+    const names = [...this.#list.querySelectorAll(".history__folder")].map((link) => link.textContent?.trim() ?? "");
+    one("#rename-folders").replaceChildren(...names.map((name) => new Option(name, name)));
+    /** @type {HTMLInputElement} */ (one("#rename-folder")).value = folder;
   }
 }
 

@@ -8,9 +8,11 @@
  * Events: `kept`, `sent`, `uncertain` (detail: the request).
  */
 
-/** @typedef {{type: "turn.send", ref: string, conversation: string | null, model: string, text: string}} SendRequest */
-/** @typedef {{type: "turn.regenerate", ref: string, conversation: string | null, model: string | null}} RegenerateRequest */
-/** @typedef {SendRequest | RegenerateRequest} Request */
+/** @typedef {{type: "turn.send", ref: string, conversation: string | null, model: string, text: string, settings: Record<string, string> | null}} SendRequest */
+/** @typedef {{type: "turn.edit", ref: string, conversation: string, message: string, model: string, text: string}} EditRequest */
+/** @typedef {{type: "turn.regenerate", ref: string, conversation: string, model: string | null, message: string | null}} RegenerateRequest */
+/** @typedef {{type: "turn.continue", ref: string, conversation: string}} ContinueRequest */
+/** @typedef {SendRequest | EditRequest | RegenerateRequest | ContinueRequest} Request */
 
 export class Outbox extends EventTarget {
   /** @type {Request | null} */

@@ -2,14 +2,15 @@
 
 /** @typedef {import("./explain.js").SiteError} SiteError */
 /** @typedef {import("./answer.js").AnswerState} AnswerState */
+/** @typedef {import("./switcher.js").Siblings} Siblings */
 
 /**
  * @typedef {object} AcceptedFrame
  * @property {"turn.accepted"} type
  * @property {string} ref
  * @property {{id: string, title: string, url: string}} conversation
- * @property {{id: string, html: string} | null} user_message
- * @property {{id: string, model: string}} assistant_message
+ * @property {{id: string, html: string, siblings: Siblings} | null} user_message
+ * @property {{id: string, model: string, siblings: Siblings}} assistant_message
  * @property {string} generation
  */
 

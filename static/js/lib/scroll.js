@@ -29,6 +29,28 @@ export class StickyScroll {
     this.#follow();
   }
 
+  /** Bring this into view and stay there. @param {Element} element */
+  show(element) {
+    this.#isPinned = false;
+    element.scrollIntoView({ block: "start" });
+    this.#lastTop = this.#thread.scrollTop;
+    this.#look();
+  }
+
+  /**
+   * Change what is shown without moving an element that is there before and after.
+   * @param {() => Element | null} place @param {() => void} change
+   */
+  keep(place, change) {
+    const before = place()?.getBoundingClientRect().top;
+    this.#isPinned = false;
+    change();
+    const after = place()?.getBoundingClientRect().top;
+    if (before !== undefined && after !== undefined) this.#thread.scrollTop += after - before;
+    this.#lastTop = this.#thread.scrollTop;
+    this.#look();
+  }
+
   #distance() {
     return this.#thread.scrollHeight - this.#thread.clientHeight - this.#thread.scrollTop;
   }

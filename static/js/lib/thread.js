@@ -1,7 +1,10 @@
-/** The list of messages: adds what was said, replaces an answer that is written again. Sends nothing. */
+/** The list of messages: adds what was said, cuts off what is said differently. Sends nothing. */
 
 import { Answer } from "./answer.js";
 import { appendServerHtml, make, one, piece } from "./dom.js";
+import { showSiblings } from "./switcher.js";
+
+/** @typedef {import("./protocol.js").AcceptedFrame} AcceptedFrame */
 
 export class Thread {
   #list = /** @type {HTMLElement} */ (one("#messages"));
@@ -14,8 +17,31 @@ export class Thread {
   /** @param {{again: () => void}} steps */
   constructor(steps) {
     this.steps = steps;
-    const articles = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".message--answer"));
-    for (const article of articles) this.last = new Answer(article, steps);
+    this.#dress();
+  }
+
+  /** The id of the last message, if it is stored. */
+  get leaf() {
+    return /** @type {HTMLElement | null} */ (this.#list.lastElementChild)?.dataset.message ?? "";
+  }
+
+  /** The last message that the person wrote. */
+  get lastOwn() {
+    return /** @type {HTMLElement | null} */ ([...this.#list.querySelectorAll(".message--user")].at(-1) ?? null);
+  }
+
+  /** @param {string} message @returns {HTMLElement | null} */
+  article(message) {
+    return this.#list.querySelector(`[data-message="${CSS.escape(message)}"]`);
+  }
+
+  /** Show these messages instead. @param {string} html of the server */
+  replace(html) {
+    this.#list.replaceChildren();
+    this.#pending = null;
+    appendServerHtml(this.#list, html);
+    this.#empty.hidden = this.#list.childElementCount > 0;
+    this.#dress();
   }
 
   /** Show a message before the site has stored it. @param {string} text */
@@ -34,30 +60,49 @@ export class Thread {
     this.#empty.hidden = this.#list.childElementCount > 0;
   }
 
-  /** @param {{id: string, html: string}} message */
-  confirmPending({ id, html }) {
+  /**
+   * Show what a request has stored, in the place of what it replaces.
+   * @param {import("./outbox.js").Request} request @param {AcceptedFrame} frame
+   */
+  accept(request, { user_message: question, assistant_message: answer, generation }) {
+    if (request.type === "turn.edit") this.#cut(this.article(request.message));
+    if (request.type === "turn.regenerate") this.#cut((request.message && this.article(request.message)) || this.last?.article);
+    if (request.type === "turn.continue") this.#cut(this.last?.article);
+    if (question) this.#confirm(question);
+    const article = piece("answer");
+    showSiblings(article, answer.siblings);
+    this.last = new Answer(article, this.steps);
+    this.last.name({ message: answer.id, model: answer.model, generation });
+    this.#add(article);
+  }
+
+  /** @param {NonNullable<AcceptedFrame["user_message"]>} message */
+  #confirm({ id, html, siblings }) {
+    if (!this.#pending) this.#add((this.#pending = piece("user-message")));
     const article = this.#pending;
     this.#pending = null;
-    if (!article) return;
     article.classList.remove("is-pending");
     article.dataset.message = id;
+    showSiblings(article, siblings);
     const body = one(".message__body", article);
     body.replaceChildren();
     appendServerHtml(body, html);
   }
 
-  /**
-   * @param {{message: string, model: string, generation: string}} ids
-   * @param {boolean} replacesLast
-   */
-  addAnswer(ids, replacesLast) {
-    const article = piece("answer");
-    const answer = new Answer(article, this.steps);
-    answer.name(ids);
-    if (replacesLast && this.last) this.last.article.replaceWith(article);
-    else this.#add(article);
-    this.last = answer;
-    return answer;
+  /** Take away this message and all after it. @param {Element | null | undefined} article */
+  #cut(article) {
+    while (article) {
+      const next = article.nextElementSibling;
+      article.remove();
+      article = next;
+    }
+  }
+
+  /** Make answers of the articles that the server wrote. */
+  #dress() {
+    this.last = null;
+    const articles = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".message--answer"));
+    for (const article of articles) this.last = new Answer(article, this.steps);
   }
 
   /** @param {HTMLElement} article */

@@ -2,12 +2,16 @@
  * Takes a message to the site and brings its answer onto the page. The states live in Outbox (the request), Answer
  * (the answer) and Composer (what a person can do); this is where they meet.
  *
- * Events: `conversation` (detail: {id, title, url}) when a turn was stored, `ended` when an answer ended.
+ * Events: `conversation` (detail: {id, title, url}) when a turn was stored, `ended` when an answer ended, `changed`
+ * (detail: the hint) when a chat changed elsewhere, `behind` when that was the open one and it shows other messages.
  */
 
+import { Delivery } from "./delivery.js";
+import { Follower } from "./follower.js";
 import { clearNotice, showError, showNotice } from "./notice.js";
 
 /** @typedef {import("./protocol.js").AcceptedFrame} AcceptedFrame */
+/** @typedef {import("./outbox.js").Request} Request */
 
 export class Turns extends EventTarget {
   /**
@@ -18,22 +22,25 @@ export class Turns extends EventTarget {
    * @param {import("./composer.js").Composer} parts.composer
    * @param {import("./scroll.js").StickyScroll} parts.scroll
    * @param {import("./reader.js").SentenceReader} parts.reader
+   * @param {import("./editor.js").Editor} parts.editor
    * @param {HTMLElement} parts.notice
    * @param {() => string} parts.model name of the chosen model
+   * @param {() => Record<string, string> | null} parts.settings of a chat that begins
    * @param {string | null} parts.conversation
    */
   constructor(parts) {
     super();
     Object.assign(this, parts);
-    const { socket, outbox, composer } = parts;
+    const { socket, outbox, composer, notice, thread, reader } = parts;
+    this.follower = new Follower({ thread, reader, ended: () => this.#ended() });
+    const again = (/** @type {Request} */ request) => this.#again(request);
+    const giveBack = (/** @type {Request} */ request) => this.#giveBack(request);
+    this.delivery = new Delivery({ outbox, notice, again, giveBack });
     socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
-    socket.addEventListener("state", () => socket.state === "open" && this.#attach());
-    outbox.addEventListener("kept", (event) => this.#sayKept(/** @type {CustomEvent} */ (event).detail));
-    outbox.addEventListener("sent", () => clearNotice(this.notice));
-    outbox.addEventListener("uncertain", (event) => this.#uncertain(/** @type {CustomEvent} */ (event).detail));
+    socket.addEventListener("state", () => socket.state === "open" && (this.#attach(), this.look()));
     composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.#stop());
-    composer.addEventListener("problem", (event) => this.#problem(/** @type {CustomEvent} */ (event).detail));
+    composer.addEventListener("problem", (event) => this.problem(/** @type {CustomEvent} */ (event).detail));
     if (this.#live()) composer.mode = "answering";
   }
 
@@ -43,21 +50,58 @@ export class Turns extends EventTarget {
 
   /** @param {string} text */
   send(text) {
-    clearNotice(this.notice);
     this.thread.addPending(text);
     this.composer.hold();
-    this.composer.mode = "sending";
     this.scroll.pin();
     const { conversation } = this;
-    this.outbox.put({ type: "turn.send", ref: this.outbox.nextRef(), conversation, model: this.model(), text });
+    this.#put({ type: "turn.send", conversation, model: this.model(), text, settings: this.settings() });
   }
 
-  regenerate() {
-    if (this.composer.mode !== "ready" || !this.conversation) return;
+  /** @param {string} message that is replaced @param {string} text */
+  edit(message, text) {
+    if (this.composer.mode !== "ready") this.editor.reopen();
+    const { conversation } = this;
+    this.whenFree(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
+  }
+
+  /** @param {string | null} [message] the answer; without it the last one @param {string} [model] */
+  regenerate(message = null, model = this.model()) {
+    const { conversation } = this;
+    if (conversation) this.whenFree(() => this.#put({ type: "turn.regenerate", conversation, model: model || null, message }));
+  }
+
+  /** Ask for the rest of the last answer. */
+  goOn() {
+    this.whenFree(() => this.#put({ type: "turn.continue", conversation: this.conversation }));
+  }
+
+  /** Do this if no answer is being written here; else say why not. @param {() => void} step */
+  whenFree(step) {
+    if (this.composer.mode === "ready") step();
+    else this.problem("An answer is being written. Wait for it, or stop it.");
+  }
+
+  /** Whether something is under way here that another thread would take away. */
+  get isBusy() {
+    return this.composer.mode === "sending" || this.editor.isOpen;
+  }
+
+  /** The thread was replaced: what runs in it is followed. */
+  threadReplaced() {
+    this.composer.mode = this.#live() ? "answering" : "ready";
+    this.#attach();
+  }
+
+  /** Ask how the open chat stands: hints may have been lost. */
+  look() {
+    if (this.conversation) this.socket.send({ type: "conversation.look", conversation: this.conversation });
+  }
+
+  /** @param {any} request without its mark */
+  #put(request) {
     clearNotice(this.notice);
     this.composer.mode = "sending";
-    const { conversation } = this;
-    this.outbox.put({ type: "turn.regenerate", ref: this.outbox.nextRef(), conversation, model: this.model() || null });
+    this.outbox.put({ ...request, ref: this.outbox.nextRef() });
   }
 
   #stop() {
@@ -65,7 +109,7 @@ export class Turns extends EventTarget {
     if (!answer) return;
     const wentOut = this.socket.send({ type: "turn.stop", generation: answer.generation });
     if (wentOut) this.composer.mode = "stopping";
-    else this.#problem("There is no connection just now, so the answer goes on. Stop it when the connection is back.");
+    else this.problem("There is no connection just now, so the answer goes on. Stop it when the connection is back.");
   }
 
   #attach() {
@@ -75,28 +119,17 @@ export class Turns extends EventTarget {
 
   /** @param {any} frame */
   #receive(frame) {
-    const answer = this.thread.last?.generation === frame.generation ? this.thread.last : null;
     switch (frame.type) {
       case "turn.accepted":
         return this.#accepted(frame);
       case "turn.refused":
         return this.#refused(frame);
-      case "generation.snapshot":
-        answer?.snapshot(frame);
-        return answer && this.reader.restart(answer.tail);
-      case "generation.queued":
-        return answer?.queued(frame);
-      case "generation.delta":
-        answer?.delta(frame.text);
-        return answer && this.reader.tail(answer.tail);
-      case "generation.blocks":
-        return answer && this.reader.blocks(answer.blocks(frame), answer.tail);
-      case "generation.end":
-        return answer && this.#ended(answer, frame);
       case "conversation.changed":
-        return this.dispatchEvent(new CustomEvent("changed", { detail: frame }));
+        return this.#changed(frame);
       case "error":
         return this.#error(frame.error);
+      default:
+        return this.follower.receive(frame);
     }
   }
 
@@ -105,13 +138,12 @@ export class Turns extends EventTarget {
     const request = this.outbox.take(frame.ref);
     if (!request) return;
     clearNotice(this.notice);
-    if (frame.user_message) this.thread.confirmPending(frame.user_message);
-    const { id: message, model } = frame.assistant_message;
-    this.thread.addAnswer({ message, model, generation: frame.generation }, request.type === "turn.regenerate");
+    if (request.type === "turn.edit") this.editor.close();
+    this.thread.accept(request, frame);
     this.reader.restart("");
     this.composer.mode = "answering";
     this.conversation = frame.conversation.id;
-    this.composer.moveDraft(frame.conversation.id);
+    if (request.type === "turn.send") this.composer.moveDraft(frame.conversation.id);
     this.dispatchEvent(new CustomEvent("conversation", { detail: frame.conversation }));
   }
 
@@ -119,54 +151,35 @@ export class Turns extends EventTarget {
   #refused({ ref, error }) {
     const request = this.outbox.take(ref);
     if (!request) return;
-    this.#giveBack(request);
-    showError(this.notice, error, { again: () => this.#again(request) });
+    this.delivery.refused(request, error);
+    if (error.code === "chat.answer_running") this.look(); // another tab asked for that answer
   }
 
-  /** @param {import("./outbox.js").Request} request */
-  #uncertain(request) {
-    this.#giveBack(request);
-    showNotice(this.notice, "The connection broke before the site could confirm this. It may have arrived: reload to see.", {
-      actions: [
-        { label: "Reload", run: () => location.reload() },
-        { label: "Send again", run: () => this.#again(request) },
-      ],
-    });
-  }
-
-  /** @param {import("./outbox.js").Request} kept */
-  #sayKept(kept) {
-    const withdraw = () => {
-      const request = this.outbox.withdraw();
-      clearNotice(this.notice);
-      if (request) this.#giveBack(request);
-    };
-    const what = kept.type === "turn.send" ? "Your message" : "Your wish for another answer";
-    showNotice(this.notice, `You are not connected. ${what} is kept here and goes out when the connection is back.`, {
-      actions: [{ label: "Take it back", run: withdraw }],
-    });
-  }
-
-  /** The text of a request that came to nothing returns to the box. @param {import("./outbox.js").Request} request */
+  /** The text of a request that came to nothing returns to its box. @param {Request} request */
   #giveBack(request) {
     this.composer.mode = "ready";
+    if (request.type === "turn.edit") this.editor.reopen();
     if (request.type !== "turn.send") return;
     this.thread.dropPending();
     this.composer.giveBack();
     this.composer.focus();
   }
 
-  /** @param {import("./outbox.js").Request} request */
+  /** @param {Request} request */
   #again(request) {
     if (request.type === "turn.send") this.composer.submit();
-    else this.regenerate();
+    else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.model() } : {}) }));
   }
 
-  /** @param {import("./answer.js").Answer} answer @param {import("./protocol.js").EndFrame} frame */
-  #ended(answer, frame) {
-    answer.end(frame);
+  /** @param {{conversation: string, title: string, leaf: string | null}} hint */
+  #changed(hint) {
+    this.dispatchEvent(new CustomEvent("changed", { detail: hint }));
+    const isOpen = hint.conversation === this.conversation && hint.leaf;
+    if (isOpen && hint.leaf !== this.thread.leaf) this.dispatchEvent(new CustomEvent("behind"));
+  }
+
+  #ended() {
     this.composer.mode = "ready";
-    this.reader.say({ complete: "The answer is complete.", stopped: "The answer was stopped.", failed: "The answer failed." }[frame.state]);
     this.dispatchEvent(new CustomEvent("ended"));
   }
 
@@ -177,7 +190,7 @@ export class Turns extends EventTarget {
   }
 
   /** @param {string} text */
-  #problem(text) {
+  problem(text) {
     showNotice(this.notice, text, { tone: "problem" });
   }
 }

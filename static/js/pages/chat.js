@@ -1,16 +1,23 @@
 /** The chat page: makes its parts and ties them together. Everything it does is in ../lib. */
 
+import { listenForActions } from "../lib/actions.js";
+import { Branches } from "../lib/branches.js";
 import { Composer } from "../lib/composer.js";
 import { showConnection } from "../lib/connection.js";
 import { listenForCopies } from "../lib/copy.js";
 import { listenForDialogs } from "../lib/dialogs.js";
 import { one } from "../lib/dom.js";
+import { listenForLinks } from "../lib/deeplink.js";
 import { Drawer } from "../lib/drawer.js";
+import { Editor } from "../lib/editor.js";
 import { History } from "../lib/history.js";
 import { Outbox } from "../lib/outbox.js";
 import { Picker } from "../lib/picker.js";
 import { SentenceReader } from "../lib/reader.js";
 import { StickyScroll } from "../lib/scroll.js";
+import { Search } from "../lib/search.js";
+import { SettingsPanel } from "../lib/settings.js";
+import { Sharing } from "../lib/share.js";
 import { listenForKeys } from "../lib/shortcuts.js";
 import { ChatSocket } from "../lib/socket.js";
 import { Thread } from "../lib/thread.js";
@@ -28,7 +35,19 @@ const scroll = new StickyScroll(one("#thread"), one("#thread-column"), one("#jum
 const thread = new Thread({ again: () => turns.regenerate() });
 const picker = new Picker(thread.last?.model ?? "");
 const drawer = new Drawer();
-const history_ = new History({ renamed: showTitle });
+const history_ = new History({ renamed: showTitle, problem: (words) => turns.problem(words) });
+const address = () => `/chat/${turns.conversation}`;
+const editor = new Editor({
+  maxChars: data.limits.message_max_chars,
+  address: (message) => `${address()}/messages/${message}/text`,
+  send: (message, text) => turns.edit(message, text),
+  problem: (words) => turns.problem(words),
+  closed: () => turns.look(),
+});
+const settings = new SettingsPanel({
+  conversation: () => turns.conversation,
+  problem: (words) => turns.problem(words),
+});
 const turns = new Turns({
   socket,
   outbox: new Outbox(socket),
@@ -36,10 +55,24 @@ const turns = new Turns({
   composer,
   scroll,
   reader,
+  editor,
   notice: one("#notice"),
   model: () => picker.model,
+  settings: () => settings.forNewChat,
   conversation: data.conversation,
 });
+
+const branches = new Branches({
+  thread,
+  scroll,
+  address,
+  isBusy: () => turns.isBusy,
+  look: () => turns.look(),
+  replaced: () => turns.threadReplaced(),
+  say: (words) => reader.say(words),
+  problem: (words) => turns.problem(words),
+});
+const sharing = new Sharing({ conversation: () => turns.conversation, say: (words) => reader.say(words) });
 
 /** @param {string} title */
 function showTitle(title) {
@@ -54,12 +87,16 @@ turns.addEventListener("conversation", (event) => {
   shownPath = location.pathname;
   showTitle(title);
   history_.refresh();
+  sharing.offer();
+  branches.settle();
 });
 turns.addEventListener("changed", (event) => {
   const { conversation, title } = /** @type {CustomEvent} */ (event).detail;
   if (conversation === turns.conversation && title) showTitle(title);
   history_.refresh();
 });
+turns.addEventListener("behind", () => branches.catchUp());
+composer.addEventListener("last", () => thread.lastOwn && turns.whenFree(() => editor.open(thread.lastOwn)));
 turns.addEventListener("ended", () => history_.refresh());
 // A skip link changes the hash, which is a "popstate" too but the same page.
 window.addEventListener("popstate", () => location.pathname !== shownPath && location.reload());
@@ -72,6 +109,7 @@ for (const button of document.querySelectorAll("[data-prompt]")) {
   });
 }
 
+listenForActions({ turns, branches, editor });
 listenForDialogs();
 listenForCopies((words) => reader.say(words));
 listenForKeys({
@@ -83,4 +121,6 @@ showConnection(socket, one("#connection"));
 composer.openDraft(data.conversation ?? "");
 if (matchMedia("(hover: hover)").matches) composer.focus();
 scroll.pin();
+new Search();
+listenForLinks({ thread, branches, scroll });
 socket.connect();

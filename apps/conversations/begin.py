@@ -1,0 +1,59 @@
+"""From a frame to a stored turn: whether it may be sent at all is asked first, then the gate reads its texts."""
+
+from functools import partial
+from typing import assert_never
+
+from apps.accounts.actors import Actor
+from apps.conversations.chat_settings import ChatSettings, settings_parse
+from apps.conversations.frames import TurnAsked, TurnContinue, TurnEdit, TurnRegenerate, TurnSend
+from apps.conversations.services.turns import (
+    Turn,
+    turn_check,
+    turn_continue,
+    turn_edit,
+    turn_regenerate,
+    turn_start,
+)
+from apps.conversations.setup import settings_pass
+from apps.core.threads import in_thread
+from apps.moderation.choices import Surface
+from apps.moderation.gate import text_pass
+
+
+async def turn_begin(actor: Actor, frame: TurnAsked) -> Turn:
+    """Raises: what the service of this turn raises, SettingRefused, TextRefused."""
+    match frame:
+        case TurnSend():
+            return await _said(actor, frame)
+        case TurnEdit():
+            text = await _passed(actor, frame)
+            edit = partial(turn_edit, message_id=frame.message, model_name=frame.model, text=text)
+            return await in_thread(edit, actor=actor, conversation_id=frame.conversation)
+        case TurnRegenerate():
+            again = partial(turn_regenerate, message_id=frame.message, model_name=frame.model)
+            return await in_thread(again, actor=actor, conversation_id=frame.conversation)
+        case TurnContinue():
+            return await in_thread(turn_continue, actor=actor, conversation_id=frame.conversation)
+        case _:
+            assert_never(frame)
+
+
+async def _said(actor: Actor, frame: TurnSend) -> Turn:
+    settings: ChatSettings | None = None
+    # An old chat keeps its own settings.
+    if frame.settings is not None and frame.conversation is None:
+        settings = settings_parse(frame.settings)
+    text = await _passed(actor, frame)
+    if settings is not None:
+        settings = await settings_pass(actor, settings, reference="")
+    start = partial(turn_start, model_name=frame.model, text=text, settings=settings)
+    return await in_thread(start, actor=actor, conversation_id=frame.conversation)
+
+
+async def _passed(actor: Actor, frame: TurnSend | TurnEdit) -> str:
+    """Look at a text that may be sent here, by whoever it is and as long as it is."""
+    check = partial(turn_check, model_name=frame.model, text=frame.text)
+    message_id = frame.message if isinstance(frame, TurnEdit) else None
+    await in_thread(check, actor=actor, conversation_id=frame.conversation, message_id=message_id)
+    reference = str(frame.conversation or "")
+    return await text_pass(frame.text, surface=Surface.CHAT, actor=actor, reference=reference)

@@ -1,0 +1,83 @@
+"""Store chats that were read from a file: all of them, or none."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.catalog.models import LanguageModel
+from apps.catalog.selectors import models_visible
+from apps.conversations.chat_settings import ChatSettings
+from apps.conversations.errors import SignInRequired
+from apps.conversations.exchange.drafts import Draft
+from apps.conversations.models import Conversation, Role
+from apps.conversations.services.planting import Seed, messages_plant
+from apps.conversations.services.turns import conversation_create
+from apps.conversations.texts import title_from
+from apps.moderation.choices import Surface
+from apps.moderation.gate import texts_pass
+
+UNTITLED = "Imported chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    n_chats: int
+    n_messages: int
+    n_left_out: int
+
+
+async def drafts_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
+    """Let every text through the gate, as if it were said now; redact it in place. Raises: TextRefused."""
+    for draft in drafts:
+        texts = [draft.title, draft.system_prompt, *(message.content for message in draft.messages)]
+        title, prompt, *contents = await texts_pass(texts, surface=Surface.CHAT, actor=actor)
+        draft.title, draft.system_prompt = title, prompt
+        for message, content in zip(draft.messages, contents, strict=True):
+            message.content = content
+
+
+@transaction.atomic
+def chats_import(*, actor: Actor, drafts: Sequence[Draft]) -> Imported:
+    """The caller has let the texts pass the gate. Raises: SignInRequired: visitors import nothing."""
+    if actor.user_id is None:
+        raise SignInRequired
+    models = {model.name: model for model in models_visible(actor)}
+    # The first of a file was the newest one, and stays it.
+    for draft in reversed(drafts):
+        _chat_import(actor, draft, models)
+    return Imported(
+        n_chats=len(drafts),
+        n_messages=sum(len(draft.messages) for draft in drafts),
+        n_left_out=sum(draft.n_left_out for draft in drafts),
+    )
+
+
+def _chat_import(actor: Actor, draft: Draft, models: dict[str, LanguageModel]) -> None:
+    title = draft.title or title_from(draft.messages[0].content) or UNTITLED
+    chat = conversation_create(actor, title, ChatSettings(draft.system_prompt, draft.sampling))
+    made = messages_plant(chat, list(_seeds(draft, models)))
+    chat.active_leaf = made[draft.active if draft.active is not None else -1]
+    chat.folder, chat.is_pinned, chat.is_archived = draft.folder, draft.is_pinned, draft.is_archived
+    chat.updated_at = max(message.created_at for message in made)
+    chat.save(update_fields=["active_leaf", "folder", "is_pinned", "is_archived", "updated_at"])
+    if draft.created_at is not None:
+        Conversation.objects.filter(pk=chat.pk).update(created_at=draft.created_at)
+
+
+def _seeds(draft: Draft, models: dict[str, LanguageModel]) -> Iterator[Seed]:
+    """With a time for every message: its own, or that of the one before."""
+    time = draft.created_at or timezone.now()
+    for message in draft.messages:
+        time = message.created_at or time
+        model = models.get(message.model)
+        yield Seed(
+            parent=message.parent,
+            role=Role(message.role),
+            content=message.content,
+            model=model,
+            written_by="" if model is not None else message.model,
+            created_at=time,
+        )

@@ -1,0 +1,60 @@
+"""Keeping chats in order: pin, archive, put into a folder, delete; one or many at once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+from apps.accounts.actors import Actor
+from apps.conversations.errors import ChatNotFound, TooManyAtOnce
+from apps.conversations.selectors.conversations import conversations_owned
+from apps.conversations.services.conversations import conversation_delete
+from apps.core.texts import clean_text
+
+FOLDER_MAX_CHARS = 80
+AT_ONCE_MAX = 100
+
+
+class Change(StrEnum):
+    """What is done with chats."""
+
+    PIN = "pin"
+    UNPIN = "unpin"
+    ARCHIVE = "archive"
+    RESTORE = "restore"
+    MOVE = "move"
+    DELETE = "delete"
+
+
+def conversations_change(
+    *, actor: Actor, conversation_ids: Sequence[UUID], change: Change, folder: str = ""
+) -> list[UUID]:
+    """Do this with those of the chats that are there, and return which. `MOVE` puts them into `folder`; empty: none.
+
+    Raises: TooManyAtOnce, ChatNotFound: none of them is there.
+    """
+    if len(conversation_ids) > AT_ONCE_MAX:
+        raise TooManyAtOnce(limit=AT_ONCE_MAX)
+    owned = conversations_owned(actor).filter(public_id__in=conversation_ids)
+    found = list(owned.values_list("public_id", flat=True))
+    if not found:
+        raise ChatNotFound
+    match change:
+        case Change.PIN | Change.UNPIN:
+            owned.update(is_pinned=change is Change.PIN)
+        case Change.ARCHIVE:
+            owned.update(is_archived=True, is_pinned=False)
+        case Change.RESTORE:
+            owned.update(is_archived=False)
+        case Change.MOVE:
+            owned.update(folder=_folder(folder))
+        case Change.DELETE:
+            for conversation_id in found:
+                conversation_delete(actor=actor, conversation_id=conversation_id)
+        case _:
+            assert_never(change)
+    return found
+
+
+def _folder(name: str) -> str:
+    return " ".join(clean_text(name).split())[:FOLDER_MAX_CHARS].rstrip()

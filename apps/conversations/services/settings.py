@@ -1,0 +1,61 @@
+"""Settings of a chat, and presets: settings that a person keeps under a name for other chats."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.conversations.chat_settings import ChatSettings
+from apps.conversations.errors import ChatNotFound, PresetNameWrong, SignInRequired, TooManyPresets
+from apps.conversations.models import Conversation, Preset
+from apps.conversations.selectors.conversations import conversation_get
+from apps.core.texts import clean_text
+
+PRESETS_MAX = 50
+PRESET_NAME_MAX_CHARS = 80
+
+
+def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: ChatSettings) -> Conversation:
+    """From the next answer on. The caller has let the system prompt pass the gate.
+
+    Raises: ChatNotFound.
+    """
+    conversation = conversation_get(actor, conversation_id)
+    conversation.system_prompt = settings.system_prompt
+    conversation.sampling = settings.sampling
+    conversation.save(update_fields=["system_prompt", "sampling"])
+    return conversation
+
+
+def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
+    """Keep settings under a name; one of this name is replaced.
+
+    Raises: SignInRequired, PresetNameWrong, TooManyPresets.
+    """
+    if actor.user_id is None:
+        raise SignInRequired
+    name = " ".join(clean_text(name).split())
+    if not 0 < len(name) <= PRESET_NAME_MAX_CHARS:
+        raise PresetNameWrong(limit=PRESET_NAME_MAX_CHARS)
+    with transaction.atomic():
+        # Of two at once the second one waits here, so that the limit holds.
+        User.objects.select_for_update().get(pk=actor.user_id)
+        others = Preset.objects.filter(user_id=actor.user_id).exclude(name=name)
+        if others.count() >= PRESETS_MAX:
+            raise TooManyPresets(limit=PRESETS_MAX)
+        preset, _ = Preset.objects.update_or_create(
+            user_id=actor.user_id,
+            name=name,
+            defaults={"system_prompt": settings.system_prompt, "sampling": settings.sampling},
+        )
+    return preset
+
+
+def preset_delete(*, actor: Actor, preset_id: UUID) -> None:
+    """Raises: ChatNotFound, also when it is somebody else's."""
+    if actor.user_id is None:
+        raise ChatNotFound
+    deleted, _ = Preset.objects.filter(user_id=actor.user_id, public_id=preset_id).delete()
+    if not deleted:
+        raise ChatNotFound

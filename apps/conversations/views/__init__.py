@@ -1,0 +1,1 @@
+"""Doors of the chat over HTTP: `pages` show, `changes` change."""

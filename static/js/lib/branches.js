@@ -1,0 +1,72 @@
+/** Other branches of the open chat: showing one, catching up with another tab, taking one into a chat of its own. */
+
+import { get, post } from "./http.js";
+
+export class Branches {
+  #isAsking = false;
+  #isBehind = false;
+
+  /**
+   * @param {object} parts
+   * @param {import("./thread.js").Thread} parts.thread
+   * @param {import("./scroll.js").StickyScroll} parts.scroll
+   * @param {() => string} parts.address of the chat, such as /chat/…
+   * @param {() => boolean} parts.isBusy whether the thread must stay for now
+   * @param {() => void} parts.look ask how the chat stands
+   * @param {() => void} parts.replaced the thread shows other messages now
+   * @param {(words: string) => void} parts.say to a screen reader
+   * @param {(words: string) => void} parts.problem
+   */
+  constructor(parts) {
+    this.parts = parts;
+  }
+
+  /** @param {string} message @param {"previous" | "next" | ""} [step] of the switcher that was used */
+  async show(message, step = "") {
+    this.#isAsking = true;
+    const { response, problem } = await post(`${this.parts.address()}/branch`, { message }, "text/html");
+    const html = response && (await response.text());
+    this.#isAsking = false;
+    // A hint that came meanwhile is most likely about this very change.
+    if (this.#isBehind) this.parts.look();
+    this.#isBehind = false;
+    if (html === null) return this.parts.problem(problem);
+    const { thread, scroll } = this.parts;
+    const old = document.activeElement?.closest(".message");
+    scroll.keep(
+      () => (old?.isConnected ? old : thread.article(message)),
+      () => thread.replace(html),
+    );
+    this.parts.replaced();
+    const article = thread.article(message);
+    const place = article?.querySelector('[data-part="place"]')?.textContent ?? "";
+    if (step) this.parts.say(`Version ${place.replace("/", " of ")}`);
+    if (step) /** @type {HTMLElement | null} */ (article?.querySelector(`[data-step="${step}"]`))?.focus();
+  }
+
+  /** Show what the site has, which another tab changed; once what is under way here is over. */
+  async catchUp() {
+    this.#isBehind = true;
+    if (this.#isAsking || this.parts.isBusy()) return;
+    this.#isAsking = true;
+    const { response } = await get(`${this.parts.address()}/messages`);
+    const html = response && (await response.text());
+    this.#isAsking = false;
+    if (html === null || this.parts.isBusy()) return; // the next hint, turn or connection tries again
+    this.#isBehind = false;
+    this.parts.thread.replace(html);
+    this.parts.replaced();
+  }
+
+  /** What was under way is over. */
+  settle() {
+    if (this.#isBehind) this.catchUp();
+  }
+
+  /** @param {string} message the last one that goes along */
+  async fork(message) {
+    const { response, problem } = await post(`${this.parts.address()}/fork`, { message });
+    if (!response) return this.parts.problem(problem);
+    location.assign((await response.json()).url);
+  }
+}

@@ -1,0 +1,125 @@
+"""Links to a chat: a copy for everyone who has the address, until it is revoked or expires."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.catalog.models import LanguageModel
+from apps.conversations.chat_settings import ChatSettings
+from apps.conversations.errors import ChatNotFound, NothingToShare, ShareNotFound, TooManyShares
+from apps.conversations.models import Conversation, Share
+from apps.conversations.selectors.shares import share_get, shares_list
+from apps.conversations.services import shares
+from apps.conversations.services.conversations import conversation_delete
+from apps.conversations.services.settings import conversation_configure
+from apps.conversations.services.shares import share_create, share_revoke
+from tests.conversations.test_services import answered, start
+
+
+@pytest.fixture
+def chat(alices: Actor, model: LanguageModel) -> Conversation:
+    return answered(alices, "What is <b>this</b>?", answer="A *fox*.").conversation
+
+
+def shared(actor: Actor, chat: Conversation, lasts: timedelta | None = None) -> Share:
+    return share_create(actor=actor, conversation_id=chat.public_id, lasts=lasts)
+
+
+def test_everybody_who_has_the_address_sees_the_copy_and_nothing_else(
+    client: Client, alices: Actor, chat: Conversation
+) -> None:
+    conversation_configure(actor=alices, conversation_id=chat.public_id, settings=ChatSettings("A secret prompt"))
+    share = shared(alices, chat)
+    answered(alices, "Said later", chat)
+
+    response = client.get(f"/shared/{share.token}")
+
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "<em>fox</em>" in page
+    assert "&lt;b&gt;this" in page
+    for kept in ("Said later", "A secret prompt", str(chat.public_id), "alice"):
+        assert kept not in page
+    assert "noindex" in response["X-Robots-Tag"]
+    assert '<meta name="robots" content="noindex' in page
+    assert response["Referrer-Policy"] == "no-referrer"
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_a_revoked_an_expired_and_an_unknown_link_lead_nowhere(
+    client: Client, alices: Actor, chat: Conversation
+) -> None:
+    revoked, expired = shared(alices, chat), shared(alices, chat, timedelta(days=1))
+    share_revoke(actor=alices, share_id=revoked.pk)
+    Share.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    for token in (revoked.token, expired.token, "nothing", "x" * 500):
+        assert client.get(f"/shared/{token}").status_code == 404
+        with pytest.raises(ShareNotFound):
+            share_get(token)
+    revoked.refresh_from_db()
+    assert revoked.messages == []
+    assert shares_list(alices) == []
+
+
+def test_what_is_deleted_is_not_shared_any_more(client: Client, alices: Actor, chat: Conversation) -> None:
+    share = shared(alices, chat)
+    conversation_delete(actor=alices, conversation_id=chat.public_id)
+    assert client.get(f"/shared/{share.token}").status_code == 404
+    assert not Share.objects.exists()
+
+
+def test_an_answer_that_is_being_written_is_not_in_the_copy(alices: Actor, model: LanguageModel) -> None:
+    turn = start(alices, "Hi")
+    assert [m["role"] for m in shared(alices, turn.conversation).messages] == ["user"]
+    turn.conversation.messages.all().delete()
+    with pytest.raises(NothingToShare):
+        shared(alices, turn.conversation)
+
+
+def test_links_end_at_a_limit(alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "SHARES_MAX", 2)
+    first = shared(alices, chat)
+    shared(alices, chat)
+    with pytest.raises(TooManyShares):
+        shared(alices, chat)
+    share_revoke(actor=alices, share_id=first.pk)
+    shared(alices, chat)
+
+
+def test_charlie_makes_sees_and_revokes_no_link_of_alices(
+    alices: Actor, charlies: Actor, charlie: User, chat: Conversation
+) -> None:
+    share = shared(alices, chat)
+    client = Client()
+    client.force_login(charlie)
+    url = f"/chat/{chat.public_id}/links"
+    assert client.get(url).status_code == 404
+    assert client.post(f"{url}/create").status_code == 404
+    assert client.post(f"/chats/shared/{share.pk}/revoke").status_code == 404
+    assert share.token not in client.get("/chats/shared").content.decode()
+    with pytest.raises(ChatNotFound):
+        share_revoke(actor=charlies, share_id=share.pk)
+    assert share_get(share.token) == share
+
+
+def test_the_owners_doors(alice: User, alices: Actor, chat: Conversation) -> None:
+    client = Client()
+    client.force_login(alice)
+    url = f"/chat/{chat.public_id}/links"
+    assert "no link" in client.get(url).content.decode()
+
+    page = client.post(f"{url}/create", {"lasts": "30"}).content.decode()
+
+    share = Share.objects.get()
+    assert f"http://testserver/shared/{share.token}" in page
+    assert share.expires_at is not None
+    assert timedelta(days=29) < share.expires_at - timezone.now() <= timedelta(days=30)
+    client.post(f"{url}/create", {"lasts": ""})
+    assert Share.objects.filter(expires_at=None).count() == 1
+    assert share.token in client.get("/chats/shared").content.decode()
+    assert client.post(f"/chats/shared/{share.pk}/revoke")["Location"] == "/chats/shared"
+    assert share.token not in client.get("/chats/shared").content.decode()
