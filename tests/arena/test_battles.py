@@ -32,7 +32,7 @@ from apps.catalog.models import Kind, LanguageModel, Visibility
 from apps.conversations.errors import ChatNotFound, EmptyMessage, MessageTooLong, SignInRequired
 from apps.conversations.models import Conversation, Generation, Message, Purpose
 from apps.conversations.selectors.conversations import conversation_get, generation_get_owned
-from apps.conversations.selectors.pages import history_list
+from apps.conversations.selectors.history import history_list
 from apps.conversations.selectors.reading import prompt_messages
 from apps.core.errors import SiteError
 from apps.workers.models import Worker

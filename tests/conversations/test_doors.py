@@ -213,7 +213,7 @@ async def test_a_fault_of_ours_is_told_logged_and_does_not_close_the_socket(
     def broken(**_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("apps.conversations.consumers.turn_start", broken)
+    monkeypatch.setattr("apps.conversations.begin.turn_start", broken)
     send = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "Hi"}
     async with opens(alice) as page:
         assert await page.refused(send) == "site.internal"

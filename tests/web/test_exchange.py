@@ -66,6 +66,7 @@ def test_chats_go_out_and_come_in_again(tab: ChatPage, worker: ScriptedWorker, t
     tab.page.set_input_files("#import-file", foreign)
     tab.page.get_by_role("button", name="Import").click()
     tab.page.get_by_role("link", name="Foxes").click()
+    tab.page.wait_for_load_state()
     assert said(tab)[0] == "Hi"
     tab.page.locator('[data-step=previous]:not([data-show=""])').click()
     expect(tab.last_answer).to_contain_text("Hello")
