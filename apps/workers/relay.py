@@ -92,8 +92,7 @@ async def complete(call: Call) -> Json:
             except TRIED_ELSEWHERE as exc:
                 await request.note(target, exc)
             else:
-                request.has_answered = True
-                request.used(answer.get("usage"))
+                request.heard(answer)
                 return answer
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -31,7 +31,7 @@ from apps.workers.errors import (
     WorkerRefused,
 )
 from apps.workers.events import WorkerEvent
-from apps.workers.metering.unseen import token_guess
+from apps.workers.metering.unseen import answer_guess, token_guess
 from apps.workers.models import PoolRequest
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import NOBODY, Entered
@@ -148,9 +148,16 @@ class Request:
         if self._may_have_computed:
             self._n_pieces += event.n_pieces
         if event.usage is not None:
-            self.used(event.usage)
+            self._used(event.usage)
 
-    def used(self, usage: object) -> None:
+    def heard(self, answer: dict[str, Any]) -> None:
+        """A whole answer has come."""
+        self.has_answered = True
+        self._used(answer.get("usage"))
+        if self._may_have_computed:
+            self._n_pieces = answer_guess(answer)
+
+    def _used(self, usage: object) -> None:
         """A worker told what the answer used."""
         if isinstance(usage, dict) and isinstance(n_tokens := usage.get("total_tokens"), int):
             self.n_tokens = n_tokens

@@ -56,7 +56,7 @@ def metered_answer(complete: Complete[P]) -> Complete[P]:
         except BaseException as exc:
             await _settle_broken(meter, exc, left=meter.left_unheard)
             raise
-        meter.see_usage(answer.get("usage"))
+        meter.see_answer(answer)
         await meter.ended()
         return answer
 

@@ -22,6 +22,7 @@ from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import WorkerRefused
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.metering import counting, renewal
+from apps.workers.metering.unseen import answer_guess
 from gpu_worker.protocol import FinishReason
 
 T = TypeVar("T")
@@ -103,6 +104,12 @@ class Meter:
         self._was_cancelled |= any(choice.get("finish_reason") == FinishReason.CANCELLED for choice in choices)
         self.see_usage(event.usage)
         return event.usage is not None and not choices
+
+    def see_answer(self, answer: dict[str, Any]) -> None:
+        """Take note of a whole answer."""
+        self.see_usage(answer.get("usage"))
+        if self._usage is None:
+            self._n_pieces = answer_guess(answer)
 
     def see_usage(self, usage: object) -> None:
         if isinstance(usage, dict):

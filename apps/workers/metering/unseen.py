@@ -27,6 +27,12 @@ def token_guess(prompt: dict[str, Any]) -> int:
     return ceil(_n_bytes(prompt) / CHARS_PER_TOKEN)
 
 
+def answer_guess(answer: dict[str, Any]) -> int:
+    """About so many has a whole answer, whose provider did not tell. Vectors have none."""
+    said = [choice.get("message") or choice.get("text") or "" for choice in answer.get("choices") or ()]
+    return token_guess({"said": said}) if said else 0
+
+
 def _n_bytes(prompt: dict[str, Any]) -> int:
     return sum(len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) for value in prompt.values())
 

@@ -27,7 +27,7 @@ from apps.workers.services import admission, providers
 from tests.accounts.support import limit
 from tests.fake_worker import FakeWorker, enrol
 from tests.workers.providers.support import BODY, CALL, answer, error, events_of, fresh, piece, text_of
-from tests.workers.stand_in import Reply, StandIn, standing_in, stream
+from tests.workers.stand_in import Reply, StandIn, standing_in, stream, whole
 
 
 async def test_requests_a_minute_are_never_exceeded_and_the_next_is_told_when(
@@ -95,6 +95,19 @@ async def test_a_whole_answer_that_nobody_waits_for_counts_its_prompt(server: St
         async with asyncio.timeout(0.5):
             await relay.complete(LONG)
     assert 100 < (await fresh(provider)).minute_tokens < 120
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "9", "completion_tokens": -3}])
+async def test_a_whole_answer_without_numbers_counts_by_an_estimate(
+    server: StandIn, provider: Worker, usage: object
+) -> None:
+    await Worker.objects.filter(pk=provider.pk).aupdate(max_tokens_per_minute=100_000)
+    choice = {"index": 0, "message": {"role": "assistant", "content": "y" * 800}, "finish_reason": "stop"}
+    server.replies.append(whole({"choices": [choice], "usage": usage}))
+    await relay.complete(LONG)
+    entry = await LedgerEntry.objects.aget()
+    assert (entry.is_estimated, 100 < entry.prompt_tokens < 120, 200 < entry.completion_tokens < 220) == (True,) * 3
+    assert 300 < (await fresh(provider)).minute_tokens < 340
 
 
 @pytest.mark.parametrize("reply", [error(400, "no"), error(429, "slow down"), error(500, "broken")])
