@@ -46,6 +46,8 @@ class Kind:
     """What the longest answer of a chat is called."""
     takes_stream_options: bool = True
     """If not, it tells the usage of every stream unasked."""
+    lists_models: bool = True
+    """If not, only a request shows whether it is there."""
 
 
 _SAMPLING = frozenset({"stop", "temperature", "top_p"})
@@ -146,6 +148,7 @@ KINDS: dict[str, Kind] = {
             takes_stream_options=False,
         ),
         # Source: AWS, "Invoke a model with the OpenAI Chat Completions API": a Bedrock API key as bearer token.
+        # "Get list of models": this endpoint has none in OpenAI's language.
         Kind(
             name="bedrock",
             label="Amazon Bedrock",
@@ -153,6 +156,7 @@ KINDS: dict[str, Kind] = {
             takes=_doors(_CHAT | {"reasoning_effort"}),
             is_vendor=True,
             max_tokens="max_completion_tokens",
+            lists_models=False,
         ),
         # Source: vLLM, "OpenAI-Compatible Server", extra parameters.
         Kind(
@@ -209,6 +213,9 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+UNLISTED = [kind.name for kind in KINDS.values() if not kind.lists_models]
 
 
 def choices() -> list[tuple[str, str]]:

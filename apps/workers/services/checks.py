@@ -14,6 +14,7 @@ from apps.workers.breaker import Fault
 from apps.workers.errors import ProviderResting, WorkerMismatch, WorkerOverloaded, WorkerRefused
 from apps.workers.models import Worker
 from apps.workers.providers import calls
+from apps.workers.providers.kinds import UNLISTED
 from apps.workers.services.assignments import fault_record
 from apps.workers.services.providers import provider_checked, provider_count_again, provider_noted
 from apps.workers.target import Target
@@ -29,14 +30,16 @@ def providers_check() -> int:
     workers = list(Worker.objects.alive().exclude(kind="").filter(is_drained=False))
     for worker in workers:
         provider_count_again(worker)
-    targets = [selectors.target_of(worker) for worker in workers]
-    found = asyncio.run(_asked(targets))
-    problems = [_note(worker, error) for worker, error in zip(workers, found, strict=True)]
+    listing = [worker for worker in workers if worker.kind not in UNLISTED]
+    found = asyncio.run(_asked([selectors.target_of(worker) for worker in listing]))
+    problems = [_note(worker, error) for worker, error in zip(listing, found, strict=True)]
     return problems.count("")
 
 
 def provider_check(worker: Worker) -> str:
     """What is wrong with one, in words; empty if nothing is."""
+    if worker.kind in UNLISTED:
+        return "its kind tells no list of models, so that only a request shows it"
     [error] = asyncio.run(_asked([selectors.target_of(worker)]))
     return _note(worker, error)
 

@@ -85,6 +85,15 @@ def test_a_provider_that_cannot_be_checked_keeps_no_other_from_it(
     assert provider.checked_at is not None
 
 
+def test_a_provider_whose_kind_has_no_list_is_not_asked_for_one(transactional_db: None) -> None:
+    address = "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1"
+    worker = providers.provider_create(label="b", kind="bedrock", base_url=address, key=KEY)
+    assert "only a request shows it" in checks.provider_check(worker)
+    assert checks.providers_check() == 0
+    worker.refresh_from_db()
+    assert (worker.last_error, worker.cooling_until) == ("", None)
+
+
 def test_a_check_sets_right_what_a_process_that_died_left(server: StandIn, provider: Worker) -> None:
     Worker.objects.filter(pk=provider.pk).update(assigned_since_report=7)
     server.replies.append(whole({"data": []}))
