@@ -76,6 +76,7 @@ class StandIn(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: StandIn
+    _runs = False
 
     def setup(self) -> None:
         super().setup()
@@ -98,14 +99,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(Asked(self.path, headers, body))
         with self.server.lock:
             reply = self.server.replies.popleft()
+            self._runs = True
             self.server.n_running += 1
             self.server.most_running = max(self.server.most_running, self.server.n_running)
         try:
             self._play(reply)
         finally:
             self.close_connection |= reply.breaks_off
-            with self.server.lock:
-                self.server.n_running -= 1
+            self._end()
+
+    def _end(self) -> None:
+        """It runs no more. Before its last piece: whoever has that may send the next request at once."""
+        with self.server.lock:
+            self.server.n_running -= self._runs
+            self._runs = False
 
     def _play(self, reply: Reply) -> None:
         self.send_response(reply.status)
@@ -115,11 +122,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for piece in reply.pieces:
+            for n_left, piece in zip(range(len(reply.pieces) - 1, -1, -1), reply.pieces, strict=True):
                 if isinstance(piece, threading.Event):
                     self._hold(piece)
-                else:
-                    self._write(piece)
+                    continue
+                if not n_left:
+                    self._end()
+                self._write(piece)
             if self.server.keeps_alive and not reply.breaks_off:
                 self.wfile.write(b"0\r\n\r\n")
         except OSError:

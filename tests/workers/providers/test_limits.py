@@ -163,9 +163,16 @@ async def test_limits_of_people_hold_with_a_bound_and_settle_with_what_was_used(
 async def test_many_at_once_over_two_models_never_exceed_what_may_run(server: StandIn, provider: Worker) -> None:
     await Worker.objects.filter(pk=provider.pk).aupdate(max_running=2)
     await sync_to_async(providers.model_map)(provider, name="large", upstream_name="theirs-large")
-    server.replies.extend(answer("Hi") for _ in range(24))
+    gate = threading.Event()
+    held = [stream(gate, piece("Hi", "stop"), "[DONE]") for _ in range(2)]
+    server.replies.extend([*held, *(answer("Hi") for _ in range(22))])
     calls_made = [Call(Actor(is_installation=True), model, BODY) for model in ("tiny", "large") * 12]
-    assert set(await asyncio.gather(*map(text_of, calls_made))) == {"Hi"}
+    answering = asyncio.gather(*map(text_of, calls_made))
+    async with asyncio.timeout(20):
+        while len(server.asked) < 2:  # noqa: ASYNC110  # it has no event to wait for
+            await asyncio.sleep(0.01)
+    gate.set()
+    assert set(await answering) == {"Hi"}
     assert server.most_running == 2
     assert (await fresh(provider)).queue == 0
 
