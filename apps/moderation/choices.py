@@ -32,4 +32,5 @@ class RuleKind(models.TextChoices):
 
     WORDS = "words", "Words"
     REGEX = "regex", "Regular expression"
+    PERSONAL = "personal", "Personal data"
     LENGTH = "length", "Longest text"

@@ -3,15 +3,17 @@
 Expressions of admins may be such that a text takes them years; each gets a moment, and the others go on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import monotonic
+from typing import assert_never
 
 import regex
 
 from apps.moderation.actions import UNCHECKED, Finding
 from apps.moderation.choices import RuleKind
+from apps.moderation.personal_data import DETECTORS, DataKind
 
 RULE_LIMIT_S = 0.2
 """For one rule and one text."""
@@ -38,10 +40,15 @@ class Matcher:
 
     def check(self) -> None:
         """Raises: PatternWrong."""
-        if self.kind is RuleKind.LENGTH:
-            _longest(self.pattern)
-        else:
-            _compiled(self.kind, self.pattern)
+        match self.kind:
+            case RuleKind.LENGTH:
+                _longest(self.pattern)
+            case RuleKind.PERSONAL:
+                _data_kinds(self.pattern)
+            case RuleKind.WORDS | RuleKind.REGEX:
+                _compiled(self.kind, self.pattern)
+            case _:
+                assert_never(self.kind)
 
     def finding(self, text: str, start: int = 0, end: int | None = None) -> Finding | None:
         """What the rule finds, between `start` and `end` if they are given. It takes `RULE_LIMIT_S` at most.
@@ -52,18 +59,26 @@ class Matcher:
             return Finding(self.category, self.name) if len(text[:end]) > _longest(self.pattern) else None
         spans: list[tuple[int, int]] = []
         try:
-            # Beside other threads: a slow expression must not stop the whole process.
-            found = _compiled(self.kind, self.pattern).finditer(
-                text, start, len(text) if end is None else end, concurrent=True, timeout=RULE_LIMIT_S
-            )
-            for match in found:
-                spans.append(match.span())
+            for span in self._spans(text, start, len(text) if end is None else end):
+                spans.append(span)
                 if len(spans) > MAX_SPANS:
                     return Finding(self.category, self.name)
         except TimeoutError:
             # What was found is sure, but not that these are all its places.
             return Finding(self.category if spans else UNCHECKED, self.name)
         return Finding(self.category, self.name, tuple(spans)) if spans else None
+
+    def _spans(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Raises: TimeoutError."""
+        if self.kind is RuleKind.PERSONAL:
+            ends_at = monotonic() + RULE_LIMIT_S
+            for kind in _data_kinds(self.pattern):
+                yield from DETECTORS[kind].spans(text, start, end, timeout_s=max(0.001, ends_at - monotonic()))
+            return
+        # Beside other threads: a slow expression must not stop the whole process.
+        expression = _compiled(self.kind, self.pattern)
+        for match in expression.finditer(text, start, end, concurrent=True, timeout=RULE_LIMIT_S):
+            yield match.span()
 
 
 def findings_of(
@@ -97,6 +112,13 @@ def _longest(pattern: str) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_LENGTH_DIGITS):
         raise PatternWrong("give the number of characters that a text may have")
     return int(digits)
+
+
+def _data_kinds(pattern: str) -> list[DataKind]:
+    named = [line.strip().lower() for line in pattern.splitlines() if line.strip()]
+    if not named or not set(named) <= set(DataKind):
+        raise PatternWrong(f"give some of {', '.join(DataKind)}, each on a line of its own")
+    return [DataKind(name) for name in dict.fromkeys(named)]
 
 
 @lru_cache(maxsize=512)

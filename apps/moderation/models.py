@@ -24,7 +24,8 @@ class Rule(models.Model):
     kind = models.CharField(max_length=10, choices=RuleKind)
     pattern = models.TextField(
         help_text="Words: one on each line, found as whole words in any case. Regular expression: of Python's "
-        "'regex'; (?i) at its beginning ignores the case. Longest text: a number of characters."
+        "'regex'; (?i) at its beginning ignores the case. Personal data: which of email, phone, card, iban and ip, one "
+        "on each line. Longest text: a number of characters."
     )
     is_active = models.BooleanField(default=True, verbose_name="active")
 
