@@ -1,13 +1,12 @@
 """Admin pages of conversations. Lists show no text; whoever opens a private conversation leaves a trace."""
 
 from django.contrib import admin
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.conversations.models import Conversation, Generation, Message
+from apps.conversations.services.openings import conversation_opened
 from apps.core.admin import ExactTextFilter
 
 
@@ -60,14 +59,7 @@ class ConversationAdmin(ModelAdmin):
     ) -> HttpResponse:
         conversation = self.get_object(request, object_id)
         if request.method == "GET" and conversation is not None and self.has_view_permission(request, conversation):
-            LogEntry.objects.create(
-                user_id=request.user.pk,  # type: ignore[misc]  # whoever is here is signed in
-                content_type=ContentType.objects.get_for_model(Conversation),
-                object_id=str(conversation.pk),
-                object_repr=str(conversation),
-                action_flag=CHANGE,
-                change_message="Opened a private conversation.",
-            )
+            conversation_opened(conversation, reader_pk=request.user.pk)  # type: ignore[arg-type]  # signed in
         response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return response
 

@@ -11,3 +11,8 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.conversations import signals  # noqa: F401  # connects the receivers
+        from apps.conversations.kept import ChatKeeper
+        from apps.moderation.choices import Surface
+        from apps.moderation.kept import keepers
+
+        keepers[Surface.CHAT] = keepers[Surface.ARENA] = ChatKeeper()

@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import assert_never
+from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.conversations.chat_settings import ChatSettings, settings_parse
@@ -26,8 +27,9 @@ async def turn_begin(actor: Actor, frame: TurnAsked) -> Turn:
         case TurnSend():
             return await _said(actor, frame)
         case TurnEdit():
-            text = await _passed(actor, frame)
-            edit = partial(turn_edit, message_id=frame.message, model_name=frame.model, text=text)
+            new_id = uuid4()
+            text = await _passed(actor, frame, new_id)
+            edit = partial(turn_edit, message_id=frame.message, model_name=frame.model, text=text, new_id=new_id)
             return await in_thread(edit, actor=actor, conversation_id=frame.conversation)
         case TurnRegenerate():
             again = partial(turn_regenerate, message_id=frame.message, model_name=frame.model)
@@ -43,17 +45,20 @@ async def _said(actor: Actor, frame: TurnSend) -> Turn:
     # An old chat keeps its own settings.
     if frame.settings is not None and frame.conversation is None:
         settings = settings_parse(frame.settings)
-    text = await _passed(actor, frame)
+    new_id = uuid4()
+    text = await _passed(actor, frame, new_id)
     if settings is not None:
         settings = await settings_pass(actor, settings, reference="")
-    start = partial(turn_start, model_name=frame.model, text=text, settings=settings)
+    start = partial(turn_start, model_name=frame.model, text=text, new_id=new_id, settings=settings)
     return await in_thread(start, actor=actor, conversation_id=frame.conversation)
 
 
-async def _passed(actor: Actor, frame: TurnSend | TurnEdit) -> str:
-    """Look at a text that may be sent here, by whoever it is and as long as it is."""
+async def _passed(actor: Actor, frame: TurnSend | TurnEdit, new_id: UUID) -> str:
+    """Look at a text that may be sent here, by whoever it is and as long as it is.
+
+    `new_id`: of the message that it will be, so that what is found leads there.
+    """
     check = partial(turn_check, model_name=frame.model, text=frame.text)
     message_id = frame.message if isinstance(frame, TurnEdit) else None
     await in_thread(check, actor=actor, conversation_id=frame.conversation, message_id=message_id)
-    reference = str(frame.conversation or "")
-    return await text_pass(frame.text, surface=Surface.CHAT, actor=actor, reference=reference)
+    return await text_pass(frame.text, surface=Surface.CHAT, actor=actor, reference=str(new_id))

@@ -112,6 +112,9 @@ WORDS: dict[str, str] = {
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",
     "moderation.refused": "The text is not accepted here: {reason}. Change it and try again.",
+    "moderation.already_reviewed": "{by} has decided about this incident: {review}.",
+    "moderation.nothing_kept": "Nothing of this text is kept here any more, so there is nothing to take out.",
+    "moderation.cannot_block": "The author cannot be blocked: {reason}.",
     "moderation.nothing_set_up": "There is nothing here that judges texts: an administrator has made no rule and no "
     "classifier.",
     "moderation.unavailable": "The texts cannot be judged now: {reason}. Try again later.",

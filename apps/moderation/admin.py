@@ -1,14 +1,23 @@
 """Admin pages of moderation: what is looked for, what is done about it, and what came of it."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from apps.accounts.models import User
+from apps.moderation.errors import AlreadyReviewed
 from apps.moderation.models import Classifier, Incident, Policy, Rule
+from apps.moderation.review_page import review_act, review_page
+from apps.moderation.services.reviews import incident_approve
 
 if TYPE_CHECKING:
     _ClassifierForm = forms.ModelForm[Classifier]
@@ -80,16 +89,62 @@ class ClassifierAdmin(ModelAdmin):
 
 @admin.register(Incident)
 class IncidentAdmin(ModelAdmin):
-    list_display = ("created_at", "surface", "action", "categories", "found_by", "user", "api_key", "reference")
-    list_filter = ("surface", "direction", "action", "created_at")
+    """The queue of moderators. No text is in it; the page of one incident shows what its surface keeps."""
+
+    list_display = (
+        "created_at",
+        "surface",
+        "action",
+        "categories",
+        "found_by",
+        "user",
+        "api_key",
+        "reference",
+        "review",
+        "page",
+    )
+    list_filter = ("review", "surface", "direction", "action", "created_at")
     list_select_related = ("user", "api_key")
+    actions = ("approve",)
     search_fields = ("reference", "user__username")
-    search_help_text = "Id of a request or a conversation, or a user name"
+    search_help_text = "Id of a request, a message or a generation, or a user name"
     show_full_result_count = False
     date_hierarchy = "created_at"
+
+    def get_urls(self) -> list[Any]:
+        def here(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(partial(view, incidents=self))
+            return wrapped
+
+        own = [
+            path("<int:pk>/review/", here(review_page), name="moderation_incident_review"),
+            path("<int:pk>/review/<str:verb>/", here(review_act), name="moderation_incident_act"),
+        ]
+        return [*own, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("moderation.review_incident")
+
+    @admin.display(description="what was said")
+    def page(self, incident: Incident) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("admin:moderation_incident_review", args=[incident.pk]))
+
+    @admin.action(description="Approve: nothing is wrong", permissions=["review"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
+        assert isinstance(request.user, User)  # noqa: S101  # whoever is here is signed in
+        n_approved = 0
+        for incident in queryset:
+            try:
+                incident_approve(incident, reviewer=request.user)
+            except AlreadyReviewed as exc:
+                self.message_user(request, f"{incident}: {exc.message}", messages.WARNING)
+                continue
+            self.log_change(request, incident, "approved by action")
+            n_approved += 1
+        self.message_user(request, f"{n_approved} incident(s) approved.", messages.SUCCESS)

@@ -27,6 +27,15 @@ class Action(models.TextChoices):
     REFUSE = "refuse", "Refuse the text"
 
 
+class Review(models.TextChoices):
+    """What a moderator decided about an incident."""
+
+    OPEN = "open", "Open"
+    APPROVED = "approved", "Approved"
+    REDACTED = "redacted", "Text taken out"
+    BLOCKED = "blocked", "Author blocked"
+
+
 class RuleKind(models.TextChoices):
     """How a rule looks at a text."""
 

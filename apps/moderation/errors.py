@@ -19,6 +19,30 @@ class ClassifierAway(SiteError):
     retryable = True
 
 
+class AlreadyReviewed(SiteError):
+    """A moderator has decided about the incident."""
+
+    code = "moderation.already_reviewed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class NothingKept(SiteError):
+    """The site keeps nothing of the text that an incident is about."""
+
+    code = "moderation.nothing_kept"
+    http_status = 409
+    whose = Whose.USER
+
+
+class CannotBlock(SiteError):
+    """The author of a text cannot be blocked, or not by this moderator."""
+
+    code = "moderation.cannot_block"
+    http_status = 403
+    whose = Whose.USER
+
+
 class NothingSetUp(SiteError):
     """There is no rule and no classifier to judge a text."""
 

@@ -4,11 +4,12 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models import Q
 
 from apps.accounts.models import ApiKey, User
 from apps.core.sealing import seal, unseal
 from apps.moderation.actions import UNCHECKED
-from apps.moderation.choices import Action, Direction, RuleKind, Surface
+from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher, PatternWrong
 
 CATEGORY = RegexValidator(r"^[a-z0-9][a-z0-9_/-]*$", "Small letters, digits, '-', '_' and '/', such as 'hate'.")
@@ -131,11 +132,16 @@ class Incident(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.CASCADE, related_name="+", verbose_name="API key")
     visitor_public_id = models.UUIDField(null=True)
     reference = models.CharField(max_length=64, blank=True, db_index=True)
-    """The request's id, or the conversation's."""
+    """The request's id; of the chat, the id of the message or of the answer's generation."""
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    review = models.CharField(max_length=10, choices=Review, default=Review.OPEN)
+    reviewed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    reviewed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-pk"]
+        permissions = [("review_incident", "Can decide about incidents, and open what is kept of their texts")]
+        indexes = [models.Index(fields=["-id"], condition=Q(review="open"), name="incident_open")]
 
     def __str__(self) -> str:
         return f"{self.get_surface_display()}: {', '.join(self.categories)}"

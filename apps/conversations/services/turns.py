@@ -1,7 +1,7 @@
 """A turn: store what a person said and the empty answer to it. Nothing is generated here."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings as site_settings
 from django.db import transaction
@@ -54,10 +54,17 @@ def turn_check(
 
 
 def turn_start(
-    *, actor: Actor, conversation_id: UUID | None, model_name: str, text: str, settings: ChatSettings | None = None
+    *,
+    actor: Actor,
+    conversation_id: UUID | None,
+    model_name: str,
+    text: str,
+    new_id: UUID | None = None,
+    settings: ChatSettings | None = None,
 ) -> Turn:
     """Add a user message at the end of the shown path, and an empty answer under it.
 
+    `new_id`: under which the text was looked at before; the message has it.
     `settings` are for a conversation that begins with this; an old one keeps its own.
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
@@ -70,12 +77,14 @@ def turn_start(
             conversation = conversation_create(actor, title_from(text), settings)
         else:
             conversation = conversation_lock(actor, conversation_id)
-        question = _question_create(conversation, conversation.active_leaf_id, text)
+        question = _question_create(conversation, conversation.active_leaf_id, text, new_id)
         answer, generation = _answer_begin(conversation, question, model)
     return Turn(conversation, question, answer, generation)
 
 
-def turn_edit(*, actor: Actor, conversation_id: UUID, message_id: UUID, model_name: str, text: str) -> Turn:
+def turn_edit(
+    *, actor: Actor, conversation_id: UUID, message_id: UUID, model_name: str, text: str, new_id: UUID | None = None
+) -> Turn:
     """Say something else instead of an earlier user message. What was said first stays, as its sibling.
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
@@ -86,7 +95,7 @@ def turn_edit(*, actor: Actor, conversation_id: UUID, message_id: UUID, model_na
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
         old = _own_message_get(conversation, message_id)
-        question = _question_create(conversation, old.parent_id, text)
+        question = _question_create(conversation, old.parent_id, text, new_id)
         answer, generation = _answer_begin(conversation, question, model)
     return Turn(conversation, question, answer, generation)
 
@@ -191,8 +200,10 @@ def _own_message_get(conversation: Conversation, message_id: UUID) -> Message:
     return message
 
 
-def _question_create(conversation: Conversation, parent_pk: int | None, text: str) -> Message:
-    return Message.objects.create(conversation=conversation, parent_id=parent_pk, role=Role.USER, content=text)
+def _question_create(conversation: Conversation, parent_pk: int | None, text: str, new_id: UUID | None) -> Message:
+    return Message.objects.create(
+        public_id=new_id or uuid4(), conversation=conversation, parent_id=parent_pk, role=Role.USER, content=text
+    )
 
 
 def _answer_begin(

@@ -1,0 +1,42 @@
+"""What surfaces keep of the texts that incidents are about. Moderation itself keeps none.
+
+An app that keeps texts says so when it starts; moderation asks it, and knows nothing of how they are kept.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from apps.accounts.models import User
+from apps.moderation.choices import Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One text of a context. `is_subject`: the one that the incident is about."""
+
+    speaker: str
+    text: str
+    is_subject: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept: where, in words, and the texts up to the one in question."""
+
+    where: str
+    lines: list[Line]
+
+
+class Keeper(Protocol):
+    """One surface's. `reference` is the incident's."""
+
+    def open(self, reference: str, *, reader: User) -> Kept | None:
+        """Read it for a moderator, and leave a trace of that. None if nothing is kept."""
+
+    def redact(self, reference: str, redacted: Callable[[str], str]) -> bool:
+        """Put what `redacted` makes of the text in its place, for good. False if nothing is kept."""
+
+
+keepers: dict[Surface, Keeper] = {}
+"""Filled when the apps start."""

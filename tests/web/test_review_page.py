@@ -1,0 +1,68 @@
+"""The page of an incident in a real browser: a moderator reads, decides by keyboard, and it fits phones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.support import ChatPage
+from tests.web.test_pool_page import LOOKS, PASSWORD
+
+pytestmark = pytest.mark.browser
+
+NewTab = Callable[..., ChatPage]
+
+MAKE = """
+from django.utils import timezone
+from apps.accounts.models import User
+from apps.conversations.models import Conversation, Message
+from apps.moderation.models import Incident
+User.objects.create_superuser({name!r}, None, {password!r})
+owner = User.objects.create_user({name!r} + "-owner")
+conversation = Conversation.objects.create(user=owner, title="Private", updated_at=timezone.now())
+asked = Message.objects.create(conversation=conversation, role="user", content="What is " + "so long a word" * 40)
+said = Message.objects.create(conversation=conversation, role="assistant", parent=asked, content={said!r})
+print(Incident.objects.create(
+    surface="chat", action="flag", categories=["rude"], found_by=["House words"], user=owner, reference=said.public_id
+).pk)
+"""
+SAID = "Oh <b>bother</b>,\nagain"
+
+
+def open_incident(tab: ChatPage) -> Page:
+    """From the queue, as a superuser of its own."""
+    name = f"root-{uuid4().hex[:8]}"
+    code = MAKE.format(name=name, password=PASSWORD, said=SAID)
+    pk = tab.site.manage("shell", "--no-imports", "-c", code).strip()
+    page = tab.page
+    page.goto(f"{tab.site.url}/admin/login/?next=/admin/moderation/incident/%3Fq%3D{name}-owner")
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator(f"a[href='/admin/moderation/incident/{pk}/review/']").press("Enter")
+    page.locator(".review").wait_for()
+    return page
+
+
+def test_a_moderator_reads_what_was_said_and_takes_it_out_by_keyboard(tab: ChatPage) -> None:
+    page = open_incident(tab)
+    subject = page.locator("[aria-current=true] .review__text")
+    expect(subject).to_have_text(SAID)
+    expect(page.get_by_text("That you opened it is written down.")).to_be_visible()
+    address = page.url
+    page.locator("#redact").press("Enter")
+    expect(page.get_by_text(": text taken out.")).to_be_visible()
+    page.goto(address)
+    expect(subject).to_have_text("[removed]")
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    expect(page.locator(".review__facts")).to_contain_text("Text taken out by root-")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_it_fits_and_its_words_can_be_read(new_tab: NewTab, artifacts: Path, look: str) -> None:
+    viewport, scheme = LOOKS[look]
+    page = open_incident(new_tab(viewport=viewport, color_scheme=scheme))
+    page.screenshot(path=artifacts / f"review-{look}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
