@@ -54,6 +54,12 @@ class Page(HTMLParser):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("path", "goal"), [("/chat", "/arena"), ("/arena", "/chat")])
+def test_the_chat_and_the_arena_lead_to_one_another(client: Client, path: str, goal: str) -> None:
+    assert f'href="{goal}"' in client.get(path).content.decode()
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
 def test_pages_hold_nothing_inline_and_nothing_foreign(client: Client, path: str) -> None:
     response = client.get(path)
