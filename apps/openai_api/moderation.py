@@ -38,6 +38,8 @@ async def response_pass(wanted: ResponseRequest, actor: Actor) -> ResponseReques
 
 async def _body_pass(body: Json, actor: Actor) -> Json:
     """The body itself if nothing was taken out of it."""
+    if not await gate.looks():
+        return body
     if has_token_ids(body) and await gate.acts_on(Surface.API):
         reason = "'prompt' must be a text, or a list of texts: token ids cannot be looked at by the rules of this site"
         raise InvalidRequest(reason=reason, param="prompt")
