@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("apps.core.urls")),
     path("accounts/", include("allauth.urls")),
     path("account/", include("apps.accounts.urls")),
+    path("account/", include("apps.moderation.urls")),
     path("internal/", include("apps.workers.urls")),
     path("", include("apps.openai_api.urls")),
     path("admin/", admin.site.urls),

@@ -5,6 +5,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 
+from apps.accounts.models import User
 from apps.conversations.models import Conversation, Generation, Message
 from apps.conversations.services.openings import conversation_opened
 from apps.core.admin import ExactTextFilter
@@ -59,7 +60,8 @@ class ConversationAdmin(ModelAdmin):
     ) -> HttpResponse:
         conversation = self.get_object(request, object_id)
         if request.method == "GET" and conversation is not None and self.has_view_permission(request, conversation):
-            conversation_opened(conversation, reader_pk=request.user.pk)  # type: ignore[arg-type]  # signed in
+            assert isinstance(request.user, User)  # noqa: S101  # whoever is here is signed in
+            conversation_opened(conversation, reader=request.user, why="an administrator looked at it")
         response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return response
 

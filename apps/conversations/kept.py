@@ -30,7 +30,7 @@ class ChatKeeper:
         message = _message(reference)
         if message is None:
             return None
-        conversation_opened(message.conversation, reader_pk=reader.pk, why=f" for the incident {reference}")
+        conversation_opened(message.conversation, reader=reader, why="a rule or classifier found something in it")
         return Kept(str(message.conversation), [*map(_line, _before(message)), _line(message, is_subject=True)])
 
     def redact(self, reference: str, redacted: Callable[[str], str]) -> bool:

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.models import User
 from apps.moderation.errors import AlreadyReviewed
-from apps.moderation.models import Classifier, Incident, Policy, Rule
+from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.moderation.review_page import review_act, review_page
 from apps.moderation.services.reviews import incident_approve
 
@@ -148,3 +148,23 @@ class IncidentAdmin(ModelAdmin):
             self.log_change(request, incident, "approved by action")
             n_approved += 1
         self.message_user(request, f"{n_approved} incident(s) approved.", messages.SUCCESS)
+
+
+@admin.register(Opening)
+class OpeningAdmin(ModelAdmin):
+    """For looking: what was opened stays written down."""
+
+    list_display = ("opened_at", "reader_name", "what", "owner", "visitor_public_id", "why")
+    list_filter = ("opened_at",)
+    list_select_related = ("owner",)
+    search_fields = ("reader_name", "owner__username")
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

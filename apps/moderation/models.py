@@ -145,3 +145,30 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_surface_display()}: {', '.join(self.categories)}"
+
+
+class Opening(models.Model):
+    """Somebody of the staff opened what a person had said in private.
+
+    That person learns that it was, when and why. The reader's name is for other administrators.
+    """
+
+    owner = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    visitor_public_id = models.UUIDField(null=True)
+    what = models.CharField(max_length=100)
+    address = models.CharField(max_length=200, blank=True)
+    why = models.CharField(max_length=100)
+    reader = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    reader_name = models.CharField(max_length=150)
+    """Also when the reader's account is gone."""
+    opened_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="opening_of_owner"),
+            models.Index(fields=["visitor_public_id", "-id"], name="opening_of_visitor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.reader_name}"

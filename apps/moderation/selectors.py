@@ -1,4 +1,5 @@
-"""Reads of what moderators decided, kept in the process for a moment: every request asks for it."""
+"""Reads of what moderators decided, kept in the process for a moment, because every request asks for it; and of what
+they opened."""
 
 import logging
 from dataclasses import dataclass
@@ -6,11 +7,12 @@ from time import monotonic
 
 from django.db import InterfaceError, OperationalError
 
+from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
 from apps.moderation.actions import Finding, Policies, action_for
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher
-from apps.moderation.models import Classifier, Policy, Rule
+from apps.moderation.models import Classifier, Opening, Policy, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -91,3 +93,17 @@ def _load() -> Decided:
         classifier=Classifier.objects.filter(is_active=True).first(),
         policies={(row.surface, row.direction, row.category): Action(row.action) for row in Policy.objects.all()},
     )
+
+
+OPENINGS_SHOWN = 100
+
+
+def openings_list(actor: Actor) -> list[Opening]:
+    """What staff opened of this person's, the newest first; none for somebody unknown."""
+    if actor.user_id is not None:
+        found = Opening.objects.filter(owner_id=actor.user_id)
+    elif actor.visitor_public_id is not None:
+        found = Opening.objects.filter(visitor_public_id=actor.visitor_public_id)
+    else:
+        return []
+    return list(found[:OPENINGS_SHOWN])

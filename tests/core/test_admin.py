@@ -21,7 +21,7 @@ from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Si
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
-from apps.moderation.models import Classifier, Incident, Policy, Rule
+from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services.batches import batch_create
 from apps.openai_api.services.files import file_upload
@@ -104,6 +104,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         Classifier: classifier,
         Policy: Policy.objects.create(surface="chat", action="flag"),
         Incident: Incident.objects.create(surface="chat", action="flag", categories=["rude"], found_by=["words"]),
+        Opening: Opening.objects.create(owner=alice, reader_name="mod", what="Conversation 12", why="a rule found it"),
         PoolRequest: PoolRequest.objects.create(trace_id="r", model=hosted.model, party="u", renewed_at=timezone.now()),
     }
 

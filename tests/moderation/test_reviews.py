@@ -11,13 +11,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import ApiKey, User
+from apps.accounts.actors import VISITOR_COOKIE, visitor_cookie_value
+from apps.accounts.models import ApiKey, User, Visitor
 from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.errors import AnswerRunning
-from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role, Share
+from apps.conversations.models import Conversation, Generation, GenerationState, Message, Purpose, Role, Share
 from apps.moderation.actions import REMOVED
 from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
-from apps.moderation.models import Incident, Policy, Rule
+from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.moderation.services.reviews import incident_approve, incident_block, incident_open, incident_redact
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
@@ -180,7 +181,7 @@ def test_the_page_of_an_incident_shows_why_and_what_was_said_and_leaves_a_trace(
         assert words in shown.content.decode()
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (moderator, str(message.conversation_id))
-    assert entry.change_message.startswith("Opened a private conversation for the incident")
+    assert entry.change_message.startswith("Opened a private conversation: a rule")
 
 
 @pytest.mark.parametrize(("verb", "review"), [("approve", "approved"), ("redact", "redacted"), ("block", "blocked")])
@@ -236,3 +237,54 @@ def test_what_was_said_is_text_on_the_page_and_odd_acts_are_none(
     assert client.post(page).status_code == 405
     assert client.get(reverse("admin:moderation_incident_act", args=[one.pk, "approve"])).status_code == 405
     assert client.post(reverse("admin:moderation_incident_act", args=[one.pk, "nothing"])).status_code == 404
+
+
+# --- What owners learn of it ------------------------------------------------------------------------------------------
+
+
+def test_whose_chat_was_opened_learns_when_and_why_and_nobody_else_does(
+    client: Client, moderator: User, message: Message, charlie: User
+) -> None:
+    incident_open(incident(message.public_id), reader=moderator)
+    root = User.objects.create_superuser("root")
+    client.force_login(root)
+    chat = message.conversation
+    assert client.get(reverse("admin:conversations_conversation_change", args=[chat.pk])).status_code == 200
+    client.force_login(message.conversation.user)  # type: ignore[arg-type]  # it has one
+    page = client.get(reverse("moderation:openings"))
+    assert "no-cache" in page["Cache-Control"]
+    shown = page.content.decode()
+    for words in (f"/chat/{chat.public_id}", "a rule or classifier found something", "an administrator looked at it"):
+        assert words in shown
+    assert moderator.username not in shown
+    for stranger in (charlie, root):
+        client.force_login(stranger)
+        assert "Nobody has opened any of them." in client.get(reverse("moderation:openings")).content.decode()
+    client.logout()
+    assert "Nobody has opened any of them." in client.get(reverse("moderation:openings")).content.decode()
+
+
+def test_a_visitor_learns_it_too_and_a_battle_is_no_link(client: Client, moderator: User) -> None:
+    visitor = Visitor.objects.create()
+    for purpose in Purpose:
+        conversation = Conversation.objects.create(
+            visitor=visitor, title="Hi", purpose=purpose, updated_at=timezone.now()
+        )
+        said = Message.objects.create(conversation=conversation, role=Role.USER, content=SAID)
+        incident_open(incident(said.public_id), reader=moderator)
+    client.cookies[VISITOR_COOKIE] = visitor_cookie_value(visitor.public_id)
+    shown = client.get(reverse("moderation:openings")).content.decode()
+    assert shown.count("a rule or classifier found something") == 2
+    assert shown.count('<a href="/chat/') == 1
+
+
+def test_who_opened_what_stays_written_down(client: Client, moderator: User, message: Message) -> None:
+    incident_open(incident(message.public_id), reader=moderator)
+    moderator.delete()
+    opening = Opening.objects.get()
+    assert (opening.reader, opening.reader_name) == (None, "mod")
+    client.force_login(User.objects.create_superuser("root"))
+    assert "mod" in client.get(reverse("admin:moderation_opening_changelist")).content.decode()
+    for act in ("change", "delete"):
+        address = reverse(f"admin:moderation_opening_{act}", args=[opening.pk])
+        assert client.post(address, {"post": "yes"}).status_code == 403

@@ -3,16 +3,28 @@
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 
-from apps.conversations.models import Conversation
+from apps.accounts.models import User
+from apps.conversations.models import Conversation, Purpose
+from apps.conversations.selectors.history import conversation_url
+from apps.moderation.services.openings import opening_record
 
 
-def conversation_opened(conversation: Conversation, *, reader_pk: int, why: str = "") -> None:
-    """Write down who opened it, when, and why."""
+def conversation_opened(conversation: Conversation, *, reader: User, why: str) -> None:
+    """Write down who opened it, when, and why: for its owner, and in the admin's log of the conversation."""
+    opening_record(
+        reader=reader,
+        owner_id=conversation.user_id,
+        visitor_public_id=None if conversation.visitor is None else conversation.visitor.public_id,
+        what=str(conversation),
+        # The chat's doors do not open a side of a battle.
+        address=conversation_url(conversation.public_id) if conversation.purpose == Purpose.CHAT else "",
+        why=why,
+    )
     LogEntry.objects.create(
-        user_id=reader_pk,
+        user_id=reader.pk,
         content_type=ContentType.objects.get_for_model(Conversation),
         object_id=str(conversation.pk),
         object_repr=str(conversation),
         action_flag=CHANGE,
-        change_message=f"Opened a private conversation{why}.",
+        change_message=f"Opened a private conversation: {why}.",
     )
