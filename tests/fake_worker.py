@@ -71,6 +71,13 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Thought:
+    """What the model thinks, apart from the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Refuse:
     """Answer the request with an error and generate nothing."""
 
@@ -91,7 +98,7 @@ class Nonsense:
     content: bytes
 
 
-Step = str | Gate | Cut | Fail
+Step = str | Gate | Cut | Fail | Thought
 
 
 @dataclass(frozen=True)
@@ -299,6 +306,9 @@ class FakeWorker:
                 case str():
                     generation.n_pieces += 1
                     await generation.add(_chunk(model, {"content": step}))
+                case Thought():
+                    generation.n_pieces += 1
+                    await generation.add(_chunk(model, {"reasoning_content": step.text}))
                 case Gate():
                     await _first_of(step.pass_through(), generation.cancelled.wait())
                 case Cut():

@@ -6,8 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.accounts.models import User
-from apps.conversations.models import Conversation, Generation, Message
+from apps.conversations.models import Conversation, Feedback, Generation, Message, Share
 from apps.conversations.services.openings import conversation_opened
+from apps.conversations.services.shares import shares_revoke
 from apps.core.admin import ExactTextFilter
 
 
@@ -124,3 +125,45 @@ class GenerationAdmin(ModelAdmin):
     @admin.display(description="tokens/s", ordering="tokens_per_s")
     def speed(self, generation: Generation) -> str:
         return "-" if generation.tokens_per_s is None else f"{generation.tokens_per_s:.1f}"
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ModelAdmin):
+    list_display = ("message", "language_model", "is_good", "reason", "has_comment", "given_at")
+    list_filter = ("is_good", "reason", "message__model", "given_at")
+    list_filter_submit = True
+    list_select_related = ("message__model",)
+    search_fields = ("message__public_id", "message__conversation__public_id")
+    show_full_result_count = False
+    fields = readonly_fields = ("message", "language_model", "is_good", "reason", "comment", "given_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description="model", ordering="message__model__name")
+    def language_model(self, feedback: Feedback) -> str:
+        return feedback.message.author or "deleted"
+
+    @admin.display(description="comment", boolean=True)
+    def has_comment(self, feedback: Feedback) -> bool:
+        return bool(feedback.comment)
+
+
+@admin.register(Share)
+class ShareAdmin(ModelAdmin):
+    """Links to chats. The address is not shown: who has it can read the chat."""
+
+    list_display = ("id", "conversation", "created_at", "expires_at", "revoked_at")
+    list_filter = ("created_at", "revoked_at")
+    list_select_related = ("conversation",)
+    search_fields = ("conversation__public_id",)
+    show_full_result_count = False
+    fields = readonly_fields = ("conversation", "created_at", "expires_at", "revoked_at")
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description="Revoke these links")
+    def revoke(self, request: HttpRequest, shares: QuerySet[Share]) -> None:
+        self.message_user(request, f"{shares_revoke(shares)} revoked.")

@@ -155,3 +155,11 @@ class ShareNotFound(SiteError):
     code = "chat.share_not_found"
     http_status = 404
     whose = Whose.USER
+
+
+class CommentTooLong(SiteError):
+    """A comment on an answer that is longer than comments may be."""
+
+    code = "chat.comment_too_long"
+    http_status = 400
+    whose = Whose.USER

@@ -156,6 +156,33 @@ class Message(models.Model):
         return str(self.model) if self.model is not None else self.written_by
 
 
+class Feedback(models.Model):
+    """What the owner of a chat thinks of an answer in it."""
+
+    class Reason(models.TextChoices):
+        """What was wrong with it."""
+
+        FALSE = "false", "Not true"
+        MISSED = "missed", "Not what I asked for"
+        UNSAFE = "unsafe", "Harmful or offensive"
+        STYLE = "style", "Too long, too short, or badly written"
+        BROKEN = "broken", "Broken or cut off"
+        OTHER = "other", "Something else"
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="feedback")
+    is_good = models.BooleanField()
+    reason = models.CharField(max_length=10, choices=Reason, blank=True)
+    comment = models.TextField(blank=True)
+    given_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "feedback"
+
+    def __str__(self) -> str:
+        return f"Feedback {self.pk}"
+
+
 class GenerationState(models.TextChoices):
     """Life of a generation: queued -> running -> one of the three ends."""
 

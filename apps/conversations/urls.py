@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.conversations.views import changes, exchange, order, pages, settings, shares
+from apps.conversations.views import changes, exchange, feedback, order, pages, settings, shares
 
 chat_patterns = (
     [
@@ -30,6 +30,7 @@ chat_patterns = (
         path("chat/<uuid:conversation_id>/links/create", shares.create, name="share_create"),
         path("chat/<uuid:conversation_id>/settings", settings.panel, name="settings"),
         path("chat/<uuid:conversation_id>/settings/save", settings.save, name="settings_save"),
+        path("chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback", feedback.feedback, name="feedback"),
         path("chat/<uuid:conversation_id>/branch", changes.branch, name="branch"),
         path("chat/<uuid:conversation_id>/fork", changes.fork, name="fork"),
         path("chat/<uuid:conversation_id>/rename", changes.rename, name="rename"),

@@ -106,6 +106,7 @@ WORDS: dict[str, str] = {
     "chat.too_many_shares": "You share {limit} chats, and no more may be. Revoke a link that is needed no more.",
     "chat.nothing_to_share": "There is nothing to share yet. Wait for an answer.",
     "chat.share_not_found": "This link leads nowhere: it was revoked, has expired, or never was.",
+    "chat.comment_too_long": "A comment may have {limit} characters at most. Shorten it.",
     "chat.title_empty": "A conversation needs a title. Write one first.",
     "chat.too_many_attached": "This page follows {limit} answers already. Wait for one, or open another page.",
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",

@@ -77,6 +77,7 @@ STRANGERS_PATHS = [
     ("post", "/chat/{}/links/create"),
     ("get", "/chat/{}/settings"),
     ("post", "/chat/{}/settings/save"),
+    ("post", "/chat/{}/messages/{message}/feedback"),
     ("post", "/chat/{}/branch"),
     ("post", "/chat/{}/fork"),
     ("post", "/chat/{}/rename"),

@@ -123,3 +123,15 @@ def test_the_owners_doors(alice: User, alices: Actor, chat: Conversation) -> Non
     assert share.token in client.get("/chats/shared").content.decode()
     assert client.post(f"/chats/shared/{share.pk}/revoke")["Location"] == "/chats/shared"
     assert share.token not in client.get("/chats/shared").content.decode()
+
+
+def test_an_admin_revokes_a_link_without_seeing_its_address(alices: Actor, chat: Conversation) -> None:
+    share = shared(alices, chat)
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", "root@example.org", "an admin's own"))
+    url = "/admin/conversations/share/"
+    for page in (url, f"{url}{share.pk}/change/"):
+        assert share.token not in client.get(page).content.decode()
+    client.post(url, {"action": "revoke", "_selected_action": [share.pk]})
+    with pytest.raises(ShareNotFound):
+        share_get(share.token)

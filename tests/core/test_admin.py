@@ -18,7 +18,7 @@ from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Vi
 from apps.accounts.quota import Usage
 from apps.accounts.services import api_key_create
 from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Verdict, Vote
-from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
+from apps.conversations.models import Conversation, Feedback, Generation, GenerationState, Message, Role, Share
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
@@ -91,6 +91,10 @@ def rows(client: Client, alice: User) -> dict[type, object]:
             error={"code": "server_error", "message": "private"},
             state="failed",
             expires_at=timezone.now(),
+        ),
+        Feedback: Feedback.objects.create(message=answer, is_good=False, comment="a private comment"),
+        Share: Share.objects.create(
+            conversation=conversation, token="t", title="private", messages=[{"content": "private"}]
         ),
         **_battle(alice),
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),

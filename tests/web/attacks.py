@@ -72,6 +72,24 @@ ATTACKS = {
     "bidirectional controls": "access = \u202e'resu'\u202c \u2066if\u2069 `\u202e admin`",
     "byte order mark": "\ufeff<script>alert(1)</script>",
     "full-width brackets": "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e",
+    "formula with a link": r"$\href{javascript:alert(1)}{x}$",
+    "formula with a style": r"$\style{position:fixed;inset:0;background:url(//evil.example)}{x}$",
+    "formula with a class": r"$\class{composer}{x}$",
+    "formula with an id": r"$\cssId{composer}{x}$",
+    "formula with a colour": r"$\color{red;background:url(//evil.example)}{x}$ $\colorbox{red}{x}$",
+    "formula with markup in its text": r"$\text{<img src=x onerror=alert(1)>}$",
+    "formula with markup": r"$<script>alert(1)</script>$ $$<img src=x onerror=alert(1)>$$",
+    "formula with entities": r"$\text{&lt;script&gt;alert(1)&lt;/script&gt;} &#60;script&#62;$",
+    "formula that closes its element": r"$\text{</mtext></math><script>alert(1)</script>}$",
+    "formula that closes its annotation": r"$x</annotation></semantics></math><img src=x onerror=alert(1)>$",
+    "formula with a foreign annotation": r"$\text{<annotation-xml encoding=text/html><p title='</p>'>}$",
+    "formula with a picture": r"$\includegraphics{https://evil.example/x.png}$",
+    "formula of huge widths": r"$\hspace{99999em}\kern99999em\rule{99999em}{99999em}$",
+    "formula on lines with markup": "$$\n<script>alert(1)</script>\n$$",
+    "formula in brackets with markup": r"\[<svg/onload=alert(1)>\] \(<svg/onload=alert(1)>\)",
+    "thoughts with markup": "<think><script>alert(1)</script></details><img src=x onerror=alert(1)></think>Fine.",
+    "thoughts that are not closed": "<think></think ><script>alert(1)</script>",
+    "thoughts in thoughts": "<think><think><b></think></think>",
     "very many combining marks": "a" + "\u0301" * 5000,
 }
 
@@ -99,6 +117,19 @@ SLOW_ONES = {
     "one open string in a fence": "```javascript\n" + "'\\" * 4_990 + "\n```",
     "a long block of code with open strings": "```javascript\n" + "'\\" * 100_000 + "\n```",
     "blank lines": "\n" * 100_000,
+    "dollars": "$" * 10_000,
+    "dollars and letters": "$a " * 10_000,
+    "formulas": "$x^2$ " * 10_000,
+    "different formulas": " ".join(f"$x_{{{n}}}$" for n in range(5_000)),
+    "open formulas": "$x_{" * 5_000,
+    "open brackets of formulas": "\\[" * 10_000,
+    "open blocks of formulas": "$$\n" * 5_001,
+    "open blocks of formulas in lists": "- $$\n" * 3_000,
+    "fractions in fractions": "$" + "\\frac{" * 140 + "x" + "}" * 140 + "$ ",
+    "braces in braces": ("$" + "{" * 400 + "x" + "}" * 400 + "$ ") * 50,
+    "matrices": ("$\\begin{matrix}" + "a&" * 200 + "\\end{matrix}$ ") * 50,
+    "thoughts without an end": "<think>" + "x" * 1_000_000,
+    "ends of thoughts": "<think>" + "</think" * 100_000,
 }
 
 _ATTRIBUTES = {
@@ -110,14 +141,27 @@ _ATTRIBUTES = {
     "span": {"class"},
     "td": {"class"},
     "th": {"class"},
+    "details": {"class"},
+    "math": {"display"},
+    "annotation": {"encoding"},
+    "mo": {"stretchy", "fence", "form", "separator", "movablelimits", "accent"},
+    "mspace": {"width"},
+    "mpadded": {"width"},
+    "mstyle": {"displaystyle", "scriptlevel"},
+    "mtable": {"displaystyle", "columnalign"},
+    "mtd": {"columnalign"},
+    "mi": {"mathvariant"},
+    "mfrac": {"linethickness"},
 }
 # fmt: off
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-    "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul", "details", "summary",
+    "math", "semantics", "annotation", "mi", "mn", "mo", "mtext", "mspace", "mrow", "mfrac", "msqrt", "mroot", "mstyle",
+    "mpadded", "mphantom", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd",
 }
 # fmt: on
-_CLASS = re.compile(r"(code(__bar|__language)?|table|plain|align-\w+|hl-\w+)( hl-\w+)*")
+_CLASS = re.compile(r"(code(__bar|__language)?|table|plain|math|thoughts(__text)?|align-\w+|hl-\w+)( hl-\w+)*")
 _VOID = {"br", "hr"}
 
 

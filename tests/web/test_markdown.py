@@ -16,6 +16,7 @@ PIECES = [
     "\n", "\n\n", "\r\n", "\r", " ", "  ", "    ", "\t", "a", "word ", "|", "a|b", "-|-", "# ", "- ", "* ", "10. ",
     "> ", "```", "```py\n", "~~~", "===", "---", "***", "*b*", "`c`", "[x](http://e.example)", "[x]: http://e.example",
     "![i](http://e.example)", "<b>", "&amp;", "\\", "\x00", "\u202e", "\ud83d", "é", "日本", "\u2028", "\f",
+    "$", "$$", "$$\n", " $$\n", "x^2", "\\[", "\\[\n", "\\]\n", "\\(", "\\)", "<think>", "</think>",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=200)
 

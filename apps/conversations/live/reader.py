@@ -21,6 +21,7 @@ from apps.accounts.models import BATTLE
 from apps.conversations.hints import hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.hold import DATABASE_AWAY, Hold
+from apps.conversations.live.thoughts import Thoughts
 from apps.conversations.live.timing import Stopwatch
 from apps.conversations.models import GenerationState, Purpose
 from apps.conversations.outcomes import Failure, Outcome
@@ -88,6 +89,7 @@ class Reader:
         self._watch = Stopwatch(time.monotonic)
         self._job: ReadingJob | None = None
         self._gate: AnswerGate | None = None
+        self._thoughts = Thoughts()
         self._target: Target | None = None
         self._last_event = 0
         self._had_ended = False
@@ -187,7 +189,7 @@ class Reader:
         if nothing_came or (job.outcome is not None and job.text != self.answer.text):
             self.answer = Answer(job.text, job.n_given_chars)
         if self._gate is None:
-            self._gate = self._new_gate(job)
+            self._begin_anew(job)
         if job.is_stop_requested:
             self._stop.set()
 
@@ -206,8 +208,12 @@ class Reader:
 
     async def _asked(self, job: ReadingJob) -> bool:
         # What an earlier worker wrote and the gate held back is not part of this answer.
-        self._gate = self._new_gate(job)
+        self._begin_anew(job)
         return await self._consume(self._ask(job))
+
+    def _begin_anew(self, job: ReadingJob) -> None:
+        self._gate = self._new_gate(job)
+        self._thoughts = Thoughts(is_shown=job.n_given_chars == 0)
 
     def _new_gate(self, job: ReadingJob) -> AnswerGate:
         return AnswerGate(surface=SURFACES[job.purpose], actor=job.owner, records=lambda: self._hold.is_mine)
@@ -260,7 +266,7 @@ class Reader:
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
         assert self._gate is not None  # noqa: S101  # made when it was loaded
-        async with aclosing(self._gate.events(events)) as shown:
+        async with aclosing(self._gate.events(self._thoughts.events(events))) as shown:
             async for event in shown:
                 if event is HEARTBEAT:
                     continue

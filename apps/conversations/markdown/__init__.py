@@ -4,7 +4,7 @@ Pure: no Django, no I/O. `render` is for a finished text, `BlockStream` for one 
 for what a person typed. It does not decide when or to whom anything is sent.
 """
 
-from apps.conversations.markdown.rendering import render, render_user
-from apps.conversations.markdown.stream import BlockStream
+from apps.conversations.markdown.rendering import render_user
+from apps.conversations.markdown.thoughts import BlockStream, render
 
 __all__ = ["BlockStream", "render", "render_user"]

@@ -1,4 +1,4 @@
-"""The Markdown dialect: CommonMark with tables and strikethrough, cut into top-level blocks.
+"""The Markdown dialect: CommonMark with tables, strikethrough and formulas, cut into top-level blocks.
 
 Raw HTML, automatic links from bare words and link reference definitions are off. Without definitions no block can
 change the meaning of another one, which is what lets a stream be rendered block by block. Renders nothing.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
+
+from apps.conversations.markdown.math_rules import OPENING_LINE, math_plugin
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -31,6 +33,9 @@ _NEWLINES = re.compile("\r\n?")
 _ALLOWED_LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 
 
+_NEVER_MATH = ("fence", "code_block", "math_block", "heading_open", "hr")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One top-level block: its kind is the type of its first token, `start_line` counts from 0 in the parsed text."""
@@ -39,6 +44,11 @@ class Block:
     start_line: int
     source: str
     tokens: list[Token]
+
+    @property
+    def may_become_math(self) -> bool:
+        """Whether a later line may make a formula of a part of it."""
+        return self.kind not in _NEVER_MATH and OPENING_LINE.search(self.source) is not None
 
     @property
     def is_too_deep(self) -> bool:
@@ -112,6 +122,7 @@ def _is_allowed_link(url: str) -> bool:
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable(["reference", "html_block", "html_inline"])
+    parser.use(math_plugin)
     # `split_blocks` and `block_html` are these two steps and the rest of the chain.
     parser.core.ruler.disable(["normalize", "block"])
     parser.validateLink = _is_allowed_link  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nh3
 from markdown_it.common.utils import unescapeAll
 
+from apps.conversations.markdown import math
 from apps.conversations.markdown.grammar import (
     PARSER,
     Block,
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 _TAGS = frozenset((
     "a", "blockquote", "br", "code", "del", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
     "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-))
+)) | math.TAGS
 # fmt: on
 _CLASS = re.compile(
-    r"(?:hl-[a-z0-9]{1,4}(?: hl-[a-z0-9]{1,4})*|code|code__bar|code__language|table|plain|align-[a-z]{4,6})"
+    r"(?:hl-[a-z0-9]{1,4}(?: hl-[a-z0-9]{1,4})*|code|code__bar|code__language|table|plain|math|align-[a-z]{4,6})"
 )
 _NUMBER = re.compile(r"-?\d{1,9}")
 _LANGUAGE = re.compile(r"[\w+#.-]{1,24}")
@@ -74,6 +75,10 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     match tag, name:
         case _, "class":
             return value if _CLASS.fullmatch(value) else None
+        case "annotation", "encoding":
+            return value if value == "application/x-tex" else None
+        case _, _ if tag in math.TAGS:
+            return value if math.ATTRIBUTES[name].fullmatch(value) else None
         case "ol", "start":
             return value if _NUMBER.fullmatch(value) else None
         case _:
@@ -92,6 +97,8 @@ _CLEANER = nh3.Cleaner(
         "span": {"class"},
         "td": {"class"},
         "th": {"class"},
+        **{tag: set(math.ATTRIBUTES) for tag in math.TAGS},
+        "annotation": {"encoding"},
     },
     attribute_filter=_filter_attribute,
     link_rel="noopener noreferrer nofollow ugc",
@@ -135,6 +142,24 @@ def _close_table(*_: Any) -> str:
     return "</table></div>\n"
 
 
+def _render_formula(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+) -> str:
+    token = tokens[index]
+    html = math.math_html(token.content.strip(), is_display=token.meta["is_display"])
+    return html or f"<code>{escape(token.meta['source'])}</code>"
+
+
+def _render_math_block(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+) -> str:
+    content = tokens[index].content
+    html = math.math_html(" ".join(content.split()), is_display=True)
+    return f'<div class="math">{html}</div>\n' if html else _code_html(content, "latex")
+
+
+PARSER.add_render_rule("math_inline", _render_formula)
+PARSER.add_render_rule("math_block", _render_math_block)
 PARSER.add_render_rule("fence", _render_code)
 PARSER.add_render_rule("code_block", _render_code)
 PARSER.add_render_rule("image", _render_image)

@@ -21,7 +21,7 @@ _INDENTED = re.compile(r" {0,3}\t| {4}")
 _INTERRUPTS = re.compile(r" {0,3}(?:#{1,6}(?:[ \t]|$)|```|~~~|(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$)")
 
 _LISTS = ("bullet_list_open", "ordered_list_open")
-_ENDED_BY_BLANK_LINE = ("paragraph_open", "heading_open", "hr", "blockquote_open", "table_open")
+_ENDED_BY_BLANK_LINE = ("paragraph_open", "heading_open", "hr", "blockquote_open", "table_open", "math_block")
 
 
 class BlockStream:
@@ -104,8 +104,8 @@ class BlockStream:
     def _take_finished(self) -> list[str]:
         source = "".join(f"{line}\n" for line in self._lines)
         self._parsed += len(source)
-        blocks = split_blocks(source)
-        if _is_blank(self._lines[-1]) and blocks[-1].kind in _ENDED_BY_BLANK_LINE:
+        blocks = _certain(split_blocks(source))
+        if _is_blank(self._lines[-1]) and blocks[-1].kind in _ENDED_BY_BLANK_LINE and not blocks[-1].may_become_math:
             self._lines = []
             return [render_block(block) for block in blocks]
         self._lines = self._lines[blocks[-1].start_line :]
@@ -129,6 +129,14 @@ class BlockStream:
         blocks = split_blocks("".join(f"{line}\n" for line in self._lines))
         self._lines, self._closing_fence, self._open_kind = [], None, ""
         return [render_block(block) for block in blocks]
+
+
+def _certain(blocks: list[Block]) -> list[Block]:
+    """Without what comes after the first block of which a formula may still become a part; that one is still open."""
+    for number, block in enumerate(blocks):
+        if block.may_become_math:
+            return blocks[: number + 1]
+    return blocks
 
 
 def _is_blank(line: str) -> bool:

@@ -62,8 +62,9 @@ def path_list(conversation: Conversation) -> list[Message]:
 
 
 def messages_get(keys: list[int]) -> list[Message]:
-    """In the order in which they were written, with their models and generations."""
-    return list(Message.objects.filter(pk__in=keys).select_related("model", "generation").order_by("pk"))
+    """In the order in which they were written, with their models, generations and feedback."""
+    rows = Message.objects.filter(pk__in=keys).select_related("model", "generation", "feedback")
+    return list(rows.order_by("pk"))
 
 
 def generation_of(message: Message) -> Generation | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.conversations.markdown import render, render_user
-from apps.conversations.models import Conversation, GenerationState, Message, Role
+from apps.conversations.models import Conversation, Feedback, GenerationState, Message, Role
 from apps.conversations.outcomes import Failure
 from apps.conversations.selectors.conversations import (
     failure_of,
@@ -29,6 +29,8 @@ class ShownMessage:
     completion_tokens: int | None
     finish_reason: str
     siblings: Siblings
+    thumb: str
+    """`up`, `down`, or nothing: what its reader thought of it."""
 
 
 def messages_shown(conversation: Conversation) -> list[ShownMessage]:
@@ -53,4 +55,12 @@ def _shown(message: Message, siblings: Siblings) -> ShownMessage:
         completion_tokens=generation.completion_tokens if generation else None,
         finish_reason=generation.finish_reason if generation else "",
         siblings=siblings,
+        thumb=_thumb(message) if is_answer else "",
     )
+
+
+def _thumb(message: Message) -> str:
+    feedback: Feedback | None = getattr(message, "feedback", None)
+    if feedback is None:
+        return ""
+    return "up" if feedback.is_good else "down"

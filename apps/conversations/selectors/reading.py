@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
 from apps.conversations.hints import Hint
+from apps.conversations.markdown.thoughts import without_thoughts
 from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Purpose, Role
 from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors.conversations import failure_of, messages_get
@@ -60,19 +61,20 @@ def call_body(conversation_pk: int, *, before: UUID) -> dict[str, Any]:
 def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage]:
     """What was said: the path to the message that generation `before` is to write, without that one.
 
-    Answers that failed without a word are left out, and what a user said twice in a row is joined: many chat templates
-    insist that the two sides take turns.
+    What a model thought before it answered is left out, and so are answers that failed without a word. What a user said
+    twice in a row is joined: many chat templates insist that the two sides take turns.
     """
     generation = Generation.objects.select_related("message").get(public_id=before)
     *earlier, _ = tree_get(conversation_pk).path(generation.message_id)
     prompt: list[PromptMessage] = []
     for message in messages_get(earlier):
-        if not message.content:
+        content = without_thoughts(message.content) if message.role == Role.ASSISTANT else message.content
+        if not content:
             continue
         if prompt and prompt[-1]["role"] == message.role:
-            prompt[-1]["content"] += "\n\n" + message.content
+            prompt[-1]["content"] += "\n\n" + content
         else:
-            prompt.append({"role": message.role, "content": message.content})
+            prompt.append({"role": message.role, "content": content})
     if generation.n_given_chars:
         prompt.append({"role": Role.ASSISTANT, "content": generation.message.content[: generation.n_given_chars]})
         prompt.append({"role": Role.USER, "content": GO_ON})

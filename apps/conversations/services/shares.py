@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
@@ -52,9 +53,13 @@ def share_revoke(*, actor: Actor, share_id: int) -> None:
 
     Raises: ChatNotFound, also when it is somebody else's.
     """
-    own = Share.objects.filter(pk=share_id, conversation__in=conversations_owned(actor), revoked_at=None)
-    if not own.update(revoked_at=timezone.now(), messages=[]):
+    if not shares_revoke(Share.objects.filter(pk=share_id, conversation__in=conversations_owned(actor))):
         raise ChatNotFound
+
+
+def shares_revoke(shares: QuerySet[Share]) -> int:
+    """As an admin does it. Return how many led somewhere."""
+    return shares.filter(revoked_at=None).update(revoked_at=timezone.now(), messages=[])
 
 
 def _snapshot(conversation: Conversation) -> list[dict[str, str]]:

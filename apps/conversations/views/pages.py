@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from apps.accounts.actors import VISITOR_COOKIE, VISITOR_COOKIE_AGE_S, Actor, visitor_cookie_value
-from apps.conversations.models import UNFINISHED, Conversation
+from apps.conversations.models import UNFINISHED, Conversation, Feedback
 from apps.conversations.routing import SOCKET_PATH
 from apps.conversations.selectors.conversations import conversation_get, message_get
 from apps.conversations.selectors.history import history_list
@@ -107,6 +107,7 @@ def _chat_context(request: HttpRequest, actor: Actor, conversation: Conversation
             "is_visitor": not actor.is_authenticated,
         },
         "limits": limits,
+        "feedback_reasons": Feedback.Reason.choices,
         "page_data": {
             "socket_path": SOCKET_PATH,
             "conversation": conversation_id,

@@ -8,8 +8,9 @@ import { one } from "./dom.js";
  * @param {import("./turns.js").Turns} parts.turns
  * @param {import("./branches.js").Branches} parts.branches
  * @param {import("./editor.js").Editor} parts.editor
+ * @param {import("./feedback.js").FeedbackButtons} parts.feedback
  */
-export function listenForActions({ turns, branches, editor }) {
+export function listenForActions({ turns, branches, editor, feedback }) {
   const dialog = /** @type {HTMLDialogElement} */ (one("#dialog-again"));
   const models = /** @type {HTMLSelectElement} */ (one("#again-model"));
   let wanted = "";
@@ -34,6 +35,8 @@ export function listenForActions({ turns, branches, editor }) {
         return openDialog("dialog-again");
       case "go-on":
         return turns.goOn();
+      case "thumb":
+        return feedback.press(article, button);
       case "fork":
         return branches.fork(message);
     }

@@ -8,6 +8,7 @@
 
 import { appendServerHtml, one } from "./dom.js";
 import { dressCode } from "./copy.js";
+import { wordsOf } from "./formulas.js";
 import { showError, showNotice } from "./notice.js";
 
 /** @typedef {"queued"|"running"|"complete"|"stopped"|"failed"} AnswerState */
@@ -98,7 +99,7 @@ export class Answer {
   blocks({ blocks, tail }) {
     if (this.state === "queued" && blocks.length) this.#move("running");
     const added = blocks.flatMap((html) => appendServerHtml(this.#parts.body, html));
-    const words = added.map((element) => element.textContent ?? "");
+    const words = added.map(wordsOf);
     added.forEach(dressCode);
     this.#setTail(tail);
     return words;
@@ -118,6 +119,9 @@ export class Answer {
     if (!this.#tail.data) this.#tail.remove();
     else if (!this.#tail.isConnected) tail.replaceChildren(this.#tail);
     tail.classList.toggle("is-code", /^ {0,3}(```|~~~)/.test(this.#tail.data.slice(0, 6)));
+    const thinks = isThought(this.#tail.data);
+    tail.classList.toggle("is-thought", thinks);
+    if (thinks) this.#parts.waiting.textContent = "Thinking…";
   }
 
   /** @param {AnswerState} state */
@@ -140,6 +144,11 @@ export class Answer {
     else if (state === "stopped") showNotice(notice, "You stopped this answer.", { tone: "quiet" });
     else if (reason === LENGTH) showNotice(notice, CUT_OFF, { tone: "quiet" });
   }
+}
+
+/** Whether this is what the model thinks before it answers; it is shown folded when it is complete. @param {string} tail */
+function isThought(tail) {
+  return tail.trimStart().startsWith("<think>");
 }
 
 /** @typedef {{state: AnswerState, error: import("./explain.js").SiteError | null, tokens: number | null, speed: number | null, reason?: string}} End */

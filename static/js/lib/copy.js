@@ -1,6 +1,7 @@
 /** Copy buttons of code blocks and messages, by one listener for the whole page. */
 
 import { piece } from "./dom.js";
+import { spellFormulas } from "./formulas.js";
 
 const SHOWN_FOR_MS = 1600;
 
@@ -62,7 +63,8 @@ function textFor(button) {
   if (button.dataset.copies === "code") return button.closest(".code")?.querySelector("code")?.textContent ?? "";
   const body = button.closest(".message")?.querySelector(".message__body");
   const copy = /** @type {HTMLElement | undefined} */ (body?.cloneNode(true));
-  copy?.querySelectorAll(".code__bar").forEach((bar) => bar.remove());
+  copy?.querySelectorAll(".code__bar, .thoughts").forEach((extra) => extra.remove());
+  if (copy) spellFormulas(copy);
   return copy ? plainText(copy) : "";
 }
 

@@ -24,6 +24,7 @@ const WORDS = Object.freeze({
   "chat.too_many_shares": ["", "none"],
   "chat.nothing_to_share": ["", "none"],
   "chat.share_not_found": ["", "none"],
+  "chat.comment_too_long": ["", "none"],
   "chat.title_empty": ["A chat needs a title.", "none"],
   "chat.too_many_attached": ["This page follows too many answers at once. Wait for one to finish.", "none"],
   "workers.none": ["Nothing is serving this model right now. Choose another one above, or try again in a while.", "again"],

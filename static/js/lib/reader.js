@@ -56,6 +56,7 @@ export class SentenceReader {
   /** @param {string} tail the whole unfinished text */
   tail(tail) {
     if (tail.startsWith("```") || tail.startsWith("~~~")) return; // code is read when it is complete
+    if (tail.trimStart().startsWith("<think>")) return; // thoughts are read when somebody opens them
     // An end is known by what follows it, a few characters later at most.
     SENTENCE_ENDS.lastIndex = Math.max(this.#position, this.#searched - 8);
     this.#searched = tail.length;

@@ -10,6 +10,7 @@ import { one } from "../lib/dom.js";
 import { listenForLinks } from "../lib/deeplink.js";
 import { Drawer } from "../lib/drawer.js";
 import { Editor } from "../lib/editor.js";
+import { FeedbackButtons } from "../lib/feedback.js";
 import { History } from "../lib/history.js";
 import { Outbox } from "../lib/outbox.js";
 import { Picker } from "../lib/picker.js";
@@ -109,7 +110,12 @@ for (const button of document.querySelectorAll("[data-prompt]")) {
   });
 }
 
-listenForActions({ turns, branches, editor });
+const feedback = new FeedbackButtons({
+  address,
+  say: (words) => reader.say(words),
+  problem: (words) => turns.problem(words),
+});
+listenForActions({ turns, branches, editor, feedback });
 listenForDialogs();
 listenForCopies((words) => reader.say(words));
 listenForKeys({

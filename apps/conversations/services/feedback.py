@@ -1,0 +1,38 @@
+"""What a person thinks of an answer: a thumb, and why."""
+
+from uuid import UUID
+
+from apps.accounts.actors import Actor
+from apps.conversations.errors import ChatNotFound, CommentTooLong
+from apps.conversations.models import Feedback, Role
+from apps.conversations.selectors.conversations import conversation_get, message_get
+from apps.core.texts import clean_text
+
+COMMENT_MAX_CHARS = 2_000
+
+
+def comment_clean(comment: str) -> str:
+    """Raises: CommentTooLong."""
+    comment = clean_text(comment).strip()
+    if len(comment) > COMMENT_MAX_CHARS:
+        raise CommentTooLong(limit=f"{COMMENT_MAX_CHARS:,}")
+    return comment
+
+
+def feedback_give(
+    *, actor: Actor, conversation_id: UUID, message_id: UUID, is_good: bool | None, reason: str = "", comment: str = ""
+) -> None:
+    """Say it, say it otherwise, or with None take it back. The caller has let the comment pass the gate.
+
+    Raises: ChatNotFound: there is no such answer.
+    """
+    message = message_get(conversation_get(actor, conversation_id), message_id)
+    if message.role != Role.ASSISTANT:
+        raise ChatNotFound
+    if is_good is None:
+        Feedback.objects.filter(message=message).delete()
+        return
+    known = reason if reason in Feedback.Reason.values else ""
+    Feedback.objects.update_or_create(
+        message=message, defaults={"is_good": is_good, "reason": known, "comment": comment}
+    )
