@@ -1,0 +1,172 @@
+"""Every door through which somebody's text comes in: it passes the gate there, or is named with the reason.
+
+A new door joins one of these lists, or the first test fails.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.accounts.services import NewKey
+from apps.arena import frames as arena
+from apps.arena.models import Battle
+from apps.arena.models.entries import DEFAULT_SLUG
+from apps.conversations import frames as chat
+from apps.conversations.models import Conversation, Message, Role
+from apps.moderation.models import Incident, Rule
+from tests.arena.support import fought, model_ready, open_arena_page
+from tests.conversations.conftest import cookies_of
+from tests.conversations.pages import open_page
+from tests.fake_worker import FakeWorker
+from tests.moderation.conftest import MODEL
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAID = "Oh bother, again"
+EXPORT = [{"messages": [{"role": "user", "content": SAID}, {"role": "assistant", "content": "Hm"}]}]
+
+PAGES: dict[str, dict[str, Any]] = {
+    "chats/import": {"file": EXPORT},
+    "chat/settings/save": {"system_prompt": SAID},
+    "chat/<uuid:conversation_id>/settings/save": {"system_prompt": SAID},
+}
+"""Forms, each with a text in it."""
+
+API = {"v1/chat/completions", "v1/completions", "v1/responses", "v1/batches"}
+"""`test_gate` sends texts to each of their fields."""
+
+FRAMES: list[tuple[type, dict[str, Any]]] = [
+    (chat.TurnSend, {"type": "turn.send", "conversation": None, "model": MODEL, "text": SAID}),
+    (
+        chat.TurnSend,
+        {
+            "type": "turn.send",
+            "conversation": None,
+            "model": MODEL,
+            "text": "Hi",
+            "settings": {"system_prompt": SAID},
+        },
+    ),
+    (chat.TurnEdit, {"type": "turn.edit", "conversation": "chat", "message": "message", "model": MODEL, "text": SAID}),
+    (arena.BattleStart, {"type": "battle.start", "arena": DEFAULT_SLUG, "text": SAID}),
+    (arena.BattleSend, {"type": "battle.send", "battle": "battle", "text": SAID}),
+]
+
+WITHOUT_TEXTS = {
+    chat.TurnRegenerate, chat.TurnContinue, chat.TurnStop, chat.GenerationAttach, chat.ConversationLook,
+    arena.BattleVote, arena.BattleReveal, arena.BattleAttach, arena.BattleStop,
+}  # fmt: skip
+
+EXEMPT = {
+    "": "leads to the chat",
+    "health": "reads nothing",
+    "ready": "reads nothing",
+    "chat/presets/save": "a preset passes when a chat gets it",
+    "chat/presets/<uuid:preset_id>/delete": "without texts",
+    "chat/<uuid:conversation_id>/branch": "without texts",
+    "chat/<uuid:conversation_id>/fork": "its texts have passed",
+    "chat/<uuid:conversation_id>/links/create": "its texts have passed",
+    "chat/<uuid:conversation_id>/rename": "a title: no model reads it",
+    "chat/<uuid:conversation_id>/delete": "without texts",
+    "chats/change": "the names of folders: no model reads them",
+    "chats/shared/<int:share_id>/revoke": "without texts",
+    "account/keys": "the names of keys: no model reads them",
+    "account/keys/<int:pk>/rotate": "without texts",
+    "account/keys/<int:pk>/revoke": "without texts",
+    "v1/embeddings": "vectors: nobody reads them",
+    "v1/engines/<path:engine>/embeddings": "vectors: nobody reads them",
+    "v1/moderations": "it tells what the rules say, and nothing is done",
+    "v1/tokenize": "counted, and shown to nobody else",
+    "api/v1/token_check": "counted, and shown to nobody else",
+    "v1/files": "what is in a file passes when a batch is made of it",
+    "v1/responses/<str:response_id>/cancel": "without texts",
+    "v1/batches/<str:batch_id>/cancel": "without texts",
+    "^v1/responses/(compact|input_tokens)$": "refused by name",
+    "^(v1|api/v1)/.*$": "refused by name",
+    "account/^usage\\.(?P<suffix>csv|json)$": "for reading only",
+}
+
+EXAMPLES = {"uuid": str(UUID(int=1)), "int": "1", "slug": "x", "str": "x", "path": "x"}
+
+
+def routes(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, route)
+        elif not route.startswith(("admin/", "accounts/")):
+            yield route
+
+
+def test_every_door_is_known(client: Client, alice: User, key: NewKey) -> None:
+    client.force_login(alice)
+    unknown = []
+    for route in routes(get_resolver().url_patterns):
+        if route in EXEMPT or route in PAGES or route in API:
+            continue
+        address = re.sub(r"<(\w+):\w+>", lambda part: EXAMPLES[part[1]], route)
+        reply = client.post(f"/{address}", headers={"Authorization": f"Bearer {key.secret}"})
+        unknown += [] if reply.status_code == 405 else [route]
+    assert unknown == []
+    incoming = {*get_args(chat.Incoming), *get_args(arena.Incoming)}
+    assert incoming == {frame for frame, _ in FRAMES} | WITHOUT_TEXTS
+
+
+def chat_of(user: User) -> Message:
+    conversation = Conversation.objects.create(user=user, title="Hi", updated_at=timezone.now())
+    message = Message.objects.create(conversation=conversation, role=Role.USER, content="Hi")
+    Conversation.objects.update(active_leaf=message)
+    return message
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_a_text_in_a_form_passes_the_gate(
+    client: Client, alice: User, worker: FakeWorker, rude: Rule, route: str
+) -> None:
+    client.force_login(alice)
+    fields = {
+        name: SimpleUploadedFile("chats.jsonl", b"\n".join(json.dumps(one).encode() for one in value))
+        if isinstance(value, list)
+        else value
+        for name, value in PAGES[route].items()
+    }
+    address = route.replace("<uuid:conversation_id>", str(chat_of(alice).conversation.public_id))
+    reply = client.post(f"/{address}", fields)
+    assert reply.status_code == 403
+    assert "House words (rude)" in reply.content.decode()
+    assert Incident.objects.get().surface == "chat"
+    assert Conversation.objects.exclude(system_prompt="").count() == 0
+    assert not Message.objects.filter(content=SAID).exists()
+
+
+@pytest.mark.parametrize(("kind", "frame"), FRAMES)
+async def test_a_text_in_a_frame_passes_the_gate(
+    alice: User, worker: FakeWorker, rude: Rule, closing: None, kind: type, frame: dict[str, Any]
+) -> None:
+    def prepared() -> tuple[Message, Battle]:
+        for name in ("owl-7b", "fox-13b"):
+            model_ready(name)
+        return chat_of(alice), fought(Actor(user_id=alice.pk))
+
+    message, battle = await sync_to_async(prepared)()
+    known = {"chat": message.conversation.public_id, "message": message.public_id, "battle": battle.public_id}
+    sent = {name: str(known.get(value, value)) if isinstance(value, str) else value for name, value in frame.items()}
+    cookies = await sync_to_async(cookies_of)(alice)
+    is_chat = kind.__module__ == chat.__name__
+    async with open_page(cookies) if is_chat else open_arena_page(cookies) as page:
+        assert await page.refused({**sent, "ref": "r"}) == "moderation.refused"
+    incident = await sync_to_async(Incident.objects.get)()
+    assert (incident.surface, incident.user_id) == ("chat" if is_chat else "arena", alice.pk)
+    assert not await sync_to_async(Message.objects.filter(content=SAID).exists)()
+    assert worker.requests == []
