@@ -77,6 +77,7 @@ EXEMPT = {
     "chat/<uuid:conversation_id>/branch": "without texts",
     "chat/<uuid:conversation_id>/fork": "its texts have passed",
     "chat/<uuid:conversation_id>/links/create": "its texts have passed",
+    "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": "a word on an answer: no model reads it",
     "chat/<uuid:conversation_id>/rename": "a title: no model reads it",
     "chat/<uuid:conversation_id>/delete": "without texts",
     "chats/change": "the names of folders: no model reads them",
