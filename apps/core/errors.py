@@ -116,13 +116,13 @@ WORDS: dict[str, str] = {
     "leaderboard.no_battles": "There is no board: there are no battles that count of two models that can be compared.",
     "leaderboard.battles_malformed": "These are no battles: {reason}.",
     "leaderboard.too_many_models": "There are {n_models} models, and a board has at most {limit}. Leave some out.",
-    "leaderboard.not_connected": "The models fall into {n_components} groups between which nobody both won and lost, so "
-    "that they have no common scale. Rate one group, or wait for more battles.",
+    "leaderboard.not_connected": "The models fall into {n_components} groups between which nobody both won and lost, "
+    "so that they have no common scale. Rate one group, or wait for more battles.",
     "leaderboard.ties_wanted": "The tie model {model} needs ties and decided battles. Use the tie model half.",
     "leaderboard.not_converged": "The ratings did not settle within {rounds} rounds (last step {step:.1e}). The board "
     "stays as it was.",
-    "leaderboard.bootstrap_lost": "Resampled board {round} of {rounds} cannot be rated: there are too few battles for a "
-    "bootstrap. Use the sandwich intervals, or wait for more battles.",
+    "leaderboard.bootstrap_lost": "Resampled board {round} of {rounds} cannot be rated: there are too few battles for "
+    "a bootstrap. Use the sandwich intervals, or wait for more battles.",
     "leaderboard.anchor_unknown": "{anchor!r} is not among the rated models, so it cannot be the anchor.",
     "moderation.refused": "The text is not accepted here: {reason}. Change it and try again.",
     "moderation.already_reviewed": "{by} has decided about this incident: {review}.",
