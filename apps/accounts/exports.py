@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
-from apps.accounts.models import BATTLE, LedgerEntry
+from apps.accounts.models import Endpoint, LedgerEntry
 from apps.accounts.selectors import IN_BATTLES, ledger_page
 from apps.core.threads import in_thread
 
@@ -46,7 +46,7 @@ def _row(entry: LedgerEntry) -> Row:
         "started_at": entry.started_at.isoformat(),
         "ended_at": entry.ended_at.isoformat(),
         "key": entry.api_key.name if entry.api_key else "",
-        "model": IN_BATTLES if entry.endpoint == BATTLE else entry.model_name,
+        "model": IN_BATTLES if entry.endpoint == Endpoint.BATTLES else entry.model_name,
         "endpoint": entry.endpoint,
         "state": entry.state,
         "requests": entry.requests,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts import quota
 from apps.accounts.actors import Actor
 from apps.accounts.errors import EndpointNotAllowed, KeyInvalid, ModelNotAllowed
-from apps.accounts.models import BATTLE, ApiKey, Audience, LedgerEntry, Limit, Metric, Period, UsageCounter, User
+from apps.accounts.models import ApiKey, Audience, Endpoint, LedgerEntry, Limit, Metric, Period, UsageCounter, User
 from apps.accounts.quota import Gauge, Rule
 
 ANY_MODEL = ""
@@ -143,7 +143,7 @@ def ledger_page(
     Those of battles come a day later: what one of them cost tells which model it was.
     """
     entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until, pk__gt=after_pk)
-    entries = entries.exclude(endpoint=BATTLE, ended_at__gt=timezone.now() - BATTLES_WITHHELD_FOR)
+    entries = entries.exclude(endpoint=Endpoint.BATTLES, ended_at__gt=timezone.now() - BATTLES_WITHHELD_FOR)
     return list(entries.select_related("api_key").order_by("pk")[:n_rows])
 
 
@@ -162,7 +162,7 @@ class ModelUsage:
 def usage_by_model(user_pk: int, *, since: datetime, until: datetime) -> list[ModelUsage]:
     """Sums of the user's ledger for each model, the most used first; those of battles in one, named `IN_BATTLES`."""
     entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until)
-    told = Case(When(endpoint=BATTLE, then=Value(IN_BATTLES)), default=F("model_name"))
+    told = Case(When(endpoint=Endpoint.BATTLES, then=Value(IN_BATTLES)), default=F("model_name"))
     sums = entries.values_list(told).annotate(
         Sum("requests"), Sum("prompt_tokens"), Sum("cached_tokens"), Sum("completion_tokens"), Sum("cost")
     )

@@ -117,6 +117,7 @@ class BattleAdmin(Kept):
         "arena",
         "user",
         "visitor",
+        "api_key",
         "is_anonymous",
         "n_turns",
         "previous",

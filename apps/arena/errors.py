@@ -31,7 +31,7 @@ class ContestantUnknown(SiteError):
     """Not in this arena, not to be chosen by name, or the same as the other one."""
 
     code = "arena.contestant_unknown"
-    http_status = 400
+    http_status = 404
     whose = Whose.USER
 
 

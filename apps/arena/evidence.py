@@ -60,8 +60,15 @@ def _last(answers: list[Message], side: Side) -> str:
 
 
 def _votes_of_owner(battle: Battle) -> QuerySet[Vote]:
-    owner = Q(battle__user_id=battle.user_id) if battle.user_id else Q(battle__visitor_id=battle.visitor_id)
-    return Vote.objects.filter(owner, battle__arena_id=battle.arena_id, battle__is_anonymous=True)
+    return Vote.objects.filter(_owner(battle), battle__arena_id=battle.arena_id, battle__is_anonymous=True)
+
+
+def _owner(battle: Battle) -> Q:
+    if battle.user_id is not None:
+        return Q(battle__user_id=battle.user_id)
+    if battle.visitor_id is not None:
+        return Q(battle__visitor_id=battle.visitor_id)
+    return Q(battle__user=None, battle__visitor=None, battle__api_key_id=battle.api_key_id)
 
 
 def _with_sides(votes: QuerySet[Vote]) -> list[Vote]:
@@ -91,7 +98,6 @@ def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
     often = [key for key, n in n_judged.items() if n >= MIN_HISTORY]
     if not often:
         return {}
-    owner = Q(battle__user_id=battle.user_id) if battle.user_id else Q(battle__visitor_id=battle.visitor_id)
     score = Case(
         When(battle__vote__verdict=F("position"), then=Value(1.0)),
         When(battle__vote__verdict__in=list(_SCORES), then=Value(0.0)),
@@ -99,5 +105,5 @@ def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
         output_field=FloatField(),
     )
     others = Side.objects.filter(contestant__in=often, battle__is_anonymous=True, battle__vote__isnull=False)
-    rates = others.exclude(owner).values("contestant").annotate(n=Count("pk"), rate=Avg(score)).order_by()
+    rates = others.exclude(_owner(battle)).values("contestant").annotate(n=Count("pk"), rate=Avg(score)).order_by()
     return {row["contestant"]: row["rate"] for row in rates if row["n"] >= MIN_OTHERS}

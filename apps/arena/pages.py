@@ -28,7 +28,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class ShownTurn:
-    """One message and both answers as HTML; the answers are None while they are being written, or if one failed."""
+    """One message and both answers; these are None while they are being written, or if one failed."""
 
     number: int
     state: TurnState
@@ -36,10 +36,22 @@ class ShownTurn:
     a: str | None
     b: str | None
 
+    @property
+    def question_html(self) -> str:
+        return render_user(self.question)
+
+    @property
+    def a_html(self) -> str:
+        return render(self.a or "")
+
+    @property
+    def b_html(self) -> str:
+        return render(self.b or "")
+
 
 @dataclass(frozen=True, slots=True)
 class ShownBattle:
-    """A battle as a page shows it. `names` is None as long as they are not to be known."""
+    """A battle as a page or a program sees it. `names` is None as long as they are not to be known."""
 
     id: UUID
     url: str
@@ -100,9 +112,9 @@ def _turns(sides: tuple[Side, Side], state: TurnState) -> list[ShownTurn]:
         ShownTurn(
             number=number,
             state=of_turn,
-            question=render_user(of_a[0]),
-            a=render(of_a[1]) if of_turn is TurnState.ENDED else None,
-            b=render(of_b[1]) if of_turn is TurnState.ENDED else None,
+            question=of_a[0],
+            a=of_a[1] if of_turn is TurnState.ENDED else None,
+            b=of_b[1] if of_turn is TurnState.ENDED else None,
         )
         for number, ((of_a, of_b), of_turn) in enumerate(zip(pairs, states, strict=False), start=1)
     ]

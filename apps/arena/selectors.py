@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
+from apps.accounts.selectors import key_model_names
 from apps.arena.errors import ArenaNotFound, BattleNotFound, ContestantUnknown
 from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Position, Side
 from apps.catalog.models import Kind
@@ -57,6 +58,8 @@ def arena_get(actor: Actor, slug: str) -> Arena:
 def contestants_ready(actor: Actor, arena: Arena) -> QuerySet[Contestant]:
     """Who may be met now: not retired, in no outage, and with a worker that has the model."""
     seen = Q(is_automatic=False) | Q(model__in=models_visible(actor))
+    if names := key_model_names(actor):
+        seen &= Q(model__name__in=names)
     return (
         Contestant.objects.filter(seen, arena=arena, is_available=True, model__kind=Kind.TEXT)
         .filter(Q(retired_at=None) | Q(retired_at__gt=timezone.now()), model__in=model_ids_ready())
@@ -90,9 +93,12 @@ def n_met(arena: Arena) -> Counter[frozenset[int]]:
 
 
 def battles_owned(actor: Actor) -> QuerySet[Battle]:
-    """The actor's own battles; none for somebody unknown."""
+    """The actor's own battles; none for somebody unknown. A key that is for some models sees only what it began."""
     if actor.user_id is not None:
-        return Battle.objects.filter(user_id=actor.user_id)
+        theirs = Battle.objects.filter(user_id=actor.user_id)
+        return theirs.filter(api_key_id=actor.api_key_id) if key_model_names(actor) else theirs
+    if actor.api_key_id is not None:
+        return Battle.objects.filter(user=None, api_key_id=actor.api_key_id)
     if actor.visitor_public_id is not None:
         return Battle.objects.filter(visitor__public_id=actor.visitor_public_id)
     return Battle.objects.none()

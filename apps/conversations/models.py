@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from apps.accounts.models import Visitor
+from apps.accounts.models import ApiKey, Visitor
 from apps.catalog.models import LanguageModel
 from apps.workers.models import Worker
 
@@ -23,13 +23,17 @@ class Purpose(models.TextChoices):
 
 
 class Conversation(models.Model):
-    """A tree of messages of one owner, who is a user or a visitor."""
+    """A tree of messages of one owner: a user, a visitor, or a program with a key that belongs to no user."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations"
     )
     visitor = models.ForeignKey(Visitor, null=True, blank=True, on_delete=models.CASCADE, related_name="conversations")
+    api_key = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.CASCADE, related_name="+", verbose_name="API key"
+    )
+    """With which a program asks; its user owns the conversation, or nobody else if it has none."""
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.CHAT)
     """The chat's doors open its own conversations alone: those of a battle would tell which model writes."""
     title = models.CharField(max_length=200)
@@ -51,7 +55,9 @@ class Conversation(models.Model):
         ordering = ["-updated_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(user__isnull=False, visitor=None) | Q(user=None, visitor__isnull=False),
+                condition=Q(user__isnull=False, visitor=None)
+                | Q(user=None, visitor__isnull=False)
+                | Q(user=None, visitor=None, api_key__isnull=False),
                 name="conversation_has_one_owner",
             ),
         ]

@@ -26,6 +26,12 @@ _TYPES = {403: "permission_error", 409: "conflict_error", 429: "rate_limit_error
 
 _CODES = {
     "accounts.key_invalid": "invalid_api_key",
+    "arena.not_found": "arena_not_found",
+    "arena.closed": "arena_closed",
+    "arena.contestant_unknown": "contestant_not_found",
+    "arena.battle_not_found": "not_found",
+    "arena.not_ready": "battle_not_ready",
+    "arena.too_long": "battle_too_long",
     "models.unknown": "model_not_found",
     "models.wrong_kind": "unsupported_model",
     "moderation.refused": "content_policy",

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from apps.openai_api.api.batches import BatchCancel, BatchDetail, BatchList
+from apps.openai_api.api.battles import BattleDetail, BattleList, BattleMessages, ContestantList, VoteList
 from apps.openai_api.api.files import FileContent, FileDetail, FileList
 from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings, EngineEmbeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
@@ -33,6 +34,11 @@ urlpatterns = [
     path("v1/batches", BatchList.as_view(), name="batches"),
     path("v1/batches/<str:batch_id>", BatchDetail.as_view(), name="batch"),
     path("v1/batches/<str:batch_id>/cancel", BatchCancel.as_view(), name="batch-cancel"),
+    path("v1/battles", BattleList.as_view(), name="battles"),
+    path("v1/battles/<str:battle_id>", BattleDetail.as_view(), name="battle"),
+    path("v1/battles/<str:battle_id>/messages", BattleMessages.as_view(), name="battle-messages"),
+    path("v1/votes", VoteList.as_view(), name="votes"),
+    path("v1/arenas/<str:slug>/contestants", ContestantList.as_view(), name="contestants"),
     path("v1/tokenize", Tokenize.as_view(), name="tokenize"),
     path("api/v1/token_check", TokenCheckDoor.as_view(), name="token-check"),
     path("api/schema", Schema.as_view(), name="schema"),

@@ -72,6 +72,11 @@ def ended(
     return turn.battle
 
 
+def asked_ago(seconds: float) -> None:
+    """Make it so long since both were asked, whatever the clock says."""
+    Generation.objects.update(created_at=timezone.now() - timedelta(seconds=seconds))
+
+
 def fought(actor: Actor, text: str = "Hi", *, texts: Sequence[str] = ("Yes.", "No."), **more: Any) -> Battle:
     """A battle of one turn, ready for its vote."""
     return ended(started(actor, text, **more), texts=texts)

@@ -33,7 +33,7 @@ from apps.conversations.errors import ChatNotFound, EmptyMessage, MessageTooLong
 from apps.conversations.models import Conversation, Generation, Message, Purpose
 from apps.conversations.selectors.conversations import conversation_get, generation_get_owned
 from apps.conversations.selectors.history import history_list
-from apps.conversations.selectors.reading import prompt_messages
+from apps.conversations.selectors.reading import call_body, prompt_messages
 from apps.core.errors import SiteError
 from apps.workers.models import Worker
 from tests.arena.support import COMPLETE, FAILED, STOPPED, ended, follow_up, fought, model_ready, started
@@ -189,6 +189,25 @@ def test_a_hidden_model_is_met_where_an_admin_entered_it(alices: Actor, arena: A
         started(alices)
     Contestant.objects.create(arena=arena, model=hidden, name="with instructions", system_prompt="Be brief.")
     assert set(names(started(alices).battle)) == {"ant", "with instructions"}
+
+
+def test_a_contestant_is_asked_under_its_instructions_and_sampling_all_through_the_battle(
+    alices: Actor, arena: Arena
+) -> None:
+    model = model_ready("ant")
+    Contestant.objects.create(
+        arena=arena, model=model, name="a brief ant", system_prompt="Be brief.", temperature=0, max_tokens=20
+    )
+    battle = fought(alices)
+    turn = battle_send(actor=alices, battle_id=battle.public_id, text="Two")
+    asked = {
+        side.contestant.name: call_body(side.conversation.pk, before=generation.public_id)  # type: ignore[union-attr]
+        for side, generation in zip(sides_get(battle), turn.generations, strict=True)
+    }
+    assert asked["a brief ant"]["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert (asked["a brief ant"]["temperature"], asked["a brief ant"]["max_tokens"]) == (0, 20)
+    assert [message["role"] for message in asked["ant"]["messages"]] == ["user", "assistant", "user"]
+    assert asked["ant"].keys() == {"messages"}
 
 
 def test_a_deleted_model_s_battles_stay_and_it_is_met_no_more(alices: Actor, models: list[LanguageModel]) -> None:

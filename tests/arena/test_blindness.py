@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 from django.test import AsyncClient, Client
 
+from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.arena.frames import BUCKET_BYTES, Frame, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
 from apps.arena.models import Battle, Contestant, Position
+from apps.conversations.hints import Hint, hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Outcome
@@ -24,6 +26,8 @@ from apps.core.threads import in_thread
 from apps.workers.models import Worker
 from tests.arena.conftest import FOX, OWL, Opens, on_side
 from tests.arena.support import Two
+from tests.conversations.conftest import cookies_of, until_hints_are_heard
+from tests.conversations.pages import open_page
 from tests.fake_worker import Gate
 
 N_BATTLES = 12
@@ -92,6 +96,27 @@ async def test_the_usage_page_and_its_file_do_not_tell_who_writes(opens: Opens, 
     exported = await streamed(alice, "/account/usage.csv")
     assert OWL not in exported
     assert "battle" not in exported
+
+
+async def test_the_chat_s_pages_hear_nothing_of_a_battle(opens: Opens, alice: User, two: Two) -> None:
+    """They would hear when which side ended."""
+    own = Hint(uuid4(), "A chat of her own", leaf=None)
+    async with open_page(await in_thread(cookies_of, alice)) as chat, opens(alice) as page:
+        await until_hints_are_heard()
+        await page.ask("Hi")
+        await page.until_ended()
+        await hint_send(Actor(user_id=alice.pk), own)
+        heard = await chat.until("conversation.changed")
+    assert heard["conversation"] == str(own.conversation)
+
+
+async def test_the_chat_s_search_and_export_have_nothing_of_a_battle(opens: Opens, alice: User, two: Two) -> None:
+    two.play("An unmistakable answer.")
+    async with opens(alice) as page:
+        await page.ask("Say something unmistakable")
+        await page.until_ended()
+    for path in ("/chats/search?q=unmistakable", "/chats/search?q=answer", "/chat"):
+        assert "nmistakable answer" not in await in_thread(fetched, alice, path)
 
 
 def fetched(user: User, path: str) -> str:

@@ -22,7 +22,7 @@ FILE_MAX_BYTES = 10 * 1024 * 1024
 
 @pytest.fixture(scope="package")
 def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
-    """The models `tiny` and `vectors`, and a rule against "bother" without consequences. Shared: leave it as it is."""
+    """The models `tiny` (twice in the arena) and `vectors`, a rule without consequences. Shared: leave it as it is."""
     folder = tmp_path_factory.mktemp("api")
     model = make_tiny_model(folder / "tiny", shape=Shape(context=2048), chat_template=TOOLS_CHAT_TEMPLATE)
     embedder = make_tiny_embedder(folder / "vectors")
@@ -39,6 +39,14 @@ def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
             "INSERT INTO moderation_policy (surface, direction, category, action)"
             " VALUES ('api', 'in', '', 'allow') RETURNING id"
         )
+        # A second contestant, so that there are battles; these models do not stop by themselves.
+        site.query(
+            "INSERT INTO arena_contestant (public_id, arena_id, model_id, name, system_prompt, weight, boost,"
+            " is_available, is_anonymous_only, has_strict_targets, is_automatic, created_at)"
+            " SELECT gen_random_uuid(), arena_id, model_id, 'tiny again', '', 1, 1, true, false, false, false, now()"
+            " FROM arena_contestant WHERE name = 'tiny' RETURNING id"
+        )
+        site.query("UPDATE arena_contestant SET max_tokens = 24 RETURNING id")
         yield site
 
 

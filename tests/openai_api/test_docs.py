@@ -41,7 +41,16 @@ def test_an_example_of_the_documentation_works(api_site: LiveSite, api_key: str,
 
 def test_every_part_of_the_api_has_an_example_in_both_languages() -> None:
     sections = [str(example.id) for example in examples()]
-    for section in ("Models", "Chats", "Responses", "Texts", "Vectors", "Moderation", "Files and batches"):
+    for section in (
+        "Models",
+        "Chats",
+        "Responses",
+        "Texts",
+        "Vectors",
+        "Moderation",
+        "Battles and votes",
+        "Files and batches",
+    ):
         assert {f"{section}-sh", f"{section}-python"} <= set(sections)
     assert "Tokens-sh" in sections  # the SDK has no such call
 

@@ -4,6 +4,7 @@ import re
 from types import ModuleType
 
 import apps.accounts.errors as accounts
+import apps.arena.errors as arena
 import apps.catalog.errors as catalog
 import apps.moderation.errors as moderation
 import apps.openai_api.errors as api
@@ -15,6 +16,13 @@ OF_OTHER_DOORS = {
     accounts.KeyNameEmpty,
     accounts.KeyNameTaken,
     accounts.KeyScopeWrong,
+    arena.BadFrame,
+    arena.BattleLimitExceeded,
+    arena.SideFailed,
+    arena.TooLongForOne,
+    moderation.AlreadyReviewed,
+    moderation.CannotBlock,
+    moderation.NothingKept,
     workers.AddressNotAllowed,
     workers.AllowedMalformed,
     workers.CredentialWrong,
@@ -59,7 +67,7 @@ def test_the_table_has_each_code_with_its_status() -> None:
     told = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
 
     errors: set[type[SiteError]] = {NotFound}
-    for module in (accounts, api, catalog, moderation, workers):
+    for module in (accounts, api, arena, catalog, moderation, workers):
         errors |= errors_of(module)
     met = {(error.http_status, code) for error in errors - OF_OTHER_DOORS for code in codes_of(error)} | WITHOUT_A_CLASS
     assert told == met

@@ -34,7 +34,7 @@ AS_DESCRIBED = {"stream", "temperature", "top_p", "presence_penalty", "encoding_
 SETTINGS = """
 # Which part may stand in which message is more than a description can say, and so is which classifier is installed.
 [[operations]]
-include-name = ["POST /v1/responses", "POST /v1/moderations"]
+include-name = ["POST /v1/responses", "POST /v1/moderations", "POST /v1/battles"]
 checks.positive_data_acceptance.enabled = false
 """
 ASKED = {"/v1/chat/completions": "tiny", "/v1/completions": "tiny", "/v1/embeddings": "vectors", "/v1/tokenize": "tiny"}

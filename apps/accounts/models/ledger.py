@@ -12,9 +12,6 @@ PRICE_DIGITS, PRICE_DECIMALS = 12, 6
 COST_DIGITS, COST_DECIMALS = 30, 12
 """A price for a million tokens has 6 decimals, so the cost of one token has 12 and no sum is ever rounded."""
 
-BATTLE = "battle"
-"""The endpoint of calls whose model whoever asks must not learn before the vote; see `selectors.usage_by_model`."""
-
 
 class CallState(models.TextChoices):
     """How a call ended."""

@@ -38,6 +38,7 @@ class Endpoint(models.TextChoices):
     MODERATIONS = "/v1/moderations", "Moderation"
     FILES = "/v1/files", "Files"
     BATCHES = "/v1/batches", "Batches"
+    BATTLES = "/v1/battles", "Battles and votes"
 
 
 class ApiKey(models.Model):

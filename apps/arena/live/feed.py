@@ -48,7 +48,7 @@ async def follow(turn: Watched) -> AsyncGenerator[Frame, None]:
         await ticks.next()
         n_shown = pace.advance(a.progress, b.progress)
     if failure is not None:
-        await _stop_the_other(readers)
+        await stop_the_other(readers)
     yield frames.turn_ended(turn.battle, turn.number, failure)
 
 
@@ -114,7 +114,7 @@ def _failure_of(*readers: Reader) -> Failure | None:
     return None
 
 
-async def _stop_the_other(readers: tuple[Reader, Reader]) -> None:
+async def stop_the_other(readers: tuple[Reader, Reader]) -> None:
     """Nobody will judge what it writes."""
     for reader in readers:
         if reader.outcome is None and await in_thread(generation_request_stop, reader.generation_id):

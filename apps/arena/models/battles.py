@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.accounts.models import Visitor
+from apps.accounts.models import ApiKey, Visitor
 from apps.arena.models.entries import Arena, Contestant
 from apps.conversations.models import Conversation
 
@@ -20,7 +20,7 @@ class Follows(models.TextChoices):
 
 
 class Battle(models.Model):
-    """One battle, whose owner is a user or a visitor, or was one: it stays when they leave, without its texts."""
+    """One battle of a user, a visitor or a program. It stays when they leave, without its texts."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     arena = models.ForeignKey(Arena, on_delete=models.PROTECT, related_name="battles")
@@ -28,6 +28,10 @@ class Battle(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="battles"
     )
     visitor = models.ForeignKey(Visitor, null=True, blank=True, on_delete=models.SET_NULL, related_name="battles")
+    api_key = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", verbose_name="API key"
+    )
+    """With which a program began it."""
     is_anonymous = models.BooleanField(default=True, verbose_name="anonymous")
     """Off when the two were chosen by name: such votes are kept apart."""
     prompt_digest = models.CharField(max_length=64, blank=True, editable=False)

@@ -25,10 +25,11 @@ from apps.arena.errors import (
 )
 from apps.arena.models import Arena, Battle, Contestant, Follows, Pairing, Position, Side
 from apps.arena.selectors import TurnState
+from apps.conversations.chat_settings import ChatSettings
 from apps.conversations.models import Generation, GenerationState, Message, Role
 from apps.conversations.services.generations import generation_request_stop
-from apps.conversations.services.sides import message_checked, side_ask, side_create
-from apps.conversations.services.turns import require_may_chat
+from apps.conversations.services.sides import SideOwner, side_ask, side_create
+from apps.conversations.services.turns import require_may_chat, text_checked
 
 MAX_TURNS = 50
 
@@ -62,10 +63,10 @@ def opening_check(*, actor: Actor, opening: Opening) -> None:
 
     Raises: SignInRequired, EmptyMessage, MessageTooLong, ArenaNotFound, ArenaClosed.
     """
-    require_may_chat(actor)
+    _require_may_take_part(actor)
     if not selectors.arena_get(actor, opening.arena).is_open:
         raise ArenaClosed
-    message_checked(opening.text)
+    text_checked(opening.text)
 
 
 def message_check(*, actor: Actor, battle_id: UUID, text: str) -> None:
@@ -73,9 +74,9 @@ def message_check(*, actor: Actor, battle_id: UUID, text: str) -> None:
 
     Raises: SignInRequired, EmptyMessage, MessageTooLong, BattleNotFound, BattleNotReady, BattleFailed, BattleTooLong.
     """
-    require_may_chat(actor)
+    _require_may_take_part(actor)
     _require_goes_on(selectors.battle_get(actor, battle_id))
-    message_checked(text)
+    text_checked(text)
 
 
 def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTurn:
@@ -84,7 +85,7 @@ def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTur
     Raises: what `opening_check` raises; NoOpponents, ContestantUnknown, BattleNotFound, BattleWhole.
     """
     opening_check(actor=actor, opening=opening)
-    text, arena = message_checked(opening.text), selectors.arena_get(actor, opening.arena)
+    text, arena = text_checked(opening.text), selectors.arena_get(actor, opening.arena)
     previous = None if opening.previous is None else _previous(actor, arena, opening.previous)
     two = _two(actor, arena, opening, previous, random)
     is_anonymous = opening.choice is None and not _is_named_rematch(opening, previous)
@@ -105,8 +106,8 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
 
     Raises: what `message_check` raises.
     """
-    require_may_chat(actor)
-    text = message_checked(text)
+    _require_may_take_part(actor)
+    text = text_checked(text)
     with transaction.atomic():
         battle = battle_lock(actor, battle_id)
         return _turn_add(battle, _require_goes_on(battle), text)
@@ -161,6 +162,12 @@ def turn_require_ended(sides: tuple[Side, Side]) -> None:
             raise BattleFailed
         case TurnState.ENDED:
             return
+
+
+def _require_may_take_part(actor: Actor) -> None:
+    # A key was looked at when its request came in.
+    if actor.api_key_id is None:
+        require_may_chat(actor)
 
 
 def _require_goes_on(battle: Battle) -> tuple[Side, Side]:
@@ -236,7 +243,7 @@ def _is_named_rematch(opening: Opening, previous: Battle | None) -> bool:
 
 def _owner(actor: Actor) -> dict[str, object]:
     if actor.visitor_public_id is None:
-        return {"user_id": actor.user_id}
+        return {"user_id": actor.user_id, "api_key_id": actor.api_key_id}
     visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
     return {"visitor": visitor}
 
@@ -247,12 +254,15 @@ def _digest(text: str) -> str:
 
 
 def _sides_create(battle: Battle, two: Two, text: str) -> tuple[Side, Side]:
+    owner = SideOwner(battle.user_id, battle.visitor_id, battle.api_key_id)
     a, b = (
         Side.objects.create(
             battle=battle,
             position=position,
             contestant=contestant,
-            conversation=side_create(user_id=battle.user_id, visitor_id=battle.visitor_id, text=text),
+            conversation=side_create(
+                owner, text=text, settings=ChatSettings(contestant.system_prompt, contestant.sampling)
+            ),
         )
         for position, contestant in zip((Position.A, Position.B), two, strict=True)
     )

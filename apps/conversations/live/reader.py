@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.models import BATTLE
+from apps.accounts.models import Endpoint
 from apps.conversations.hints import hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.live.hold import DATABASE_AWAY, Hold
@@ -42,7 +42,7 @@ from apps.workers.target import Target
 logger = logging.getLogger(__name__)
 
 SURFACES = {Purpose.CHAT: Surface.CHAT, Purpose.BATTLE_SIDE: Surface.ARENA}
-ASKED_AT = {Purpose.CHAT: "", Purpose.BATTLE_SIDE: BATTLE}
+ASKED_AT = {Purpose.CHAT: "", Purpose.BATTLE_SIDE: Endpoint.BATTLES}
 """What the ledger names, if it is not the worker's door."""
 
 CANCELLED = "cancelled"

@@ -117,7 +117,11 @@ def generations_orphaned(limit: int) -> list[UUID]:
 
 def _owner(conversation: Conversation) -> Actor:
     visitor = conversation.visitor
-    return Actor(user_id=conversation.user_id, visitor_public_id=visitor.public_id if visitor else None)
+    return Actor(
+        user_id=conversation.user_id,
+        visitor_public_id=visitor.public_id if visitor else None,
+        api_key_id=conversation.api_key_id,
+    )
 
 
 def _hint(generation: Generation) -> Hint:

@@ -50,7 +50,7 @@ def turn_check(
         if message_id is not None:
             _own_message_get(conversation, message_id)
     model_get_offered(actor, model_name)
-    _checked(text)
+    text_checked(text)
 
 
 def turn_start(
@@ -69,7 +69,7 @@ def turn_start(
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
-    text = _checked(text)
+    text = text_checked(text)
     require_may_chat(actor)
     model = model_get_offered(actor, model_name)
     with transaction.atomic():
@@ -77,8 +77,8 @@ def turn_start(
             conversation = conversation_create(actor, title_from(text), settings)
         else:
             conversation = conversation_lock(actor, conversation_id)
-        question = _question_create(conversation, conversation.active_leaf_id, text, new_id)
-        answer, generation = _answer_begin(conversation, question, model)
+        question = question_create(conversation, conversation.active_leaf_id, text, new_id)
+        answer, generation = answer_begin(conversation, question, model)
     return Turn(conversation, question, answer, generation)
 
 
@@ -89,14 +89,14 @@ def turn_edit(
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
     """
-    text = _checked(text)
+    text = text_checked(text)
     require_may_chat(actor)
     model = model_get_offered(actor, model_name)
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
         old = _own_message_get(conversation, message_id)
-        question = _question_create(conversation, old.parent_id, text, new_id)
-        answer, generation = _answer_begin(conversation, question, model)
+        question = question_create(conversation, old.parent_id, text, new_id)
+        answer, generation = answer_begin(conversation, question, model)
     return Turn(conversation, question, answer, generation)
 
 
@@ -117,7 +117,7 @@ def turn_regenerate(
         if old is None or question is None:
             raise ChatNotFound
         name = model_name if model_name is not None else (old.model.name if old.model else "")
-        answer, generation = _answer_begin(conversation, question, model_get_offered(actor, name))
+        answer, generation = answer_begin(conversation, question, model_get_offered(actor, name))
     return Turn(conversation, None, answer, generation)
 
 
@@ -136,11 +136,12 @@ def turn_continue(*, actor: Actor, conversation_id: UUID) -> Turn:
         if not generation.broke_off or not partial.content:
             raise NothingToContinue
         model = model_get_offered(actor, partial.model.name if partial.model else "")
-        answer, generation = _answer_begin(conversation, partial.parent, model, given=partial.content)
+        answer, generation = answer_begin(conversation, partial.parent, model, given=partial.content)
     return Turn(conversation, None, answer, generation)
 
 
-def _checked(text: str) -> str:
+def text_checked(text: str) -> str:
+    """A message's text as it may be stored. Raises: EmptyMessage, MessageTooLong."""
     if len(text) > site_settings.MESSAGE_MAX_CHARS:
         raise MessageTooLong(length=f"{len(text):,}", limit=f"{site_settings.MESSAGE_MAX_CHARS:,}")
     text = clean_text(text)
@@ -200,15 +201,18 @@ def _own_message_get(conversation: Conversation, message_id: UUID) -> Message:
     return message
 
 
-def _question_create(conversation: Conversation, parent_pk: int | None, text: str, new_id: UUID | None) -> Message:
+def question_create(
+    conversation: Conversation, parent_pk: int | None, text: str, new_id: UUID | None = None
+) -> Message:
     return Message.objects.create(
         public_id=new_id or uuid4(), conversation=conversation, parent_id=parent_pk, role=Role.USER, content=text
     )
 
 
-def _answer_begin(
+def answer_begin(
     conversation: Conversation, question: Message, model: LanguageModel, *, given: str = ""
 ) -> tuple[Message, Generation]:
+    """Add an empty answer, or one that begins with what is given, and show it. The caller holds the conversation."""
     answer = Message.objects.create(
         conversation=conversation, parent=question, role=Role.ASSISTANT, model=model, content=given
     )
