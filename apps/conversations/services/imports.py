@@ -16,8 +16,6 @@ from apps.conversations.models import Conversation, Role
 from apps.conversations.services.planting import Seed, messages_plant
 from apps.conversations.services.turns import conversation_create
 from apps.conversations.texts import title_from
-from apps.moderation.choices import Surface
-from apps.moderation.gate import texts_pass
 
 UNTITLED = "Imported chat"
 
@@ -27,16 +25,6 @@ class Imported:
     n_chats: int
     n_messages: int
     n_left_out: int
-
-
-async def drafts_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
-    """Let every text through the gate, as if it were said now; redact it in place. Raises: TextRefused."""
-    for draft in drafts:
-        texts = [draft.title, draft.system_prompt, *(message.content for message in draft.messages)]
-        title, prompt, *contents = await texts_pass(texts, surface=Surface.CHAT, actor=actor)
-        draft.title, draft.system_prompt = title, prompt
-        for message, content in zip(draft.messages, contents, strict=True):
-            message.content = content
 
 
 @transaction.atomic

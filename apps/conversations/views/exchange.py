@@ -15,7 +15,8 @@ from apps.conversations.errors import ImportRefused, SignInRequired
 from apps.conversations.exchange.exports import CONTENT_TYPES, Format, chat_export, chats_export
 from apps.conversations.exchange.reading import drafts_read
 from apps.conversations.selectors.exchange import chat_whole_get
-from apps.conversations.services.imports import chats_import, drafts_pass
+from apps.conversations.services.import_gate import drafts_pass
+from apps.conversations.services.imports import chats_import
 from apps.conversations.views.support import actor_of, for_people
 from apps.core.errors import NotFound, SiteError
 

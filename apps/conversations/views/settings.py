@@ -19,9 +19,9 @@ from apps.conversations.chat_settings import (
 )
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.settings import presets_list, settings_of
-from apps.conversations.services.settings import conversation_configure, preset_delete, preset_save
+from apps.conversations.services.settings import conversation_configure, preset_delete, preset_name_checked, preset_save
 from apps.conversations.services.turns import require_may_chat
-from apps.conversations.setup import settings_pass
+from apps.conversations.setup import names_pass, settings_pass
 from apps.conversations.views.support import actor_of, for_people
 
 
@@ -64,7 +64,10 @@ def save(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @for_people
 def keep_preset(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    preset_save(actor=actor, name=request.POST.get("preset_name", ""), settings=settings_parse(_fields(request)))
+    name = preset_name_checked(actor, request.POST.get("preset_name", ""))
+    settings = settings_parse(_fields(request))
+    async_to_sync(names_pass)(actor, [name])
+    preset_save(actor=actor, name=name, settings=_passed(actor, settings, None))
     return JsonResponse({"presets": presets_list(actor)})
 
 
