@@ -1,6 +1,6 @@
 """Every way in which a person's text comes into a chat passes the gate, and a refused one is stored nowhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,11 +12,13 @@ from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
 from apps.conversations.errors import ImportRefused
 from apps.conversations.exchange.drafts import Draft, DraftMessage
-from apps.conversations.models import Conversation, Message, Preset
+from apps.conversations.models import Conversation, Message, Preset, Share
 from apps.conversations.services import import_gate
 from apps.conversations.services.import_gate import drafts_pass
+from apps.conversations.services.shares import share_create
 from apps.core.threads import in_thread
-from apps.moderation import gate, selectors
+from apps.moderation import matching, selectors
+from apps.moderation.actions import Finding
 from apps.moderation.batches import BATCH_CHARS, BATCH_TEXTS
 from apps.moderation.errors import ClassifierAway, TextRefused
 from apps.moderation.models import Incident, Policy, Rule
@@ -145,10 +147,13 @@ async def test_what_redaction_makes_longer_still_fits(alices: Actor) -> None:
 
 
 async def test_a_file_is_looked_at_in_bounded_groups(alices: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[list[str]] = []
-    monkeypatch.setattr(
-        gate.matching, "findings_of", lambda _, texts, **__: looked_at.append(texts) or [[] for _ in texts]
-    )
+    looked_at: list[Sequence[str]] = []
+
+    def findings_of(rules: object, texts: Sequence[str], **_: object) -> list[list[Finding]]:
+        looked_at.append(texts)
+        return [[] for _ in texts]
+
+    monkeypatch.setattr(matching, "findings_of", findings_of)
     messages = [DraftMessage(None, "user", f"{n} " + "x" * 10_000 * (n % 3)) for n in range(100)]
     await drafts_pass(alices, [imported(*messages)])
     assert sorted(text for texts in looked_at for text in texts) == sorted(["Fine", *(m.content for m in messages)])
@@ -158,7 +163,7 @@ async def test_a_file_is_looked_at_in_bounded_groups(alices: Actor, monkeypatch:
 
 
 async def test_nothing_is_imported_that_nobody_had_time_for(alices: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate.matching, "REQUEST_LIMIT_S", -1.0)
+    monkeypatch.setattr(matching, "REQUEST_LIMIT_S", -1.0)
     with pytest.raises(ClassifierAway, match="House words"):
         await drafts_pass(alices, [imported()])
 
@@ -167,3 +172,27 @@ async def test_a_file_that_takes_too_long_is_refused(alices: Actor, monkeypatch:
     monkeypatch.setattr(import_gate, "PASS_WITHIN_S", 0.0)
     with pytest.raises(ImportRefused, match="split it"):
         await drafts_pass(alices, [imported()])
+
+
+# --- What others will read --------------------------------------------------------------------------------------------
+
+
+def test_a_link_shows_what_the_rules_of_today_let_pass(client: Client, alices: Actor, model: LanguageModel) -> None:
+    Policy.objects.update(action="allow")
+    selectors.forget()
+    chat = answered(alices, "Oh bother", answer="Don't bother.").conversation
+    Policy.objects.update(action="redact")
+    Policy.objects.create(surface="chat", direction="out", action="redact", category="rude")
+    selectors.forget()
+
+    share = share_create(actor=alices, conversation_id=chat.public_id, lasts=None)
+
+    page = client.get(f"/shared/{share.token}").content.decode()
+    assert "bother" not in page.lower()
+    assert "Don&#x27;t [removed]." in page or "Don't [removed]." in page
+    assert chat.messages.filter(content__contains="bother").count() == 2
+    Policy.objects.update(action="refuse")
+    selectors.forget()
+    with pytest.raises(TextRefused):
+        share_create(actor=alices, conversation_id=chat.public_id, lasts=None)
+    assert Share.objects.count() == 1

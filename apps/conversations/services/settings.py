@@ -33,7 +33,9 @@ def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
 
     Raises: SignInRequired, PresetNameWrong, TooManyPresets.
     """
-    name = preset_name_checked(actor, name)
+    if actor.user_id is None:
+        raise SignInRequired
+    name = preset_name_checked(name)
     with transaction.atomic():
         # Of two at once the second one waits here, so that the limit holds.
         User.objects.select_for_update().get(pk=actor.user_id)
@@ -48,10 +50,8 @@ def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
     return preset
 
 
-def preset_name_checked(actor: Actor, name: str) -> str:
-    """As it is stored. Raises: SignInRequired, PresetNameWrong."""
-    if actor.user_id is None:
-        raise SignInRequired
+def preset_name_checked(name: str) -> str:
+    """As it is stored. Raises: PresetNameWrong."""
     name = " ".join(clean_text(name).split())
     if not 0 < len(name) <= PRESET_NAME_MAX_CHARS:
         raise PresetNameWrong(limit=PRESET_NAME_MAX_CHARS)

@@ -16,6 +16,7 @@ from apps.conversations.selectors.search import Hit, chats_search
 from apps.conversations.services.keeping import Change, chats_found, conversations_change, folder_checked
 from apps.conversations.setup import names_pass
 from apps.conversations.views.support import actor_of, for_people, tell_pages, uuid_or_none, wants_json
+from apps.core.texts import clean_text
 
 QUERY = "q"
 
@@ -24,7 +25,7 @@ QUERY = "q"
 @require_GET
 def chats(request: HttpRequest) -> HttpResponse:
     """All chats, a page at a time, with boxes to tick."""
-    actor, folder = actor_of(request), request.GET.get("folder", "")
+    actor, folder = actor_of(request), clean_text(request.GET.get("folder", ""))
     is_archived = request.GET.get("archived") == "1"
     before = uuid_or_none(request.GET.get("before", ""))
     context = {

@@ -17,6 +17,7 @@ from apps.conversations.chat_settings import (
     settings_fields,
     settings_parse,
 )
+from apps.conversations.errors import SignInRequired
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.settings import presets_list, settings_of
 from apps.conversations.services.settings import conversation_configure, preset_delete, preset_name_checked, preset_save
@@ -64,7 +65,9 @@ def save(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @for_people
 def keep_preset(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    name = preset_name_checked(actor, request.POST.get("preset_name", ""))
+    if not actor.is_authenticated:
+        raise SignInRequired
+    name = preset_name_checked(request.POST.get("preset_name", ""))
     settings = settings_parse(_fields(request))
     async_to_sync(names_pass)(actor, [name])
     preset_save(actor=actor, name=name, settings=_passed(actor, settings, None))
