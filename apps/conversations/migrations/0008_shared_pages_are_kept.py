@@ -17,7 +17,7 @@ def _render(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("conversations", "0006_feedback")]
+    dependencies = [("conversations", "0007_sides_of_programs")]
     operations = [
         migrations.AddField("message", "is_imported", models.BooleanField(default=False)),
         migrations.RunPython(_render, migrations.RunPython.noop),
