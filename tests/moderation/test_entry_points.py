@@ -81,7 +81,7 @@ EXEMPT = {
     "chat/presets/<uuid:preset_id>/delete": "without texts",
     "chat/<uuid:conversation_id>/branch": "without texts",
     "chat/<uuid:conversation_id>/fork": "its texts have passed",
-    "chat/<uuid:conversation_id>/links/create": "a copy of texts, by the rules of today: see the chat's own tests of the gate",
+    "chat/<uuid:conversation_id>/links/create": "a copy: see the chat's own tests of the gate",
     "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": "a word on an answer: no model reads it",
     "chat/<uuid:conversation_id>/delete": "without texts",
     "chats/shared/<int:share_id>/revoke": "without texts",
