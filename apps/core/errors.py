@@ -82,6 +82,10 @@ WORDS: dict[str, str] = {
     "arena.battle_failed": "One of the two could not answer, so there is nothing to judge. Ask for a new opponent, or "
     "begin a new round.",
     "arena.battle_whole": "Both have answered: vote, or begin a new round.",
+    "arena.followed": "This battle went on against a new opponent: go on there. You find it among your latest battles.",
+    "arena.not_revealed": "A rematch is of two whose names you know. Vote first, or have the names shown.",
+    "arena.changed": "This battle has gone on in another window. Reload to see it before you vote.",
+    "arena.choice_missing": "Choose two contestants for a battle side by side.",
     "arena.too_long": "A battle has at most {limit} turns. Vote, or begin a new round.",
     "arena.already_voted": "This battle has its vote. Begin a new round to vote again.",
     "arena.already_revealed": "The names of these two were shown, so a vote would not be blind. Begin a new round.",
