@@ -129,7 +129,7 @@ def battle_reveal(*, actor: Actor, battle_id: UUID) -> Battle:
     with transaction.atomic():
         battle = battle_lock(actor, battle_id)
         taking_part_require(actor, battle)
-        if battle.next.filter(follows=Follows.NEW_OPPONENT, revealed_at=None).exists():
+        if battle.next.filter(follows=Follows.NEW_OPPONENT, is_anonymous=True, revealed_at=None).exists():
             raise BattleFollowed
         Battle.objects.filter(pk=battle.pk, revealed_at=None).update(revealed_at=timezone.now())
     battle.refresh_from_db(fields=["revealed_at"])

@@ -54,7 +54,7 @@ def following_check(arena: Arena, choice: Choice, following: Following | None) -
     if follows is Follows.NEW_OPPONENT and choice is None:
         if previous.revealed_at is not None:
             raise AlreadyRevealed
-        if previous.next.filter(follows=Follows.NEW_OPPONENT).exists():
+        if previous.next.filter(follows=Follows.NEW_OPPONENT, is_anonymous=True).exists():
             raise BattleFollowed
 
 
