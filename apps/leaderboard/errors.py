@@ -57,15 +57,3 @@ class AnchorUnknown(RatingRefused):
     """The anchor is not among the rated models."""
 
     code = "leaderboard.anchor_unknown"
-
-
-class BattleFileUnreadable(RatingRefused):
-    """It cannot be opened or read."""
-
-    code = "leaderboard.file_unreadable"
-
-
-class BattleFileRefused(RatingRefused):
-    """A row is wrong, and `--strict` was asked for."""
-
-    code = "leaderboard.file_refused"

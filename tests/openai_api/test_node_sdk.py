@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -14,7 +13,7 @@ from tests.live import ROOT, LiveSite
 pytestmark = pytest.mark.processes
 
 INSTALLED = ROOT / ".cache" / "node"
-PROGRAM = Path(__file__).parent / "node" / "client.mjs"
+PROGRAM = ROOT / "tests" / "node" / "client.mjs"
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,14 @@ def conversations_change(
 ) -> list[UUID]:
     """Do this with those of the chats that are there, and return which. `MOVE` puts them into `folder`; empty: none.
 
-    The caller has let the folder's name pass the gate. Raises: TooManyAtOnce, ChatNotFound: none of them is there.
+    Raises: TooManyAtOnce, ChatNotFound: none of them is there.
     """
-    found = chats_found(actor, conversation_ids)
-    owned = conversations_owned(actor).filter(public_id__in=found)
+    if len(conversation_ids) > AT_ONCE_MAX:
+        raise TooManyAtOnce(limit=AT_ONCE_MAX)
+    owned = conversations_owned(actor).filter(public_id__in=conversation_ids)
+    found = list(owned.values_list("public_id", flat=True))
+    if not found:
+        raise ChatNotFound
     match change:
         case Change.PIN | Change.UNPIN:
             owned.update(is_pinned=change is Change.PIN)
@@ -43,7 +47,7 @@ def conversations_change(
         case Change.RESTORE:
             owned.update(is_archived=False)
         case Change.MOVE:
-            owned.update(folder=folder_checked(folder))
+            owned.update(folder=_folder(folder))
         case Change.DELETE:
             for conversation_id in found:
                 conversation_delete(actor=actor, conversation_id=conversation_id)
@@ -52,17 +56,5 @@ def conversations_change(
     return found
 
 
-def chats_found(actor: Actor, conversation_ids: Sequence[UUID]) -> list[UUID]:
-    """Those that are there. Raises: TooManyAtOnce, ChatNotFound: none of them is."""
-    if len(conversation_ids) > AT_ONCE_MAX:
-        raise TooManyAtOnce(limit=AT_ONCE_MAX)
-    owned = conversations_owned(actor).filter(public_id__in=conversation_ids)
-    found = list(owned.values_list("public_id", flat=True))
-    if not found:
-        raise ChatNotFound
-    return found
-
-
-def folder_checked(name: str) -> str:
-    """As it is stored."""
+def _folder(name: str) -> str:
     return " ".join(clean_text(name).split())[:FOLDER_MAX_CHARS].rstrip()

@@ -43,8 +43,18 @@ export function dressCode(root) {
   for (const bar of root.querySelectorAll(".code__bar")) bar.append(piece("copy-code"));
   for (const wide of root.querySelectorAll(".code pre, .table table")) {
     const scroller = /** @type {Element} */ (wide.matches("pre") ? wide : wide.parentElement);
-    if (scroller.scrollWidth > scroller.clientWidth) scroller.setAttribute("tabindex", "0");
+    markScroller(scroller);
+    sizes.observe(scroller);
   }
+}
+
+/** A phone is turned, a window is made narrow: what fitted scrolls now. */
+const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => markScroller(target)));
+
+/** @param {Element} scroller */
+function markScroller(scroller) {
+  if (scroller.scrollWidth > scroller.clientWidth) scroller.setAttribute("tabindex", "0");
+  else scroller.removeAttribute("tabindex");
 }
 
 /** @param {(words: string) => void} say tells a screen reader */
@@ -64,7 +74,6 @@ function textFor(button) {
   const body = button.closest(".message")?.querySelector(".message__body");
   const copy = /** @type {HTMLElement | undefined} */ (body?.cloneNode(true));
   copy?.querySelectorAll(".code__bar, .thoughts").forEach((extra) => extra.remove());
-  copy?.querySelectorAll("details").forEach((file) => (file.open = true));
   if (copy) spellFormulas(copy);
   return copy ? plainText(copy) : "";
 }

@@ -31,7 +31,6 @@ const battle = new BattlePage({
   scroll: new StickyScroll(one("#thread"), one("#thread-column"), one("#jump")),
   notice: one("#notice"),
   arena: data.arena,
-  isNamed: data.is_named,
   choice,
 });
 
@@ -74,7 +73,7 @@ listenForKeys({
   closeDrawer: () => false,
   stop: () => (votes.isOn ? votes.focus() : composer.stop()),
   write: () => composer.focus(),
-  other: (event) => votes.key(event),
+  other: (key) => votes.key(key),
 });
 showConnection(socket, one("#connection"));
 composer.openDraft(data.battle?.id ?? "battle");

@@ -1,0 +1,225 @@
+"""Every page as it stands, in four shapes: axe-core finds nothing wrong with it, nothing overflows, and it is pictured.
+
+The pictures are for people: `make screenshots` makes them, in test-artifacts/pages. axe-core finds perhaps half of what
+makes a page hard to use; docs/accessibility.md says what else is tried, and where.
+
+Source: Deque, axe-core, "API documentation"; W3C, WCAG 2.2.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.fake_worker import FakeWorker, fake_worker
+from tests.live import ROOT, LiveSite
+from tests.web.support import ChatPage, ScriptedWorker, new_chat_page, sign_up
+
+pytestmark = pytest.mark.browser
+
+AXE = ROOT / ".cache" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SHAPES = {
+    "light": ("light", 1300, 850),
+    "dark": ("dark", 1300, 850),
+    "light-phone": ("light", 390, 844),
+    "dark-phone": ("dark", 390, 844),
+}
+ANSWER = """# Tea
+
+Boil **fresh** water, then [pour](https://example.org/tea) it:
+
+1. over the leaves,
+2. for three minutes.
+
+| leaf | minutes |
+|---|---|
+| green | 2 |
+| black | 4 |
+
+```python
+def steep(minutes: int) -> str:
+    return "tea" if minutes > 2 else "warm water"  # patience
+```
+
+> Never boil it twice.
+"""
+MODELS = ("owl", "fox")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What somebody has made on the site, so that its pages are not empty."""
+
+    tab: ChatPage
+    chat: str
+    link: str
+    battle: str
+
+
+@pytest.fixture(scope="module")
+def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
+    """Somebody with an account, a chat, a shared link, an API key and a battle."""
+    with fake_worker() as owl, fake_worker() as fox:
+        workers = [ScriptedWorker(live_site, fake, name) for fake, name in zip((owl, fox), MODELS, strict=True)]
+        for worker in workers:
+            worker.report()
+        tab = new_chat_page(browser.new_context(), live_site)
+        sign_up(tab)
+        owl.play(ANSWER)
+        tab.open(model="owl").send("How do I make tea?")
+        tab.wait_for_state("complete")
+        chat = tab.page.url
+        link = _shared(tab)
+        _make_key(tab)
+        battle = _fight(tab, (owl, fox))
+        yield Opened(tab, chat, link, battle)
+        tab.page.context.close()
+        live_site.query(
+            "DELETE FROM workers_hostedmodel WHERE model_id IN"
+            " (SELECT id FROM catalog_languagemodel WHERE name = ANY(%s)) RETURNING id",
+            list(MODELS),
+        )
+
+
+def _shared(tab: ChatPage) -> str:
+    tab.page.click("#share-open")
+    tab.page.get_by_role("button", name="Make a link").click()
+    return str(
+        tab.page.locator("#share-links input[readonly], #share-links a").first.evaluate("e => e.value || e.href")
+    )
+
+
+def _make_key(tab: ChatPage) -> None:
+    tab.page.goto(tab.site.url + "/account/keys")
+    tab.page.get_by_label("Name").fill("laptop")
+    tab.page.get_by_role("button", name="Create key").click()
+
+
+def _fight(tab: ChatPage, fakes: tuple[FakeWorker, FakeWorker]) -> str:
+    for fake in fakes:
+        fake.play(ANSWER)
+    tab.open("/arena/side-by-side")
+    for letter, name in zip("AB", MODELS, strict=True):
+        tab.page.select_option(f"#choice-{letter}", label=name)
+    tab.send("How do I make tea?")
+    tab.page.wait_for_function(
+        "() => document.querySelector('[data-verdict=\"a\"]')?.getAttribute('aria-disabled') === 'false'"
+    )
+    return tab.page.url
+
+
+Open = Callable[[Page, str, Opened], None]
+
+
+def at(path: str) -> Open:
+    return lambda page, site, person: _goto(page, site + path)
+
+
+def _goto(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+
+
+def _chat(page: Page, site: str, person: Opened) -> None:
+    _goto(page, person.chat)
+    page.locator(".message--answer[data-state=complete]").wait_for()
+
+
+def _dialog(button: str, dialog: str) -> Open:
+    def open_it(page: Page, site: str, person: Opened) -> None:
+        _chat(page, site, person)
+        page.evaluate("selector => document.querySelector(selector).click()", button)  # on phones it is in a drawer
+        page.locator(f"{dialog}[open]").wait_for()
+        page.wait_for_load_state("networkidle")
+
+    return open_it
+
+
+OF_EVERYBODY = {
+    "chat, empty": at("/chat"),
+    "arena": at("/arena"),
+    "arena, side by side": at("/arena/side-by-side"),
+    "arena, rules": at("/arena/rules"),
+    "sign in": at("/accounts/login/"),
+    "sign up": at("/accounts/signup/"),
+    "password, forgotten": at("/accounts/password/reset/"),
+    "no such page": at("/nothing-here"),
+    "chats, none": at("/chats"),
+    "shared chat": lambda page, site, person: _goto(page, person.link),
+}
+OF_A_PERSON = {
+    "chat": _chat,
+    "chat, settings": _dialog("#settings-open", "#dialog-settings"),
+    "chat, share": _dialog("#share-open", "#dialog-share"),
+    "chat, shortcuts": _dialog("[data-opens=dialog-shortcuts]", "#dialog-shortcuts"),
+    "chats": at("/chats"),
+    "chats, import": at("/chats/import"),
+    "chats, shared": at("/chats/shared"),
+    "chats, search": at("/chats/search?q=tea"),
+    "arena, battle": lambda page, site, person: _goto(page, person.battle),
+    "API keys": at("/account/keys"),
+    "usage": at("/account/usage"),
+    "who read": at("/account/openings"),
+    "password": at("/accounts/password/change/"),
+    "sign out": at("/accounts/logout/"),
+}
+
+
+@pytest.mark.parametrize("name", OF_EVERYBODY)
+def test_a_page_of_everybody_is_accessible(
+    name: str, browser: Browser, live_site: LiveSite, person: Opened, artifacts: Path
+) -> None:
+    context = browser.new_context()
+    OF_EVERYBODY[name](page := context.new_page(), live_site.url, person)
+    assert _wrong(page, name, artifacts) == {}
+    context.close()
+
+
+@pytest.mark.parametrize("name", OF_A_PERSON)
+def test_a_persons_page_is_accessible(name: str, live_site: LiveSite, person: Opened, artifacts: Path) -> None:
+    page = person.tab.page
+    OF_A_PERSON[name](page, live_site.url, person)
+    assert _wrong(page, name, artifacts) == {}
+
+
+def _wrong(page: Page, name: str, artifacts: Path) -> dict[str, list[str]]:
+    """What is wrong with a page, by its shape. Leaves a picture of each."""
+    assert AXE.is_file(), "axe-core is missing: run `make node`"
+    page.evaluate(AXE.read_text())
+    folder = artifacts / "pages"
+    folder.mkdir(exist_ok=True)
+    found = {}
+    for shape, (scheme, width, height) in SHAPES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        page.screenshot(path=folder / f"{re.sub('[^a-z]+', '-', name.lower())}-{shape}.png")
+        wrong = _violations(page) + _overflow(page)
+        if wrong:
+            found[shape] = wrong
+    return found
+
+
+def _violations(page: Page) -> list[str]:
+    report = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    return [
+        f"{one['id']}: {one['help']}: {json.dumps([node['html'][:160] for node in one['nodes'][:3]])}"
+        for one in report["violations"]
+    ]
+
+
+def _overflow(page: Page) -> list[str]:
+    """A page that must be moved sideways to be read. Source: WCAG 2.2, success criterion 1.4.10."""
+    wide, screen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    if wide <= screen:
+        return []
+    widest = page.evaluate(
+        "wide => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)"
+        ".map(e => e.outerHTML.slice(0, 120))",
+        wide,
+    )
+    return [f"the page is {wide} pixels wide on a screen of {screen}, because of {json.dumps(widest[:4])}"]
