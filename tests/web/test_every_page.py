@@ -140,7 +140,7 @@ def _dialog(button: str, dialog: str) -> Open:
     return open_it
 
 
-OF_EVERYBODY = {
+OF_EVERYBODY: dict[str, Open] = {
     "chat, empty": at("/chat"),
     "arena": at("/arena"),
     "arena, side by side": at("/arena/side-by-side"),
@@ -152,7 +152,7 @@ OF_EVERYBODY = {
     "chats, none": at("/chats"),
     "shared chat": lambda page, site, person: _goto(page, person.link),
 }
-OF_A_PERSON = {
+OF_A_PERSON: dict[str, Open] = {
     "chat": _chat,
     "chat, settings": _dialog("#settings-open", "#dialog-settings"),
     "chat, share": _dialog("#share-open", "#dialog-share"),
@@ -218,8 +218,8 @@ def _overflow(page: Page) -> list[str]:
     if wide <= screen:
         return []
     widest = page.evaluate(
-        "wide => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)"
+        "screen => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > screen)"
         ".map(e => e.outerHTML.slice(0, 120))",
-        wide,
+        screen,
     )
     return [f"the page is {wide} pixels wide on a screen of {screen}, because of {json.dumps(widest[:4])}"]
