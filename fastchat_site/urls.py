@@ -6,6 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("apps.conversations.urls")),
     path("", include("apps.arena.urls")),
+    path("", include("apps.leaderboard.urls")),
     path("", include("apps.core.urls")),
     path("accounts/", include("allauth.urls")),
     path("account/", include("apps.accounts.urls")),

@@ -113,6 +113,10 @@ WORDS: dict[str, str] = {
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",
     "leaderboard.refused": "There is no board: {reason}.",
+    "leaderboard.file_unreadable": "{path} cannot be read: {reason}.",
+    "leaderboard.file_refused": "Line {line}: {reason}. Mend it, or leave out --strict to have such rows skipped and "
+    "counted.",
+    "leaderboard.snapshot_unknown": "There is no such board. `manage.py leaderboard list` prints those that there are.",
     "leaderboard.no_battles": "There is no board: there are no battles that count of two models that can be compared.",
     "leaderboard.battles_malformed": "These are no battles: {reason}.",
     "leaderboard.too_many_models": "There are {n_models} models, and a board has at most {limit}. Leave some out.",

@@ -57,3 +57,22 @@ class AnchorUnknown(RatingRefused):
     """The anchor is not among the rated models."""
 
     code = "leaderboard.anchor_unknown"
+
+
+class BattleFileUnreadable(RatingRefused):
+    """It cannot be opened or read."""
+
+    code = "leaderboard.file_unreadable"
+
+
+class BattleFileRefused(RatingRefused):
+    """A row is wrong, and `--strict` was asked for."""
+
+    code = "leaderboard.file_refused"
+
+
+class SnapshotUnknown(RatingRefused):
+    """No board has this id."""
+
+    code = "leaderboard.snapshot_unknown"
+    http_status = 404

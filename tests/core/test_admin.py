@@ -21,6 +21,7 @@ from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Si
 from apps.conversations.models import Conversation, Feedback, Generation, GenerationState, Message, Role, Share
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
+from apps.leaderboard.models import Snapshot
 from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services.batches import batch_create
@@ -119,7 +120,8 @@ def _battle(alice: User) -> dict[type, object]:
     for position in Position:
         Side.objects.create(battle=battle, position=position, contestant=arena.contestants.get())
     vote = Vote.objects.create(battle=battle, verdict=Verdict.TIE, n_turns=1)
-    return {Arena: arena, Contestant: arena.contestants.get(), Battle: battle, Vote: vote}
+    snapshot = Snapshot.objects.create(arena=arena, config={}, votes=b"", n_votes=1, board={})
+    return {Arena: arena, Contestant: arena.contestants.get(), Battle: battle, Vote: vote, Snapshot: snapshot}
 
 
 @pytest.fixture

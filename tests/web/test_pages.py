@@ -17,6 +17,7 @@ PATHS = [
     "/arena",
     "/arena/side-by-side",
     "/arena/rules",
+    "/leaderboard",
     "/account/openings",
     "/accounts/login/",
     "/accounts/signup/",

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from math import log
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,6 +32,12 @@ class BoardConfig:
 
     def as_dict(self) -> dict[str, Any]:
         return {name: str(value) if isinstance(value, str) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """From `as_dict`."""
+        kinds = {"tie_model": TieModel(plain["tie_model"]), "covariance": Covariance(plain["covariance"])}
+        return cls(**(plain | kinds))
 
 
 @dataclass(frozen=True, slots=True)

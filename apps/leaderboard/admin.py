@@ -1,0 +1,39 @@
+"""Admin pages of the leaderboard: boards can be looked at, and neither made, changed nor deleted there."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from apps.leaderboard.models import Snapshot
+
+
+@admin.register(Snapshot)
+class SnapshotAdmin(ModelAdmin):
+    list_display = ("public_id", "arena", "n_votes", "created_at")
+    list_filter = ("arena", "created_at")
+    list_select_related = ("arena",)
+    search_fields = ("public_id", "votes_hash")
+    fields = readonly_fields = (
+        "public_id",
+        "arena",
+        "n_votes",
+        "votes_hash",
+        "code_version",
+        "config",
+        "board",
+        "created_at",
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
+        queryset: QuerySet[Snapshot] = super().get_queryset(request)
+        return queryset.defer("votes")

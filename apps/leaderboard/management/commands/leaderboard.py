@@ -1,0 +1,141 @@
+"""`manage.py leaderboard build|verify|export|list`: boards of files of battles, and of the site's own votes."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.arena.models import Arena
+from apps.arena.models.entries import DEFAULT_SLUG
+from apps.core.errors import SiteError
+from apps.leaderboard.battle_files.reading import Reading, battles_read
+from apps.leaderboard.battle_files.rules import Cleaning
+from apps.leaderboard.models import Snapshot
+from apps.leaderboard.rating.board import Board, BoardConfig, board_make
+from apps.leaderboard.rating.intervals import Covariance
+from apps.leaderboard.rating.ties import TieModel
+from apps.leaderboard.selectors import snapshot_get
+from apps.leaderboard.services import board_stored, snapshot_build, snapshot_verify
+from apps.leaderboard.tables import board_json, board_text
+from apps.leaderboard.votes import votes_unpack
+
+_LISTED = 100
+
+
+class Command(BaseCommand):
+    help = "Rate models by their battles. Example: manage.py leaderboard build clean_battle_20240814.json --json"
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        build = verbs.add_parser("build", help="the board of a file, or of the site's votes, which is published")
+        build.add_argument(
+            "file", type=Path, nargs="?", metavar="FILE", help="FastChat's clean-battle JSON, or one row a line"
+        )
+        build.add_argument("--arena", default=DEFAULT_SLUG, help="whose votes, without FILE")
+        build.add_argument("--json", action="store_true", help="{model: {rating, lower, upper, rank, votes}}")
+        build.add_argument("--strict", action="store_true", help="refuse the file at the first row that is wrong")
+        build.add_argument("--exclude", action="append", default=[], metavar="MODEL", help="leave it out; repeatable")
+        build.add_argument("--with-named", action="store_true", help="also battles whose models were not hidden")
+        add_config_arguments(build)
+        verify = verbs.add_parser("verify", help="make a board again; not 0 if it differs")
+        verify.add_argument("id", type=UUID)
+        export = verbs.add_parser("export", help="print a board's votes, a file for `build`")
+        export.add_argument("id", type=UUID)
+        verbs.add_parser("list", help="print id, arena, time and votes of the newest boards")
+
+    def handle(self, *args: object, **options: Any) -> None:
+        try:
+            match options["verb"]:
+                case "build" if options["file"]:
+                    self._build(options)
+                case "build":
+                    self._publish(options)
+                case "verify":
+                    self._verify(snapshot_get(options["id"]))
+                case "export":
+                    self.stdout.write(votes_unpack(bytes(snapshot_get(options["id"]).votes)).decode(), ending="")
+                case "list":
+                    self._list()
+        except SiteError as exc:
+            raise CommandError(exc.message) from exc
+
+    def _build(self, options: dict[str, Any]) -> None:
+        cleaning = Cleaning(frozenset(options["exclude"]), takes_named=options["with_named"])
+        battles, reading = battles_read(options["file"], cleaning, is_strict=options["strict"])
+        self._tell(reading)
+        board = board_make(battles, config_of(options))
+        self._tell_more(board)
+        self.stdout.write(board_json(board) if options["json"] else board_text(board))
+
+    def _publish(self, options: dict[str, Any]) -> None:
+        if options["strict"] or options["exclude"] or options["with_named"]:
+            raise CommandError("--strict, --exclude and --with-named are for a FILE")
+        arena = Arena.objects.filter(slug=options["arena"]).first()
+        if arena is None:
+            raise CommandError(f"there is no arena {options['arena']!r}")
+        snapshot, is_new = snapshot_build(arena, config_of(options))
+        self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
+        board = board_stored(snapshot)
+        self.stdout.write(board_json(board) if options["json"] else board_text(board))
+
+    def _verify(self, snapshot: Snapshot) -> None:
+        found = snapshot_verify(snapshot)
+        if not found.has_this_code:
+            self.stderr.write("It was made by another version of the code.")
+        if not found.has_its_votes:
+            raise CommandError("the votes are not those of the board: their hash differs")
+        if not found.has_its_numbers:
+            raise CommandError("the numbers are not those that its votes give")
+        self.stdout.write(f"{snapshot.public_id}: {snapshot.n_votes} votes give the same numbers")
+
+    def _list(self) -> None:
+        for snapshot in Snapshot.objects.select_related("arena").defer("votes", "board")[:_LISTED]:
+            self.stdout.write(
+                f"{snapshot.public_id}\t{snapshot.arena.slug}\t{snapshot.created_at:%Y-%m-%d %H:%M}\t{snapshot.n_votes}"
+            )
+
+    def _tell(self, reading: Reading) -> None:
+        for message in reading.messages:
+            self.stderr.write(message)
+        self.stderr.write(f"{reading.n_rows} rows, {reading.n_kept} battles")
+        for reason, count in sorted(reading.dropped.items()):
+            self.stderr.write(f"  left out, {reason.value}: {count}")
+
+    def _tell_more(self, board: Board) -> None:
+        if left_out := board.n_battles - board.n_rated_battles:
+            self.stderr.write(f"  without a part in the ratings, since one of the two has none: {left_out}")
+
+
+def add_config_arguments(parser: ArgumentParser) -> None:
+    """Everything that a board depends on besides its battles."""
+    parser.add_argument("--ties", choices=[str(t) for t in TieModel], default=str(TieModel.HALF), help="default: half")
+    parser.add_argument(
+        "--intervals", choices=[str(c) for c in Covariance], default=str(Covariance.ROBUST), help="default: robust"
+    )
+    parser.add_argument("--confidence", type=_share, default=0.95, help="of the intervals, default 0.95")
+    parser.add_argument("--side-effect", action="store_true", help="let the first side have an advantage, and fit it")
+    parser.add_argument("--min-battles", type=int, default=1, metavar="N", help="no rank for models with fewer")
+    parser.add_argument("--base", type=float, default=1000.0, help="mean of the ratings, or the anchor's; default 1000")
+    parser.add_argument("--anchor", default="", metavar="MODEL", help="put this model at the base")
+
+
+def config_of(options: dict[str, Any]) -> BoardConfig:
+    return BoardConfig(
+        tie_model=TieModel(options["ties"]),
+        covariance=Covariance(options["intervals"]),
+        confidence=options["confidence"],
+        has_side=options["side_effect"],
+        min_battles=options["min_battles"],
+        base=options["base"],
+        anchor=options["anchor"],
+    )
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share < 1:
+        raise ArgumentTypeError("must be between 0 and 1")
+    return share

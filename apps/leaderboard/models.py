@@ -1,0 +1,33 @@
+"""Boards as they were published. None is ever changed or deleted: a new one takes the place of the old one."""
+
+import uuid
+
+from django.db import models
+
+from apps.arena.models import Arena
+
+
+class Snapshot(models.Model):
+    """One board, with all that it was made of: whoever has the row can make it again."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    arena = models.ForeignKey(Arena, on_delete=models.PROTECT, related_name="+")
+    config = models.JSONField()
+    """`BoardConfig.as_dict`. No random number is drawn for a board, so there is no seed."""
+    code_version = models.CharField(max_length=64)
+    """Hash of the sources that read and rate votes."""
+    votes = models.BinaryField()
+    """The votes as sorted lines, compressed; voters are numbers."""
+    votes_hash = models.CharField(max_length=64, db_index=True)
+    """SHA-256 of those lines."""
+    n_votes = models.PositiveIntegerField(verbose_name="votes")
+    board = models.JSONField()
+    """`Board`, the rows in their order."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["arena", "-id"], name="snapshot_arena_newest")]
+
+    def __str__(self) -> str:
+        return f"Board {str(self.public_id)[:8]}"

@@ -1,0 +1,233 @@
+"""FastChat's clean-battle files: read piece by piece, refused by line and field, cleaned by rules that have counts."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.leaderboard.battle_files import stream
+from apps.leaderboard.battle_files.reading import battles_read
+from apps.leaderboard.battle_files.rules import Cleaning, Reason
+from apps.leaderboard.battle_files.stream import Broken, stream_values
+from apps.leaderboard.errors import BattleFileRefused, BattleFileUnreadable
+from apps.leaderboard.rating.battles import Battles, Outcome
+from apps.leaderboard.rating.board import BoardConfig, board_make
+
+
+def row(number: int = 0, **fields: Any) -> dict[str, Any]:
+    return {
+        "question_id": f"{number:032x}", "model_a": "owl", "model_b": "fox", "winner": "model_a",
+        "judge": f"arena_user_{number}", "turn": 1, "anony": True, "language": "English", "tstamp": 1.7e9 + number,
+    } | fields  # fmt: skip
+
+
+def talk(answer: str, question: str = "Hi") -> list[dict[str, Any]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer, "num_tokens": 3}]
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "battles.json"
+    path.write_text(text)
+    return path
+
+
+def read(folder: Path, *rows: Any, cleaning: Cleaning | None = None, **options: Any) -> Any:
+    return battles_read(written(folder, json.dumps(list(rows))), cleaning or Cleaning(), **options)
+
+
+def values(text: str) -> list[Any]:
+    return [value for _, value in stream_values(io.StringIO(text))]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=6), st.sampled_from([None, 0, 2]))
+def test_an_array_streamed_is_the_array_loaded(rows: list[dict[str, Any]], indent: int | None) -> None:
+    assert values(json.dumps(rows, indent=indent, ensure_ascii=False)) == rows
+
+
+def test_rows_across_the_borders_of_chunks_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "ROW_MAX_CHARS", 300)
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", 7)
+    rows = [row(i, model_a="Ünïcode 模型") for i in range(40)]
+    for text in (json.dumps(rows), json.dumps(rows, indent=2), "\n".join(map(json.dumps, rows))):
+        assert values(text) == rows
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_broken_row_is_given_with_its_line_and_reading_goes_on(indent: int | None) -> None:
+    lines = [json.dumps(row(i), indent=indent) for i in range(4)]
+    lines[1] = lines[1].replace('"winner":', '"winner"')
+    text = "[\n" + ",\n".join(lines) + "\n]\n"
+    found = list(stream_values(io.StringIO(text)))
+    assert [isinstance(value, Broken) for _, value in found] == [False, True, False, False]
+    assert found[1][0] == 2 + lines[0].count("\n") + 1
+    assert [value["question_id"][-1] for _, value in found if not isinstance(value, Broken)] == ["0", "2", "3"]
+
+
+def test_resuming_does_not_depend_on_where_chunks_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "ROW_MAX_CHARS", 40)
+    text = '[\n{"a": 1},\n{"a": nope, "b": "' + "x" * 25 + '"},\n{"a": 3},\n{"a": }\n]'
+    for size in range(1, 60):
+        monkeypatch.setattr(stream, "_CHUNK_CHARS", size)
+        kinds = ["broken" if isinstance(value, Broken) else value for value in values(text)]
+        assert kinds == [{"a": 1}, "broken", {"a": 3}, "broken"], size
+
+
+def test_a_file_cut_off_says_so() -> None:
+    whole = json.dumps([row(0), row(1)])
+    assert [isinstance(value, Broken) for value in values(whole[:-1])] == [False, False, True]
+    assert [isinstance(value, Broken) for value in values(whole[:-9])] == [False, True, True]
+
+
+def test_numbers_that_are_none_and_depths_without_end_are_broken() -> None:
+    assert isinstance(values('{"tstamp": NaN}')[0], Broken)
+    assert isinstance(values("[" + "[" * 100_000)[0], Broken)
+
+
+def test_a_file_becomes_battles_whose_numbers_do_not_depend_on_the_order(tmp_path: Path) -> None:
+    rows = [
+        row(1),
+        row(2, winner="model_b", judge="arena_user_1"),
+        row(3, winner="tie", model_a="ant"),
+        row(4, winner="tie (bothbad)", model_a="ant", judge=None),
+    ]
+    battles, reading = read(tmp_path, *rows)
+    again, _ = read(tmp_path, *rows[::-1])
+    assert battles.names == ("ant", "fox", "owl")
+    assert sorted(battles.outcome) == [Outcome.FIRST, Outcome.SECOND, Outcome.TIE, Outcome.TIE]
+    assert len(set(battles.voter)) == 3
+    assert (reading.n_rows, reading.n_kept) == (4, 4)
+    for column in ("first", "second", "outcome", "weight", "voter"):
+        assert getattr(battles, column).tobytes() == getattr(again, column).tobytes()
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"winner": "model_c"}, "winner"),
+    ({"winner": 1}, "winner"),
+    ({"model_b": "owl"}, "model_b"),
+    ({"model_a": ""}, "model_a"),
+    ({"model_a": None}, "model_a"),
+    ({"model_a": "x" * 201}, "model_a"),
+    ({"model_a": "owl\n"}, "model_a"),
+    ({"model_a": "owl\ud800"}, "model_a"),
+    ({"anony": "yes"}, "anony"),
+    ({"tstamp": "now"}, "tstamp"),
+    ({"judge": ["alice"]}, "judge"),
+    ({"conversation_a": "Hi"}, "conversation_a"),
+    ({"conversation_b": [{"role": "assistant", "content": 7}]}, "conversation_b"),
+]
+
+
+@pytest.mark.parametrize(("fields", "named"), WRONG)
+def test_a_wrong_field_is_counted_and_with_strict_refused_by_line_and_name(
+    tmp_path: Path, fields: dict[str, Any], named: str
+) -> None:
+    rows = [row(0), row(1, **fields)]
+    battles, reading = read(tmp_path, *rows)
+    assert (len(battles), reading.dropped) == (1, {Reason.BAD_FIELD: 1})
+    assert named in reading.messages[0]
+    path = written(tmp_path, "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
+    with pytest.raises(BattleFileRefused, match=f"Line 3: {named}"):
+        battles_read(path, Cleaning(), is_strict=True)
+
+
+@pytest.mark.parametrize("field", ["model_a", "model_b", "winner"])
+def test_a_missing_field_is_named(tmp_path: Path, field: str) -> None:
+    without = {name: value for name, value in row().items() if name != field}
+    _, reading = read(tmp_path, without)
+    assert reading.messages == [f"line 1: {field}: is missing"]
+
+
+def test_the_second_of_two_rows_with_one_id_is_a_duplicate(tmp_path: Path) -> None:
+    _, reading = read(tmp_path, row(5), row(5))
+    assert reading.dropped == {Reason.DUPLICATE: 1}
+    with pytest.raises(BattleFileRefused, match="question_id"):
+        read(tmp_path, row(5), row(5), is_strict=True)
+
+
+def test_bytes_that_are_no_text_and_things_that_are_no_rows_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "battles.json"
+    path.write_bytes(b'\xef\xbb\xbf[{"model_a": "\xff", "model_b": "fox", "winner": "tie"}, 7, "row", null]')
+    battles, reading = battles_read(path, Cleaning())
+    assert (len(battles), reading.dropped) == (0, {Reason.BAD_FIELD: 4})
+
+
+def test_only_the_first_refusals_are_told_and_all_are_counted(tmp_path: Path) -> None:
+    _, reading = read(tmp_path, *(row(i, winner="?") for i in range(25)))
+    assert (len(reading.messages), reading.dropped[Reason.BAD_FIELD]) == (10, 25)
+
+
+def test_each_rule_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    fine = talk("Hay, mostly.")
+    rows = [
+        row(0, conversation_a=fine, conversation_b=fine),
+        row(1, anony=False),
+        row(2, model_a="bat"),
+        row(3, conversation_a=talk(" "), conversation_b=fine),
+        row(4, conversation_a=fine, conversation_b=talk("**API REQUEST ERROR** Reason: timeout")),
+        row(5, conversation_a=talk("Well, it is▌"), conversation_b=fine),
+        row(6, conversation_a=talk("I am Vicuna, made by LMSYS."), conversation_b=fine),
+    ]
+    battles, reading = read(tmp_path, *rows, cleaning=Cleaning(frozenset({"bat"})))
+    assert len(battles) == 1
+    assert reading.dropped == {
+        Reason.NOT_ANONYMOUS: 1,
+        Reason.EXCLUDED: 1,
+        Reason.EMPTY_ANSWER: 1,
+        Reason.ERROR_ANSWER: 1,
+        Reason.UNFINISHED_ANSWER: 1,
+        Reason.IDENTITY_TOLD: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Are you ChatGPT or Claude?", "Let us talk about hay."),
+        ("What do llamas eat?", "Llamas eat hay; google it. Palm trees grow in Alibaba's tale."),
+        ("Print a cursor", "Here: ▌ is U+258C."),
+        ("What does API REQUEST ERROR mean?", "The text API REQUEST ERROR is what a gateway prints."),
+    ],
+)
+def test_what_fastchat_drops_by_mistake_stays(tmp_path: Path, question: str, answer: str) -> None:
+    battles, _ = read(tmp_path, row(conversation_a=talk(answer, question), conversation_b=talk("Hay.", question)))
+    assert len(battles) == 1
+
+
+def test_battles_with_known_names_enter_when_asked_for(tmp_path: Path) -> None:
+    battles, _ = read(tmp_path, row(anony=False), cleaning=Cleaning(takes_named=True))
+    assert len(battles) == 1
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.json", tmp_path):
+        with pytest.raises(BattleFileUnreadable, match=str(path)):
+            battles_read(path, Cleaning())
+
+
+def test_a_thousand_rows_make_the_board_that_their_arrays_make(tmp_path: Path) -> None:
+    winners = ["model_a", "model_b", "tie", "model_a"]
+    rows = [
+        row(i, model_a=f"m{i % 5}", model_b=f"m{(i + 1 + i % 3) % 5}", winner=winners[i * 7 % 4]) for i in range(999)
+    ]
+    battles, _ = read(tmp_path, *rows)
+    names = tuple(f"m{i}" for i in range(5))
+    direct = Battles.of(
+        names,
+        first=battles.first,
+        second=battles.second,
+        outcome=battles.outcome,
+        voter=battles.voter,
+    )
+    assert board_make(battles, BoardConfig()) == board_make(direct, BoardConfig())
+    assert sum(board_row.n_battles for board_row in board_make(battles, BoardConfig()).rows) == 2 * 999
