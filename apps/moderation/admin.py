@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -17,6 +18,7 @@ from apps.accounts.models import User
 from apps.moderation.errors import AlreadyReviewed
 from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.moderation.review_page import review_act, review_page
+from apps.moderation.selectors import incidents_by_day
 from apps.moderation.services.reviews import incident_approve
 
 if TYPE_CHECKING:
@@ -106,10 +108,16 @@ class IncidentAdmin(ModelAdmin):
     list_filter = ("review", "surface", "direction", "action", "created_at")
     list_select_related = ("user", "api_key")
     actions = ("approve",)
+    list_before_template = "admin/moderation/days.html"
     search_fields = ("reference", "user__username")
     search_help_text = "Id of a request, a message or a generation, or a user name"
     show_full_result_count = False
     date_hierarchy = "created_at"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        days = {"days": incidents_by_day(timezone.now().date())}
+        response: HttpResponse = super().changelist_view(request, (extra_context or {}) | days)
+        return response
 
     def get_urls(self) -> list[Any]:
         def here(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -133,7 +141,7 @@ class IncidentAdmin(ModelAdmin):
 
     @admin.display(description="what was said")
     def page(self, incident: Incident) -> str:
-        return format_html('<a href="{}">Open</a>', reverse("admin:moderation_incident_review", args=[incident.pk]))
+        return format_html('<a href="{}">Read it</a>', reverse("admin:moderation_incident_review", args=[incident.pk]))
 
     @admin.action(description="Approve: nothing is wrong", permissions=["review"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:

@@ -3,16 +3,19 @@ they opened."""
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import Count, Q
+from django.db.models.functions import TruncDate
 
 from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
 from apps.moderation.actions import Finding, Policies, action_for
-from apps.moderation.choices import Action, Direction, RuleKind, Surface
+from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher
-from apps.moderation.models import Classifier, Opening, Policy, Rule
+from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -107,3 +110,30 @@ def openings_list(actor: Actor) -> list[Opening]:
     else:
         return []
     return list(found[:OPENINGS_SHOWN])
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """Incidents of one day, by what was done at once, and those that wait for a moderator."""
+
+    day: date
+    n_flagged: int
+    n_redacted: int
+    n_refused: int
+    n_open: int
+
+
+DAYS_COUNTED = 14
+
+
+def incidents_by_day(today: date) -> list[DayCount]:
+    """The last `DAYS_COUNTED` days on which there were any, the newest first, in one query. Days are UTC's."""
+    since = datetime.combine(today - timedelta(days=DAYS_COUNTED - 1), time.min, tzinfo=UTC)
+    by_day = Incident.objects.filter(created_at__gte=since).values(day=TruncDate("created_at", tzinfo=UTC))
+    counted = by_day.annotate(
+        n_flagged=Count("pk", filter=Q(action=Action.FLAG)),
+        n_redacted=Count("pk", filter=Q(action=Action.REDACT)),
+        n_refused=Count("pk", filter=Q(action=Action.REFUSE)),
+        n_open=Count("pk", filter=Q(review=Review.OPEN)),
+    )
+    return [DayCount(**row) for row in counted.order_by("-day")]

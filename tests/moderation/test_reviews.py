@@ -1,5 +1,6 @@
 """Moderators decide about incidents: each once, with the text before their eyes if it is kept, and not unseen."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.actors import VISITOR_COOKIE, visitor_cookie_value
 from apps.accounts.models import ApiKey, User, Visitor
@@ -19,6 +21,7 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.moderation.actions import REMOVED
 from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
 from apps.moderation.models import Incident, Opening, Policy, Rule
+from apps.moderation.selectors import DayCount, incidents_by_day
 from apps.moderation.services.reviews import incident_approve, incident_block, incident_open, incident_redact
 from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
@@ -208,6 +211,25 @@ def test_many_are_approved_at_once(client: Client, moderator: User) -> None:
     page = client.post(reverse("admin:moderation_incident_changelist"), chosen, follow=True).content.decode()
     assert "2 incident(s) approved." in page
     assert Incident.objects.filter(review="approved").count() == 3
+
+
+def test_incidents_are_counted_by_day_in_one_query(
+    client: Client, moderator: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    now = datetime(2020, 3, 10, 0, 30, tzinfo=UTC)
+    for hours, action in [(0, "flag"), (0, "refuse"), (1, "redact"), (1, "flag"), (24 * 14, "flag")]:
+        one = incident(action=action)
+        Incident.objects.filter(pk=one.pk).update(created_at=now - timedelta(hours=hours))
+    incident_approve(Incident.objects.order_by("pk")[0], reviewer=moderator)
+    with django_assert_num_queries(1):
+        counted = incidents_by_day(now.date())
+    today, yesterday = now.date(), now.date() - timedelta(days=1)
+    assert counted == [DayCount(today, 1, 0, 1, 1), DayCount(yesterday, 1, 1, 0, 2)]
+    incident(action="flag")
+    client.force_login(moderator)
+    shown = client.get(reverse("admin:moderation_incident_changelist")).content.decode()
+    assert "The last two weeks" in shown
+    assert f'<th scope="row">{timezone.now():%Y-%m-%d}</th><td>1</td>' in shown
 
 
 def test_charlie_and_a_colleague_without_the_permission_see_and_decide_nothing(

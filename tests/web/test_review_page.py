@@ -41,6 +41,7 @@ def open_incident(tab: ChatPage) -> Page:
     page.fill("[name=username]", name)
     page.fill("[name=password]", PASSWORD)
     page.keyboard.press("Enter")
+    expect(page.get_by_text("The last two weeks")).to_be_visible()
     page.locator(f"a[href='/admin/moderation/incident/{pk}/review/']").press("Enter")
     page.locator(".review").wait_for()
     return page
@@ -64,5 +65,7 @@ def test_a_moderator_reads_what_was_said_and_takes_it_out_by_keyboard(tab: ChatP
 def test_it_fits_and_its_words_can_be_read(new_tab: NewTab, artifacts: Path, look: str) -> None:
     viewport, scheme = LOOKS[look]
     page = open_incident(new_tab(viewport=viewport, color_scheme=scheme))
-    page.screenshot(path=artifacts / f"review-{look}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for name in ("incident", "queue"):
+        page.screenshot(path=artifacts / f"review-{name}-{look}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        page.goto(page.url.partition("incident/")[0] + "incident/")
