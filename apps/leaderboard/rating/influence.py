@@ -48,11 +48,12 @@ def leave_one_voter_out(battles: Battles, found: Fit, *, top: int = 10) -> list[
 def _one_step(battles: Battles, found: Fit) -> FloatArray:
     """Largest change of a strength by each voter, roughly, shape [voters]."""
     bread = inverse(battles.cells(), found)
-    n_voters = int(voter_numbers(battles)[-1]) + 1
+    numbers = voter_numbers(battles)
+    n_voters = int(numbers[-1]) + 1
     largest = np.empty(n_voters)
     for low in range(0, n_voters, _VOTERS_AT_ONCE):
         high = min(low + _VOTERS_AT_ONCE, n_voters)
-        moved = voter_scores(battles, found, low, high) @ bread
+        moved = voter_scores(battles, numbers, found, low, high) @ bread
         largest[low:high] = np.abs(moved[:, : found.layout.n_models]).max(1)
     return largest
 

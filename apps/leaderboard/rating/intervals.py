@@ -120,12 +120,10 @@ def _meat(cells: Cells, found: Fit) -> FloatArray:
     return total.reshape(size, size)
 
 
-def voter_scores(battles: Battles, found: Fit, low: int, high: int) -> FloatArray:
-    """Sums for the voters numbered `low` to `high` (not included) in `voter_numbers`, shape [high - low, P]."""
-    numbers = voter_numbers(battles)
-    start, stop = np.searchsorted(numbers, (low, high))
-    part = _slice(battles, int(start), int(stop))
-    return _sum_by(numbers[start:stop] - low, high - low, part, found.layout, found)
+def voter_scores(battles: Battles, numbers: IntArray, found: Fit, low: int, high: int) -> FloatArray:
+    """Sums of voters `low` to `high` (not included) of `numbers`, which are `voter_numbers`; shape [high - low, P]."""
+    start, stop = (int(row) for row in np.searchsorted(numbers, (low, high)))
+    return _sum_by(numbers[start:stop] - low, high - low, _slice(battles, start, stop), found.layout, found)
 
 
 def voter_numbers(battles: Battles) -> IntArray:
@@ -134,13 +132,13 @@ def voter_numbers(battles: Battles) -> IntArray:
 
 
 def _slice(battles: Battles, start: int, stop: int) -> Cells:
-    rows = battles.rows()
+    """Each battle a cell of its own."""
     return Cells(
-        rows.first[start:stop],
-        rows.second[start:stop],
-        rows.outcome[start:stop],
-        rows.weight[start:stop],
-        rows.count[start:stop],
+        battles.first[start:stop],
+        battles.second[start:stop],
+        battles.outcome[start:stop],
+        battles.weight[start:stop],
+        np.ones(stop - start),
     )
 
 
@@ -152,9 +150,10 @@ def _sum_by(group: IntArray, n_groups: int, cells: Cells, layout: Layout, found:
 
 
 def _meat_by_voter(battles: Battles, found: Fit) -> tuple[FloatArray, float]:
-    n_voters = int(voter_numbers(battles)[-1]) + 1
+    numbers = voter_numbers(battles)
+    n_voters = int(numbers[-1]) + 1
     meat = np.zeros((found.layout.size, found.layout.size))
     for low in range(0, n_voters, _VOTERS_AT_ONCE):
-        scores = voter_scores(battles, found, low, min(low + _VOTERS_AT_ONCE, n_voters))
+        scores = voter_scores(battles, numbers, found, low, min(low + _VOTERS_AT_ONCE, n_voters))
         meat += scores.T @ scores
     return meat, float(n_voters)
