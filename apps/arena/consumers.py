@@ -123,7 +123,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     # --- In a thread --------------------------------------------------------------------------------------------------
 
     def _vote(self, frame: BattleVote) -> Frame:
-        vote = vote_cast(actor=self._actor, battle_id=frame.battle, verdict=frame.verdict)
+        vote = vote_cast(actor=self._actor, battle_id=frame.battle, verdict=frame.verdict, turn=frame.turn)
         return self._told(frame) | told_about(vote)
 
     def _reveal(self, frame: BattleReveal) -> Frame:
@@ -147,6 +147,8 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     # --- Watching and sending -----------------------------------------------------------------------------------------
 
     async def _watch(self, turn: Watched) -> None:
+        if not self._is_open:
+            return  # nobody would end it
         if self._feed is not None:
             self._feed.cancel()  # it sends nothing more, so no frame of another turn comes in between
         self._feed = asyncio.create_task(self._pass_on(turn))

@@ -68,6 +68,38 @@ class BattleWhole(SiteError):
     whose = Whose.USER
 
 
+class BattleFollowed(SiteError):
+    """It went on against a new opponent, and one of its two may stand there without a name."""
+
+    code = "arena.followed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class BattleNotRevealed(SiteError):
+    """The names of its two were not told yet."""
+
+    code = "arena.not_revealed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class BattleChanged(SiteError):
+    """It has another turn than the one that was seen."""
+
+    code = "arena.changed"
+    http_status = 409
+    whose = Whose.USER
+
+
+class ChoiceMissing(SiteError):
+    """A battle side by side without a choice of the two."""
+
+    code = "arena.choice_missing"
+    http_status = 400
+    whose = Whose.USER
+
+
 class BattleTooLong(SiteError):
     """It has as many turns as a battle may have."""
 
@@ -128,6 +160,11 @@ class BattleLimitExceeded(SideFailed):
 
 def side_failure(code: str) -> SideFailed:
     """What a voter is told about a generation that failed with this code: its own words could name the model."""
-    if code.startswith("accounts.limit"):
+    if is_own_limit(code):
         return BattleLimitExceeded()
     return TooLongForOne() if code == "prompt.too_long" else SideFailed()
+
+
+def is_own_limit(code: str) -> bool:
+    """Whether a generation failed with this code because of the voter's own limits, whoever had been asked."""
+    return code.startswith("accounts.limit")

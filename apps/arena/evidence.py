@@ -3,14 +3,16 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
-from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, Value, When
+from django.db.models import Avg, Case, Count, F, Q, QuerySet, Value, When
 
 from apps.arena.integrity import MIN_HISTORY, Evidence, PastVote
-from apps.arena.models import Battle, Follows, Position, Side, Verdict, Vote
+from apps.arena.models import Battle, Follows, Integrity, Position, Side, Verdict, Vote
 from apps.conversations.models import Generation, GenerationState, Message, Role
 
 MAX_HISTORY = 200
 """The voter's latest votes, in which habits are looked for."""
+MAX_OTHERS = 2000
+"""The latest votes of others on those whom the voter has judged."""
 MIN_OTHERS = 20
 """Votes of others before a contestant's win rate means something."""
 
@@ -22,20 +24,22 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
     conversations = [side.conversation_id for side in sides]
     messages = list(Message.objects.filter(conversation__in=conversations).order_by("pk"))
     generations = list(Generation.objects.filter(conversation__in=conversations).order_by("-pk"))
+    last_two = generations[:2]
     answers = [message for message in messages if message.role == Role.ASSISTANT]
     a, b = (_last(answers, side) for side in sides)
     earlier = _votes_of_owner(battle)
-    same = [_pair(vote.battle) for vote in _with_sides(earlier.filter(battle__prompt_digest=battle.prompt_digest))]
+    same = [_pair(known) for known in _known_of_same_question(battle)]
     pair = frozenset(side.contestant_id for side in sides)
     history = [*_history(earlier), PastVote(sides[0].contestant_id, sides[1].contestant_id, _score(verdict))]
     return Evidence(
-        questions=[message.content for message in messages if message.role == Role.USER],
+        questions=[message.content for message in messages if _is_question(message, sides[0])],
         answers=[message.content for message in answers],
         last_answers=(a, b),
         names=_names(sides),
         is_rematch=battle.follows == Follows.REMATCH,
         was_stopped=any(generation.state == GenerationState.STOPPED for generation in generations),
-        read_s=(now - max(generation.created_at for generation in generations[:2])).total_seconds(),
+        read_s=(now - max(map(_began_at, last_two))).total_seconds(),
+        whole_s=(now - max(generation.finished_at or now for generation in last_two)).total_seconds(),
         open_s=(now - battle.created_at).total_seconds(),
         n_same_question=len(same),
         n_same_battle=same.count(pair),
@@ -55,6 +59,16 @@ def _names(sides: tuple[Side, Side]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _is_question(message: Message, side: Side) -> bool:
+    """Both sides have the same ones, so those of one are looked at."""
+    return message.role == Role.USER and message.conversation_id == side.conversation_id
+
+
+def _began_at(generation: Generation) -> datetime:
+    """When it wrote its first word; nobody sees a word of either side before both have."""
+    return generation.created_at + timedelta(milliseconds=generation.ttft_ms or 0)
+
+
 def _last(answers: list[Message], side: Side) -> str:
     return next((answer.content for answer in answers[::-1] if answer.conversation_id == side.conversation_id), "")
 
@@ -63,12 +77,20 @@ def _votes_of_owner(battle: Battle) -> QuerySet[Vote]:
     return Vote.objects.filter(_owner(battle), battle__arena_id=battle.arena_id, battle__is_anonymous=True)
 
 
-def _owner(battle: Battle) -> Q:
+def _known_of_same_question(battle: Battle) -> list[Battle]:
+    """The owner's other battles that began with the same message and whose names were told, with a vote or without."""
+    theirs = Battle.objects.filter(_owner(battle, ""), arena_id=battle.arena_id, prompt_digest=battle.prompt_digest)
+    known = theirs.filter(Q(revealed_at__isnull=False) | Q(is_anonymous=False)).exclude(pk=battle.pk)
+    return list(known.prefetch_related("sides").order_by("-pk")[:MAX_HISTORY])
+
+
+def _owner(battle: Battle, path: str = "battle__") -> Q:
     if battle.user_id is not None:
-        return Q(battle__user_id=battle.user_id)
+        return Q(**{f"{path}user_id": battle.user_id})
     if battle.visitor_id is not None:
-        return Q(battle__visitor_id=battle.visitor_id)
-    return Q(battle__user=None, battle__visitor=None, battle__api_key_id=battle.api_key_id)
+        return Q(**{f"{path}visitor_id": battle.visitor_id})
+    nobody = {f"{path}user": None, f"{path}visitor": None}
+    return Q(**nobody, **{f"{path}api_key_id": battle.api_key_id})
 
 
 def _with_sides(votes: QuerySet[Vote]) -> list[Vote]:
@@ -93,17 +115,18 @@ def _score(verdict: Verdict) -> float:
 
 
 def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
-    """Of those whom the voter has judged often enough, by everybody else's votes that count."""
-    n_judged = Counter(key for vote in history for key in (vote.a, vote.b))
+    """Of those whom the voter has judged often enough, by the newest of everybody else's votes that count."""
+    n_judged = Counter(key for vote in history if vote.is_decided for key in (vote.a, vote.b))
     often = [key for key, n in n_judged.items() if n >= MIN_HISTORY]
     if not often:
         return {}
-    score = Case(
-        When(battle__vote__verdict=F("position"), then=Value(1.0)),
-        When(battle__vote__verdict__in=list(_SCORES), then=Value(0.0)),
-        default=Value(0.5),
-        output_field=FloatField(),
+    counts = Q(battle__vote__overruled=Integrity.COUNTED) | Q(
+        battle__vote__overruled="", battle__vote__integrity=Integrity.COUNTED
     )
-    others = Side.objects.filter(contestant__in=often, battle__is_anonymous=True, battle__vote__isnull=False)
-    rates = others.exclude(_owner(battle)).values("contestant").annotate(n=Count("pk"), rate=Avg(score)).order_by()
-    return {row["contestant"]: row["rate"] for row in rates if row["n"] >= MIN_OTHERS}
+    won = Case(When(battle__vote__verdict=F("position"), then=Value(1.0)), default=Value(0.0))
+    decided = Side.objects.filter(
+        counts, contestant__in=often, battle__is_anonymous=True, battle__vote__verdict__in=list(_SCORES)
+    )
+    newest = decided.exclude(_owner(battle)).order_by("-pk")[:MAX_OTHERS]
+    rates = Side.objects.filter(pk__in=newest.values("pk")).values("contestant").annotate(n=Count("pk"), rate=Avg(won))
+    return {row["contestant"]: row["rate"] for row in rates.order_by() if row["n"] >= MIN_OTHERS}

@@ -44,6 +44,8 @@ class BattleSend:
 class BattleVote:
     ref: str
     battle: UUID
+    turn: int
+    """The last one on the page."""
     verdict: Verdict
 
 
@@ -100,7 +102,10 @@ def parse(text: str) -> Incoming:
             )
         case "battle.vote":
             frame = BattleVote(
-                _text(values, "ref", _REF_CHARS), _uuid(values, "battle"), _one_of(values, "verdict", Verdict)
+                ref=_text(values, "ref", _REF_CHARS),
+                battle=_uuid(values, "battle"),
+                turn=_turn(values),
+                verdict=_one_of(values, "verdict", Verdict),
             )
         case "battle.reveal":
             frame = BattleReveal(_text(values, "ref", _REF_CHARS), _uuid(values, "battle"))
@@ -178,6 +183,13 @@ def _as_uuid(value: object, name: str) -> UUID:
         return UUID(value)  # type: ignore[arg-type]  # what is no text is refused below
     except (ValueError, TypeError, AttributeError) as exc:
         raise BadFrame(reason=f"{name} that is not an id") from exc
+
+
+def _turn(values: Frame) -> int:
+    value = values.get("turn")
+    if type(value) is not int:
+        raise BadFrame(reason="turn that is not a number")
+    return value
 
 
 def _choice(values: Frame) -> tuple[UUID, UUID] | None:

@@ -54,6 +54,10 @@ class PastVote:
     b: int
     score: float
 
+    @property
+    def is_decided(self) -> bool:
+        return self.score != 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -67,13 +71,15 @@ class Evidence:
     is_rematch: bool
     was_stopped: bool
     read_s: float
-    """From the last message to the vote."""
+    """From the moment when both had begun to write the last answers."""
+    whole_s: float
+    """From the moment when both had ended: what the longer one has more could not be seen before."""
     open_s: float
     """From the first message to the vote."""
     n_same_question: int
-    """Earlier votes of this voter after the same first message."""
+    """Other battles of this voter that began with the same message and whose names are known."""
     n_same_battle: int
-    """Those of them that were about the same two."""
+    """Those of them that were of the same two."""
     n_last_minute: int
     n_last_hour: int
     history: Sequence[PastVote]
@@ -100,14 +106,15 @@ def assess(evidence: Evidence) -> Assessment:
 
 
 def _against(evidence: Evidence) -> list[tuple[Reason, bool]]:
-    n_chars = sum(map(len, evidence.last_answers))
+    a, b = map(len, evidence.last_answers)
+    is_too_fast = evidence.read_s < least_read_s(a + b) or evidence.whole_s < least_rest_s(abs(a - b))
     return [
         (Reason.IDENTITY_TOLD, identities.told_by(evidence.answers, evidence.names) is not None),
         (Reason.IDENTITY_ASKED, identities.asked_by(evidence.questions, evidence.names) is not None),
         (Reason.PAIR_KNOWN, evidence.is_rematch),
         (Reason.STOPPED, evidence.was_stopped),
         (Reason.EMPTY_ANSWER, not all(answer.strip() for answer in evidence.last_answers)),
-        (Reason.TOO_FAST, evidence.read_s < least_read_s(n_chars)),
+        (Reason.TOO_FAST, is_too_fast),
         (Reason.TOO_LATE, evidence.open_s > LONGEST_OPEN_S),
         (Reason.DUPLICATE, evidence.n_same_battle > 0 or evidence.n_same_question >= SAME_QUESTION_MAX),
     ]
@@ -116,6 +123,11 @@ def _against(evidence: Evidence) -> list[tuple[Reason, bool]]:
 def least_read_s(n_chars: int) -> float:
     """Nobody can have looked at so much text sooner."""
     return min(LONGEST_READ_S, BASE_READ_S + n_chars / READ_CHARS_PER_S)
+
+
+def least_rest_s(n_chars: int) -> float:
+    """As `least_read_s`, for the rest of an answer of which most was seen before."""
+    return min(LONGEST_READ_S, n_chars / READ_CHARS_PER_S)
 
 
 def _suspicions(evidence: Evidence) -> list[tuple[Reason, bool]]:
@@ -129,7 +141,7 @@ def _suspicions(evidence: Evidence) -> list[tuple[Reason, bool]]:
 
 def is_one_sided(history: Sequence[PastVote]) -> bool:
     """Whether A or B wins so often as would hardly happen by chance: sides are drawn by lot."""
-    decided = [vote.score for vote in history if vote.score != 0.5]
+    decided = [vote.score for vote in history if vote.is_decided]
     n_left = sum(score == 1 for score in decided)
     return len(decided) >= MIN_HISTORY and 2 * tail(max(n_left, len(decided) - n_left), len(decided), 0.5) < IMPROBABLE
 
@@ -150,7 +162,8 @@ def _is_improbable(results: Sequence[float], rate: float) -> bool:
 
 
 def _results(history: Sequence[PastVote], key: int) -> list[float]:
-    return [vote.score if vote.a == key else 1 - vote.score for vote in history if key in (vote.a, vote.b)]
+    decided = [vote for vote in history if vote.is_decided and key in (vote.a, vote.b)]
+    return [vote.score if vote.a == key else 1 - vote.score for vote in decided]
 
 
 def tail(k: int, n: int, p: float) -> float:

@@ -74,7 +74,7 @@ def _page(
         "arena": arena,
         "arenas": list(selectors.arenas_visible(actor).filter(is_open=True)),
         "is_named": is_named,
-        "contestants": _choosable(actor, arena) if is_named and shown is None else [],
+        "contestants": _choosable(actor, arena) if is_named else [],
         "battle": shown,
         "viewer": {"name": request.user.get_username()},
         "page_data": {

@@ -10,6 +10,7 @@ from apps.conversations.models import Conversation, Feedback, Generation, Messag
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.shares import shares_revoke
 from apps.core.admin import ExactTextFilter
+from apps.core.texts import clean_text
 
 
 class MessageInline(TabularInline):
@@ -151,12 +152,13 @@ class FeedbackAdmin(ModelAdmin):
 
 @admin.register(Share)
 class ShareAdmin(ModelAdmin):
-    """Links to chats. The address is not shown: who has it can read the chat."""
+    """Links that somebody complains about: found by their address, and made to lead nowhere."""
 
-    list_display = ("id", "conversation", "created_at", "expires_at", "revoked_at")
-    list_filter = ("created_at", "revoked_at")
+    list_display = ("pk", "conversation", "created_at", "expires_at", "revoked_at")
     list_select_related = ("conversation",)
-    search_fields = ("conversation__public_id",)
+    list_filter = ("created_at", "revoked_at")
+    search_fields = ("=token", "conversation__public_id")
+    search_help_text = "The address of a shared page or its last part, or the id of a conversation"
     show_full_result_count = False
     fields = readonly_fields = ("conversation", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
@@ -164,6 +166,18 @@ class ShareAdmin(ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Revoke these links")
-    def revoke(self, request: HttpRequest, shares: QuerySet[Share]) -> None:
-        self.message_user(request, f"{shares_revoke(shares)} revoked.")
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # one that is over is forgotten by itself
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Share], search_term: str
+    ) -> tuple[QuerySet[Share], bool]:
+        token = clean_text(search_term).strip().rstrip("/").rpartition("/")[2]
+        found: tuple[QuerySet[Share], bool] = super().get_search_results(request, queryset, token)
+        return found
+
+    @admin.action(description="Revoke these links", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Share]) -> None:
+        for share in queryset:
+            self.log_change(request, share, "Revoked the link")
+        self.message_user(request, f"{shares_revoke(queryset)} revoked.")

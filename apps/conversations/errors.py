@@ -157,6 +157,31 @@ class ShareNotFound(SiteError):
     whose = Whose.USER
 
 
+class ShareTooLong(SiteError):
+    """A chat with more text than a page for everybody may have."""
+
+    code = "chat.share_too_long"
+    http_status = 409
+    whose = Whose.USER
+
+
+class ChatBehind(SiteError):
+    """The chat is not any more as it was when this was asked."""
+
+    code = "chat.behind"
+    http_status = 409
+    retryable = True
+    whose = Whose.USER
+
+
+class TooManyChats(SiteError):
+    """A person keeps as many chats as may be; a new one by hand is still begun."""
+
+    code = "chat.too_many_chats"
+    http_status = 409
+    whose = Whose.USER
+
+
 class CommentTooLong(SiteError):
     """A comment on an answer that is longer than comments may be."""
 

@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Share
 from apps.conversations.services.openings import conversation_opened
+from apps.conversations.services.shares import message_html
 from apps.conversations.texts import title_from
 from apps.moderation.kept import Kept, Line
 
@@ -55,7 +56,8 @@ def _replace(message: Message, text: str) -> None:
     shares.filter(title=title_from(old)).update(title=title_from(text))
     for share in shares.filter(messages__contains=[{"content": old}]).iterator(chunk_size=10):
         for shared in share.messages:
-            shared["content"] = text if shared["content"] == old else shared["content"]
+            if shared["content"] == old:
+                shared |= {"content": text, "html": message_html(shared["role"], text)}
         share.save(update_fields=["messages"])
     Message.objects.filter(conversation__in=chats, content=old).update(content=text)
 

@@ -108,7 +108,8 @@ class Share(models.Model):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="shares")
     title = models.CharField(max_length=200)
     messages = models.JSONField()
-    """The path that was shown: objects with `role`, `content`, `author`."""
+    """The path that was shown: objects with `role`, `content`, `author`, `is_imported`, and `html` as a page shows it.
+    Anybody may ask for that page, as often as they like: so nothing is left to be done for it."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -147,6 +148,8 @@ class Message(models.Model):
     """Which model writes or wrote it; null for the user's."""
     written_by = models.CharField(max_length=100, blank=True)
     """Name of the model of an imported answer, if it is none of this site's."""
+    is_imported = models.BooleanField(default=False)
+    """A person brought it in a file: nobody knows whether it was really said, nor by which model."""
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -1,6 +1,6 @@
 """What is found in a text, and what is done about it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -59,12 +59,20 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def verdict_of(text: str, findings: Sequence[Finding], policies: Policies, surface: Surface) -> Verdict:
-    """The most severe action of all findings, with everything redacted that is to be."""
-    acted = [(finding, action_for(finding, policies, surface, Direction.IN)) for finding in findings]
+def verdict_of(
+    text: str,
+    findings: Sequence[Finding],
+    policies: Policies,
+    surface: Surface,
+    directions: Collection[Direction] = (Direction.IN,),
+) -> Verdict:
+    """The most severe action of all findings in any of the directions, with everything redacted that is to be."""
+    acted = [
+        (finding, action_for(finding, policies, surface, direction)) for finding in findings for direction in directions
+    ]
     severity = max((_SEVERITY[action] for _, action in acted), default=Severity.ALLOW)
     spans = [span for finding, action in acted if action is Action.REDACT for span in finding.spans]
-    told = tuple(finding for finding, action in acted if action is not Action.ALLOW)
+    told = tuple(dict.fromkeys(finding for finding, action in acted if action is not Action.ALLOW))
     return Verdict(_ACTION[severity], redacted(text, spans), told)
 
 

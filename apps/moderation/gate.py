@@ -15,9 +15,9 @@ from apps.accounts.actors import Actor
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.moderation import classifier, matching, selectors
-from apps.moderation.actions import Finding, Severity, Verdict, verdict_of
+from apps.moderation.actions import UNCHECKED, Finding, Severity, Verdict, verdict_of
 from apps.moderation.choices import Action, Direction, Surface
-from apps.moderation.errors import TextRefused
+from apps.moderation.errors import ClassifierAway, TextRefused
 from apps.moderation.selectors import Decided
 from apps.moderation.services.incidents import incident_record
 from apps.moderation.threads import rule_threads
@@ -26,27 +26,41 @@ logger = logging.getLogger(__name__)
 
 
 async def texts_pass(
-    texts: Sequence[str], *, surface: Surface, actor: Actor, fixed: Sequence[str] = (), reference: str | None = None
+    texts: Sequence[str],
+    *,
+    surface: Surface,
+    actor: Actor,
+    fixed: Sequence[str] = (),
+    reference: str | None = None,
+    directions: Sequence[Direction] = (Direction.IN,),
+    must_be_judged: bool = False,
 ) -> list[str]:
-    """The texts as they may go on, redacted where a policy says so. Raises: TextRefused.
+    """The texts as they may go on, redacted where a policy says so.
 
     `fixed`: texts out of which nothing can be taken, such as names. They pass as they are, or are refused.
     `reference`: what an incident is found by; the request's id, if it is left out.
+    `directions`: whose policies hold; for a text that others read as a model's, also those for answers.
+    `must_be_judged`: whatever the policies say, nothing passes that somebody had no time for.
+
+    Raises: TextRefused; ClassifierAway, if they must be judged and were not.
     """
     rules = await selectors.current()
     looked_at = [*texts, *fixed]
-    if not rules.looks or not looked_at:
+    directions = [direction for direction in directions if rules.looks_at(surface, direction)]
+    if not directions or not looked_at:
         return list(texts)
     findings = await findings_of(rules, looked_at)
+    if must_be_judged and (away := _unchecked_by(findings)):
+        raise ClassifierAway(reason=f"there was no time for {away}")
     for found in findings[len(texts) :]:
         found[:] = [replace(finding, spans=()) for finding in found]
     pairs = zip(looked_at, findings, strict=True)
-    verdicts = [verdict_of(text, found, rules.policies, surface) for text, found in pairs]
+    verdicts = [verdict_of(text, found, rules.policies, surface, directions) for text, found in pairs]
     acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
     if acted:
         action = max((verdict.action for verdict in acted), key=lambda action: Severity[action.name])
         findings_acted = [finding for verdict in acted for finding in verdict.findings]
-        await record(action, findings_acted, surface=surface, direction=Direction.IN, actor=actor, reference=reference)
+        await record(action, findings_acted, surface=surface, direction=directions[0], actor=actor, reference=reference)
     refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
     if refused:
         raise TextRefused(reason=_reason(refused))
@@ -101,6 +115,11 @@ async def record(
         await in_thread(write)
     except (OperationalError, InterfaceError) as exc:
         logger.warning("an incident is not kept (%s, %s): %s", surface, [f.by for f in findings], exc)
+
+
+def _unchecked_by(findings: Sequence[Sequence[Finding]]) -> str:
+    """Who could not judge some of the texts; empty: nobody."""
+    return ", ".join(dict.fromkeys(f.by for found in findings for f in found if f.category == UNCHECKED))
 
 
 def _reason(verdicts: Sequence[Verdict]) -> str:

@@ -121,6 +121,7 @@ CELERY_BEAT_SCHEDULE = {
     "responses-run": {"task": "openai_api.responses_run_task", "schedule": 10.0, "options": {"expires": 10.0}},
     "responses-prune": {"task": "openai_api.responses_prune_task", "schedule": 3600.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
+    "shares-prune": {"task": "conversations.shares_prune_task", "schedule": 3600.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "providers-check": {"task": "workers.providers_check_task", "schedule": 300.0, "options": {"expires": 300.0}},
     "incidents-prune": {"task": "moderation.incidents_prune_task", "schedule": 3600.0},

@@ -68,7 +68,9 @@ def ended(
         assert generation_finish(generation.public_id, outcome, text)
     # As if somebody had read both.
     asked_at = timezone.now() - timedelta(seconds=30)
-    Generation.objects.filter(pk__in=[generation.pk for generation in turn.generations]).update(created_at=asked_at)
+    Generation.objects.filter(pk__in=[generation.pk for generation in turn.generations]).update(
+        created_at=asked_at, finished_at=asked_at + timedelta(seconds=5)
+    )
     return turn.battle
 
 
@@ -115,7 +117,7 @@ class ArenaPage:
         self._communicator = communicator
         self.sent: list[tuple[float, str]] = []
         self.a, self.b = ShownSide(), ShownSide()
-        self.battle = ""
+        self.battle, self.turn = "", 0
 
     async def send(self, frame: Frame) -> None:
         await self._communicator.send_to(text_data=json.dumps(frame))
@@ -151,14 +153,15 @@ class ArenaPage:
             await self.send({"type": "battle.start", "ref": "r", "text": text, **start})
         frame = await self.until("battle.accepted", "battle.refused")
         assert frame["type"] == "battle.accepted", frame
-        self.battle = frame["battle"]
+        self.battle, self.turn = frame["battle"], frame["turn"]
         return frame
 
     async def until_ended(self) -> Frame:
         return await self.until("battle.turn_ended")
 
     async def vote(self, verdict: str) -> Frame:
-        await self.send({"type": "battle.vote", "ref": "v", "battle": self.battle, "verdict": verdict})
+        vote = {"type": "battle.vote", "ref": "v", "battle": self.battle, "turn": self.turn, "verdict": verdict}
+        await self.send(vote)
         return await self.until("battle.revealed", "battle.refused")
 
     async def attach(self, battle: str) -> None:

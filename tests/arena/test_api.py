@@ -106,9 +106,10 @@ async def test_a_failed_side_is_told_without_its_name_and_followed_by_a_new_oppo
     assert OWL not in json.dumps(failed)
     assert (await caller.post("/v1/votes", 409, battle=failed["id"], verdict="a"))["error"]["code"] == "battle_failed"
     follow = {"previous_battle": failed["id"], "follows": "new_opponent"}
-    assert (await caller.post("/v1/battles", 503, **follow))["error"]["code"] == "no_opponents"
-    rematch = await caller.post("/v1/battles", input="Again", previous_battle=failed["id"], follows="rematch")
-    assert rematch["status"] == "ended"
+    rematch = {"previous_battle": failed["id"], "follows": "rematch", "input": "Again"}
+    assert (await caller.post("/v1/battles", 409, **rematch))["error"]["code"] == "battle_not_revealed"
+    assert (await caller.post("/v1/battles", **follow))["status"] == "ended"
+    assert (await caller.post("/v1/battles", 409, **follow))["error"]["code"] == "battle_followed"
     assert await in_thread(lambda: Generation.objects.filter(state="stopped").count()) == 1
 
 

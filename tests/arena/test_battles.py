@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from uuid import UUID, uuid4
 
@@ -14,23 +15,29 @@ from pytest_django import Settings
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User, Visitor
 from apps.arena.errors import (
+    AlreadyRevealed,
     ArenaClosed,
     ArenaNotFound,
     BattleFailed,
+    BattleFollowed,
     BattleNotFound,
     BattleNotReady,
+    BattleNotRevealed,
     BattleTooLong,
     BattleWhole,
+    ChoiceMissing,
     ContestantUnknown,
     NoOpponents,
 )
-from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Follows, Position, Side
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Follows, Position, Side, Verdict
 from apps.arena.selectors import arenas_visible, n_met, sides_get
 from apps.arena.services.battles import MAX_TURNS, Opening, battle_reveal, battle_send, battle_start, battle_stop
 from apps.arena.services.entries import contestant_retire
+from apps.arena.services.votes import vote_cast
 from apps.catalog.models import Kind, LanguageModel, Visibility
 from apps.conversations.errors import ChatNotFound, EmptyMessage, MessageTooLong, SignInRequired
 from apps.conversations.models import Conversation, Generation, Message, Purpose
+from apps.conversations.outcomes import Failure
 from apps.conversations.selectors.conversations import conversation_get, generation_get_owned
 from apps.conversations.selectors.history import history_list
 from apps.conversations.selectors.reading import call_body, prompt_messages
@@ -45,6 +52,11 @@ pytestmark = pytest.mark.django_db
 def models(arena: Arena) -> list[LanguageModel]:
     """Three contestants that are ready."""
     return [model_ready(name) for name in ("ant", "bee", "cow")]
+
+
+def shown(actor: Actor, battle: Battle) -> Battle:
+    """Its names are told without a vote."""
+    return battle_reveal(actor=actor, battle_id=battle.public_id)
 
 
 def names(battle: Battle) -> list[str]:
@@ -238,9 +250,6 @@ def test_who_is_anonymous_only_cannot_be_chosen(alices: Actor, models: list[Lang
 
 
 def test_an_adaptive_arena_counts_the_votes_of_each_pair(alices: Actor, arena: Arena) -> None:
-    from apps.arena.models import Verdict
-    from apps.arena.services.votes import vote_cast
-
     model_ready("ant")
     model_ready("bee")
     for _ in range(3):
@@ -271,16 +280,66 @@ def test_nobody_gets_a_new_opponent_while_both_stand(alices: Actor, models: list
             started(alices, **follow_up(battle, Follows.NEW_OPPONENT))
 
 
-def test_without_somebody_else_there_is_no_new_opponent(alices: Actor, arena: Arena) -> None:
+def test_of_two_alone_both_get_another_chance(alices: Actor, arena: Arena) -> None:
     model_ready("ant")
     model_ready("bee")
+    after = started(alices, **follow_up(ended(started(alices), FAILED), Follows.NEW_OPPONENT)).battle
+    assert (set(names(after)), after.is_anonymous) == ({"ant", "bee"}, True)
+
+
+def test_nobody_is_left_out_for_the_voters_own_limits(alices: Actor, models: list[LanguageModel]) -> None:
+    limited = replace(FAILED, error=Failure("accounts.limit_exceeded", "Too many.", retryable=True))
+    met: set[str] = set()
+    for seed in range(8):
+        battle = ended(started(alices, seed=1), limited, limited)
+        met |= set(names(started(alices, seed=seed, **follow_up(battle, Follows.NEW_OPPONENT)).battle))
+    assert met == {"ant", "bee", "cow"}
+
+
+def test_names_that_were_told_do_not_come_back_in_a_blind_battle(alices: Actor, models: list[LanguageModel]) -> None:
     battle = ended(started(alices), FAILED)
-    with pytest.raises(NoOpponents):
+    battle_reveal(actor=alices, battle_id=battle.public_id)
+    with pytest.raises(AlreadyRevealed):
         started(alices, **follow_up(battle, Follows.NEW_OPPONENT))
 
 
+def test_names_of_a_battle_are_not_told_while_one_of_the_two_stands_in_a_blind_one(
+    alices: Actor, models: list[LanguageModel]
+) -> None:
+    battle = ended(started(alices), FAILED)
+    after = ended(started(alices, **follow_up(battle, Follows.NEW_OPPONENT)))
+    with pytest.raises(BattleFollowed):
+        battle_reveal(actor=alices, battle_id=battle.public_id)
+    battle_reveal(actor=alices, battle_id=after.public_id)
+    assert battle_reveal(actor=alices, battle_id=battle.public_id).revealed_at
+
+
+def test_a_battle_gets_one_new_opponent(alices: Actor, models: list[LanguageModel]) -> None:
+    battle = ended(started(alices), FAILED)
+    started(alices, **follow_up(battle, Follows.NEW_OPPONENT))
+    with pytest.raises(BattleFollowed):
+        started(alices, **follow_up(battle, Follows.NEW_OPPONENT))
+
+
+@pytest.mark.parametrize("how", [Follows.NEW_OPPONENT, Follows.NEW_ROUND])
+def test_what_began_by_name_does_not_go_on_without_names(
+    alices: Actor, models: list[LanguageModel], how: Follows
+) -> None:
+    a, b = Contestant.objects.filter(name__in=["ant", "bee"])
+    battle = ended(started(alices, choice=(a.public_id, b.public_id)), FAILED)
+    with pytest.raises(ChoiceMissing):
+        started(alices, **follow_up(battle, how))
+    again = started(alices, choice=(a.public_id, b.public_id), **follow_up(battle, how)).battle
+    assert not again.is_anonymous
+
+
+def test_a_rematch_is_of_two_whose_names_are_known(alices: Actor, models: list[LanguageModel]) -> None:
+    with pytest.raises(BattleNotRevealed):
+        started(alices, **follow_up(fought(alices), Follows.REMATCH))
+
+
 def test_a_rematch_is_of_the_same_two_on_sides_drawn_anew(alices: Actor, models: list[LanguageModel]) -> None:
-    battle = fought(alices)
+    battle = shown(alices, fought(alices))
     again = [names(started(alices, seed=seed, **follow_up(battle, Follows.REMATCH)).battle) for seed in range(20)]
     assert {frozenset(two) for two in again} == {frozenset(names(battle))}
     assert len({two[0] for two in again}) == 2
@@ -293,7 +352,7 @@ def test_a_rematch_of_two_chosen_by_name_is_named_too(alices: Actor, models: lis
 
 
 def test_a_rematch_of_one_that_is_retired_is_refused(alices: Actor, models: list[LanguageModel]) -> None:
-    battle = fought(alices)
+    battle = shown(alices, fought(alices))
     assert contestant_retire(sides_get(battle)[0].contestant)
     with pytest.raises(NoOpponents):
         started(alices, **follow_up(battle, Follows.REMATCH))
@@ -371,6 +430,28 @@ def test_an_arena_of_a_few_is_not_there_for_others(
         assert own not in arenas_visible(stranger)
     with pytest.raises(ArenaNotFound):
         started(charlies, arena="own")
+
+
+def test_whoever_may_be_in_an_arena_no_more_ends_nothing_there(
+    alice: User, alices: Actor, models: list[LanguageModel]
+) -> None:
+    own = Arena.objects.create(slug="own", name="Our own", kind=ArenaKind.PRIVATE)
+    own.members.add(alice)
+    for model in models:
+        Contestant.objects.create(arena=own, model=model, name=model.name)
+    battle = fought(alices, arena="own")
+    own.members.remove(alice)
+    for act in (
+        lambda: battle_send(actor=alices, battle_id=battle.public_id, text="Hi"),
+        lambda: battle_reveal(actor=alices, battle_id=battle.public_id),
+        lambda: vote_cast(actor=alices, battle_id=battle.public_id, verdict=Verdict.A),
+    ):
+        with pytest.raises(ArenaNotFound):
+            act()
+    own.members.add(alice)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    with pytest.raises(SignInRequired):
+        vote_cast(actor=alices, battle_id=battle.public_id, verdict=Verdict.A)
 
 
 def test_a_team_s_arena_without_groups_is_for_everybody_who_is_signed_in(alices: Actor, visitor: UUID) -> None:

@@ -36,6 +36,7 @@ FINE = Evidence(
     is_rematch=False,
     was_stopped=False,
     read_s=5.0,
+    whole_s=5.0,
     open_s=5.0,
     n_same_question=0,
     n_same_battle=0,
@@ -133,6 +134,7 @@ def test_a_long_answer_is_looked_at_in_no_time() -> None:
         ({"was_stopped": True}, Reason.STOPPED),
         ({"last_answers": ("Something.", " \n")}, Reason.EMPTY_ANSWER),
         ({"read_s": 0.5}, Reason.TOO_FAST),
+        ({"whole_s": 0.01}, Reason.TOO_FAST),
         ({"open_s": LONGEST_OPEN_S + 1}, Reason.TOO_LATE),
         ({"n_same_battle": 1, "n_same_question": 1}, Reason.DUPLICATE),
         ({"n_same_question": SAME_QUESTION_MAX}, Reason.DUPLICATE),
@@ -168,6 +170,10 @@ def test_who_always_takes_the_same_side_is_noticed() -> None:
     assert is_one_sided([PastVote(1, 2, 1.0)] * MIN_HISTORY)
     assert not is_one_sided([PastVote(1, 2, 1.0)] * (MIN_HISTORY - 1))
     assert not is_one_sided([PastVote(1, 2, 0.5)] * 100)
+
+
+def test_ties_are_no_half_wins() -> None:
+    assert not is_partial([PastVote(1, 2, 0.5)] * 60, {1: 0.9})
 
 
 def honest(random: Random, n: int) -> list[PastVote]:

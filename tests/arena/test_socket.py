@@ -109,12 +109,21 @@ async def test_a_new_opponent_gets_the_same_question(opens: Opens, alice: User, 
         await page.ask("The question")
         failed = page.battle
         await page.until_ended()
-        opening = {"type": "battle.start", "ref": "n", "arena": "public", "text": "", "choice": None}
-        start = opening | {"previous": failed, "follows": "new_opponent"}
-        assert await page.refused(start) == "arena.no_opponents"  # there is nobody but the two
-        rematch = await page.ask("Again", previous=failed, follows="rematch")
+        again = await page.ask("", previous=failed, follows="new_opponent")
+        assert (await page.until_ended())["error"] is None
+        assert await page.refused(_start("", previous=failed, follows="new_opponent")) == "arena.followed"
+    assert again["battle"] != failed
+    assert "The question" in again["html"]
+
+
+async def test_a_vote_on_a_turn_that_is_not_the_last_is_refused(opens: Opens, alice: User, two: Two) -> None:
+    async with opens(alice) as page:
+        await page.ask("One")
         await page.until_ended()
-    assert rematch["battle"] != failed
+        await page.ask("Two")
+        await page.until_ended()
+        assert await page.refused(_vote(page.battle, turn=1)) == "arena.changed"
+        assert (await page.vote("a"))["verdict"] == "a"
 
 
 async def test_stopping_ends_both(opens: Opens, alice: User, two: Two) -> None:
@@ -207,7 +216,8 @@ async def test_what_either_side_answers_passes_the_gate(opens: Opens, alice: Use
     "frame",
     [
         "not json", "[]", "{}", '{"type": "battle.fly"}', '{"type": "battle.vote", "ref": "r", "battle": "x"}',
-        json.dumps({"type": "battle.vote", "ref": "r", "battle": str(UUID(int=7)), "verdict": "c"}),
+        json.dumps({"type": "battle.vote", "ref": "r", "battle": str(UUID(int=7)), "turn": 1, "verdict": "c"}),
+        json.dumps({"type": "battle.vote", "ref": "r", "battle": str(UUID(int=7)), "turn": "1", "verdict": "a"}),
         json.dumps({"type": "battle.attach", "battle": str(UUID(int=7)), "more": 1}),
         json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "choice": ["a"]}),
         json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": 7}),
@@ -235,8 +245,8 @@ def _start(text: str, **more: object) -> dict[str, object]:
     return start | {"text": text} | more
 
 
-def _vote(battle: str) -> dict[str, object]:
-    return {"type": "battle.vote", "ref": "r", "battle": battle, "verdict": "a"}
+def _vote(battle: str, turn: int = 1) -> dict[str, object]:
+    return {"type": "battle.vote", "ref": "r", "battle": battle, "turn": turn, "verdict": "a"}
 
 
 def _forbid(word: str, direction: str) -> None:

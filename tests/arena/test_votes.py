@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.arena import evidence
 from apps.arena.errors import AlreadyRevealed, AlreadyVoted, BattleFailed, BattleNotFound, BattleNotReady
-from apps.arena.integrity import BURST_PER_MINUTE, SHADOW_WEIGHT, Reason
+from apps.arena.evidence import MIN_OTHERS
+from apps.arena.integrity import BURST_PER_MINUTE, MIN_HISTORY, SHADOW_WEIGHT, PastVote, Reason
 from apps.arena.models import Arena, Battle, Contestant, Follows, Integrity, Verdict, Vote
 from apps.arena.pages import names_told
 from apps.arena.selectors import sides_get
@@ -240,6 +242,43 @@ def test_the_same_question_to_the_same_two_counts_once(alices: Actor, bob: User,
     assert votes[1].reasons == [Reason.DUPLICATE]
     bobs = Actor(user_id=bob.pk)
     assert cast(bobs, fought(bobs, "What is 2 + 2?")).counts
+
+
+def test_what_was_learned_with_the_names_of_another_battle_is_no_evidence(
+    alices: Actor, models: list[LanguageModel]
+) -> None:
+    blind, shown = fought(alices, "What is 2 + 2?"), fought(alices, "what is 2 + 2?")
+    battle_reveal(actor=alices, battle_id=shown.public_id)
+    assert cast(alices, blind).reasons == [Reason.DUPLICATE]
+    a, b = Contestant.objects.all()
+    fought(alices, "What is 3 + 3?", choice=(a.public_id, b.public_id))
+    assert cast(alices, fought(alices, "What is 3 + 3?")).reasons == [Reason.DUPLICATE]
+
+
+def test_what_could_not_be_seen_before_takes_its_time_too(alices: Actor, models: list[LanguageModel]) -> None:
+    tail = ended(started(alices, "Tail"), texts=("word " * 1000, "No."))
+    late = ended(started(alices, "Late"))
+    whole = ended(started(alices, "Whole"), texts=("word " * 1000, "word " * 1000))
+    of = Generation.objects.filter
+    of(conversation__side__battle__in=[tail, whole]).update(finished_at=timezone.now() - timedelta(seconds=2))
+    of(conversation__side__battle=late).update(ttft_ms=29_900, finished_at=timezone.now())
+    assert cast(alices, tail).reasons == [Reason.TOO_FAST]
+    assert cast(alices, late).reasons == [Reason.TOO_FAST]
+    assert cast(alices, whole).counts
+
+
+def test_votes_of_others_that_do_not_count_say_nothing_about_a_model(
+    alices: Actor, bob: User, models: list[LanguageModel]
+) -> None:
+    sides = sides_get(fought(alices))
+    history = [PastVote(sides[0].contestant_id, sides[1].contestant_id, 1.0)] * MIN_HISTORY
+    bobs = Actor(user_id=bob.pk)
+    votes = [cast(bobs, fought(bobs, f"Question {n}"), Verdict.A) for n in range(MIN_OTHERS)]
+    assert evidence._win_rates(sides[0].battle, history).keys() == {side.contestant_id for side in sides}
+    Vote.objects.filter(pk=votes[0].pk).update(overruled=Integrity.NOT_COUNTED)
+    assert evidence._win_rates(sides[0].battle, history) == {}
+    Vote.objects.update(overruled="", verdict=Verdict.TIE)
+    assert evidence._win_rates(sides[0].battle, history) == {}
 
 
 def test_a_burst_weighs_little_without_a_word(alices: Actor, models: list[LanguageModel]) -> None:

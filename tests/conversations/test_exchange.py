@@ -1,11 +1,14 @@
 """Chats as files: out and in again without a loss, from ChatGPT and FastChat, and hostile files refused in words."""
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import AsyncClient, Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +17,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
 from apps.conversations.chat_settings import settings_parse
-from apps.conversations.errors import ImportRefused, SignInRequired
+from apps.conversations.errors import ImportRefused, SignInRequired, TooManyChats
 from apps.conversations.exchange import drafts as limits
 from apps.conversations.exchange.drafts import Draft
 from apps.conversations.exchange.exports import Format, chat_export
@@ -22,10 +25,12 @@ from apps.conversations.exchange.reading import drafts_read
 from apps.conversations.models import Conversation, Message
 from apps.conversations.selectors.conversations import path_list
 from apps.conversations.selectors.exchange import AT_ONCE, chat_whole_get
-from apps.conversations.services.branches import branch_show
-from apps.conversations.services.imports import chats_import
+from apps.conversations.services import planting
+from apps.conversations.services.branches import branch_show, conversation_fork
+from apps.conversations.services.imports import chats_import, import_alone
 from apps.conversations.services.keeping import Change, conversations_change
 from apps.conversations.services.settings import conversation_configure
+from apps.conversations.services.shares import share_create
 from apps.core.threads import in_thread
 from apps.moderation import selectors as moderation
 from apps.moderation.models import Policy, Rule
@@ -382,3 +387,59 @@ def test_what_is_imported_passes_the_gate(alice: User, transactional_db: None) -
     assert response.status_code != 200
     assert "House words" in response.content.decode()
     assert not Conversation.objects.exists()
+
+
+def test_an_imported_answer_is_marked_as_one_wherever_it_goes(
+    alice: User, alices: Actor, model: LanguageModel, client: Client
+) -> None:
+    answer = message(id="b", parent="a", role="assistant", content="I, said the fox.", model=model.name)
+    chats_import(actor=alices, drafts=read(ours(message(id="a"), answer)))
+    chat = Conversation.objects.get()
+    last = chat.messages.last()
+    assert last is not None
+    fork = conversation_fork(actor=alices, conversation_id=chat.public_id, message_id=last.public_id)
+    share = share_create(actor=alices, conversation_id=fork.public_id, lasts=None)
+    client.force_login(alice)
+    for url in (f"/chat/{chat.public_id}", f"/chat/{fork.public_id}", f"/shared/{share.token}"):
+        assert client.get(url).content.decode().count(">imported<") == 1
+    written = answered(alices, "Hi").conversation
+    assert ">imported<" not in client.get(f"/chat/{written.public_id}").content.decode()
+
+
+def test_files_and_forks_add_no_more_chats_than_a_person_may_keep(
+    alices: Actor, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planting, "CHATS_OF_OWNER_MAX", 1)
+    turn = answered(alices, "Hi")
+    with pytest.raises(TooManyChats):
+        chats_import(actor=alices, drafts=read(ours(message())))
+    with pytest.raises(TooManyChats):
+        conversation_fork(
+            actor=alices,
+            conversation_id=turn.conversation.public_id,
+            message_id=turn.assistant_message.public_id,
+        )
+    assert Conversation.objects.count() == 1
+
+
+def test_of_one_person_one_file_is_imported_at_a_time(transactional_db: None, alice: User, charlie: User) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def import_slowly() -> None:
+        with import_alone(Actor(user_id=alice.pk)):
+            begun.set()
+            done.wait(10)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(import_slowly)
+        assert begun.wait(10)
+        client = Client()
+        client.force_login(alice)
+        response = post(client, lines({"messages": [{"role": "user", "content": "x"}]}))
+        with import_alone(Actor(user_id=charlie.pk)):
+            done.set()
+        slow.result()
+    assert response.status_code == 400
+    assert "another file of yours" in response.content.decode()
+    assert post(client, lines({"messages": [{"role": "user", "content": "x"}]})).status_code == 200

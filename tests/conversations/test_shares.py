@@ -1,23 +1,36 @@
 """Links to a chat: a copy for everyone who has the address, until it is revoked or expires."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
+from markdown_it import MarkdownIt
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
 from apps.conversations.chat_settings import ChatSettings
-from apps.conversations.errors import ChatNotFound, NothingToShare, ShareNotFound, TooManyShares
-from apps.conversations.models import Conversation, Share
+from apps.conversations.errors import (
+    ChatBehind,
+    ChatNotFound,
+    NothingToShare,
+    ShareNotFound,
+    ShareTooLong,
+    SignInRequired,
+    TooManyShares,
+)
+from apps.conversations.models import Conversation, Message, Share
 from apps.conversations.selectors.shares import share_get, shares_list
 from apps.conversations.services import shares
 from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.settings import conversation_configure
 from apps.conversations.services.shares import share_create, share_revoke
-from tests.conversations.test_services import answered, start
+from apps.conversations.tasks import shares_prune_task
+from apps.core.threads import in_thread
+from tests.conversations.test_services import answered, at_once, start
 
 
 @pytest.fixture
@@ -135,3 +148,93 @@ def test_an_admin_revokes_a_link_without_seeing_its_address(alices: Actor, chat:
     client.post(url, {"action": "revoke", "_selected_action": [share.pk]})
     with pytest.raises(ShareNotFound):
         share_get(share.token)
+
+
+def test_a_shared_page_leaves_nothing_to_be_done_for_who_asks(
+    client: Client, alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = shared(alices, chat)
+
+    def refuse(*_: object, **__: object) -> str:
+        raise AssertionError("rendered for a stranger")
+
+    monkeypatch.setattr(MarkdownIt, "render", refuse)
+    assert "<em>fox</em>" in client.get(f"/shared/{share.token}").content.decode()
+
+
+def test_a_page_for_everybody_has_a_longest_length(
+    alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "SHARED_MAX_CHARS", 10)
+    with pytest.raises(ShareTooLong):
+        shared(alices, chat)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_changes_while_it_is_looked_at_is_not_shared(
+    alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def meanwhile(texts: list[str], **_: object) -> list[str]:
+        await in_thread(Message.objects.filter(role="user").update, content="[removed]")
+        return texts
+
+    monkeypatch.setattr(shares, "texts_pass", meanwhile)
+    with pytest.raises(ChatBehind):
+        shared(alices, chat)
+    assert not Share.objects.exists()
+
+
+def test_whoever_may_not_chat_shares_nothing_and_what_they_shared_leads_nowhere(
+    client: Client, alice: User, alices: Actor, chat: Conversation
+) -> None:
+    share = shared(alices, chat)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    with pytest.raises(SignInRequired):
+        shared(alices, chat)
+    assert client.get(f"/shared/{share.token}").status_code == 404
+
+
+def test_of_links_at_once_to_two_chats_the_limit_lets_one_through(
+    transactional_db: None, alices: Actor, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "SHARES_MAX", 1)
+    chats = [answered(alices, "One").conversation, answered(alices, "Two").conversation]
+    made = list(at_once(*(partial(shared, alices, one) for one in chats * 3)))
+    assert [type(one) for one in made].count(Share) == Share.objects.count() == 1
+
+
+def test_a_link_without_a_time_lasts_a_week(alice: User, chat: Conversation) -> None:
+    client = Client()
+    client.force_login(alice)
+    client.post(f"/chat/{chat.public_id}/links/create")
+    assert Share.objects.get().expires_at is not None
+
+
+def test_links_that_lead_nowhere_are_forgotten(alices: Actor, chat: Conversation) -> None:
+    revoked, expired, kept = shared(alices, chat), shared(alices, chat, timedelta(0)), shared(alices, chat)
+    share_revoke(actor=alices, share_id=revoked.pk)
+    assert shares_prune_task() == 2
+    assert list(Share.objects.all()) == [kept]
+    assert not Share.objects.filter(pk=expired.pk).exists()
+
+
+def test_a_nul_in_an_address_names_nothing(client: Client, alice: User, db: None) -> None:
+    assert client.get("/shared/%00").status_code == 404
+    client.force_login(alice)
+    assert client.get("/chats?folder=%00").status_code == 200
+
+
+def test_an_admin_finds_a_link_by_its_address_and_revokes_it(
+    admin_client: Client, alices: Actor, chat: Conversation
+) -> None:
+    share, other = shared(alices, chat), shared(alices, chat)
+    url = reverse("admin:conversations_share_changelist")
+    page = admin_client.get(url, {"q": f"https://site.example/shared/{share.token}/"}).content.decode()
+    assert f"/{share.pk}/change/" in page
+    assert f"/{other.pk}/change/" not in page
+    assert other.token not in page
+    admin_client.post(url, {"action": "revoke", "_selected_action": [share.pk]})
+    share.refresh_from_db()
+    assert share.revoked_at is not None
+    assert share.messages == []
+    assert share_get(other.token) == other

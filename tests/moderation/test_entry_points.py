@@ -40,6 +40,9 @@ PAGES: dict[str, dict[str, Any]] = {
     "chats/import": {"file": EXPORT},
     "chat/settings/save": {"system_prompt": SAID},
     "chat/<uuid:conversation_id>/settings/save": {"system_prompt": SAID},
+    "chat/<uuid:conversation_id>/rename": {"title": SAID},
+    "chat/presets/save": {"preset_name": SAID},
+    "chats/change": {"change": "move", "chat": "its id", "folder": SAID},
 }
 """Forms, each with a text in it."""
 
@@ -75,15 +78,12 @@ EXEMPT = {
     "": "leads to the chat",
     "health": "reads nothing",
     "ready": "reads nothing",
-    "chat/presets/save": "a preset passes when a chat gets it",
     "chat/presets/<uuid:preset_id>/delete": "without texts",
     "chat/<uuid:conversation_id>/branch": "without texts",
     "chat/<uuid:conversation_id>/fork": "its texts have passed",
-    "chat/<uuid:conversation_id>/links/create": "its texts have passed",
+    "chat/<uuid:conversation_id>/links/create": "a copy: see the chat's own tests of the gate",
     "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": "a word on an answer: no model reads it",
-    "chat/<uuid:conversation_id>/rename": "a title: no model reads it",
     "chat/<uuid:conversation_id>/delete": "without texts",
-    "chats/change": "the names of folders: no model reads them",
     "chats/shared/<int:share_id>/revoke": "without texts",
     "account/keys": "the names of keys: no model reads them",
     "account/keys/<int:pk>/rotate": "without texts",
@@ -140,13 +140,14 @@ def test_a_text_in_a_form_passes_the_gate(
     client: Client, alice: User, worker: FakeWorker, rude: Rule, route: str
 ) -> None:
     client.force_login(alice)
+    chat_id = str(chat_of(alice).conversation.public_id)
     fields = {
         name: SimpleUploadedFile("chats.jsonl", b"\n".join(json.dumps(one).encode() for one in value))
         if isinstance(value, list)
-        else value
+        else value.replace("its id", chat_id)
         for name, value in PAGES[route].items()
     }
-    address = route.replace("<uuid:conversation_id>", str(chat_of(alice).conversation.public_id))
+    address = route.replace("<uuid:conversation_id>", chat_id)
     reply = client.post(f"/{address}", fields)
     assert reply.status_code == 403
     assert "House words (rude)" in reply.content.decode()

@@ -87,6 +87,8 @@ ATTACKS = {
     "formula of huge widths": r"$\hspace{99999em}\kern99999em\rule{99999em}{99999em}$",
     "formula on lines with markup": "$$\n<script>alert(1)</script>\n$$",
     "formula in brackets with markup": r"\[<svg/onload=alert(1)>\] \(<svg/onload=alert(1)>\)",
+    "file with markup in its name": "File: <img src=x onerror=alert(1)>\n```\nx\n```",
+    "file with markup in its text": "File: a.txt\n```\n</pre></details><script>alert(1)</script>\n```",
     "thoughts with markup": "<think><script>alert(1)</script></details><img src=x onerror=alert(1)></think>Fine.",
     "thoughts that are not closed": "<think></think ><script>alert(1)</script>",
     "thoughts in thoughts": "<think><think><b></think></think>",
@@ -161,7 +163,9 @@ _TAGS = {
     "mpadded", "mphantom", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd",
 }
 # fmt: on
-_CLASS = re.compile(r"(code(__bar|__language)?|table|plain|math|thoughts(__text)?|align-\w+|hl-\w+)( hl-\w+)*")
+_CLASS = re.compile(
+    r"(code(__bar|__language)?|table|plain|math|thoughts(__text)?|file(__size)?|align-\w+|hl-\w+)( hl-\w+)*"
+)
 _VOID = {"br", "hr"}
 
 

@@ -97,6 +97,46 @@ def test_a_whole_battle_by_keyboard_alone(arena_site: LiveSite, tabs: Tabs) -> N
     wait_until_judged(page)
 
 
+def test_keys_vote_only_among_the_votes_and_once(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site)
+    page = tab.page
+    tab.send("Hi")
+    wait_until_judged(page)
+    page.locator("#thread").focus()
+    page.keyboard.press("a")
+    page.locator("#stop").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#votes")).to_be_visible()
+    assert own_site.query("SELECT count(*) FROM arena_vote")[0][0] == 0
+
+    page.keyboard.press("Escape")
+    page.keyboard.down("t")
+    page.keyboard.down("t")
+    expect(page.locator("#result-title")).to_have_text("Your vote: Tie")
+    page.locator("#thread").focus()
+    page.keyboard.press("n")
+    expect(page.locator("#rounds .round")).to_have_count(1)
+
+
+def test_side_by_side_stays_by_name_after_a_reload(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site).open("/arena/side-by-side")
+    page = tab.page
+    tab.send("One")
+    wait_until_judged(page)
+    page.reload()
+    wait_until_judged(page)
+    page.get_by_role("button", name="Tie").click()
+    page.get_by_role("button", name="New round").click()
+    expect(page.locator("#choice-A")).to_be_visible()
+    tab.send("Two")
+    wait_until_judged(page)
+    assert own_site.query("SELECT count(*) FROM arena_battle WHERE NOT is_anonymous")[0][0] == 2
+
+
 def test_a_vote_by_button_and_a_chat_that_goes_on(arena_site: LiveSite, tabs: Tabs) -> None:
     tab = tabs(arena_site)
     page = tab.page
@@ -178,6 +218,13 @@ def test_a_side_that_fails_offers_a_new_opponent(
     tab.send("The question")
     expect(page.locator("#notice")).to_contain_text("One of the two could not answer.")
     assert "owl" not in page.content()
+
+    expect(page.locator("#notice").get_by_role("button", name="New round")).to_be_visible()
+    page.locator("#composer-text").fill("Is anybody there?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Ask for a new opponent")
+    expect(page.locator("#votes")).to_be_hidden()
+    page.locator("#composer-text").fill("")
 
     scripted["elk"].report()
     page.get_by_role("button", name="New opponent").click()

@@ -13,28 +13,26 @@ from django.utils.crypto import salted_hmac
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
-from apps.arena import pairing, selectors
+from apps.arena import selectors
 from apps.arena.errors import (
     ArenaClosed,
     BattleFailed,
+    BattleFollowed,
     BattleNotFound,
     BattleNotReady,
     BattleTooLong,
-    BattleWhole,
-    NoOpponents,
 )
-from apps.arena.models import Arena, Battle, Contestant, Follows, Pairing, Position, Side
+from apps.arena.models import Battle, Follows, Position, Side
 from apps.arena.selectors import TurnState
+from apps.arena.services import opponents
+from apps.arena.services.opponents import Following, Two
 from apps.conversations.chat_settings import ChatSettings
-from apps.conversations.models import Generation, GenerationState, Message, Role
+from apps.conversations.models import Generation, Message, Role
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.sides import SideOwner, side_ask, side_create
 from apps.conversations.services.turns import require_may_chat, text_checked
 
 MAX_TURNS = 50
-
-Two = tuple[Contestant, Contestant]
-"""A and B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +72,28 @@ def message_check(*, actor: Actor, battle_id: UUID, text: str) -> None:
 
     Raises: SignInRequired, EmptyMessage, MessageTooLong, BattleNotFound, BattleNotReady, BattleFailed, BattleTooLong.
     """
-    _require_may_take_part(actor)
-    _require_goes_on(selectors.battle_get(actor, battle_id))
+    battle = selectors.battle_get(actor, battle_id)
+    taking_part_require(actor, battle)
+    _require_goes_on(battle)
     text_checked(text)
 
 
 def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTurn:
     """Find two contestants and give both the first message.
 
-    Raises: what `opening_check` raises; NoOpponents, ContestantUnknown, BattleNotFound, BattleWhole.
+    Raises: what `opening_check` raises; NoOpponents, ContestantUnknown, BattleNotFound, and as `following_check`.
     """
     opening_check(actor=actor, opening=opening)
     text, arena = text_checked(opening.text), selectors.arena_get(actor, opening.arena)
-    previous = None if opening.previous is None else _previous(actor, arena, opening.previous)
-    two = _two(actor, arena, opening, previous, random)
-    is_anonymous = opening.choice is None and not _is_named_rematch(opening, previous)
     with transaction.atomic():
+        # Held, so that its names are not told while the next battle is made of it.
+        previous = None if opening.previous is None else battle_lock(actor, opening.previous)
+        following = None if previous is None else Following(previous, opening.follows)
+        opponents.following_check(arena, opening.choice, following)
+        two = opponents.two_find(actor, arena, opening.choice, following, random)
         battle = Battle.objects.create(
             arena=arena,
-            is_anonymous=is_anonymous,
+            is_anonymous=opening.choice is None and (previous is None or previous.is_anonymous),
             prompt_digest=_digest(text),
             previous=previous,
             follows=opening.follows or "",
@@ -106,10 +107,10 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
 
     Raises: what `message_check` raises.
     """
-    _require_may_take_part(actor)
     text = text_checked(text)
     with transaction.atomic():
         battle = battle_lock(actor, battle_id)
+        taking_part_require(actor, battle)
         return _turn_add(battle, _require_goes_on(battle), text)
 
 
@@ -121,11 +122,27 @@ def battle_stop(*, actor: Actor, battle_id: UUID) -> list[UUID]:
 
 
 def battle_reveal(*, actor: Actor, battle_id: UUID) -> Battle:
-    """Tell the names without a vote; from now on there can be none. Raises: BattleNotFound."""
-    battle = selectors.battle_get(actor, battle_id)
-    Battle.objects.filter(pk=battle.pk, revealed_at=None).update(revealed_at=timezone.now())
+    """Tell the names without a vote; from now on there can be none.
+
+    Raises: SignInRequired, ArenaNotFound, BattleNotFound; BattleFollowed, while a blind battle came out of this one.
+    """
+    with transaction.atomic():
+        battle = battle_lock(actor, battle_id)
+        taking_part_require(actor, battle)
+        if battle.next.filter(follows=Follows.NEW_OPPONENT, is_anonymous=True, revealed_at=None).exists():
+            raise BattleFollowed
+        Battle.objects.filter(pk=battle.pk, revealed_at=None).update(revealed_at=timezone.now())
     battle.refresh_from_db(fields=["revealed_at"])
     return battle
+
+
+def taking_part_require(actor: Actor, battle: Battle) -> None:
+    """Whether they may still be where it is fought: a page may be open for days.
+
+    Raises: SignInRequired, ArenaNotFound.
+    """
+    _require_may_take_part(actor)
+    selectors.arena_get(actor, battle.arena.slug)
 
 
 def battles_adopt(*, user: User, visitor_public_id: UUID) -> int:
@@ -176,66 +193,6 @@ def _require_goes_on(battle: Battle) -> tuple[Side, Side]:
     if battle.n_turns >= MAX_TURNS:
         raise BattleTooLong(limit=MAX_TURNS)
     return sides
-
-
-# --- Two contestants --------------------------------------------------------------------------------------------------
-
-
-def _two(actor: Actor, arena: Arena, opening: Opening, previous: Battle | None, random: Random) -> Two:
-    if opening.choice is not None:
-        return selectors.contestants_chosen(actor, arena, opening.choice)
-    ready = list(selectors.contestants_ready(actor, arena))
-    match opening.follows, previous:
-        case Follows.REMATCH, Battle():
-            return _same_two(ready, previous, random)
-        case Follows.NEW_OPPONENT, Battle():
-            return _with_new_opponent(ready, previous, random)
-    return _drawn(arena, ready, random)
-
-
-def _drawn(arena: Arena, ready: list[Contestant], random: Random, *, keeping: int | None = None) -> Two:
-    n_met = selectors.n_met(arena) if arena.pairing == Pairing.ADAPTIVE else None
-    try:
-        pair = pairing.draw([contestant.entrant for contestant in ready], random, n_met=n_met, keeping=keeping)
-    except pairing.NobodyToMeet as exc:
-        raise NoOpponents from exc
-    by_key = {contestant.pk: contestant for contestant in ready}
-    return by_key[pair[0]], by_key[pair[1]]
-
-
-def _same_two(ready: list[Contestant], previous: Battle, random: Random) -> Two:
-    by_key = {contestant.pk: contestant for contestant in ready}
-    one, other = (side.contestant_id for side in selectors.sides_get(previous))
-    if one not in by_key or other not in by_key:
-        raise NoOpponents
-    left, right = pairing.sides((one, other), random)
-    return by_key[left], by_key[right]
-
-
-def _with_new_opponent(ready: list[Contestant], previous: Battle, random: Random) -> Two:
-    sides = selectors.sides_get(previous)
-    last = selectors.last_turn_get(sides)
-    if last is None or last.state is not TurnState.FAILED:
-        raise BattleWhole
-    failed = {
-        side.contestant_id
-        for side, generation in zip(sides, last.generations, strict=True)
-        if generation.state == GenerationState.FAILED
-    }
-    left_over = [side.contestant_id for side in sides if side.contestant_id not in failed]
-    others = [contestant for contestant in ready if contestant.pk not in failed]
-    return _drawn(previous.arena, others, random, keeping=left_over[0] if left_over else None)
-
-
-def _previous(actor: Actor, arena: Arena, battle_id: UUID) -> Battle:
-    battle = selectors.battle_get(actor, battle_id)
-    if battle.arena_id != arena.pk:
-        raise BattleNotFound
-    return battle
-
-
-def _is_named_rematch(opening: Opening, previous: Battle | None) -> bool:
-    return opening.follows is Follows.REMATCH and previous is not None and not previous.is_anonymous
 
 
 # --- Rows -------------------------------------------------------------------------------------------------------------

@@ -8,31 +8,35 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.arena import selectors
-from apps.arena.errors import AlreadyRevealed, AlreadyVoted
+from apps.arena.errors import AlreadyRevealed, AlreadyVoted, BattleChanged
 from apps.arena.evidence import evidence_get
 from apps.arena.integrity import Assessment, assess
-from apps.arena.models import Battle, Integrity, Side, Verdict, Vote
-from apps.arena.services.battles import battle_lock, turn_require_ended
+from apps.arena.models import Battle, Integrity, Verdict, Vote
+from apps.arena.services.battles import battle_lock, taking_part_require, turn_require_ended
 
 NAMED = Assessment(counts=True, weight=1.0, reasons=())
 """Of a battle of two chosen by name: there is nothing to give away, and its votes are kept apart."""
 
 
-def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict) -> Vote:
+def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict, turn: int | None = None) -> Vote:
     """Store the verdict and tell the names, in one step: names that are told before could still be voted on.
 
-    Raises: BattleNotFound, AlreadyVoted, AlreadyRevealed; BattleNotReady, BattleFailed.
+    `turn`: the last one that the voter has seen, where a page might show an older one.
+
+    Raises: SignInRequired, ArenaNotFound, BattleNotFound, AlreadyVoted, AlreadyRevealed; BattleNotReady, BattleFailed,
+    BattleChanged.
     """
+    battle = selectors.battle_get(actor, battle_id)
+    taking_part_require(actor, battle)
+    n_turns = battle.n_turns if turn is None else turn
+    _require_open(battle, n_turns)
+    # Before the row is held: to look through long answers takes a while. They stay as they are until the next turn.
+    found = _assessed(battle, verdict)
     try:
         with transaction.atomic():
             battle = battle_lock(actor, battle_id)
-            if Vote.objects.filter(battle=battle).exists():
-                raise AlreadyVoted
-            if battle.revealed_at is not None:
-                raise AlreadyRevealed
-            sides = selectors.sides_get(battle)
-            turn_require_ended(sides)
-            vote = _vote_create(battle, sides, verdict)
+            _require_open(battle, n_turns)
+            vote = _vote_create(battle, verdict, found)
             battle.revealed_at = timezone.now()
             battle.save(update_fields=["revealed_at"])
     except IntegrityError as exc:
@@ -49,8 +53,23 @@ def vote_overrule(*, vote: Vote, decision: Integrity | None, why: str, admin: Us
     vote.save(update_fields=["overruled", "overruled_why", "overruled_by", "overruled_at"])
 
 
-def _vote_create(battle: Battle, sides: tuple[Side, Side], verdict: Verdict) -> Vote:
-    found = assess(evidence_get(battle, sides, verdict, timezone.now())) if battle.is_anonymous else NAMED
+def _require_open(battle: Battle, n_turns: int) -> None:
+    if Vote.objects.filter(battle=battle).exists():
+        raise AlreadyVoted
+    if battle.revealed_at is not None:
+        raise AlreadyRevealed
+    turn_require_ended(selectors.sides_get(battle))
+    if battle.n_turns != n_turns:
+        raise BattleChanged
+
+
+def _assessed(battle: Battle, verdict: Verdict) -> Assessment:
+    if not battle.is_anonymous:
+        return NAMED
+    return assess(evidence_get(battle, selectors.sides_get(battle), verdict, timezone.now()))
+
+
+def _vote_create(battle: Battle, verdict: Verdict, found: Assessment) -> Vote:
     return Vote.objects.create(
         battle=battle,
         verdict=verdict,

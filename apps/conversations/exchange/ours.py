@@ -11,6 +11,7 @@ from typing import Any
 from apps.conversations.chat_settings import ChatSettings, settings_fields, settings_parse
 from apps.conversations.errors import ImportRefused, SettingRefused
 from apps.conversations.exchange.drafts import (
+    FOLDER_MAX_CHARS,
     Draft,
     DraftMessage,
     list_of,
@@ -44,7 +45,7 @@ def _chat(chat: dict[str, Any]) -> Draft:
         created_at=time_of(chat.get("created_at")),
         system_prompt=prompt_of(chat.get("system_prompt")),
         sampling=_sampling(chat.get("sampling")),
-        folder=title_of(chat.get("folder"))[:80].rstrip(),
+        folder=title_of(chat.get("folder"))[:FOLDER_MAX_CHARS].rstrip(),
         is_pinned=chat.get("is_pinned") is True,
         is_archived=chat.get("is_archived") is True,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nh3
 from markdown_it.common.utils import unescapeAll
 
-from apps.conversations.markdown import math
+from apps.conversations.markdown import files, math
 from apps.conversations.markdown.grammar import (
     PARSER,
     Block,
@@ -50,9 +50,12 @@ def render(text: str) -> str:
 
 
 def render_user(text: str) -> str:
-    """Return what a person typed as escaped paragraphs with their line breaks: people do not expect Markdown."""
-    paragraphs = re.split(r"\n{2,}", normalise_newlines(replace_unsafe_characters(text)).strip("\n"))
-    return "".join(_paragraph(paragraph) for paragraph in paragraphs)
+    """Return what a person typed as escaped paragraphs with their line breaks: people do not expect Markdown.
+
+    Text files in it are folded.
+    """
+    parts = files.parts_of(normalise_newlines(replace_unsafe_characters(text)).strip("\n"))
+    return "".join(_paragraphs(part) if isinstance(part, str) else part.html for part in parts)
 
 
 def render_block(block: Block) -> str:
@@ -64,6 +67,10 @@ def render_block(block: Block) -> str:
 
 def sanitise(html: str) -> str:
     return _CLEANER.clean(html)
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(_paragraph(paragraph) for paragraph in re.split(r"\n{2,}", text.strip("\n")))
 
 
 def _paragraph(text: str, *, css_class: str = "") -> str:

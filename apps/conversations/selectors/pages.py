@@ -22,6 +22,7 @@ class ShownMessage:
     role: str
     html: str
     model_name: str
+    is_imported: bool
     generation: UUID | None
     state: str
     error: Failure | None
@@ -48,6 +49,7 @@ def _shown(message: Message, siblings: Siblings) -> ShownMessage:
         role=message.role,
         html=render(message.content) if is_answer else render_user(message.content),
         model_name=message.author,
+        is_imported=message.is_imported,
         generation=generation.public_id if generation else None,
         state=generation.state if generation else GenerationState.COMPLETE,
         error=failure_of(generation) if generation else None,

@@ -1,6 +1,5 @@
 """Links to chats: one by its address, for anybody; a person's own, to look after."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -8,28 +7,22 @@ from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import ShareNotFound
-from apps.conversations.markdown import render, render_user
-from apps.conversations.models import Role, Share
+from apps.conversations.models import Share
 from apps.conversations.selectors.conversations import conversations_owned
+from apps.core.texts import clean_text
 
 SHOWN_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class SharedMessage:
-    role: str
-    author: str
-    html: str
-
-
 def shares_valid() -> QuerySet[Share]:
-    """Those whose address leads somewhere now."""
-    return Share.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
+    """Those whose address leads somewhere now: not one of somebody whose account is switched off."""
+    lasting = Share.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
+    return lasting.exclude(conversation__user__is_active=False)
 
 
 def share_get(token: str) -> Share:
     """By its address, for anybody. Raises: ShareNotFound, also when it was revoked or has expired."""
-    share = shares_valid().filter(token=token).first()
+    share = shares_valid().filter(token=clean_text(token)).first()
     if share is None:
         raise ShareNotFound
     return share
@@ -41,14 +34,3 @@ def shares_list(actor: Actor, conversation_id: UUID | None = None) -> list[Share
     if conversation_id is not None:
         own = own.filter(conversation__public_id=conversation_id)
     return list(own.select_related("conversation").defer("messages").order_by("-pk")[:SHOWN_MAX])
-
-
-def shared_messages(share: Share) -> list[SharedMessage]:
-    return [
-        SharedMessage(
-            role=message["role"],
-            author=message["author"],
-            html=render_user(message["content"]) if message["role"] == Role.USER else render(message["content"]),
-        )
-        for message in share.messages
-    ]

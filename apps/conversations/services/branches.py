@@ -10,7 +10,7 @@ from apps.conversations.errors import AnswerRunning
 from apps.conversations.models import UNFINISHED, Conversation, Role
 from apps.conversations.selectors.conversations import conversation_get, generation_of, message_get, messages_get
 from apps.conversations.selectors.tree import tree_get
-from apps.conversations.services.planting import Seed, messages_plant
+from apps.conversations.services.planting import Seed, messages_plant, require_room
 from apps.conversations.services.turns import conversation_create, conversation_lock, require_may_chat
 
 
@@ -30,16 +30,17 @@ def branch_show(*, actor: Actor, conversation_id: UUID, message_id: UUID) -> Con
 def conversation_fork(*, actor: Actor, conversation_id: UUID, message_id: UUID) -> Conversation:
     """Copy the path to this message, and nothing else, into a new conversation.
 
-    Raises: SignInRequired, ChatNotFound, AnswerRunning.
+    Raises: SignInRequired, ChatNotFound, AnswerRunning, TooManyChats.
     """
     source = conversation_get(actor, conversation_id)
     require_may_chat(actor)
+    require_room(actor, 1)
     message = message_get(source, message_id)
     path = messages_get(tree_get(source.pk).path(message.pk))
     if any((generation := generation_of(m)) is not None and generation.state in UNFINISHED for m in path):
         raise AnswerRunning
     seeds = [
-        Seed(index - 1 if index else None, Role(m.role), m.content, m.model, m.written_by, m.created_at)
+        Seed(index - 1 if index else None, Role(m.role), m.content, m.model, m.written_by, m.created_at, m.is_imported)
         for index, m in enumerate(path)
     ]
     with transaction.atomic():

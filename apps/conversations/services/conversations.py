@@ -22,14 +22,20 @@ TITLE_MAX_CHARS = 200
 
 
 def conversation_rename(*, actor: Actor, conversation_id: UUID, title: str) -> Conversation:
-    """Raises: ChatNotFound, TitleEmpty. A longer title is cut."""
+    """The caller has let the title pass the gate. Raises: ChatNotFound, TitleEmpty. A longer title is cut."""
     conversation = conversation_get(actor, conversation_id)
-    title = " ".join(clean_text(title).split())[:TITLE_MAX_CHARS].rstrip()
-    if not title:
-        raise TitleEmpty
+    title = title_checked(title)
     Conversation.objects.filter(pk=conversation.pk).update(title=title)
     conversation.title = title
     return conversation
+
+
+def title_checked(title: str) -> str:
+    """As it is stored. Raises: TitleEmpty."""
+    title = " ".join(clean_text(title).split())[:TITLE_MAX_CHARS].rstrip()
+    if not title:
+        raise TitleEmpty
+    return title
 
 
 def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:

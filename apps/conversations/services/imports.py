@@ -1,23 +1,22 @@
 """Store chats that were read from a file: all of them, or none."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel
 from apps.catalog.selectors import models_visible
 from apps.conversations.chat_settings import ChatSettings
-from apps.conversations.errors import SignInRequired
+from apps.conversations.errors import ImportRefused, SignInRequired
 from apps.conversations.exchange.drafts import Draft
 from apps.conversations.models import Conversation, Role
-from apps.conversations.services.planting import Seed, messages_plant
+from apps.conversations.services.planting import Seed, messages_plant, require_room
 from apps.conversations.services.turns import conversation_create
 from apps.conversations.texts import title_from
-from apps.moderation.choices import Surface
-from apps.moderation.gate import texts_pass
 
 UNTITLED = "Imported chat"
 
@@ -29,21 +28,27 @@ class Imported:
     n_left_out: int
 
 
-async def drafts_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
-    """Let every text through the gate, as if it were said now; redact it in place. Raises: TextRefused."""
-    for draft in drafts:
-        texts = [draft.title, draft.system_prompt, *(message.content for message in draft.messages)]
-        title, prompt, *contents = await texts_pass(texts, surface=Surface.CHAT, actor=actor)
-        draft.title, draft.system_prompt = title, prompt
-        for message, content in zip(draft.messages, contents, strict=True):
-            message.content = content
+@contextmanager
+def import_alone(actor: Actor) -> Iterator[None]:
+    """Hold while a file is read, looked at and stored: of one person one at a time. Raises: ImportRefused."""
+    name = [f"import of chats by {actor.user_id}"]
+    with connection.cursor() as cursor:
+        # Of the session, so that it goes with this process if that dies, and needs no transaction of a minute.
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name)
+        if cursor.fetchone() != (True,):
+            raise ImportRefused(reason="another file of yours is being imported; wait for it")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
 
 @transaction.atomic
 def chats_import(*, actor: Actor, drafts: Sequence[Draft]) -> Imported:
-    """The caller has let the texts pass the gate. Raises: SignInRequired: visitors import nothing."""
+    """The caller has let the texts pass the gate. Raises: SignInRequired: visitors import nothing; TooManyChats."""
     if actor.user_id is None:
         raise SignInRequired
+    require_room(actor, len(drafts))
     models = {model.name: model for model in models_visible(actor)}
     # The first of a file was the newest one, and stays it.
     for draft in reversed(drafts):
@@ -80,4 +85,5 @@ def _seeds(draft: Draft, models: dict[str, LanguageModel]) -> Iterator[Seed]:
             model=model,
             written_by="" if model is not None else message.model,
             created_at=time,
+            is_imported=True,
         )

@@ -31,14 +31,10 @@ def conversations_change(
 ) -> list[UUID]:
     """Do this with those of the chats that are there, and return which. `MOVE` puts them into `folder`; empty: none.
 
-    Raises: TooManyAtOnce, ChatNotFound: none of them is there.
+    The caller has let the folder's name pass the gate. Raises: TooManyAtOnce, ChatNotFound: none of them is there.
     """
-    if len(conversation_ids) > AT_ONCE_MAX:
-        raise TooManyAtOnce(limit=AT_ONCE_MAX)
-    owned = conversations_owned(actor).filter(public_id__in=conversation_ids)
-    found = list(owned.values_list("public_id", flat=True))
-    if not found:
-        raise ChatNotFound
+    found = chats_found(actor, conversation_ids)
+    owned = conversations_owned(actor).filter(public_id__in=found)
     match change:
         case Change.PIN | Change.UNPIN:
             owned.update(is_pinned=change is Change.PIN)
@@ -47,7 +43,7 @@ def conversations_change(
         case Change.RESTORE:
             owned.update(is_archived=False)
         case Change.MOVE:
-            owned.update(folder=_folder(folder))
+            owned.update(folder=folder_checked(folder))
         case Change.DELETE:
             for conversation_id in found:
                 conversation_delete(actor=actor, conversation_id=conversation_id)
@@ -56,5 +52,17 @@ def conversations_change(
     return found
 
 
-def _folder(name: str) -> str:
+def chats_found(actor: Actor, conversation_ids: Sequence[UUID]) -> list[UUID]:
+    """Those that are there. Raises: TooManyAtOnce, ChatNotFound: none of them is."""
+    if len(conversation_ids) > AT_ONCE_MAX:
+        raise TooManyAtOnce(limit=AT_ONCE_MAX)
+    owned = conversations_owned(actor).filter(public_id__in=conversation_ids)
+    found = list(owned.values_list("public_id", flat=True))
+    if not found:
+        raise ChatNotFound
+    return found
+
+
+def folder_checked(name: str) -> str:
+    """As it is stored."""
     return " ".join(clean_text(name).split())[:FOLDER_MAX_CHARS].rstrip()

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel
+from apps.conversations.errors import TooManyChats
 from apps.conversations.models import Conversation, Message, Role
+from apps.conversations.selectors.conversations import conversations_owned
 
 BATCH = 500
+CHATS_OF_OWNER_MAX = 10_000
+"""Of one person. Who has as many can still begin one by hand, but no file and no fork adds any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,13 @@ class Seed:
     model: LanguageModel | None
     written_by: str
     created_at: datetime
+    is_imported: bool = False
+
+
+def require_room(actor: Actor, n_chats: int) -> None:
+    """Raises: TooManyChats."""
+    if conversations_owned(actor).count() + n_chats > CHATS_OF_OWNER_MAX:
+        raise TooManyChats(limit=f"{CHATS_OF_OWNER_MAX:,}")
 
 
 def messages_plant(conversation: Conversation, seeds: Sequence[Seed]) -> list[Message]:
@@ -32,6 +44,7 @@ def messages_plant(conversation: Conversation, seeds: Sequence[Seed]) -> list[Me
             model=seed.model,
             written_by=seed.written_by,
             created_at=seed.created_at,
+            is_imported=seed.is_imported,
         )
         for seed in seeds
     ]

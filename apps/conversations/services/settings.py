@@ -29,15 +29,13 @@ def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: Cha
 
 
 def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
-    """Keep settings under a name; one of this name is replaced.
+    """Keep settings under a name; one of this name is replaced. The caller has let both pass the gate.
 
     Raises: SignInRequired, PresetNameWrong, TooManyPresets.
     """
     if actor.user_id is None:
         raise SignInRequired
-    name = " ".join(clean_text(name).split())
-    if not 0 < len(name) <= PRESET_NAME_MAX_CHARS:
-        raise PresetNameWrong(limit=PRESET_NAME_MAX_CHARS)
+    name = preset_name_checked(name)
     with transaction.atomic():
         # Of two at once the second one waits here, so that the limit holds.
         User.objects.select_for_update().get(pk=actor.user_id)
@@ -50,6 +48,14 @@ def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
             defaults={"system_prompt": settings.system_prompt, "sampling": settings.sampling},
         )
     return preset
+
+
+def preset_name_checked(name: str) -> str:
+    """As it is stored. Raises: PresetNameWrong."""
+    name = " ".join(clean_text(name).split())
+    if not 0 < len(name) <= PRESET_NAME_MAX_CHARS:
+        raise PresetNameWrong(limit=PRESET_NAME_MAX_CHARS)
+    return name
 
 
 def preset_delete(*, actor: Actor, preset_id: UUID) -> None:

@@ -1,16 +1,21 @@
-"""Links to a chat as it is now, for everyone who has the address: made, and revoked."""
+"""Links to a chat as it is now, for everyone who has the address: made, revoked, and forgotten when they are over."""
 
 import secrets
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.conversations.errors import ChatNotFound, NothingToShare, TooManyShares
-from apps.conversations.models import UNFINISHED, Conversation, Share
+from apps.accounts.models import User, Visitor
+from apps.conversations.errors import ChatBehind, ChatNotFound, NothingToShare, ShareTooLong, TooManyShares
+from apps.conversations.markdown import render, render_user
+from apps.conversations.models import UNFINISHED, Conversation, Role, Share
 from apps.conversations.selectors.conversations import (
     conversation_get,
     conversations_owned,
@@ -18,32 +23,62 @@ from apps.conversations.selectors.conversations import (
     path_list,
 )
 from apps.conversations.selectors.shares import shares_valid
+from apps.conversations.services.conversations import TITLE_MAX_CHARS
+from apps.conversations.services.turns import require_may_chat
+from apps.moderation.batches import batches
+from apps.moderation.choices import Direction, Surface
+from apps.moderation.gate import texts_pass
 
 SHARES_MAX = 100
+SHARED_MAX_CHARS = 300_000
+"""In all messages together: a page that anybody may ask for."""
 TOKEN_BYTES = 24
 """Nobody guesses 192 bits."""
+PRUNED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMessage:
+    role: str
+    content: str
+    author: str
+    is_imported: bool
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a link would show."""
+
+    title: str
+    messages: tuple[SharedMessage, ...]
 
 
 def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None) -> Share:
     """Keep a copy of the path that is shown; later messages and the system prompt are not in it. None: for ever.
 
-    Raises: ChatNotFound, NothingToShare, TooManyShares.
+    It is looked at once more, by the rules of today: others will read it. Call it from a sync context.
+    Raises: SignInRequired, ChatNotFound, NothingToShare, ShareTooLong, TooManyShares, TextRefused;
+        ChatBehind: the chat changed while it was looked at.
     """
+    require_may_chat(actor)
     conversation = conversation_get(actor, conversation_id)
+    copy = _copy(conversation)
+    passed = _rendered(async_to_sync(_copy_pass)(actor, copy))
     with transaction.atomic():
-        # Of two at once the second one waits here, so that the limit holds; a chat has one owner.
-        Conversation.objects.select_for_update().get(pk=conversation.pk)
+        _owner_lock(actor)
         own = shares_valid().filter(conversation__in=conversations_owned(actor))
         if own.count() >= SHARES_MAX:
             raise TooManyShares(limit=SHARES_MAX)
-        messages = _snapshot(conversation)
-        if not messages:
-            raise NothingToShare
+        # Locked, so that nothing is taken out of it by a moderator without the copy learning of it.
+        locked = Conversation.objects.select_for_update(no_key=True).filter(pk=conversation.pk).first()
+        if locked is None or _copy(locked) != copy:
+            raise ChatBehind
         return Share.objects.create(
             token=secrets.token_urlsafe(TOKEN_BYTES),
             conversation=conversation,
-            title=conversation.title,
-            messages=messages,
+            title=passed.title,
+            messages=[asdict(message) for message in passed.messages],
             expires_at=timezone.now() + lasts if lasts is not None else None,
         )
 
@@ -58,13 +93,64 @@ def share_revoke(*, actor: Actor, share_id: int) -> None:
 
 
 def shares_revoke(shares: QuerySet[Share]) -> int:
-    """As an admin does it. Return how many led somewhere."""
+    """Let these addresses lead nowhere, and return how many did; the copies are gone."""
     return shares.filter(revoked_at=None).update(revoked_at=timezone.now(), messages=[])
 
 
-def _snapshot(conversation: Conversation) -> list[dict[str, str]]:
-    return [
-        {"role": message.role, "content": message.content, "author": message.author}
+def shares_prune() -> int:
+    """Forget those that lead nowhere any more, a bounded number in each transaction."""
+    over = Share.objects.filter(Q(expires_at__lte=Now()) | Q(revoked_at__isnull=False)).order_by("pk")
+    n_pruned = 0
+    while pks := list(over.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
+        n_pruned += Share.objects.filter(pk__in=pks).delete()[0]
+    return n_pruned
+
+
+def message_html(role: str, content: str) -> str:
+    """As a page shows it."""
+    return render(content) if role == Role.ASSISTANT else render_user(content)
+
+
+def _copy(conversation: Conversation) -> Copy:
+    """Without what is being written. Raises: NothingToShare, ShareTooLong."""
+    messages = tuple(
+        SharedMessage(message.role, message.content, message.author, message.is_imported)
         for message in path_list(conversation)
         if message.content and ((generation := generation_of(message)) is None or generation.state not in UNFINISHED)
-    ]
+    )
+    if not messages:
+        raise NothingToShare
+    if sum(len(message.content) for message in messages) > SHARED_MAX_CHARS:
+        raise ShareTooLong(limit=f"{SHARED_MAX_CHARS:,}")
+    return Copy(conversation.title, messages)
+
+
+async def _copy_pass(actor: Actor, copy: Copy) -> Copy:
+    """What was asked is judged as such, and what was answered as such. Raises: TextRefused."""
+    title, *asked = await _texts_pass(
+        actor, [copy.title, *(m.content for m in copy.messages if m.role == Role.USER)], Direction.IN
+    )
+    answered = await _texts_pass(actor, [m.content for m in copy.messages if m.role == Role.ASSISTANT], Direction.OUT)
+    texts = {Role.USER: iter(asked), Role.ASSISTANT: iter(answered)}
+    messages = tuple(replace(message, content=next(texts[Role(message.role)])) for message in copy.messages)
+    return Copy(title[:TITLE_MAX_CHARS], messages)
+
+
+async def _texts_pass(actor: Actor, texts: list[str], direction: Direction) -> list[str]:
+    passed: list[str] = []
+    for batch in batches(texts):
+        passed += await texts_pass(batch, surface=Surface.CHAT, actor=actor, directions=[direction])
+    return passed
+
+
+def _rendered(copy: Copy) -> Copy:
+    messages = (replace(message, html=message_html(message.role, message.content)) for message in copy.messages)
+    return replace(copy, messages=tuple(messages))
+
+
+def _owner_lock(actor: Actor) -> None:
+    """Of two links at once the second one waits here, so that the limit holds."""
+    if actor.user_id is not None:
+        User.objects.select_for_update(no_key=True).get(pk=actor.user_id)
+    elif actor.visitor_public_id is not None:
+        Visitor.objects.select_for_update(no_key=True).get(public_id=actor.visitor_public_id)

@@ -2,14 +2,17 @@
 
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.history import conversation_url
 from apps.conversations.services.branches import branch_show, conversation_fork
-from apps.conversations.services.conversations import conversation_delete, conversation_rename
-from apps.conversations.services.keeping import Change, conversations_change
+from apps.conversations.services.conversations import conversation_delete, conversation_rename, title_checked
+from apps.conversations.services.keeping import Change, conversations_change, folder_checked
+from apps.conversations.setup import names_pass
 from apps.conversations.views.pages import messages_page
 from apps.conversations.views.support import actor_of, for_people, posted_id, tell_pages, wants_json
 
@@ -19,8 +22,12 @@ from apps.conversations.views.support import actor_of, for_people, posted_id, te
 def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """Another title and, if the form has that field, another folder."""
     actor = actor_of(request)
-    conversation_rename(actor=actor, conversation_id=conversation_id, title=request.POST.get("title", ""))
-    if (folder := request.POST.get("folder")) is not None:
+    conversation_get(actor, conversation_id)
+    title, folder = title_checked(request.POST.get("title", "")), request.POST.get("folder")
+    names = [title, folder_checked(folder or "")]
+    async_to_sync(names_pass)(actor, names, reference=str(conversation_id))
+    conversation_rename(actor=actor, conversation_id=conversation_id, title=title)
+    if folder is not None:
         conversations_change(actor=actor, conversation_ids=[conversation_id], change=Change.MOVE, folder=folder)
     tell_pages(actor, conversation_id)
     if wants_json(request):

@@ -15,7 +15,8 @@ from apps.conversations.errors import ImportRefused, SignInRequired
 from apps.conversations.exchange.exports import CONTENT_TYPES, Format, chat_export, chats_export
 from apps.conversations.exchange.reading import drafts_read
 from apps.conversations.selectors.exchange import chat_whole_get
-from apps.conversations.services.imports import chats_import, drafts_pass
+from apps.conversations.services.import_gate import drafts_pass
+from apps.conversations.services.imports import chats_import, import_alone
 from apps.conversations.views.support import actor_of, for_people
 from apps.core.errors import NotFound, SiteError
 
@@ -70,9 +71,10 @@ def _import(request: HttpRequest) -> str:
         raise ImportRefused(reason="there is no file; choose one")
     if file.size > IMPORT_MAX_BYTES:
         raise ImportRefused(reason=f"it is larger than {IMPORT_MAX_BYTES // 1024**2} MiB; split it")
-    drafts = drafts_read(file.read())
-    async_to_sync(drafts_pass)(actor, drafts)
-    imported = chats_import(actor=actor, drafts=drafts)
+    with import_alone(actor):
+        drafts = drafts_read(file.read())
+        async_to_sync(drafts_pass)(actor, drafts)
+        imported = chats_import(actor=actor, drafts=drafts)
     words = f"{_count(imported.n_chats, 'chat')} with {_count(imported.n_messages, 'message')} imported."
     if imported.n_left_out:
         words += f" {_count(imported.n_left_out, 'message')} without text (images, calls of tools) left out."

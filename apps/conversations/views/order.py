@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,8 +13,10 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.conversations.errors import SearchTooBroad, UnknownChange
 from apps.conversations.selectors.history import chats_page, folders_list
 from apps.conversations.selectors.search import Hit, chats_search
-from apps.conversations.services.keeping import Change, conversations_change
+from apps.conversations.services.keeping import Change, chats_found, conversations_change, folder_checked
+from apps.conversations.setup import names_pass
 from apps.conversations.views.support import actor_of, for_people, tell_pages, uuid_or_none, wants_json
+from apps.core.texts import clean_text
 
 QUERY = "q"
 
@@ -22,7 +25,7 @@ QUERY = "q"
 @require_GET
 def chats(request: HttpRequest) -> HttpResponse:
     """All chats, a page at a time, with boxes to tick."""
-    actor, folder = actor_of(request), request.GET.get("folder", "")
+    actor, folder = actor_of(request), clean_text(request.GET.get("folder", ""))
     is_archived = request.GET.get("archived") == "1"
     before = uuid_or_none(request.GET.get("before", ""))
     context = {
@@ -46,9 +49,12 @@ def change(request: HttpRequest) -> HttpResponse:
     except ValueError as exc:
         raise UnknownChange from exc
     ids = [found for text in request.POST.getlist("chat") if (found := uuid_or_none(text)) is not None]
-    changed = conversations_change(
-        actor=actor, conversation_ids=ids, change=wanted, folder=request.POST.get("folder", "")
-    )
+    folder = folder_checked(request.POST.get("folder", ""))
+    if wanted is Change.MOVE:
+        # Nobody looks at a name of somebody who has nothing to put there.
+        chats_found(actor, ids)
+        async_to_sync(names_pass)(actor, [folder])
+    changed = conversations_change(actor=actor, conversation_ids=ids, change=wanted, folder=folder)
     if wanted is not Change.DELETE:
         tell_pages(actor, changed[0])  # one hint is enough to make the pages look at the history again
     # The address of the form says which list it stood in.

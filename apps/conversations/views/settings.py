@@ -17,11 +17,12 @@ from apps.conversations.chat_settings import (
     settings_fields,
     settings_parse,
 )
+from apps.conversations.errors import SignInRequired
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.settings import presets_list, settings_of
-from apps.conversations.services.settings import conversation_configure, preset_delete, preset_save
+from apps.conversations.services.settings import conversation_configure, preset_delete, preset_name_checked, preset_save
 from apps.conversations.services.turns import require_may_chat
-from apps.conversations.setup import settings_pass
+from apps.conversations.setup import names_pass, settings_pass
 from apps.conversations.views.support import actor_of, for_people
 
 
@@ -64,7 +65,12 @@ def save(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @for_people
 def keep_preset(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    preset_save(actor=actor, name=request.POST.get("preset_name", ""), settings=settings_parse(_fields(request)))
+    if not actor.is_authenticated:
+        raise SignInRequired
+    name = preset_name_checked(request.POST.get("preset_name", ""))
+    settings = settings_parse(_fields(request))
+    async_to_sync(names_pass)(actor, [name])
+    preset_save(actor=actor, name=name, settings=_passed(actor, settings, None))
     return JsonResponse({"presets": presets_list(actor)})
 
 

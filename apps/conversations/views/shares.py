@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.actors import Actor
 from apps.conversations.models import Share
 from apps.conversations.selectors.conversations import conversation_get
-from apps.conversations.selectors.shares import share_get, shared_messages, shares_list
+from apps.conversations.selectors.shares import share_get, shares_list
 from apps.conversations.services.shares import share_create, share_revoke
 from apps.conversations.views.support import actor_of, for_people, wants_json
 
@@ -31,7 +31,7 @@ LASTS = {
 def shared(request: HttpRequest, token: str) -> HttpResponse:
     """The copy. Search engines are asked to leave it alone, and no address that it links to learns its own."""
     share = share_get(token)
-    response = render(request, "conversations/shared.html", {"share": share, "copied": shared_messages(share)})
+    response = render(request, "conversations/shared.html", {"share": share, "copied": share.messages})
     response["X-Robots-Tag"] = "noindex, nofollow, noarchive"
     response["Referrer-Policy"] = "no-referrer"
     return response
@@ -51,7 +51,7 @@ def links(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 @for_people
 def create(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     actor = actor_of(request)
-    _, lasts = LASTS.get(request.POST.get("lasts", ""), LASTS["7"])
+    _, lasts = LASTS.get(request.POST.get("lasts", "7"), LASTS["7"])
     share_create(actor=actor, conversation_id=conversation_id, lasts=lasts)
     return _links(request, actor, conversation_id)
 

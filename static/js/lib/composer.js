@@ -86,6 +86,11 @@ export class Composer extends EventTarget {
     if (!this.text) this.text = recall(this.#draftKey);
   }
 
+  /** The text was changed by something else than a hand. */
+  keepDraft() {
+    this.#planDraft();
+  }
+
   /** Empty the box for the next message; until `moveDraft` or `giveBack` a reload would bring the text back. */
   hold() {
     this.#held = this.text;

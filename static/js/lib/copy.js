@@ -74,6 +74,7 @@ function textFor(button) {
   const body = button.closest(".message")?.querySelector(".message__body");
   const copy = /** @type {HTMLElement | undefined} */ (body?.cloneNode(true));
   copy?.querySelectorAll(".code__bar, .thoughts").forEach((extra) => extra.remove());
+  copy?.querySelectorAll("details").forEach((file) => (file.open = true));
   if (copy) spellFormulas(copy);
   return copy ? plainText(copy) : "";
 }

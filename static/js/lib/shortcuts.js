@@ -12,7 +12,7 @@ function isTyping(element) {
  * @param {() => boolean} steps.closeDrawer returns whether there was one to close
  * @param {() => void} steps.stop
  * @param {() => void} steps.write go to the message box
- * @param {(key: string) => boolean} [steps.other] a page's own keys; returns whether this was one
+ * @param {(event: KeyboardEvent) => boolean} [steps.other] a page's own keys; returns whether this was one
  */
 export function listenForKeys({ closeDrawer, stop, write, other = () => false }) {
   document.addEventListener("keydown", (event) => {
@@ -25,7 +25,7 @@ export function listenForKeys({ closeDrawer, stop, write, other = () => false })
     if (isTyping(document.activeElement)) return;
     if (event.key === "?") openDialog("dialog-shortcuts");
     else if (event.key === "/") write();
-    else if (!other(event.key)) return;
+    else if (!other(event)) return;
     event.preventDefault();
   });
 }

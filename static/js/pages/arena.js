@@ -31,6 +31,7 @@ const battle = new BattlePage({
   scroll: new StickyScroll(one("#thread"), one("#thread-column"), one("#jump")),
   notice: one("#notice"),
   arena: data.arena,
+  isNamed: data.is_named,
   choice,
 });
 
@@ -73,7 +74,7 @@ listenForKeys({
   closeDrawer: () => false,
   stop: () => (votes.isOn ? votes.focus() : composer.stop()),
   write: () => composer.focus(),
-  other: (key) => votes.key(key),
+  other: (event) => votes.key(event),
 });
 showConnection(socket, one("#connection"));
 composer.openDraft(data.battle?.id ?? "battle");

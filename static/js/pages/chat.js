@@ -1,6 +1,7 @@
 /** The chat page: makes its parts and ties them together. Everything it does is in ../lib. */
 
 import { listenForActions } from "../lib/actions.js";
+import { Attachments } from "../lib/attach.js";
 import { Branches } from "../lib/branches.js";
 import { Composer } from "../lib/composer.js";
 import { showConnection } from "../lib/connection.js";
@@ -128,5 +129,6 @@ composer.openDraft(data.conversation ?? "");
 if (matchMedia("(hover: hover)").matches) composer.focus();
 scroll.pin();
 new Search();
+new Attachments({ composer, problem: (words) => turns.problem(words), say: (words) => reader.say(words) });
 listenForLinks({ thread, branches, scroll });
 socket.connect();

@@ -2,7 +2,9 @@
  * A battle on this page: sends messages and verdicts, shows what comes.
  *
  *   idle -> sending -> writing -> judging -> casting -> told      judging, told -> sending -> writing …
- *                      writing -> failed -> sending (a new opponent)
+ *                      writing -> failed -> sending (a new opponent), idle (a new round)
+ *
+ * What is refused returns from sending or casting to the state before.
  *
  * Events: `battle` (detail: {id, url} or null) when another battle is on the page, `said` (detail: a sentence).
  */
@@ -12,11 +14,13 @@ import { Outgoing } from "./outgoing.js";
 
 /** @typedef {"idle" | "sending" | "writing" | "judging" | "failed" | "casting" | "told"} BattleState */
 
-const OVER = ["arena.already_voted", "arena.already_revealed", "arena.battle_not_found"];
+const OVER = ["arena.already_voted", "arena.already_revealed", "arena.battle_not_found", "arena.changed"];
 
 export class BattlePage extends EventTarget {
   /** @type {BattleState} */
   #state = "idle";
+  /** @type {BattleState} */
+  #former = "idle";
   #isTold = false;
   /** @type {{previous: string | null, follows: string | null}} */
   #origin = { previous: null, follows: null };
@@ -34,7 +38,7 @@ export class BattlePage extends EventTarget {
     composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.#stop());
     composer.addEventListener("problem", (event) => this.outgoing.problem(/** @type {CustomEvent} */ (event).detail));
-    votes.addEventListener("vote", (event) => this.#cast("battle.vote", { verdict: /** @type {CustomEvent} */ (event).detail }));
+    votes.addEventListener("vote", (event) => this.#vote(/** @type {CustomEvent} */ (event).detail));
     votes.addEventListener("reveal", () => this.#cast("battle.reveal"));
     votes.addEventListener("again", (event) => this.begin(/** @type {CustomEvent} */ (event).detail));
   }
@@ -51,6 +55,7 @@ export class BattlePage extends EventTarget {
 
   /** @param {string} text */
   send(text) {
+    if (!this.battle && this.#isChoiceMissing) return this.outgoing.problem("Choose two models first.");
     clearNotice(this.notice);
     this.rounds.addPending(text);
     this.composer.hold();
@@ -61,6 +66,7 @@ export class BattlePage extends EventTarget {
 
   /** Empty the page for another battle. @param {"new_round" | "rematch"} follows */
   begin(follows) {
+    if (this.#state === "sending" || this.#state === "casting") return; // its answer is about the battle that is shown
     this.#origin = { previous: this.battle, follows };
     this.battle = null;
     this.#isTold = false;
@@ -73,7 +79,13 @@ export class BattlePage extends EventTarget {
     this.#emit("battle", null);
   }
 
+  /** Side by side and without two to choose from: the site would draw two instead. */
+  get #isChoiceMissing() {
+    return this.isNamed && this.#origin.follows !== "rematch" && !this.choice();
+  }
+
   #newOpponent() {
+    if (this.#state !== "failed") return;
     clearNotice(this.notice);
     this.#origin = { previous: this.battle, follows: "new_opponent" };
     this.#move("sending");
@@ -82,9 +94,14 @@ export class BattlePage extends EventTarget {
 
   /** @param {string} text */
   #start(text) {
-    const chosen = this.#origin.follows === "rematch" ? null : this.choice();
+    const chosen = this.#origin.follows === "rematch" || this.#origin.follows === "new_opponent" ? null : this.choice();
     if (chosen) this.rounds.name(chosen.names);
     return { type: "battle.start", arena: this.arena, text, choice: chosen?.ids ?? null, ...this.#origin };
+  }
+
+  /** @param {string} verdict */
+  #vote(verdict) {
+    this.#cast("battle.vote", { turn: this.rounds.lastTurn, verdict });
   }
 
   /** @param {string} type @param {object} [more] */
@@ -158,8 +175,15 @@ export class BattlePage extends EventTarget {
   #failed(error) {
     this.rounds.end("failed");
     this.#move("failed");
-    showNotice(this.notice, error.message, { actions: [{ label: "New opponent", run: () => this.#newOpponent() }] });
+    this.#offerAnother(error.message, "New opponent");
     this.#emit("said", error.message);
+  }
+
+  /** What can be done about a battle that failed; two chosen by name are chosen anew. @param {string} text @param {string} label */
+  #offerAnother(text, label) {
+    const other = { label, run: () => this.#newOpponent() };
+    const round = { label: "New round", run: () => this.begin("new_round") };
+    showNotice(this.notice, text, { actions: this.isNamed ? [round] : [other, round] });
   }
 
   #refused(/** @type {any} */ { ref, error }) {
@@ -167,6 +191,7 @@ export class BattlePage extends EventTarget {
     if (!request) return;
     this.#giveBack(request);
     if (OVER.includes(error.code)) showNotice(this.notice, error.message, { actions: [{ label: "Reload", run: () => location.reload() }] });
+    else if (this.#state === "failed") this.#offerAnother(error.message, request.follows ? "Try again" : "New opponent");
     else showError(this.notice, error, request.text ? { again: () => this.composer.submit() } : {});
   }
 
@@ -176,8 +201,7 @@ export class BattlePage extends EventTarget {
       this.rounds.dropPending();
       this.composer.giveBack();
     }
-    if (request.follows === "new_opponent") this.#move("failed");
-    else this.#rest();
+    this.#move(this.#former);
   }
 
   /** Nothing is under way. */
@@ -187,6 +211,7 @@ export class BattlePage extends EventTarget {
 
   /** @param {BattleState} state */
   #move(state) {
+    if (this.#state !== "sending" && this.#state !== "casting") this.#former = this.#state;
     this.#state = state;
     this.composer.mode = state === "writing" ? "answering" : state === "sending" || state === "casting" ? "sending" : "ready";
     const isShown = !this.#isTold && (state === "writing" || state === "judging" || state === "casting");

@@ -15,6 +15,7 @@ import { clearNotice, showNotice } from "../notice.js";
  * @property {import("../scroll.js").StickyScroll} scroll
  * @property {HTMLElement} notice
  * @property {string} arena
+ * @property {boolean} isNamed whether the two are chosen by name here
  * @property {() => {ids: string[], names: [string, string]} | null} choice
  */
 

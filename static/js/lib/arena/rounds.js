@@ -24,6 +24,11 @@ export class Rounds {
     return /** @type {HTMLElement | null} */ (this.#list.lastElementChild);
   }
 
+  /** The number of the last turn that is shown; 0 before the first. */
+  get lastTurn() {
+    return Number(this.#last?.dataset.turn ?? 0);
+  }
+
   /** Show a message before the site has stored it. @param {string} text */
   addPending(text) {
     const round = piece("round");

@@ -75,11 +75,17 @@ export class Votes extends EventTarget {
     this.#title.focus();
   }
 
-  /** @param {string} key @returns {boolean} whether it meant something here */
-  key(key) {
+  /**
+   * Keys count where the focus is on what they do: a vote cannot be taken back. Source: WCAG 2.1.4.
+   * @param {KeyboardEvent} event
+   * @returns {boolean} whether it meant something here
+   */
+  key({ key, repeat }) {
+    if (repeat) return false;
     const name = key.length === 1 ? key.toLowerCase() : key;
-    if (this.isOn && name in VERDICT_OF_KEY) this.#emit("vote", VERDICT_OF_KEY[name]);
-    else if (!this.#result.hidden && name in AGAIN_OF_KEY) this.#emit("again", AGAIN_OF_KEY[name]);
+    const focused = document.activeElement;
+    if (this.isOn && this.#bar.contains(focused) && name in VERDICT_OF_KEY) this.#emit("vote", VERDICT_OF_KEY[name]);
+    else if (!this.#result.hidden && this.#result.contains(focused) && name in AGAIN_OF_KEY) this.#emit("again", AGAIN_OF_KEY[name]);
     else return false;
     return true;
   }

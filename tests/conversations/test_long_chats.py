@@ -1,0 +1,85 @@
+"""Long chats open fast, however long they are in the making: as many queries for 10 messages as for 5,000."""
+
+from time import process_time
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.catalog.models import LanguageModel
+from apps.conversations.models import Conversation, Role
+from apps.conversations.services.planting import Seed, messages_plant
+
+OPENS_WITHIN_S = 1.0
+ANSWER = """Foxes are **small** to medium-sized animals, of which $n = 12$ are *true* foxes:
+
+1. The red fox, which lives nearly everywhere.
+2. The arctic fox.
+
+```python
+def fox(n: int) -> str:
+    return f"fox number {n}"
+```
+
+| name | weight |
+|---|---|
+| red | 5 kg |
+
+That is all that there is to say about number {}.
+"""
+
+
+def long_chat(owner: User, model: LanguageModel, n_messages: int, answer: str = ANSWER) -> Conversation:
+    """Its messages differ, so that nothing is rendered once for all of them."""
+    chat = Conversation.objects.create(user=owner, title="Long", updated_at=timezone.now())
+    now = timezone.now()
+    seeds = [
+        Seed(n - 1 if n else None, Role.ASSISTANT, answer.replace("{}", str(n)), model, "", now)
+        if n % 2
+        else Seed(n - 1 if n else None, Role.USER, f"Tell me more, part {n}", None, "", now)
+        for n in range(n_messages)
+    ]
+    chat.active_leaf = messages_plant(chat, seeds)[-1]
+    chat.save()
+    return chat
+
+
+@pytest.fixture
+def alices_client(alice: User) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+def opened(client: Client, chat: Conversation) -> tuple[int, float]:
+    """Queries, and seconds of this process: other work on the machine must not count."""
+    with CaptureQueriesContext(connection) as queries:
+        start = process_time()
+        response = client.get(f"/chat/{chat.public_id}")
+        took_s = process_time() - start
+    assert response.status_code == 200
+    return len(queries), took_s
+
+
+def test_a_chat_of_500_messages_opens_in_under_a_second(
+    alice: User, model: LanguageModel, alices_client: Client
+) -> None:
+    chat = long_chat(alice, model, 500)
+    best_s = min(opened(alices_client, chat)[1] for _ in range(3))
+    assert best_s < OPENS_WITHIN_S
+
+
+def test_the_queries_do_not_grow_with_the_chat_nor_with_the_history(
+    alice: User, model: LanguageModel, alices_client: Client
+) -> None:
+    short = long_chat(alice, model, 10)
+    opened(alices_client, short)  # what is asked once for all
+    n_short, _ = opened(alices_client, short)
+    Conversation.objects.bulk_create(
+        Conversation(user=alice, title=f"Chat {n}", updated_at=timezone.now()) for n in range(1_000)
+    )
+    n_long, _ = opened(alices_client, long_chat(alice, model, 2_000, "Yes, {}."))
+    assert n_long == n_short
