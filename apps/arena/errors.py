@@ -150,6 +150,13 @@ class TooLongForOne(SideFailed):
     whose = Whose.USER
 
 
+class SideBusy(SideFailed):
+    """One of the models has as many requests as it can queue."""
+
+    code = "arena.side_busy"
+    http_status = 503
+
+
 class BattleLimitExceeded(SideFailed):
     """Of the person's own limits, one does not allow an answer."""
 
@@ -158,10 +165,21 @@ class BattleLimitExceeded(SideFailed):
     whose = Whose.USER
 
 
+_BUSY = {
+    "workers.overloaded",
+    "workers.queue_full",
+    "workers.too_many_waiting",
+    "workers.waited_too_long",
+    "workers.resting",
+}
+
+
 def side_failure(code: str) -> SideFailed:
     """What a voter is told about a generation that failed with this code: its own words could name the model."""
     if is_own_limit(code):
         return BattleLimitExceeded()
+    if code in _BUSY:
+        return SideBusy()
     return TooLongForOne() if code == "prompt.too_long" else SideFailed()
 
 

@@ -90,6 +90,7 @@ WORDS: dict[str, str] = {
     "arena.already_voted": "This battle has its vote. Begin a new round to vote again.",
     "arena.already_revealed": "The names of these two were shown, so a vote would not be blind. Begin a new round.",
     "arena.side_failed": "One of the two could not answer. Nobody loses by that: ask for a new opponent.",
+    "arena.side_busy": "One of the two has too many questions waiting. Ask for a new opponent, or try again later.",
     "arena.too_long_for_one": "The battle has become too long for one of the two. Begin a new round.",
     "arena.limit_exceeded": "A limit does not allow these answers just now. Your limits are on the page Usage.",
     "arena.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",

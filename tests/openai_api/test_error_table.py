@@ -18,6 +18,7 @@ OF_OTHER_DOORS = {
     accounts.KeyScopeWrong,
     arena.BadFrame,
     arena.BattleLimitExceeded,
+    arena.SideBusy,
     arena.SideFailed,
     arena.TooLongForOne,
     moderation.AlreadyReviewed,
