@@ -35,7 +35,8 @@ async def turn_begin(actor: Actor, frame: TurnAsked) -> Turn:
             again = partial(turn_regenerate, message_id=frame.message, model_name=frame.model)
             return await in_thread(again, actor=actor, conversation_id=frame.conversation)
         case TurnContinue():
-            return await in_thread(turn_continue, actor=actor, conversation_id=frame.conversation)
+            go_on = partial(turn_continue, message_id=frame.message)
+            return await in_thread(go_on, actor=actor, conversation_id=frame.conversation)
         case _:
             assert_never(frame)
 
@@ -49,7 +50,7 @@ async def _said(actor: Actor, frame: TurnSend) -> Turn:
     text = await _passed(actor, frame, new_id)
     if settings is not None:
         settings = await settings_pass(actor, settings, reference="")
-    start = partial(turn_start, model_name=frame.model, text=text, new_id=new_id, settings=settings)
+    start = partial(turn_start, model_name=frame.model, text=text, new_id=new_id, settings=settings, leaf_id=frame.leaf)
     return await in_thread(start, actor=actor, conversation_id=frame.conversation)
 
 

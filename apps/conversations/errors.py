@@ -36,6 +36,14 @@ class NothingToContinue(SiteError):
     whose = Whose.USER
 
 
+class NothingToAnswer(SiteError):
+    """An answer to which there is no question: an imported chat may begin with one."""
+
+    code = "chat.nothing_to_answer"
+    http_status = 409
+    whose = Whose.USER
+
+
 class ChatNotFound(SiteError):
     """No such conversation, message or generation for this person: somebody else's looks the same as none."""
 

@@ -33,6 +33,8 @@ class TurnSend:
     text: str
     settings: dict[str, str] | None
     """Of a chat that begins with this: the texts of the form; see `chat_settings`."""
+    leaf: UUID | None
+    """The last message that the page shows, to which this is said; None: whichever the site shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class TurnRegenerate:
 class TurnContinue:
     ref: str
     conversation: UUID
+    message: UUID | None
+    """The answer to go on with; None: the last of the shown path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,14 @@ def parse(text: str) -> Incoming:
         raise BadFrame(reason="a frame that is not an object")
     match values.get("type"):
         case "turn.send":
-            _only({"settings": None} | values, "ref", "conversation", "model", "text", "settings")
+            _only({"settings": None, "leaf": None} | values, "ref", "conversation", "model", "text", "settings", "leaf")
             return TurnSend(
                 ref=_text(values, "ref", _REF_CHARS),
                 conversation=None if values["conversation"] is None else _uuid(values, "conversation"),
                 model=_text(values, "model", _MODEL_CHARS),
                 text=_text(values, "text", FRAME_MAX_BYTES),
                 settings=_texts(values.get("settings"), NAMES),
+                leaf=_uuid_or_none(values, "leaf"),
             )
         case "turn.edit":
             _only(values, "ref", "conversation", "message", "model", "text")
@@ -115,11 +120,15 @@ def parse(text: str) -> Incoming:
                 ref=_text(values, "ref", _REF_CHARS),
                 conversation=_uuid(values, "conversation"),
                 model=None if values["model"] is None else _text(values, "model", _MODEL_CHARS),
-                message=None if values.get("message") is None else _uuid(values, "message"),
+                message=_uuid_or_none(values, "message"),
             )
         case "turn.continue":
-            _only(values, "ref", "conversation")
-            return TurnContinue(ref=_text(values, "ref", _REF_CHARS), conversation=_uuid(values, "conversation"))
+            _only({"message": None} | values, "ref", "conversation", "message")
+            return TurnContinue(
+                ref=_text(values, "ref", _REF_CHARS),
+                conversation=_uuid(values, "conversation"),
+                message=_uuid_or_none(values, "message"),
+            )
         case "turn.stop":
             _only(values, "generation")
             return TurnStop(_uuid(values, "generation"))
@@ -225,6 +234,10 @@ def _texts(value: object, names: frozenset[str]) -> dict[str, str] | None:
     if not isinstance(value, dict) or not value.keys() <= names:
         raise BadFrame(reason="settings that are no object of known fields")
     return {name: _text(value, name, FRAME_MAX_BYTES) for name in value}
+
+
+def _uuid_or_none(values: Frame, name: str) -> UUID | None:
+    return None if values.get(name) is None else _uuid(values, name)
 
 
 def _uuid(values: Frame, name: str) -> UUID:

@@ -98,6 +98,7 @@ WORDS: dict[str, str] = {
     "chat.message_too_long": "The message has {length} characters; at most {limit} are allowed. Shorten it.",
     "chat.answer_running": "An answer is still being written in this conversation. Wait for it or stop it.",
     "chat.nothing_to_continue": "The last answer did not break off, so there is nothing to go on with. Ask for more.",
+    "chat.nothing_to_answer": "There is no question before this answer, so it cannot be answered again. Ask one.",
     "chat.not_found": "This conversation does not exist, or it is not yours.",
     "chat.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
     "chat.sign_in_required": "Sign in to chat here.",

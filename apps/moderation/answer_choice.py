@@ -24,13 +24,17 @@ CALLS = ("tool_calls", "function_call")
 
 
 class AnswerChoice:
-    """Feed it what comes; `is_over` when nothing more does. `recorded`: the findings of which there is an incident."""
+    """Feed it what comes; `is_over` when nothing more does. `recorded`: the findings of which there is an incident.
 
-    def __init__(self, rules: Decided, surface: Surface) -> None:
+    `given`: with what its content began, which was shown before.
+    """
+
+    def __init__(self, rules: Decided, surface: Surface, *, given: str = "") -> None:
         self.is_over = False
         self.recorded: set[Finding] = set()
         self._rules = rules
         self._surface = surface
+        self._given = given
         self._texts: dict[str, Outgoing] = {}
         self._n_judged: dict[str, int] = {}
 
@@ -73,7 +77,13 @@ class AnswerChoice:
     async def _fed(self, name: str, piece: str) -> str:
         if name not in self._texts:
             is_held = self._rules.classifier is not None
-            self._texts[name] = Outgoing(self._rules.matchers, self._rules.policies, self._surface, is_held=is_held)
+            self._texts[name] = Outgoing(
+                self._rules.matchers,
+                self._rules.policies,
+                self._surface,
+                is_held=is_held,
+                given=self._given if name == "content" else "",
+            )
         outgoing = self._texts[name]
         return await rule_threads.run(outgoing.feed, piece) if outgoing.is_due(piece) else outgoing.feed(piece)
 

@@ -30,12 +30,16 @@ class AnswerGate:
     """One answer's, also if its events are read in several goes. Whoever reads it closes it when nothing more comes.
 
     `records`: whether incidents are this reader's to keep; of several that read one answer, one does.
+    `given`: what was shown of an answer that this one goes on with; both are judged as one text.
     """
 
-    def __init__(self, *, surface: Surface, actor: Actor, records: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, *, surface: Surface, actor: Actor, records: Callable[[], bool] = lambda: True, given: str = ""
+    ) -> None:
         self._surface = surface
         self._actor = actor
         self._records = records
+        self._given = given
         self._rules: Decided | None = None
         self._choices: dict[int, AnswerChoice] = {}
         self._last: WorkerEvent | None = None
@@ -110,7 +114,7 @@ class AnswerGate:
         assert self._rules is not None  # noqa: S101  # asked for by `_looks` before
         index = choice.get("index", 0)
         if index not in self._choices:
-            self._choices[index] = AnswerChoice(self._rules, self._surface)
+            self._choices[index] = AnswerChoice(self._rules, self._surface, given=self._given)
         return self._choices[index]
 
     async def _record(self, choice: AnswerChoice) -> None:

@@ -18,22 +18,30 @@ AHEAD_CHARS = 64
 
 
 class Outgoing:
-    """One answer. `is_held`: show nothing before all of it was judged."""
+    """One answer. `is_held`: show nothing before all of it was judged.
+
+    `given`: what was shown of an answer that this one goes on with.
+    """
 
     def __init__(
-        self, matchers: Iterable[Matcher], policies: Policies, surface: Surface, *, is_held: bool = False
+        self,
+        matchers: Iterable[Matcher],
+        policies: Policies,
+        surface: Surface,
+        *,
+        is_held: bool = False,
+        given: str = "",
     ) -> None:
         self.findings: dict[Finding, Action] = {}
         """Those about which something is done, without their places."""
-        self.text = ""
+        self.text = given
         """As it was written."""
         self._matchers = [matcher for matcher in matchers if matcher.kind is not RuleKind.LENGTH]
         self._lengths = [matcher for matcher in matchers if matcher.kind is RuleKind.LENGTH]
         self._policies = policies
         self._surface = surface
         self._is_held = is_held
-        self._n_looked_at = 0
-        self._n_shown = 0
+        self._n_looked_at = self._n_shown = len(given)
 
     @property
     def action(self) -> Action:

@@ -1,5 +1,6 @@
 """The tree of messages: said differently, answered again, gone on with, switched, forked."""
 
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,15 @@ from apps.accounts.actors import Actor
 from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, LedgerEntry, User
 from apps.catalog.models import LanguageModel
-from apps.conversations.errors import AnswerRunning, ChatNotFound, EmptyMessage, NothingToContinue
+from apps.conversations.chat_settings import ChatSettings
+from apps.conversations.errors import (
+    AnswerRunning,
+    ChatNotFound,
+    EmptyMessage,
+    NothingToAnswer,
+    NothingToContinue,
+    SignInRequired,
+)
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get, path_list
@@ -19,8 +28,10 @@ from apps.conversations.selectors.pages import messages_shown
 from apps.conversations.selectors.reading import GO_ON, prompt_messages
 from apps.conversations.selectors.tree import Siblings, siblings_get
 from apps.conversations.services.branches import branch_show, conversation_fork
+from apps.conversations.services.conversations import conversation_rename
 from apps.conversations.services.generations import generation_finish
-from apps.conversations.services.turns import Turn, turn_continue, turn_edit, turn_regenerate
+from apps.conversations.services.settings import conversation_configure
+from apps.conversations.services.turns import Turn, turn_continue, turn_edit, turn_regenerate, turn_start
 from tests.conversations.conftest import MODEL, Opens, until_hints_are_heard
 from tests.conversations.test_services import COMPLETE, answered, start
 from tests.fake_worker import Fail, FakeWorker, Gate
@@ -356,3 +367,79 @@ def test_charlie_changes_no_tree_of_alices(
     with pytest.raises(ChatNotFound):
         service(**arguments)  # type: ignore[operator]
     assert Message.objects.count() == 2
+
+
+def test_a_message_is_said_to_what_its_sender_sees(alices: Actor, model: LanguageModel) -> None:
+    first = answered(alices, "One", answer="Yes.")
+    seen = first.assistant_message.public_id
+    answered(alices, "Said in another tab", first.conversation)
+    turn = turn_start(
+        actor=alices, conversation_id=first.conversation.public_id, model_name=MODEL, text="Two", leaf_id=seen
+    )
+    assert words(alices, first.conversation) == ["One", "Yes.", "Two", ""]
+    assert turn.user_message is not None
+    assert siblings_get(turn.user_message).count == 2
+
+
+def test_a_message_is_said_to_none_of_another_chat(alices: Actor, charlies: Actor, model: LanguageModel) -> None:
+    mine, strangers = answered(alices, "One"), answered(charlies, "Elsewhere")
+    for leaf in (strangers.assistant_message.public_id, uuid4()):
+        with pytest.raises(ChatNotFound):
+            turn_start(
+                actor=alices, conversation_id=mine.conversation.public_id, model_name=MODEL, text="x", leaf_id=leaf
+            )
+    assert Message.objects.filter(content="x").count() == 0
+
+
+def test_the_answer_that_its_reader_sees_is_gone_on_with(alices: Actor, model: LanguageModel) -> None:
+    turn = stopped(alices)
+    assert turn.user_message is not None
+    edited(alices, turn, "Said in another tab")
+    rest = turn_continue(
+        actor=alices,
+        conversation_id=turn.conversation.public_id,
+        message_id=turn.assistant_message.public_id,
+    )
+    assert words(alices, turn.conversation) == ["Count", "One, two"]
+    assert rest.assistant_message.parent == turn.user_message
+
+
+async def test_a_frame_says_what_the_page_shows(opens: Opens, alice: User, worker: FakeWorker) -> None:
+    async with opens(alice) as page:
+        first = await page.ask("One")
+        await page.until_end(first["generation"])
+        conversation = first["conversation"]["id"]
+        await page.until_end((await page.ask("Two", conversation=conversation))["generation"])
+        send = {"type": "turn.send", "ref": "r", "conversation": conversation, "model": MODEL, "text": "Three"}
+        await page.send(send | {"leaf": first["assistant_message"]["id"]})
+        accepted = await page.until("turn.accepted")
+        await page.until_end(accepted["generation"])
+    assert accepted["user_message"]["siblings"]["count"] == 2
+    assert [m["content"] for m in worker.requests[-1]["messages"] if m["role"] == "user"] == ["One", "Three"]
+
+
+def test_of_answers_that_follow_each_other_the_question_before_them_is_asked_again(
+    alices: Actor, model: LanguageModel
+) -> None:
+    turn = answered(alices, "One", answer="Yes.")
+    chat = turn.conversation
+    more = Message.objects.create(conversation=chat, parent=turn.assistant_message, role="assistant", content="More.")
+    again = turn_regenerate(actor=alices, conversation_id=chat.public_id, message_id=more.public_id, model_name=MODEL)
+    assert again.assistant_message.parent == turn.user_message
+    generation_finish(again.generation.public_id, COMPLETE, "No.")
+    alone = Message.objects.create(conversation=chat, role="assistant", content="Hello, I am here.")
+    with pytest.raises(NothingToAnswer):
+        turn_regenerate(actor=alices, conversation_id=chat.public_id, message_id=alone.public_id, model_name=MODEL)
+
+
+def test_whoever_may_not_chat_changes_no_chat(alice: User, alices: Actor, model: LanguageModel) -> None:
+    turn = answered(alices, "One")
+    chat_id = turn.conversation.public_id
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    for change in (
+        partial(branch_show, message_id=turn.assistant_message.public_id),
+        partial(conversation_rename, title="New"),
+        partial(conversation_configure, settings=ChatSettings("New")),
+    ):
+        with pytest.raises(SignInRequired):
+            change(actor=alices, conversation_id=chat_id)

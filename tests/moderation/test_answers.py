@@ -69,6 +69,40 @@ def test_what_is_taken_out_is_never_shown(text: str) -> None:
     assert not answer.is_refused
 
 
+@given(st.integers(0, 6), st.sampled_from(["", LONG]))
+def test_what_began_before_an_answer_went_on_is_found_across_the_seam(cut: int, before: str) -> None:
+    given_words, rest = before + "Oh bother"[: 3 + cut], "Oh bother"[3 + cut :] + ", again"
+    answer = Outgoing([RULE], {(Surface.CHAT, OUT, ""): Action.REFUSE}, Surface.CHAT, given=given_words)
+    assert shown(answer, *rest) == ""
+    assert answer.is_refused
+
+
+@given(WORDS, st.lists(st.integers(0, 3000), max_size=4))
+def test_of_an_answer_that_goes_on_its_rest_alone_is_shown(text: str, cuts: list[int]) -> None:
+    harmless = text.replace("b", "c").replace("B", "C")
+    answer = Outgoing([RULE], {(Surface.CHAT, OUT, ""): Action.REFUSE}, Surface.CHAT, given="It was " + LONG)
+    edges = [0, *sorted(min(cut, len(harmless)) for cut in cuts), len(harmless)]
+    assert shown(answer, *(harmless[start:end] for start, end in itertools.pairwise(edges))) == harmless
+
+
+async def test_the_gate_knows_what_an_answer_that_goes_on_has_said(
+    alice: User, worker: FakeWorker, rude: Rule, closing: None
+) -> None:
+    await sync_to_async(Policy.objects.create)(surface="chat", direction="out", action="refuse")
+    selectors.forget()
+    worker.play("Oh bo", finish_reason="length")
+    worker.play("ther, I say")
+    async with open_page(await sync_to_async(cookies_of)(alice)) as page:
+        first = await page.ask("Hi")
+        await page.until_end(first["generation"])
+        await page.send({"type": "turn.continue", "ref": "r", "conversation": first["conversation"]["id"]})
+        rest = await page.until("turn.accepted")
+        answer = await page.until_end(rest["generation"])
+    assert "bother" not in answer.html
+    assert answer.end is not None
+    assert answer.end["finish_reason"] == "content_filter"
+
+
 OUT_OF_HARMS_WAY = [
     Matcher("words", "rude", RuleKind.WORDS, "ass\ner"),
     Matcher("start", "rude", RuleKind.REGEX, r"^Sure"),

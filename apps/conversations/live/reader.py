@@ -216,7 +216,12 @@ class Reader:
         self._thoughts = Thoughts(is_shown=job.n_given_chars == 0)
 
     def _new_gate(self, job: ReadingJob) -> AnswerGate:
-        return AnswerGate(surface=SURFACES[job.purpose], actor=job.owner, records=lambda: self._hold.is_mine)
+        return AnswerGate(
+            surface=SURFACES[job.purpose],
+            actor=job.owner,
+            records=lambda: self._hold.is_mine,
+            given=job.text[: job.n_given_chars],
+        )
 
     async def _follow(self, target: Target) -> bool:
         """Read on after the last event; a connection that breaks is taken up once, as `relay.generate` does."""

@@ -17,8 +17,9 @@ from apps.conversations.services.turns import conversation_create, conversation_
 def branch_show(*, actor: Actor, conversation_id: UUID, message_id: UUID) -> Conversation:
     """Show the branch of this message, down to what was written last in it. It does not count as a change of the chat.
 
-    Raises: ChatNotFound, AnswerRunning.
+    Raises: SignInRequired, ChatNotFound, AnswerRunning.
     """
+    require_may_chat(actor)
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
         message = message_get(conversation, message_id)

@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.conversations.errors import TitleEmpty
 from apps.conversations.models import UNFINISHED, Conversation, Generation
 from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.services.turns import require_may_chat
 from apps.core.texts import clean_text
 from apps.workers import relay
 from apps.workers.errors import WorkerDied
@@ -22,7 +23,11 @@ TITLE_MAX_CHARS = 200
 
 
 def conversation_rename(*, actor: Actor, conversation_id: UUID, title: str) -> Conversation:
-    """The caller has let the title pass the gate. Raises: ChatNotFound, TitleEmpty. A longer title is cut."""
+    """The caller has let the title pass the gate. A longer title is cut.
+
+    Raises: SignInRequired, ChatNotFound, TitleEmpty.
+    """
+    require_may_chat(actor)
     conversation = conversation_get(actor, conversation_id)
     title = title_checked(title)
     Conversation.objects.filter(pk=conversation.pk).update(title=title)

@@ -10,6 +10,7 @@ from apps.conversations.chat_settings import ChatSettings
 from apps.conversations.errors import ChatNotFound, PresetNameWrong, SignInRequired, TooManyPresets
 from apps.conversations.models import Conversation, Preset
 from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.services.turns import require_may_chat
 from apps.core.texts import clean_text
 
 PRESETS_MAX = 50
@@ -19,8 +20,9 @@ PRESET_NAME_MAX_CHARS = 80
 def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: ChatSettings) -> Conversation:
     """From the next answer on. The caller has let the system prompt pass the gate.
 
-    Raises: ChatNotFound.
+    Raises: SignInRequired, ChatNotFound.
     """
+    require_may_chat(actor)
     conversation = conversation_get(actor, conversation_id)
     conversation.system_prompt = settings.system_prompt
     conversation.sampling = settings.sampling

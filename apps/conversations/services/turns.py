@@ -16,6 +16,7 @@ from apps.conversations.errors import (
     ChatNotFound,
     EmptyMessage,
     MessageTooLong,
+    NothingToAnswer,
     NothingToContinue,
     SignInRequired,
 )
@@ -61,9 +62,11 @@ def turn_start(
     text: str,
     new_id: UUID | None = None,
     settings: ChatSettings | None = None,
+    leaf_id: UUID | None = None,
 ) -> Turn:
-    """Add a user message at the end of the shown path, and an empty answer under it.
+    """Add a user message at the end of the path that its sender sees, and an empty answer under it.
 
+    `leaf_id`: where that path ends, if it is known; another tab may have changed which one the chat shows.
     `new_id`: under which the text was looked at before; the message has it.
     `settings` are for a conversation that begins with this; an old one keeps its own.
 
@@ -77,7 +80,8 @@ def turn_start(
             conversation = conversation_create(actor, title_from(text), settings)
         else:
             conversation = conversation_lock(actor, conversation_id)
-        question = question_create(conversation, conversation.active_leaf_id, text, new_id)
+        leaf_pk = conversation.active_leaf_id if leaf_id is None else message_get(conversation, leaf_id).pk
+        question = question_create(conversation, leaf_pk, text, new_id)
         answer, generation = answer_begin(conversation, question, model)
     return Turn(conversation, question, answer, generation)
 
@@ -107,29 +111,31 @@ def turn_regenerate(
 
     `message_id` is the answer's; without one it is the last of the shown path.
 
-    Raises: SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
+    Raises: SignInRequired, ChatNotFound, NothingToAnswer, ModelUnknown, AnswerRunning.
     """
     require_may_chat(actor)
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
         old = conversation.active_leaf if message_id is None else message_get(conversation, message_id)
-        question = old.parent if old is not None and old.role == Role.ASSISTANT else old
-        if old is None or question is None:
+        if old is None:
             raise ChatNotFound
+        question = _question_of(old)
         name = model_name if model_name is not None else (old.model.name if old.model else "")
         answer, generation = answer_begin(conversation, question, model_get_offered(actor, name))
     return Turn(conversation, None, answer, generation)
 
 
-def turn_continue(*, actor: Actor, conversation_id: UUID) -> Turn:
-    """Go on with the last answer of the shown path, which broke off, by the same model. What there was of it stays.
+def turn_continue(*, actor: Actor, conversation_id: UUID, message_id: UUID | None = None) -> Turn:
+    """Go on with an answer that broke off, by the same model. What there was of it stays.
+
+    `message_id` is the answer's; without one it is the last of the shown path.
 
     Raises: SignInRequired, ChatNotFound, NothingToContinue, ModelUnknown, AnswerRunning.
     """
     require_may_chat(actor)
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
-        partial = conversation.active_leaf
+        partial = conversation.active_leaf if message_id is None else message_get(conversation, message_id)
         generation = generation_of(partial) if partial is not None else None
         if partial is None or partial.parent is None or generation is None:
             raise NothingToContinue
@@ -138,6 +144,19 @@ def turn_continue(*, actor: Actor, conversation_id: UUID) -> Turn:
         model = model_get_offered(actor, partial.model.name if partial.model else "")
         answer, generation = answer_begin(conversation, partial.parent, model, given=partial.content)
     return Turn(conversation, None, answer, generation)
+
+
+def _question_of(message: Message) -> Message:
+    """Itself, or what the person said last before it: in an imported chat answers may follow each other.
+
+    Raises: NothingToAnswer.
+    """
+    question: Message | None = message
+    while question is not None and question.role != Role.USER:
+        question = question.parent
+    if question is None:
+        raise NothingToAnswer
+    return question
 
 
 def text_checked(text: str) -> str:

@@ -8,10 +8,10 @@
  * Events: `kept`, `sent`, `uncertain` (detail: the request).
  */
 
-/** @typedef {{type: "turn.send", ref: string, conversation: string | null, model: string, text: string, settings: Record<string, string> | null}} SendRequest */
+/** @typedef {{type: "turn.send", ref: string, conversation: string | null, model: string, text: string, settings: Record<string, string> | null, leaf: string | null}} SendRequest */
 /** @typedef {{type: "turn.edit", ref: string, conversation: string, message: string, model: string, text: string}} EditRequest */
 /** @typedef {{type: "turn.regenerate", ref: string, conversation: string, model: string | null, message: string | null}} RegenerateRequest */
-/** @typedef {{type: "turn.continue", ref: string, conversation: string}} ContinueRequest */
+/** @typedef {{type: "turn.continue", ref: string, conversation: string, message: string | null}} ContinueRequest */
 /** @typedef {SendRequest | EditRequest | RegenerateRequest | ContinueRequest} Request */
 
 export class Outbox extends EventTarget {

@@ -50,11 +50,12 @@ export class Turns extends EventTarget {
 
   /** @param {string} text */
   send(text) {
+    const { conversation } = this;
+    const leaf = (conversation && this.thread.leaf) || null;
     this.thread.addPending(text);
     this.composer.hold();
     this.scroll.pin();
-    const { conversation } = this;
-    this.#put({ type: "turn.send", conversation, model: this.model(), text, settings: this.settings() });
+    this.#put({ type: "turn.send", conversation, model: this.model(), text, settings: this.settings(), leaf });
   }
 
   /** @param {string} message that is replaced @param {string} text */
@@ -72,7 +73,8 @@ export class Turns extends EventTarget {
 
   /** Ask for the rest of the last answer. */
   goOn() {
-    this.whenFree(() => this.#put({ type: "turn.continue", conversation: this.conversation }));
+    const message = this.thread.leaf || null;
+    this.whenFree(() => this.#put({ type: "turn.continue", conversation: this.conversation, message }));
   }
 
   /** Do this if no answer is being written here; else say why not. @param {() => void} step */
