@@ -160,8 +160,12 @@ class ModelUsage:
 
 
 def usage_by_model(user_pk: int, *, since: datetime, until: datetime) -> list[ModelUsage]:
-    """Sums of the user's ledger for each model, the most used first; those of battles in one, named `IN_BATTLES`."""
+    """Sums of the user's ledger for each model, the most used first; those of battles in one, named `IN_BATTLES`.
+
+    Battles come a day later, as in `ledger_page`: two looks at a sum would tell one side's tokens before the vote.
+    """
     entries = LedgerEntry.objects.filter(user_id=user_pk, started_at__gte=since, started_at__lt=until)
+    entries = entries.exclude(endpoint=Endpoint.BATTLES, ended_at__gt=timezone.now() - BATTLES_WITHHELD_FOR)
     told = Case(When(endpoint=Endpoint.BATTLES, then=Value(IN_BATTLES)), default=F("model_name"))
     sums = entries.values_list(told).annotate(
         Sum("requests"), Sum("prompt_tokens"), Sum("cached_tokens"), Sum("completion_tokens"), Sum("cost")

@@ -36,6 +36,7 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
         answers=[message.content for message in answers],
         last_answers=(a, b),
         names=_names(sides),
+        makers=[side.contestant.model.organisation for side in sides if side.contestant.model],
         is_rematch=battle.follows == Follows.REMATCH,
         was_stopped=any(generation.state == GenerationState.STOPPED for generation in generations),
         read_s=(now - max(map(_began_at, last_two))).total_seconds(),
@@ -55,7 +56,6 @@ def _names(sides: tuple[Side, Side]) -> list[str]:
     for side in sides:
         model = side.contestant.model
         found += [side.contestant.name] if model is None else [side.contestant.name, model.name, str(model)]
-        found += [model.organisation] if model is not None and model.organisation else []
     return list(dict.fromkeys(found))
 
 

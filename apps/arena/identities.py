@@ -17,11 +17,12 @@ KNOWN = (
     "dbrx", "databricks", "grok", "xai", "microsoft", "phi", "bing", "copilot", "falcon", "yi", "kimi", "moonshot",
     "ernie", "baidu", "nvidia", "nemotron", "reka", "amazon", "nova", "apple", "hugging face", "smollm", "minimax",
     "stability ai", "stablelm", "baichuan", "internlm", "granite", "ibm", "perplexity",
+    "通义千问", "文心一言", "豆包", "智谱清言",
 )
 # fmt: on
 
 _SELF = (
-    r"i am|i'm|i’m|i was|i've been|i’ve been|my name is|call me|as an? (?:ai|large|language|virtual|chat)|"
+    r"i am|i'm|i’m|i go by|i was|i've been|i’ve been|my name is|call me|as an? (?:ai|large|language|virtual|chat)|"
     r"ich bin|ich wurde|mein name ist|je suis|je m'appelle|je m’appelle|yo soy|soy|me llamo|sono|mi chiamo|"
     r"eu sou|meu nome é|я|меня зовут|我是|我叫|私は|저는|나는"
 )
@@ -32,35 +33,58 @@ _YOU = (
 _BETWEEN = (
     r"a|an|the|ai|my|your|large|small|language|chat|open|source|model|models|assistant|chatbot|bot|system|software|version|"
     r"created|made|trained|developed|built|designed|released|powered|provided|tuned|fine-tuned|based|called|named|known|"
-    r"by|from|at|of|on|and|or|is|in|fact|not|really|actually|just|secretly|maybe|still|team|company|people|ein|eine|von|"
-    r"sprachmodell|entwickeltes|trainiertes|un|une|una|modèle|modelo|de|di|del|langage|lenguaje|par|por|da"
+    r"that|which|was|has|been|part|one|member|family|series|"
+    r"by|from|at|of|on|and|or|is|in fact|not|really|actually|just|secretly|maybe|still|team|company|people|"
+    r"ein|eine|von|sprachmodell|entwickeltes|trainiertes|un|une|una|modèle|modelo|de|di|del|langage|lenguaje|par|por|da"
 )
 _MAKES = r"make|makes|made|create|creates|created|train|trains|trained|develop|develops|developed|build|built|own|owns"
 _MAKERS = r"(?:creator|developer|maker|trainer|owner|company|model|name|makers|creators|developers|vendor|provider)s?"
 
-_OWN = re.compile(r"[\d_/.-]|[a-z][A-Z]")
-"""What makes a name unlike any other word."""
+_ROLES = (
+    r"users?|fans?|customers?|employees?|engineers?|experts?|recruiters?|developers?|managers?|interviewers?|investors?|"
+    r"shareholders?|lovers?|owners?|designers?|consultants?|administrators?|admins?|specialists?|executives?|ceo"
+)
+_SUFFIXES = (
+    r"AI|Pro|Plus|Max|Mini|Nano|Ultra|Flash|Turbo|Opus|Sonnet|Haiku|Instruct|Chat|Base|Large|Small|Medium|Coder|Vision|"
+    r"Assistant|Model|Team|Research|Family"
+)
+_SOMEBODY_ELSE = (
+    rf"(?!(?:['’]s)?\s+(?:[\w-]+\s+){{0,2}}(?:{_ROLES})\b)"  # an Apple user, an IBM mainframe engineer
+    rf"(?!\s+(?-i:(?!(?:{_SUFFIXES})\b)[A-Z][a-z]))"  # Claude Monet, Nova Scotia
+)
+_OF_ITSELF_TOO = (
+    r"|(?:^|[.!\n]\s*)this is[ *_`]+{names}(?=[ *_`]*(?:[.,!;:]|$))"
+    r"|(?<![\w\"“'‘])as {names}\s*,\s*i\b"
+    r"|you(?: are|'re|’re) (?:talking|speaking|chatting) (?:to|with)[ *_`]+{names}"
+)
+OWN_MIN_CHARS = 5
 
 
-def told_by(answers: Iterable[str], contestants: Sequence[str]) -> str | None:
-    """How an answer tells who wrote it, or None. `contestants`: names of the two and of their makers."""
-    anywhere = _pattern("{names}", [name for name in contestants if _OWN.search(name)])
-    of_itself = _pattern(_claim(_SELF, "my", "me"), [*KNOWN, *contestants])
-    return _first(answers, anywhere, of_itself)
+def told_by(answers: Iterable[str], contestants: Sequence[str], makers: Sequence[str] = ()) -> str | None:
+    """How an answer tells who wrote it, or None. `contestants`: names of the two; `makers`: of their makers."""
+    anywhere = _pattern("{names}", [re.escape(name) for name in _cleaned(contestants) if _is_own(name)])
+    of_itself = _claim(_SELF, "my", "me") + _OF_ITSELF_TOO
+    return _first(answers, anywhere, _pattern(of_itself, _claimed([*KNOWN, *contestants, *makers]), _SOMEBODY_ELSE))
 
 
-def asked_by(questions: Iterable[str], contestants: Sequence[str]) -> str | None:
+def asked_by(questions: Iterable[str], contestants: Sequence[str], makers: Sequence[str] = ()) -> str | None:
     """How a message asks a model whether it is somebody, by name, or None."""
-    return _first(questions, _pattern(_claim(_YOU, "your", "you"), [*KNOWN, *contestants]))
+    names = _claimed([*KNOWN, *contestants, *makers])
+    return _first(questions, _pattern(_claim(_YOU, "your", "you"), names, _SOMEBODY_ELSE))
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name means nothing else, so that it tells wherever it stands: vicuna-13b does, LLaMA and 3.5 do not."""
+    return len(name) >= OWN_MIN_CHARS and bool(re.search(r"[a-z]", name)) and bool(re.search(r"\w[_/.-]\w", name))
 
 
 def _claim(says: str, whose: str, whom: str) -> str:
-    """That it is X; that its maker is X; that X made it."""
-    between = rf"(?:[\s,:*_\"'“”-]*(?:{_BETWEEN})\b){{0,12}}[\s,:*_\"'“”]*"
+    """That it is X; that its maker is X; that X made it. Not what somebody is quoted with."""
+    between = rf"(?:[\s,:*_\"'“”`(-]*(?:{_BETWEEN})\b){{0,12}}[\s,:*_\"'“”`(]*"
     return (
-        rf"(?<!\w)(?:{says}){between}{{names}}"
-        rf"|(?<!\w){whose}\s+{_MAKERS}\b{between}{{names}}"
-        rf"|{{names}}\s+(?:{_MAKES})\s+{whom}\b"
+        rf"(?<![\w\"“'‘„«])(?:{says}){between}{{names}}"
+        rf"|(?<![\w\"“'‘„«]){whose}\s+{_MAKERS}\b{between}{{names}}"
+        rf"|{{names}}\s+(?:{_MAKES})\s+{whom}\b(?!\s+(?!(?:to|as|and|in|on|with|for|from|by|using|at)\b)\w)"
     )
 
 
@@ -72,10 +96,20 @@ def _first(texts: Iterable[str], *patterns: re.Pattern[str]) -> str | None:
     return None
 
 
-def _pattern(form: str, names: Sequence[str]) -> re.Pattern[str]:
+def _cleaned(names: Sequence[str]) -> list[str]:
+    wanted = {name.strip().lower() for name in names if re.search(r"\w\w", name)}
+    return sorted((name for name in wanted if not re.fullmatch(r"[\d\W_]+", name)), key=len, reverse=True)
+
+
+def _claimed(names: Sequence[str]) -> list[str]:
+    """As somebody writes names who speaks of them: acme-helper is Acme Helper too."""
+    return [r"[-_\s]?".join(map(re.escape, re.split(r"[-_\s]+", name))) for name in _cleaned(names)]
+
+
+def _pattern(form: str, names: Sequence[str], not_before: str = "") -> re.Pattern[str]:
     """With any of the names, in any case, with the number of a version or without. Without names it finds nothing."""
-    wanted = sorted({name.strip().lower() for name in names if len(name.strip()) > 1}, key=len, reverse=True)
-    if not wanted:
+    if not names:
         return re.compile(r"(?!)")
-    whole = rf"(?<![a-zA-Z0-9_])(?:{'|'.join(map(re.escape, wanted))})(?:[ -]?v?\d[\w.]*)?(?![a-zA-Z0-9_])"
+    one = rf"(?:{'|'.join(names)})(?:[ -]?v?\d[\w.]*)?(?![a-zA-Z0-9_])"
+    whole = rf"(?<![a-zA-Z0-9_]){one}(?:\s+{one})?{not_before}" if not_before else rf"(?<![a-zA-Z0-9_]){one}"
     return re.compile(form.replace("{names}", whole), re.IGNORECASE)

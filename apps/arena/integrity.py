@@ -67,7 +67,8 @@ class Evidence:
     answers: Sequence[str]
     last_answers: tuple[str, str]
     names: Sequence[str]
-    """Of both contestants, their models and their makers."""
+    """Of both contestants and their models."""
+    makers: Sequence[str]
     is_rematch: bool
     was_stopped: bool
     read_s: float
@@ -109,8 +110,8 @@ def _against(evidence: Evidence) -> list[tuple[Reason, bool]]:
     a, b = map(len, evidence.last_answers)
     is_too_fast = evidence.read_s < least_read_s(a + b) or evidence.whole_s < least_rest_s(abs(a - b))
     return [
-        (Reason.IDENTITY_TOLD, identities.told_by(evidence.answers, evidence.names) is not None),
-        (Reason.IDENTITY_ASKED, identities.asked_by(evidence.questions, evidence.names) is not None),
+        (Reason.IDENTITY_TOLD, identities.told_by(evidence.answers, evidence.names, evidence.makers) is not None),
+        (Reason.IDENTITY_ASKED, identities.asked_by(evidence.questions, evidence.names, evidence.makers) is not None),
         (Reason.PAIR_KNOWN, evidence.is_rematch),
         (Reason.STOPPED, evidence.was_stopped),
         (Reason.EMPTY_ANSWER, not all(answer.strip() for answer in evidence.last_answers)),

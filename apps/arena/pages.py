@@ -9,7 +9,7 @@ from apps.arena.errors import side_failure
 from apps.arena.models import Battle, Contestant, Side, Vote
 from apps.arena.selectors import LastTurn, TurnState, last_turn_get, sides_get
 from apps.conversations.markdown import render, render_user
-from apps.conversations.models import Conversation, GenerationState, Role
+from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.conversations.outcomes import Failure
 from apps.conversations.selectors.conversations import path_list
 from apps.core.errors import SiteError
@@ -108,25 +108,41 @@ def _turns(sides: tuple[Side, Side], state: TurnState) -> list[ShownTurn]:
     a, b = (_said(side.conversation) for side in sides)
     pairs = list(zip(a, b, strict=False))
     states = [TurnState.ENDED] * (len(pairs) - 1) + [state]
-    return [
-        ShownTurn(
-            number=number,
-            state=of_turn,
-            question=of_a[0],
-            a=of_a[1] if of_turn is TurnState.ENDED else None,
-            b=of_b[1] if of_turn is TurnState.ENDED else None,
-        )
-        for number, ((of_a, of_b), of_turn) in enumerate(zip(pairs, states, strict=False), start=1)
-    ]
+    turns = enumerate(zip(pairs, states, strict=False), start=1)
+    return [_turn(number, of_a, of_b, of_turn) for number, ((of_a, of_b), of_turn) in turns]
 
 
-def _said(conversation: Conversation | None) -> list[tuple[str, str]]:
-    """Questions with their answers."""
+def _turn(number: int, a: "_Said", b: "_Said", state: TurnState) -> ShownTurn:
+    if state is not TurnState.ENDED:
+        return ShownTurn(number, state, a.question, None, None)
+    # Of a turn that was stopped no more is seen than while it was written: the longer one is the quicker one.
+    n_chars = min(len(a.answer), len(b.answer)) if a.was_stopped or b.was_stopped else None
+    return ShownTurn(number, state, a.question, a.answer[:n_chars], b.answer[:n_chars])
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one side was asked in a turn, and what it answered."""
+
+    question: str
+    answer: str
+    was_stopped: bool
+
+
+def _said(conversation: Conversation | None) -> list[_Said]:
     if conversation is None:
         return []
     path = path_list(conversation)
-    answers = {message.parent_id: message.content for message in path if message.role == Role.ASSISTANT}
-    return [(message.content, answers.get(message.pk, "")) for message in path if message.role == Role.USER]
+    answers = {message.parent_id: message for message in path if message.role == Role.ASSISTANT}
+    stopped = Generation.objects.filter(conversation=conversation, state=GenerationState.STOPPED)
+    stopped_pks = set(stopped.values_list("message_id", flat=True))
+    return [
+        _said_in(question, answers.get(question.pk), stopped_pks) for question in path if question.role == Role.USER
+    ]
+
+
+def _said_in(question: Message, answer: Message | None, stopped: set[int]) -> _Said:
+    return _Said(question.content, answer.content if answer else "", answer is not None and answer.pk in stopped)
 
 
 def _failure(last: LastTurn | None) -> Failure | None:

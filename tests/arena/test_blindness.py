@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 from statistics import correlation
 from typing import Any
@@ -11,9 +12,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.accounts.models import User
+from apps.accounts.models import LedgerEntry, User
 from apps.arena.frames import BUCKET_BYTES, Frame, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
@@ -89,10 +91,14 @@ async def test_the_usage_page_and_its_file_do_not_tell_who_writes(opens: Opens, 
     async with opens(alice) as page:
         await page.ask("Hi")
         await page.until_ended()
+    assert "models in battles" not in await in_thread(fetched, alice, "/account/usage")
+    yesterday = timezone.now() - timedelta(days=1)
+    await in_thread(lambda: LedgerEntry.objects.update(ended_at=yesterday))
     shown = await in_thread(fetched, alice, "/account/usage")
     assert "models in battles" in shown
     assert OWL not in shown
     assert FOX not in shown
+    await in_thread(lambda: LedgerEntry.objects.update(ended_at=timezone.now()))
     exported = await streamed(alice, "/account/usage.csv")
     assert OWL not in exported
     assert "battle" not in exported
@@ -196,6 +202,17 @@ async def test_exchanging_the_speeds_of_two_models_changes_no_byte_and_no_time(
     exchanged = await frames_of(_Arriving(a, *other), _Arriving(b, *one), monkeypatch)
     assert as_drawn == exchanged
     assert len(as_drawn) > 10
+
+
+@pytest.mark.parametrize("lengths", [(LENGTH, LENGTH // 3), (LENGTH // 4, LENGTH)])
+@pytest.mark.parametrize(("one", "other"), [((7, 0), (40, 0)), ((30, 5), (11, 0))])
+async def test_who_wrote_the_longer_answer_cannot_be_told_by_when_its_rest_comes(
+    one: tuple[int, int], other: tuple[int, int], lengths: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (text[:length] for text, length in zip(TEXTS, lengths, strict=True))
+    as_drawn = await frames_of(_Arriving(a, *one), _Arriving(b, *other), monkeypatch)
+    exchanged = await frames_of(_Arriving(a, *other), _Arriving(b, *one), monkeypatch)
+    assert as_drawn == exchanged
 
 
 @pytest.mark.parametrize(("one", "other"), SPEEDS)

@@ -33,6 +33,7 @@ FINE = Evidence(
     answers=["Llamas eat hay.", "Grass, mostly. I would google it."],
     last_answers=("Llamas eat hay.", "Grass, mostly. I would google it."),
     names=NAMES,
+    makers=("Acme Labs",),
     is_rematch=False,
     was_stopped=False,
     read_s=5.0,
@@ -64,6 +65,20 @@ FINE = Evidence(
         "The winner is vicuna-13b!",
         "see demo-base.",
         "I'm Fox.",
+        "I am `Qwen`.",
+        "Sure (I am (Qwen)).",
+        "Hello! This is Claude.",
+        "As Claude, I cannot do that.",
+        "You're speaking with Qwen.",
+        "I go by Qwen.",
+        "I am part of the Llama family.",
+        "I am one of the Claude models.",
+        "我是通义千问",
+        "I am an AI assistant that was developed by Mistral AI.",
+        "I am Vicuna 13B.",
+        "I am Demo Base, at your service.",
+        "I am Claude Sonnet.",
+        "I am Google Gemini.",
     ],
 )
 def test_an_answer_that_tells_who_wrote_it(answer: str) -> None:
@@ -87,6 +102,17 @@ def test_an_answer_that_tells_who_wrote_it(answer: str) -> None:
         "I am a foxhunter, I am grokking it, I am mistrallike",
         "This is not about amazonite.",
         "x-demo-basement",
+        "I was in the Amazon when it rained.",
+        "I'm from Nova Scotia.",
+        "She said: 'My name is Gemma.'",
+        "Je suis Claude Monet",
+        "I am an Apple user.",
+        "Google made me laugh.",
+        "You are a Google recruiter.",
+        "You are an IBM mainframe engineer.",
+        "You are a Microsoft Excel expert.",
+        "This is Claude Monet, and that is a llama.",
+        "The demo base was closed.",
         "",
     ],
 )
@@ -119,6 +145,17 @@ def test_a_message_that_asks_a_model_whether_it_is_somebody(question: str) -> No
 )
 def test_a_message_that_names_nobody_or_somebody_else_is_no_probing(question: str) -> None:
     assert asked_by([question], NAMES) is None
+
+
+@pytest.mark.parametrize("text", ["The llama is an animal.", "OpenAI was founded in 2015.", "See V2.", "It is 3.5 m."])
+def test_names_that_mean_something_else_tell_only_where_somebody_speaks_of_himself(text: str) -> None:
+    assert told_by([text], ["LLaMA", "V2", "3.5"], ["OpenAI"]) is None
+
+
+def test_a_maker_tells_where_a_model_speaks_of_itself() -> None:
+    assert told_by(["I was made by Acme Labs."], NAMES, ["Acme Labs"])
+    assert asked_by(["Did Acme Labs make you?"], NAMES, ["Acme Labs"])
+    assert told_by(["Acme Labs makes anvils."], NAMES, ["Acme Labs"]) is None
 
 
 def test_a_long_answer_is_looked_at_in_no_time() -> None:

@@ -88,3 +88,17 @@ def test_a_page_that_comes_back_sees_at_once_what_may_be_seen() -> None:
 def test_a_text_that_became_shorter_takes_nothing_back(n_shown: int) -> None:
     pace = Pace(n_shown)
     assert pace.advance(Progress(3, has_ended=False), Progress(5, has_ended=False)) == max(n_shown, 3)
+
+
+def test_the_rest_of_the_longer_one_waits_for_the_slower_one() -> None:
+    slow, quick = [10 * tick for tick in range(11)], [100 * tick for tick in range(4)]
+    shown = played(slow, quick)  # 100 characters in 10 ticks; 300 would take it 30
+    assert shown[11:30] == [100] * 19
+    assert shown[30] > 100
+
+
+def test_of_a_turn_that_was_stopped_no_rest_is_seen() -> None:
+    pace = Pace()
+    stopped = Progress(500, has_ended=True, was_stopped=True)
+    assert pace.jump(stopped, Progress(90, has_ended=True, was_stopped=True)) == 90
+    assert pace.is_done

@@ -15,7 +15,7 @@ from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Verdict
 from apps.arena.services.battles import battle_send
 from apps.arena.services.votes import vote_cast
 from apps.catalog.models import LanguageModel
-from tests.arena.support import FAILED, ended, fought, model_ready, started
+from tests.arena.support import FAILED, STOPPED, ended, fought, model_ready, started
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +97,14 @@ def test_an_answer_is_not_in_the_page_while_the_other_is_written(
     assert "The first answer." in html
     assert "Half of what" not in html
     assert page_data(html)["battle"]["state"] == "running"
+
+
+def test_of_answers_that_were_stopped_as_much_is_seen_of_the_one_as_of_the_other(
+    alices_client: Client, alices: Actor, models: list[LanguageModel]
+) -> None:
+    html = html_of(alices_client, ended(started(alices), STOPPED, STOPPED, texts=("Quick, and on and on", "Slow")))
+    assert "Quic" in html
+    assert "Quick" not in html
 
 
 def test_a_battle_that_failed_says_so_and_not_who(

@@ -64,7 +64,9 @@ class _ShownSide:
 
     @property
     def progress(self) -> Progress:
-        return Progress(self._reader.answer.n_chars, self._reader.outcome is not None)
+        outcome = self._reader.outcome
+        was_stopped = outcome is not None and outcome.state == GenerationState.STOPPED
+        return Progress(self._reader.answer.n_chars, outcome is not None, was_stopped)
 
     async def show(self, n_chars: int, *, is_whole: bool) -> SideUpdate:
         """Show so many characters; of a whole answer, what is left becomes blocks."""
