@@ -49,9 +49,10 @@ class ContestantForm(_ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        targets, arena = cleaned.get("targets"), cleaned.get("arena") or self.instance.arena
+        targets, arena = cleaned.get("targets"), cleaned.get("arena")
+        arena_pk = self.instance.arena_id if arena is None else arena.pk
         for target in targets or ():
-            if target.arena_id != arena.pk or target.pk == self.instance.pk:
+            if target.arena_id != arena_pk or target.pk == self.instance.pk:
                 raise forms.ValidationError({"targets": f"{target} is not another contestant of this arena."})
         if cleaned.get("has_strict_targets") and not targets:
             raise forms.ValidationError({"has_strict_targets": "Without targets it would meet nobody."})

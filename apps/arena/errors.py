@@ -100,6 +100,14 @@ class ChoiceMissing(SiteError):
     whose = Whose.USER
 
 
+class BattleErased(SiteError):
+    """Its texts are gone, as with those of somebody who was erased."""
+
+    code = "arena.erased"
+    http_status = 410
+    whose = Whose.USER
+
+
 class BattleTooLong(SiteError):
     """It has as many turns as a battle may have."""
 

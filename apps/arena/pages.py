@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from apps.arena.errors import side_failure
+from apps.arena.errors import BattleErased, side_failure
 from apps.arena.models import Battle, Contestant, Side, Vote
 from apps.arena.selectors import LastTurn, TurnState, last_turn_get, sides_get
 from apps.conversations.markdown import render, render_user
@@ -146,7 +146,9 @@ def _said_in(question: Message, answer: Message | None, stopped: set[int]) -> _S
 
 
 def _failure(last: LastTurn | None) -> Failure | None:
-    if last is None or last.state is not TurnState.FAILED:
+    if last is None:
+        return Failure.of(BattleErased())
+    if last.state is not TurnState.FAILED:
         return None
     code = next(g.error_code for g in last.generations if g.state == GenerationState.FAILED)
     error: SiteError = side_failure(code)

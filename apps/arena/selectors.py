@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
@@ -19,6 +19,8 @@ from apps.workers.selectors import model_ids_ready
 
 MET_MAX_BATTLES = 100_000
 """Adaptive pairing looks at so many battles, the newest ones."""
+
+RECENT_MAX = 10
 
 
 class TurnState(StrEnum):
@@ -102,6 +104,13 @@ def battles_owned(actor: Actor) -> QuerySet[Battle]:
     if actor.visitor_public_id is not None:
         return Battle.objects.filter(visitor__public_id=actor.visitor_public_id)
     return Battle.objects.none()
+
+
+def battles_recent(actor: Actor, arena: Arena) -> QuerySet[Battle]:
+    """The newest few of the actor's battles there, each with its first words as `title`, as far as they are kept."""
+    title = Side.objects.filter(battle=OuterRef("pk"), position=Position.A).values("conversation__title")
+    of_arena = battles_owned(actor).filter(arena=arena).annotate(title=Subquery(title[:1]))
+    return of_arena.exclude(title=None).order_by("-pk")[:RECENT_MAX]
 
 
 def battle_get(actor: Actor, battle_id: UUID) -> Battle:

@@ -76,6 +76,7 @@ def _page(
         "is_named": is_named,
         "contestants": _choosable(actor, arena) if is_named else [],
         "battle": shown,
+        "recent": selectors.battles_recent(actor, arena) if shown is None else [],
         "viewer": {"name": request.user.get_username()},
         "page_data": {
             "socket_path": SOCKET_PATH,

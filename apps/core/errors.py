@@ -86,6 +86,7 @@ WORDS: dict[str, str] = {
     "arena.not_revealed": "A rematch is of two whose names you know. Vote first, or have the names shown.",
     "arena.changed": "This battle has gone on in another window. Reload to see it before you vote.",
     "arena.choice_missing": "Choose two contestants for a battle side by side.",
+    "arena.erased": "What was said in this battle was erased. Begin a new round.",
     "arena.too_long": "A battle has at most {limit} turns. Vote, or begin a new round.",
     "arena.already_voted": "This battle has its vote. Begin a new round to vote again.",
     "arena.already_revealed": "The names of these two were shown, so a vote would not be blind. Begin a new round.",

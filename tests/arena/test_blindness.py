@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import AsyncClient, Client
-from django.utils import timezone
 
+from apps.accounts import selectors
 from apps.accounts.actors import Actor
-from apps.accounts.models import LedgerEntry, User
+from apps.accounts.models import User
 from apps.arena.frames import BUCKET_BYTES, Frame, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
@@ -87,18 +87,19 @@ async def test_no_page_before_the_vote_holds_a_name_or_an_id_of_a_side(
     assert OWL in await in_thread(fetched, alice, accepted["url"])
 
 
-async def test_the_usage_page_and_its_file_do_not_tell_who_writes(opens: Opens, alice: User, two: Two) -> None:
+async def test_the_usage_page_and_its_file_do_not_tell_who_writes(
+    opens: Opens, alice: User, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opens(alice) as page:
         await page.ask("Hi")
         await page.until_ended()
     assert "models in battles" not in await in_thread(fetched, alice, "/account/usage")
-    yesterday = timezone.now() - timedelta(days=1)
-    await in_thread(lambda: LedgerEntry.objects.update(ended_at=yesterday))
-    shown = await in_thread(fetched, alice, "/account/usage")
+    with monkeypatch.context() as a_day_later:
+        a_day_later.setattr(selectors, "BATTLES_WITHHELD_FOR", timedelta(0))
+        shown = await in_thread(fetched, alice, "/account/usage")
     assert "models in battles" in shown
     assert OWL not in shown
     assert FOX not in shown
-    await in_thread(lambda: LedgerEntry.objects.update(ended_at=timezone.now()))
     exported = await streamed(alice, "/account/usage.csv")
     assert OWL not in exported
     assert "battle" not in exported

@@ -6,15 +6,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.forms import modelform_factory
 from django.test import Client
 from pytest_django import Settings
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor
 from apps.accounts.models import User
+from apps.arena.admin import ContestantForm
 from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Verdict
 from apps.arena.services.battles import battle_send
 from apps.arena.services.votes import vote_cast
 from apps.catalog.models import LanguageModel
+from apps.conversations.models import Conversation
 from tests.arena.support import FAILED, STOPPED, ended, fought, model_ready, started
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +108,29 @@ def test_of_answers_that_were_stopped_as_much_is_seen_of_the_one_as_of_the_other
     html = html_of(alices_client, ended(started(alices), STOPPED, STOPPED, texts=("Quick, and on and on", "Slow")))
     assert "Quic" in html
     assert "Quick" not in html
+
+
+def test_a_battle_is_found_again_among_the_latest(
+    alices_client: Client, alices: Actor, charlie: User, models: list[LanguageModel]
+) -> None:
+    battle = started(alices, "Where was <i>I</i>?").battle
+    html = alices_client.get("/arena").content.decode()
+    assert f'<a href="/arena/battles/{battle.public_id}">Where was &lt;i&gt;I&lt;/i&gt;?</a>' in html
+    charlies_client = Client()
+    charlies_client.force_login(charlie)
+    assert str(battle.public_id) not in charlies_client.get("/arena").content.decode()
+
+
+def test_a_battle_without_its_texts_says_so(alices_client: Client, alices: Actor, models: list[LanguageModel]) -> None:
+    battle = fought(alices)
+    Conversation.objects.filter(side__battle=battle).first().delete()  # type: ignore[union-attr]
+    data = page_data(html_of(alices_client, battle))["battle"]
+    assert (data["state"], data["error"]["code"]) == ("failed", "arena.erased")
+
+
+def test_a_contestant_without_an_arena_is_refused_in_the_admin(models: list[LanguageModel]) -> None:
+    form = modelform_factory(Contestant, form=ContestantForm, fields=["arena", "targets"])
+    assert "arena" in form({"targets": [Contestant.objects.first().pk]}).errors  # type: ignore[union-attr]
 
 
 def test_a_battle_that_failed_says_so_and_not_who(

@@ -184,6 +184,10 @@ async def test_what_is_asked_passes_the_gate_before_a_model_reads_it(opens: Open
     assert all(len(worker.requests) == 1 for worker in two.workers.values())
     incidents = await in_thread(lambda: list(Incident.objects.values_list("surface", "direction")))
     assert incidents == [("arena", "in")] * 2
+    references = await in_thread(lambda: set(Incident.objects.values_list("reference", flat=True)))
+    assert len(references) == 2
+    assert page.battle in references
+    assert all(references)
 
 
 async def test_a_stranger_s_words_about_a_battle_are_not_looked_at(

@@ -17,6 +17,7 @@ OF_OTHER_DOORS = {
     accounts.KeyNameTaken,
     accounts.KeyScopeWrong,
     arena.BadFrame,
+    arena.BattleErased,
     arena.BattleLimitExceeded,
     arena.SideBusy,
     arena.SideFailed,

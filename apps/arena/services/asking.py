@@ -5,7 +5,7 @@ Reading of both answers begins before anybody hears of the turn, so that a door 
 
 from dataclasses import replace
 from random import SystemRandom
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.arena import selectors
@@ -23,7 +23,8 @@ async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
     if opening.follows is Follows.NEW_OPPONENT and opening.previous is not None:
         opening = replace(opening, text=await in_thread(_first_text, actor, opening.previous))
     await in_thread(battles.opening_check, actor=actor, opening=opening)
-    opening = replace(opening, text=await _passed(actor, opening.text, reference=str(opening.previous or "")))
+    new_id = uuid4()  # an incident is found by it
+    opening = replace(opening, text=await _passed(actor, opening.text, reference=str(new_id)), new_id=new_id)
     return _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
 
 

@@ -5,7 +5,7 @@ Whoever changes a battle holds its row, so that a turn, a vote and a reveal that
 
 from dataclasses import dataclass
 from random import Random
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
@@ -44,6 +44,8 @@ class Opening:
     choice: tuple[UUID, UUID] | None = None
     previous: UUID | None = None
     follows: Follows | None = None
+    new_id: UUID | None = None
+    """Under which the text was looked at before; the battle has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTur
         opponents.following_check(arena, opening.choice, following)
         two = opponents.two_find(actor, arena, opening.choice, following, random)
         battle = Battle.objects.create(
+            public_id=opening.new_id or uuid4(),
             arena=arena,
             is_anonymous=opening.choice is None and (previous is None or previous.is_anonymous),
             prompt_digest=_digest(text),

@@ -175,15 +175,15 @@ export class BattlePage extends EventTarget {
   #failed(error) {
     this.rounds.end("failed");
     this.#move("failed");
-    this.#offerAnother(error.message, "New opponent");
+    this.#offerAnother(error.message, "New opponent", error.code !== "arena.erased");
     this.#emit("said", error.message);
   }
 
-  /** What can be done about a battle that failed; two chosen by name are chosen anew. @param {string} text @param {string} label */
-  #offerAnother(text, label) {
+  /** What can be done about a battle that failed; two chosen by name are chosen anew. @param {string} text @param {string} label @param {boolean} [canGoOn] */
+  #offerAnother(text, label, canGoOn = true) {
     const other = { label, run: () => this.#newOpponent() };
     const round = { label: "New round", run: () => this.begin("new_round") };
-    showNotice(this.notice, text, { actions: this.isNamed ? [round] : [other, round] });
+    showNotice(this.notice, text, { actions: canGoOn && !this.isNamed ? [other, round] : [round] });
   }
 
   #refused(/** @type {any} */ { ref, error }) {
