@@ -291,3 +291,11 @@ def test_a_message_of_any_words_can_be_stored_and_indexed(alices: Actor, model: 
 )
 def test_a_snippet_shows_the_word_with_a_little_around_it(text: str, words: list[str], expected: Snippet) -> None:
     assert snippet_of(text, words) == expected
+
+
+def test_what_is_left_out_is_not_found_and_a_phrase_is_one(alices: Actor, chat: Chat) -> None:
+    chat("First", "The quick brown fox jumps.")
+    chat("Second", "A fox and a dog, brown.")
+    assert [hit.title for hit in chats_search(alices, "fox -dog")] == ["First"]
+    assert [hit.title for hit in chats_search(alices, '"brown fox"')] == ["First"]
+    assert {hit.title for hit in chats_search(alices, "jumps or dog")} == {"First", "Second"}

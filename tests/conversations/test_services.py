@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.signals import user_logged_in
 from django.db import IntegrityError, connection
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from apps.accounts import ledger
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
@@ -20,10 +21,14 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.reading import prompt_messages
+from apps.conversations.services import keeping
 from apps.conversations.services.conversations import conversation_delete, conversation_rename
 from apps.conversations.services.generations import generation_finish
+from apps.conversations.services.keeping import Change, conversations_change
 from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
 from apps.core.errors import SiteError
+from apps.core.threads import in_thread
+from tests.conversations.conftest import Opens, until_hints_are_heard
 
 MODEL = "scripted"
 COMPLETE = Outcome(GenerationState.COMPLETE, finish_reason="stop")
@@ -235,3 +240,48 @@ def test_an_answer_whose_use_nobody_heard_of_is_settled_with_its_end(model: Lang
     assert ledger.generation_adopt(turns[1].generation.public_id) is not None  # by whoever heard its usage
     generation_finish(turns[2].generation.public_id, Outcome(GenerationState.STOPPED), "")  # no worker was asked
     assert [entry.state for entry in LedgerEntry.objects.order_by("pk")] == [CallState.LOST, CallState.STOPPED]
+
+
+def test_of_a_turn_and_an_end_at_once_nothing_is_left(
+    transactional_db: None, alices: Actor, model: LanguageModel
+) -> None:
+    for _ in range(5):
+        chat = answered(alices).conversation
+        said, _ended = at_once(
+            partial(start, alices, "More", chat),
+            partial(conversation_delete, actor=alices, conversation_id=chat.public_id),
+        )
+        assert isinstance(said, Turn | ChatNotFound)
+        assert not Conversation.objects.exists()
+        assert not Generation.objects.exists()
+
+
+def test_of_chats_to_be_deleted_those_that_are_gone_are_passed_over(
+    alices: Actor, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = answered(alices, "One").conversation, answered(alices, "Two").conversation
+
+    def quicker(*, actor: Actor, conversation_id: UUID) -> None:
+        Conversation.objects.filter(pk=first.pk).delete()
+        conversation_delete(actor=actor, conversation_id=conversation_id)
+
+    monkeypatch.setattr(keeping, "conversation_delete", quicker)
+    deleted = conversations_change(
+        actor=alices, conversation_ids=[first.public_id, second.public_id], change=Change.DELETE
+    )
+    assert deleted == [second.public_id]
+    assert not Conversation.objects.exists()
+
+
+async def test_other_tabs_hear_of_a_chat_that_is_deleted(
+    opens: Opens, alice: User, alices: Actor, model: LanguageModel
+) -> None:
+    chats = [(await in_thread(answered, alices, text)).conversation for text in ("One", "Two")]
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    async with opens(alice) as page:
+        await until_hints_are_heard()
+        await client.post(f"/chat/{chats[0].public_id}/delete")
+        assert (await page.until("conversation.changed"))["conversation"] == str(chats[0].public_id)
+        await client.post("/chats/change", {"change": "delete", "chat": str(chats[1].public_id)})
+        assert (await page.until("conversation.changed"))["conversation"] == str(chats[1].public_id)

@@ -12,10 +12,11 @@ from uuid import UUID
 from django.contrib.postgres.search import SearchQuery
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Left
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import SearchTooBroad
-from apps.conversations.models import MESSAGE_WORDS, Message, Role
+from apps.conversations.models import MESSAGE_WORDS, SEARCHED_CHARS, Message, Role
 from apps.conversations.selectors.conversations import conversations_owned
 from apps.conversations.selectors.history import conversation_url
 from apps.conversations.snippets import Snippet, snippet_of
@@ -27,6 +28,8 @@ FOUND_MAX = 50
 WITHIN_MS = 2000
 
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+_OPERATORS = re.compile(r'"|(?:^|\s)-\w|\sor\s', re.IGNORECASE)
+"""What `websearch_to_tsquery` reads as more than words: beginnings of words would find what these leave out."""
 _QUERY_CANCELED = "57014"
 """Source: PostgreSQL, "Error Codes"."""
 
@@ -68,13 +71,14 @@ def _titles(actor: Actor, text: str) -> list[Hit]:
 
 def _messages(actor: Actor, text: str, words: list[str]) -> list[Hit]:
     own = Message.objects.filter(conversation__in=conversations_owned(actor)).select_related("conversation", "model")
+    own = own.defer("content").annotate(searched=Left("content", SEARCHED_CHARS))
     found = _containing(own, text) if _is_unspaced(text) else _matching(own, text, words)
     return [
         Hit(
             message.conversation.public_id,
             message.conversation.title,
             f"{conversation_url(message.conversation.public_id)}#message-{message.public_id}",
-            snippet_of(message.content, words),
+            snippet_of(message.searched, words),  # type: ignore[attr-defined]  # annotated above
             "You" if message.role == Role.USER else message.author or "Answer",
         )
         for message in found.order_by("-pk")[:FOUND_MAX]
@@ -82,8 +86,10 @@ def _messages(actor: Actor, text: str, words: list[str]) -> list[Hit]:
 
 
 def _matching(messages: QuerySet[Message], text: str, words: list[str]) -> QuerySet[Message]:
-    beginnings = " & ".join(f"{word}:*" for word in words)
     query = SearchQuery(text, config="simple", search_type="websearch")
+    if _OPERATORS.search(text):
+        return messages.annotate(words=MESSAGE_WORDS).filter(words=query)
+    beginnings = " & ".join(f"{word}:*" for word in words)
     query |= SearchQuery(beginnings, config="simple", search_type="raw")
     return messages.annotate(words=MESSAGE_WORDS).filter(words=query)
 

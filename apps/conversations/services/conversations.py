@@ -9,9 +9,9 @@ from django.db import transaction
 from apps.accounts.actors import Actor
 from apps.accounts.ledger import generation_forgo
 from apps.accounts.models import User
-from apps.conversations.errors import TitleEmpty
+from apps.conversations.errors import ChatNotFound, TitleEmpty
 from apps.conversations.models import UNFINISHED, Conversation, Generation
-from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.selectors.conversations import conversation_get, conversations_owned
 from apps.conversations.services.turns import require_may_chat
 from apps.core.texts import clean_text
 from apps.workers import relay
@@ -48,9 +48,13 @@ def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:
 
     Raises: ChatNotFound.
     """
-    conversation = conversation_get(actor, conversation_id)
     with transaction.atomic():
-        # Locked, so that no worker is assigned between the look and the end of the row.
+        # Locked, so that no turn begins and no worker is assigned between the look and the end of the rows.
+        conversation = (
+            conversations_owned(actor).filter(public_id=conversation_id).select_for_update(of=("self",)).first()
+        )
+        if conversation is None:
+            raise ChatNotFound
         unfinished = Generation.objects.select_for_update().filter(conversation=conversation, state__in=UNFINISHED)
         running = unfinished.first()
         if running is not None and running.worker_id is None:

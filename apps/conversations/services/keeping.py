@@ -45,11 +45,19 @@ def conversations_change(
         case Change.MOVE:
             owned.update(folder=folder_checked(folder))
         case Change.DELETE:
-            for conversation_id in found:
-                conversation_delete(actor=actor, conversation_id=conversation_id)
+            return [conversation_id for conversation_id in found if _is_deleted(actor, conversation_id)]
         case _:
             assert_never(change)
     return found
+
+
+def _is_deleted(actor: Actor, conversation_id: UUID) -> bool:
+    """Delete it; False if another tab was quicker."""
+    try:
+        conversation_delete(actor=actor, conversation_id=conversation_id)
+    except ChatNotFound:
+        return False
+    return True
 
 
 def chats_found(actor: Actor, conversation_ids: Sequence[UUID]) -> list[UUID]:

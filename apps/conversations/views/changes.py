@@ -14,7 +14,7 @@ from apps.conversations.services.conversations import conversation_delete, conve
 from apps.conversations.services.keeping import Change, conversations_change, folder_checked
 from apps.conversations.setup import names_pass
 from apps.conversations.views.pages import messages_page
-from apps.conversations.views.support import actor_of, for_people, posted_id, tell_pages, wants_json
+from apps.conversations.views.support import actor_of, for_people, posted_id, tell_pages, tell_pages_gone, wants_json
 
 
 @require_POST
@@ -38,7 +38,9 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 @require_POST
 @for_people
 def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    conversation_delete(actor=actor_of(request), conversation_id=conversation_id)
+    actor = actor_of(request)
+    conversation_delete(actor=actor, conversation_id=conversation_id)
+    tell_pages_gone(actor, conversation_id)
     return HttpResponse(status=204) if wants_json(request) else redirect("chat:new")
 
 

@@ -15,7 +15,7 @@ from apps.conversations.selectors.history import chats_page, folders_list
 from apps.conversations.selectors.search import Hit, chats_search
 from apps.conversations.services.keeping import Change, chats_found, conversations_change, folder_checked
 from apps.conversations.setup import names_pass
-from apps.conversations.views.support import actor_of, for_people, tell_pages, uuid_or_none, wants_json
+from apps.conversations.views.support import actor_of, for_people, tell_pages, tell_pages_gone, uuid_or_none, wants_json
 from apps.core.texts import clean_text
 
 QUERY = "q"
@@ -55,8 +55,9 @@ def change(request: HttpRequest) -> HttpResponse:
         chats_found(actor, ids)
         async_to_sync(names_pass)(actor, [folder])
     changed = conversations_change(actor=actor, conversation_ids=ids, change=wanted, folder=folder)
-    if wanted is not Change.DELETE:
-        tell_pages(actor, changed[0])  # one hint is enough to make the pages look at the history again
+    # One hint is enough to make the pages look at the history again.
+    for one in changed[:1]:
+        (tell_pages_gone if wanted is Change.DELETE else tell_pages)(actor, one)
     # The address of the form says which list it stood in.
     return (
         HttpResponse(status=204)

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 
 from apps.accounts.actors import Actor, actor_get
 from apps.conversations.errors import ChatNotFound
-from apps.conversations.hints import hint_send
+from apps.conversations.hints import Hint, hint_send
 from apps.conversations.selectors.conversations import hint_get
 from apps.core.errors import SiteError
 
@@ -56,6 +56,11 @@ def posted_id(request: HttpRequest, name: str) -> UUID:
     if posted is None:
         raise ChatNotFound
     return posted
+
+
+def tell_pages_gone(actor: Actor, conversation_id: UUID) -> None:
+    """Hint at the end of a chat to all open pages of this person: they look at the history again."""
+    async_to_sync(hint_send)(actor, Hint(conversation_id, title="", leaf=None))
 
 
 def tell_pages(actor: Actor, conversation_id: UUID) -> None:
