@@ -179,3 +179,59 @@ def test_a_message_that_is_being_edited_is_not_taken_away_by_another_tab(
 
     other.wait_for_text("In the wood.")
     assert said(other) == said(tab)
+
+
+def test_nothing_takes_away_a_message_that_is_being_changed(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    ask(tab, fake, "Fox?", "A red one.")
+    fake.play("A grey one.")
+    edit(tab, tab.page.locator(".message--user").first, "Wolf?")
+    tab.wait_for_text("A grey one.")
+    tab.wait_for_state("complete")
+    ask(tab, fake, "Where?", "In the wood.")
+    act(tab.page.locator(".message--user").last, "edit")
+    box = tab.page.locator(".editor__text")
+    box.fill("Half a thought")
+
+    tab.page.locator('[data-step="previous"]').first.click()
+    tab.wait_for_text("You are changing a message")
+    act(tab.answers.first, "again")
+    expect(box).to_have_value("Half a thought")
+    expect(box).to_be_focused()
+    tab.page.keyboard.press("Escape")
+
+    tab.page.locator('[data-step="previous"]').first.click()
+    tab.wait_for_text("A red one.")
+
+
+def test_the_keyboard_stays_in_the_thread_when_an_answer_goes_away(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    ask(tab, fake, "Fox?", "A red one.")
+    fake.play("A grey one.")
+    act(tab.last_answer, "again")
+    tab.wait_for_text("A grey one.")
+    expect(tab.last_answer).to_be_focused()
+    tab.wait_for_state("complete")
+    fake.play("A white one.")
+    edit(tab, tab.page.locator(".message--user").first, "Hare?")
+    tab.wait_for_text("A white one.")
+    expect(tab.last_answer).to_be_focused()
+
+
+def test_a_message_goes_to_the_branch_that_its_tab_shows(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    ask(tab, fake, "Fox?", "A red one.")
+    act(tab.page.locator(".message--user").first, "edit")  # so that this tab does not follow the other one
+    other = new_chat_page(tab.page.context, tab.site)
+    other.open(tab.page.url.removeprefix(tab.site.url), model=worker.model)
+    ask(other, fake, "Where?", "In the wood.")
+
+    ask(tab, fake, "When?", "At night.")
+
+    assert [message["content"] for message in fake.requests[-1]["messages"]] == ["Fox?", "A red one.", "When?"]

@@ -145,3 +145,19 @@ def test_on_a_phone_everything_is_within_reach(new_tab: NewTab, worker: Scripted
     expect(tab.page.locator(".chats__item")).to_have_count(1)
     assert re.search(r"\d{4}", tab.page.locator(".chats__time").inner_text())
     tab.page.screenshot(path=artifacts / "all-chats-phone-dark.png")
+
+
+def test_enter_in_the_folder_moves_what_is_ticked_and_nothing_else(tab: ChatPage, worker: ScriptedWorker) -> None:
+    new_chat(tab, worker, "Fox?")
+    tab.page.goto(f"{tab.site.url}/chats")
+    folder = tab.page.locator("#chats-folder")
+    folder.fill("Animals")
+    folder.press("Enter")
+    expect(tab.page.locator('[data-part="told"]')).to_contain_text("Choose chats first")
+    box = tab.page.locator('#chats [name="chat"]')
+    box.check()
+    box.press("Enter")
+    expect(folder).to_have_value("Animals")
+    folder.press("Enter")
+    tab.page.locator(".chats__mark", has_text="Animals").wait_for()
+    expect(tab.page.locator(".chats__mark", has_text="pinned")).to_have_count(0)

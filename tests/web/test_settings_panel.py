@@ -89,3 +89,32 @@ def test_on_a_phone_the_panel_fits_and_visitors_are_told_where_presets_are(
     expect(dialog.get_by_role("link", name="Sign in")).to_be_visible()
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.page.screenshot(path=artifacts / "settings-phone-dark.png")
+
+
+def test_settings_of_a_chat_that_has_no_message_yet_outlive_a_reload(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    dialog = panel(tab)
+    dialog.locator("#settings-system").fill("Answer in rhymes.")
+    save(dialog)
+    tab.page.reload()
+    expect(tab.page.locator("#settings-open")).to_have_attribute("data-is-set", "true")
+    expect(panel(tab).locator("#settings-system")).to_have_value("Answer in rhymes.")
+    tab.page.keyboard.press("Escape")
+    fake.play("Fine.")
+    tab.send("Hi")
+    tab.wait_for_state("complete")
+    assert fake.requests[-1]["messages"][0] == {"role": "system", "content": "Answer in rhymes."}
+    tab.open(model=worker.model)
+    expect(panel(tab).locator("#settings-system")).to_have_value("")
+
+
+def test_enter_in_the_name_of_a_preset_keeps_it(tab: ChatPage, worker: ScriptedWorker) -> None:
+    sign_up(tab)
+    tab.open(model=worker.model)
+    dialog = panel(tab)
+    dialog.locator("#settings-preset-name").fill("Poet")
+    tab.page.keyboard.press("Enter")
+    expect(dialog.locator('[data-part="told"]')).to_have_text("Kept.")
+    expect(dialog).to_be_visible()

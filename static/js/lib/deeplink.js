@@ -6,14 +6,14 @@ const SHOWN_FOR_MS = 2500;
 /**
  * @param {object} parts
  * @param {import("./thread.js").Thread} parts.thread
- * @param {import("./branches.js").Branches} parts.branches
+ * @param {(message: string) => Promise<void>} parts.show the branch of a message
  * @param {import("./scroll.js").StickyScroll} parts.scroll
  */
-export function listenForLinks({ thread, branches, scroll }) {
+export function listenForLinks({ thread, show, scroll }) {
   const open = async () => {
     if (!location.hash.startsWith(PREFIX)) return;
     const message = location.hash.slice(PREFIX.length);
-    if (!thread.article(message)) await branches.show(message);
+    if (!thread.article(message)) await show(message);
     const article = thread.article(message);
     if (!article) return;
     scroll.show(article);

@@ -59,6 +59,15 @@ export class Editor {
     this.steps.closed();
   }
 
+  /** Its message is not in the thread any more. */
+  leave() {
+    if (this.#article && !this.#article.isConnected) this.close();
+  }
+
+  focus() {
+    this.#text?.focus();
+  }
+
   /** What was sent was not accepted: it can be changed or sent once more. */
   reopen() {
     this.#isBusy = false;
@@ -75,7 +84,7 @@ export class Editor {
     const text = /** @type {HTMLTextAreaElement} */ (one("textarea", form));
     text.value = words;
     text.addEventListener("keydown", (event) => this.#key(event));
-    form.addEventListener("submit", (event) => (event.preventDefault(), this.#submit()));
+    form.addEventListener("submit", (event) => (event.preventDefault(), this.submit()));
     one('[data-part="cancel"]', form).addEventListener("click", () => this.close());
     article.classList.add("is-edited");
     one(".message__body", article).after(form);
@@ -91,11 +100,11 @@ export class Editor {
       this.close();
     } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      this.#submit();
+      this.submit();
     }
   }
 
-  #submit() {
+  submit() {
     const words = this.#text?.value ?? "";
     if (this.#isBusy || !words.trim() || !this.#form) return;
     const problem = lengthProblem(words, this.steps.maxChars);

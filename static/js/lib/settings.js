@@ -1,11 +1,12 @@
 /**
  * The panel in which a chat is set up. The settings of a chat that exists are saved at the site; those of one that does
- * not are checked there, stay in the form, and go along with its first message.
+ * not are checked there, are remembered beside its draft, and go along with its first message.
  */
 
 import { openDialog } from "./dialogs.js";
 import { appendServerHtml, one } from "./dom.js";
 import { get, post } from "./http.js";
+import { recall, remember } from "./storage.js";
 
 /** @typedef {{id: string, name: string, fields: Record<string, string>}} Preset */
 
@@ -20,9 +21,12 @@ export class SettingsPanel {
   /** @type {Record<string, string> | null} */
   #waiting = null;
   #shownFor = "";
+  // A browser may be shared, so they belong to a person too.
+  #key = `settings:${one("#composer").dataset.owner}:new`;
 
   /**
    * @param {object} parts
+   * @param {boolean} parts.isNew whether the page shows a chat that does not exist yet
    * @param {() => string | null} parts.conversation
    * @param {(words: string) => void} parts.problem when the panel cannot be shown
    */
@@ -32,6 +36,25 @@ export class SettingsPanel {
     this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.#save()));
     this.#place.addEventListener("change", (event) => this.#chosen(event));
     this.#place.addEventListener("click", (event) => this.#click(event));
+    this.#place.addEventListener("keydown", (event) => this.#keyPressed(event));
+    const kept = parts.isNew ? recall(this.#key) : "";
+    if (kept) this.#wait(JSON.parse(kept));
+  }
+
+  /** The chat has its first message, and its settings with it. */
+  begun() {
+    if (!this.#waiting) return;
+    this.#waiting = null;
+    this.#shownFor = "";
+    remember(this.#key, "");
+  }
+
+  /** @param {Record<string, string>} fields */
+  #wait(fields) {
+    this.#waiting = fields;
+    const isSet = Object.values(fields).some(Boolean);
+    this.#button.dataset.isSet = String(isSet);
+    remember(this.#key, isSet ? JSON.stringify(fields) : "");
   }
 
   /** What goes along with the first message of a chat. */
@@ -59,6 +82,7 @@ export class SettingsPanel {
     appendServerHtml(this.#place, await response.text());
     this.#presets = JSON.parse(one("#settings-presets").textContent ?? "[]");
     this.#shownFor = conversation ?? "new";
+    if (!conversation && this.#waiting) this.#fill(this.#waiting);
     return true;
   }
 
@@ -69,7 +93,7 @@ export class SettingsPanel {
     if (problem) return;
     const fields = this.#fields();
     this.#button.dataset.isSet = String(Object.values(fields).some(Boolean));
-    if (!conversation) this.#waiting = fields;
+    if (!conversation) this.#wait(fields);
     this.#dialog.close();
   }
 
@@ -89,11 +113,24 @@ export class SettingsPanel {
     one('[data-part="forget"]', this.#place).setAttribute("aria-disabled", String(!id));
     const preset = this.#presets.find((known) => known.id === id);
     if (!preset) return;
-    for (const [name, value] of Object.entries(preset.fields)) {
-      /** @type {HTMLInputElement} */ (one(`[name="${name}"]`, this.#place)).value = value;
-    }
+    this.#fill(preset.fields);
     /** @type {HTMLInputElement} */ (one('[name="preset_name"]', this.#place)).value = preset.name;
     this.#tell(`The fields hold “${preset.name}” now. Save to use it in this chat.`);
+  }
+
+  /** @param {Record<string, string>} fields */
+  #fill(fields) {
+    for (const [name, value] of Object.entries(fields)) {
+      /** @type {HTMLInputElement} */ (one(`[name="${name}"]`, this.#place)).value = value;
+    }
+  }
+
+  /** Enter in the name of a preset keeps that; elsewhere it saves the chat's settings. @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    const isName = event.target instanceof HTMLInputElement && event.target.name === "preset_name";
+    if (!isName || event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    one('[data-part="keep"]', this.#place).click();
   }
 
   /** @param {Event} event */

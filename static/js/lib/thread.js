@@ -14,7 +14,7 @@ export class Thread {
   /** @type {Answer | null} */
   last = null;
 
-  /** @param {{again: () => void}} steps */
+  /** @param {{again: () => void, removed: () => void}} steps */
   constructor(steps) {
     this.steps = steps;
     this.#dress();
@@ -37,11 +37,14 @@ export class Thread {
 
   /** Show these messages instead. @param {string} html of the server */
   replace(html) {
-    this.#list.replaceChildren();
-    this.#pending = null;
-    appendServerHtml(this.#list, html);
-    this.#empty.hidden = this.#list.childElementCount > 0;
-    this.#dress();
+    this.#keepFocus(() => {
+      this.#list.replaceChildren();
+      this.#pending = null;
+      appendServerHtml(this.#list, html);
+      this.#empty.hidden = this.#list.childElementCount > 0;
+      this.#dress();
+    });
+    this.steps.removed();
   }
 
   /** Show a message before the site has stored it. @param {string} text */
@@ -64,7 +67,13 @@ export class Thread {
    * Show what a request has stored, in the place of what it replaces.
    * @param {import("./outbox.js").Request} request @param {AcceptedFrame} frame
    */
-  accept(request, { user_message: question, assistant_message: answer, generation }) {
+  accept(request, frame) {
+    this.#keepFocus(() => this.#accept(request, frame));
+    this.steps.removed();
+  }
+
+  /** @param {import("./outbox.js").Request} request @param {AcceptedFrame} frame */
+  #accept(request, { user_message: question, assistant_message: answer, generation }) {
     if (request.type === "turn.edit") this.#cut(this.article(request.message));
     if (request.type === "turn.regenerate") this.#cut((request.message && this.article(request.message)) || this.last?.article);
     if (request.type === "turn.continue") this.#cut(this.last?.article);
@@ -87,6 +96,16 @@ export class Thread {
     const body = one(".message__body", article);
     body.replaceChildren();
     appendServerHtml(body, html);
+  }
+
+  /** Who was in a message that goes away is in the last answer then, not at the top of the page. @param {() => void} change */
+  #keepFocus(change) {
+    const wasInside = this.#list.contains(document.activeElement);
+    change();
+    const article = this.last?.article;
+    if (!wasInside || this.#list.contains(document.activeElement) || !article) return;
+    article.setAttribute("tabindex", "-1");
+    article.focus({ preventScroll: true });
   }
 
   /** Take away this message and all after it. @param {Element | null | undefined} article */

@@ -14,6 +14,9 @@ import { clearNotice, showError, showNotice } from "./notice.js";
 /** @typedef {import("./outbox.js").Request} Request */
 
 export class Turns extends EventTarget {
+  /** The model that was asked last, and what the picker said then. */
+  #chosen = { model: "", picked: "" };
+
   /**
    * @param {object} parts
    * @param {import("./socket.js").ChatSocket} parts.socket
@@ -62,13 +65,25 @@ export class Turns extends EventTarget {
   edit(message, text) {
     if (this.composer.mode !== "ready") this.editor.reopen();
     const { conversation } = this;
-    this.whenFree(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
+    this.#whenQuiet(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
   }
 
   /** @param {string | null} [message] the answer; without it the last one @param {string} [model] */
   regenerate(message = null, model = this.model()) {
     const { conversation } = this;
+    this.#chosen = { model, picked: this.model() };
     if (conversation) this.whenFree(() => this.#put({ type: "turn.regenerate", conversation, model: model || null, message }));
+  }
+
+  /** Answer the last question again, which failed. */
+  tryAgain() {
+    this.regenerate(null, this.#modelAgain());
+  }
+
+  /** The one that was asked last, until another is picked since. */
+  #modelAgain() {
+    const { model, picked } = this.#chosen;
+    return picked === this.model() ? model || picked : this.model();
   }
 
   /** Ask for the rest of the last answer. */
@@ -77,9 +92,19 @@ export class Turns extends EventTarget {
     this.whenFree(() => this.#put({ type: "turn.continue", conversation: this.conversation, message }));
   }
 
-  /** Do this if no answer is being written here; else say why not. @param {() => void} step */
-  whenFree(step) {
-    if (this.composer.mode === "ready") step();
+  /** Do this if no answer is being written here and no message is changed; else say why not. @param {() => unknown} step */
+  async whenFree(step) {
+    if (this.editor.isOpen && this.composer.mode === "ready") {
+      this.problem("You are changing a message. Send it or cancel that first.");
+      this.editor.focus();
+      return;
+    }
+    await this.#whenQuiet(step);
+  }
+
+  /** @param {() => unknown} step */
+  async #whenQuiet(step) {
+    if (this.composer.mode === "ready") await step();
     else this.problem("An answer is being written. Wait for it, or stop it.");
   }
 
@@ -170,7 +195,8 @@ export class Turns extends EventTarget {
   /** @param {Request} request */
   #again(request) {
     if (request.type === "turn.send") this.composer.submit();
-    else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.model() } : {}) }));
+    else if (request.type === "turn.edit" && this.editor.isOpen) this.editor.submit();
+    else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.#modelAgain() } : {}) }));
   }
 
   /** @param {{conversation: string, title: string, leaf: string | null}} hint */

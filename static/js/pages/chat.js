@@ -34,7 +34,7 @@ const socket = new ChatSocket(data.socket_path);
 const reader = new SentenceReader(one("#announcer"));
 const composer = new Composer(data.limits.message_max_chars);
 const scroll = new StickyScroll(one("#thread"), one("#thread-column"), one("#jump"));
-const thread = new Thread({ again: () => turns.regenerate() });
+const thread = new Thread({ again: () => turns.tryAgain(), removed: () => editor.leave() });
 const picker = new Picker(thread.last?.model ?? "");
 const drawer = new Drawer();
 const history_ = new History({ renamed: showTitle, problem: (words) => turns.problem(words) });
@@ -47,6 +47,7 @@ const editor = new Editor({
   closed: () => turns.look(),
 });
 const settings = new SettingsPanel({
+  isNew: !data.conversation,
   conversation: () => turns.conversation,
   problem: (words) => turns.problem(words),
 });
@@ -89,6 +90,7 @@ turns.addEventListener("conversation", (event) => {
   shownPath = location.pathname;
   showTitle(title);
   history_.refresh();
+  settings.begun();
   sharing.offer();
   branches.settle();
 });
@@ -130,5 +132,5 @@ if (matchMedia("(hover: hover)").matches) composer.focus();
 scroll.pin();
 new Search();
 new Attachments({ composer, problem: (words) => turns.problem(words), say: (words) => reader.say(words) });
-listenForLinks({ thread, branches, scroll });
+listenForLinks({ thread, scroll, show: (message) => turns.whenFree(() => branches.show(message)) });
 socket.connect();
