@@ -196,7 +196,7 @@ def test_nothing_takes_away_a_message_that_is_being_changed(
     box.fill("Half a thought")
 
     tab.page.locator('[data-step="previous"]').first.click()
-    tab.wait_for_text("You are changing a message")
+    expect(tab.page.locator("#notice")).to_contain_text("You are changing a message")
     act(tab.answers.first, "again")
     expect(box).to_have_value("Half a thought")
     expect(box).to_be_focused()
