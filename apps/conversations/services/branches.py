@@ -19,9 +19,9 @@ def branch_show(*, actor: Actor, conversation_id: UUID, message_id: UUID) -> Con
 
     Raises: SignInRequired, ChatNotFound, AnswerRunning.
     """
-    require_may_chat(actor)
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
+        require_may_chat(actor)
         message = message_get(conversation, message_id)
         conversation.active_leaf_id = tree_get(conversation.pk).newest_leaf(message.pk)
         conversation.save(update_fields=["active_leaf"])

@@ -22,8 +22,8 @@ def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: Cha
 
     Raises: SignInRequired, ChatNotFound.
     """
-    require_may_chat(actor)
     conversation = conversation_get(actor, conversation_id)
+    require_may_chat(actor)
     conversation.system_prompt = settings.system_prompt
     conversation.sampling = settings.sampling
     conversation.save(update_fields=["system_prompt", "sampling"])

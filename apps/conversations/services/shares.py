@@ -61,8 +61,8 @@ def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None
     Raises: SignInRequired, ChatNotFound, NothingToShare, ShareTooLong, TooManyShares, TextRefused;
         ChatBehind: the chat changed while it was looked at.
     """
-    require_may_chat(actor)
     conversation = conversation_get(actor, conversation_id)
+    require_may_chat(actor)
     copy = _copy(conversation)
     passed = _rendered(async_to_sync(_copy_pass)(actor, copy))
     with transaction.atomic():

@@ -8,12 +8,13 @@
 
 import { Delivery } from "./delivery.js";
 import { Follower } from "./follower.js";
-import { clearNotice, showError, showNotice } from "./notice.js";
+import { clearNotice, showError } from "./notice.js";
+import { OneAtATime } from "./one_at_a_time.js";
 
 /** @typedef {import("./protocol.js").AcceptedFrame} AcceptedFrame */
 /** @typedef {import("./outbox.js").Request} Request */
 
-export class Turns extends EventTarget {
+export class Turns extends OneAtATime {
   /** The model that was asked last, and what the picker said then. */
   #chosen = { model: "", picked: "" };
 
@@ -65,7 +66,7 @@ export class Turns extends EventTarget {
   edit(message, text) {
     if (this.composer.mode !== "ready") this.editor.reopen();
     const { conversation } = this;
-    this.#whenQuiet(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
+    this.whenQuiet(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
   }
 
   /** @param {string | null} [message] the answer; without it the last one @param {string} [model] */
@@ -90,27 +91,6 @@ export class Turns extends EventTarget {
   goOn() {
     const message = this.thread.leaf || null;
     this.whenFree(() => this.#put({ type: "turn.continue", conversation: this.conversation, message }));
-  }
-
-  /** Do this if no answer is being written here and no message is changed; else say why not. @param {() => unknown} step */
-  async whenFree(step) {
-    if (this.editor.isOpen && this.composer.mode === "ready") {
-      this.problem("You are changing a message. Send it or cancel that first.");
-      this.editor.focus();
-      return;
-    }
-    await this.#whenQuiet(step);
-  }
-
-  /** @param {() => unknown} step */
-  async #whenQuiet(step) {
-    if (this.composer.mode === "ready") await step();
-    else this.problem("An answer is being written. Wait for it, or stop it.");
-  }
-
-  /** Whether something is under way here that another thread would take away. */
-  get isBusy() {
-    return this.composer.mode === "sending" || this.editor.isOpen;
   }
 
   /** The thread was replaced: what runs in it is followed. */
@@ -215,10 +195,5 @@ export class Turns extends EventTarget {
   #error(/** @type {import("./explain.js").SiteError} */ error) {
     if (this.#live()) this.composer.mode = "answering";
     showError(this.notice, error);
-  }
-
-  /** @param {string} text */
-  problem(text) {
-    showNotice(this.notice, text, { tone: "problem" });
   }
 }

@@ -1,27 +1,16 @@
 /**
  * A battle on this page: sends messages and verdicts, shows what comes.
  *
- *   idle -> sending -> writing -> judging -> casting -> told      judging, told -> sending -> writing …
- *                      writing -> failed -> sending (a new opponent), idle (a new round)
- *
- * What is refused returns from sending or casting to the state before.
- *
  * Events: `battle` (detail: {id, url} or null) when another battle is on the page, `said` (detail: a sentence).
  */
 
 import { clearNotice, showError, showNotice } from "../notice.js";
 import { Outgoing } from "./outgoing.js";
-
-/** @typedef {"idle" | "sending" | "writing" | "judging" | "failed" | "casting" | "told"} BattleState */
+import { BattleStates } from "./states.js";
 
 const OVER = ["arena.already_voted", "arena.already_revealed", "arena.battle_not_found", "arena.changed"];
 
-export class BattlePage extends EventTarget {
-  /** @type {BattleState} */
-  #state = "idle";
-  /** @type {BattleState} */
-  #former = "idle";
-  #isTold = false;
+export class BattlePage extends BattleStates {
   /** @type {{previous: string | null, follows: string | null}} */
   #origin = { previous: null, follows: null };
 
@@ -29,8 +18,6 @@ export class BattlePage extends EventTarget {
   constructor(parts) {
     super();
     Object.assign(this, parts);
-    /** @type {string | null} */
-    this.battle = null;
     const { socket, outbox, composer, votes, notice } = parts;
     this.outgoing = new Outgoing(outbox, notice, (request) => this.#giveBack(request));
     socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
@@ -48,9 +35,9 @@ export class BattlePage extends EventTarget {
     this.battle = battle.id;
     if (battle.names) this.rounds.name(battle.names.map((/** @type {{name: string}} */ told) => told.name));
     if (battle.is_revealed) this.#tell(battle);
-    if (battle.state === "running") this.#move("writing");
+    if (battle.state === "running") this.move("writing");
     else if (battle.state === "failed") this.#failed(battle.error);
-    else this.#rest();
+    else this.rest();
   }
 
   /** @param {string} text */
@@ -59,24 +46,24 @@ export class BattlePage extends EventTarget {
     clearNotice(this.notice);
     this.rounds.addPending(text);
     this.composer.hold();
-    this.#move("sending");
+    this.move("sending");
     this.scroll.pin();
     this.outgoing.put(this.battle ? { type: "battle.send", battle: this.battle, text } : this.#start(text));
   }
 
   /** Empty the page for another battle. @param {"new_round" | "rematch"} follows */
   begin(follows) {
-    if (this.#state === "sending" || this.#state === "casting") return; // its answer is about the battle that is shown
+    if (this.state === "sending" || this.state === "casting") return; // its answer is about the battle that is shown
     this.#origin = { previous: this.battle, follows };
     this.battle = null;
-    this.#isTold = false;
+    this.isTold = false;
     this.rounds.clear();
     this.votes.hideResult();
-    this.#move("idle");
+    this.move("idle");
     clearNotice(this.notice);
     if (follows === "rematch") showNotice(this.notice, "The same two again. Which of them is A is drawn anew.", { tone: "quiet" });
     this.composer.focus();
-    this.#emit("battle", null);
+    this.emit("battle", null);
   }
 
   /** Side by side and without two to choose from: the site would draw two instead. */
@@ -85,10 +72,10 @@ export class BattlePage extends EventTarget {
   }
 
   #newOpponent() {
-    if (this.#state !== "failed") return;
+    if (this.state !== "failed") return;
     clearNotice(this.notice);
     this.#origin = { previous: this.battle, follows: "new_opponent" };
-    this.#move("sending");
+    this.move("sending");
     this.outgoing.put(this.#start(""));
   }
 
@@ -106,8 +93,8 @@ export class BattlePage extends EventTarget {
 
   /** @param {string} type @param {object} [more] */
   #cast(type, more = {}) {
-    if (this.#state !== "judging") return;
-    this.#move("casting");
+    if (this.state !== "judging") return;
+    this.move("casting");
     this.outgoing.put({ type, battle: this.battle, ...more });
   }
 
@@ -117,7 +104,7 @@ export class BattlePage extends EventTarget {
   }
 
   #attach() {
-    if (this.#state === "writing") this.socket.send({ type: "battle.attach", battle: this.battle });
+    if (this.state === "writing") this.socket.send({ type: "battle.attach", battle: this.battle });
   }
 
   /** @param {any} frame */
@@ -126,7 +113,7 @@ export class BattlePage extends EventTarget {
     if (frame.type === "battle.refused") return this.#refused(frame);
     if (frame.type === "battle.revealed") return this.#revealed(frame);
     if (frame.type === "error") return showError(this.notice, frame.error);
-    if (frame.battle !== this.battle || this.#state !== "writing") return;
+    if (frame.battle !== this.battle || this.state !== "writing") return;
     if (frame.type === "battle.progress") this.rounds.progress(frame);
     else if (frame.type === "battle.turn_ended") this.#turnEnded(frame);
   }
@@ -144,28 +131,28 @@ export class BattlePage extends EventTarget {
     const isNew = this.battle !== frame.battle;
     this.battle = frame.battle;
     this.composer.moveDraft(frame.battle);
-    this.#move("writing");
-    if (isNew) this.#emit("battle", { id: frame.battle, url: frame.url });
+    this.move("writing");
+    if (isNew) this.emit("battle", { id: frame.battle, url: frame.url });
   }
 
   #turnEnded(/** @type {any} */ { error }) {
     if (error) return this.#failed(error);
     this.rounds.end("ended");
-    this.#rest();
-    this.#emit("said", this.#isTold ? "Both answers are complete." : "Both answers are complete. Press Escape to go to the votes.");
+    this.rest();
+    this.emit("said", this.isTold ? "Both answers are complete." : "Both answers are complete. Press Escape to go to the votes.");
   }
 
   #revealed(/** @type {any} */ frame) {
     if (!this.outgoing.take(frame.ref)) return;
     const sentence = this.#tell({ ...frame, names: [frame.a, frame.b] });
-    this.#rest();
+    this.rest();
     this.votes.focusResult();
-    this.#emit("said", sentence);
+    this.emit("said", sentence);
   }
 
   /** @param {any} told */
   #tell(told) {
-    this.#isTold = true;
+    this.isTold = true;
     this.rounds.name([told.names[0].name, told.names[1].name]);
     this.rounds.mark(told.verdict);
     return this.votes.show(told);
@@ -174,9 +161,9 @@ export class BattlePage extends EventTarget {
   /** @param {import("../explain.js").SiteError} error */
   #failed(error) {
     this.rounds.end("failed");
-    this.#move("failed");
+    this.move("failed");
     this.#offerAnother(error.message, "New opponent", error.code !== "arena.erased");
-    this.#emit("said", error.message);
+    this.emit("said", error.message);
   }
 
   /** What can be done about a battle that failed; two chosen by name are chosen anew. @param {string} text @param {string} label @param {boolean} [canGoOn] */
@@ -191,7 +178,7 @@ export class BattlePage extends EventTarget {
     if (!request) return;
     this.#giveBack(request);
     if (OVER.includes(error.code)) showNotice(this.notice, error.message, { actions: [{ label: "Reload", run: () => location.reload() }] });
-    else if (this.#state === "failed") this.#offerAnother(error.message, request.follows ? "Try again" : "New opponent");
+    else if (this.state === "failed") this.#offerAnother(error.message, request.follows ? "Try again" : "New opponent");
     else showError(this.notice, error, request.text ? { again: () => this.composer.submit() } : {});
   }
 
@@ -201,24 +188,6 @@ export class BattlePage extends EventTarget {
       this.rounds.dropPending();
       this.composer.giveBack();
     }
-    this.#move(this.#former);
-  }
-
-  /** Nothing is under way. */
-  #rest() {
-    this.#move(!this.battle ? "idle" : this.#isTold ? "told" : "judging");
-  }
-
-  /** @param {BattleState} state */
-  #move(state) {
-    if (this.#state !== "sending" && this.#state !== "casting") this.#former = this.#state;
-    this.#state = state;
-    this.composer.mode = state === "writing" ? "answering" : state === "sending" || state === "casting" ? "sending" : "ready";
-    const isShown = !this.#isTold && (state === "writing" || state === "judging" || state === "casting");
-    this.votes.mode = state === "judging" ? "on" : isShown ? "off" : "hidden";
-  }
-
-  #emit(/** @type {string} */ type, /** @type {any} */ detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+    this.move(this.former);
   }
 }
