@@ -83,6 +83,7 @@ def test_the_last_message_is_edited_from_the_keyboard_alone(
     tab.page.keyboard.press("Enter")
 
     tab.wait_for_text("A grey one.")
+    expect(tab.last_answer).to_have_attribute("data-state", "complete")
     assert said(tab) == ["Wolf?", "A grey one."]
 
 
