@@ -161,7 +161,7 @@ class Engine:
             return
         duration_s = time.perf_counter() - started_at
         if not plan.shared:  # copying would look like slow computing
-            self._scheduler.pace.observe(plan.n_prompt_tokens, duration_s)
+            self._scheduler.pace.observe(plan.n_prompt_tokens, len(plan.decode), duration_s)
         self._report(
             StepReport(
                 outputs=outputs,

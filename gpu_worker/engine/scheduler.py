@@ -107,22 +107,30 @@ class StepPlan:
         return sum(chunk.n_tokens for chunk in self.prefill)
 
 
+STALL_S = 0.15
+"""What the prompts in a step may add to the time between two tokens of the streams that run."""
+
+
 class PrefillPace:
     """How many prompt tokens a step may take, so that a long prompt does not stall the streams that run.
 
     It learns from how long prompts have taken. While nobody else decodes, nobody is stalled, and the most is allowed.
     """
 
-    def __init__(self, most: int, *, target_s: float = 0.1, least: int = 32) -> None:
+    def __init__(self, most: int, *, target_s: float = STALL_S, least: int = 32) -> None:
         self._most = most
         self._target_s = target_s
         self._least = min(least, most)
         self._tokens_per_s: float | None = None
 
-    def observe(self, n_tokens: int, duration_s: float) -> None:
-        """So many prompt tokens took so long. A few tokens say little: they are mostly overhead."""
-        if n_tokens >= self._least and duration_s > 0:
-            rate = n_tokens / duration_s
+    def observe(self, n_prompt_tokens: int, n_decoded: int, duration_s: float) -> None:
+        """A step took so long. Few prompt tokens say little: then it was mostly overhead.
+
+        Tokens that were decoded in it count as much as prompt tokens. If all its time were the prompts', many streams
+        would make prompts look slow, so that ever fewer of their tokens were computed beside them.
+        """
+        if n_prompt_tokens >= self._least and duration_s > 0:
+            rate = (n_prompt_tokens + n_decoded) / duration_s
             known = self._tokens_per_s
             self._tokens_per_s = rate if known is None else 0.7 * known + 0.3 * rate
 

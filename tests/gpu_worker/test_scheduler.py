@@ -171,17 +171,26 @@ def test_what_was_copied_before_a_request_was_preempted_and_computed_after_it_co
 
 
 def test_while_others_decode_a_prompt_takes_about_a_tenth_of_a_second_per_step() -> None:
-    pace = PrefillPace(512)
+    pace = PrefillPace(512, target_s=0.1)
     assert pace.budget(others_decode=True) == 512, "nothing is known yet"
-    pace.observe(512, 1.0)
+    pace.observe(512, 0, 1.0)
     assert pace.budget(others_decode=True) == 51
     assert pace.budget(others_decode=False) == 512
     for _ in range(20):
-        pace.observe(64, 10.0)
+        pace.observe(64, 0, 10.0)
     assert pace.budget(others_decode=True) == 32, "never so little that it takes for ever"
     for _ in range(40):
-        pace.observe(64, 0.001)
+        pace.observe(64, 0, 0.001)
     assert pace.budget(others_decode=True) == 512
+
+
+def test_many_streams_do_not_make_prompts_look_slow() -> None:
+    pace, tokens_per_s, n_streams = PrefillPace(512, target_s=0.1), 1000.0, 64
+    pace.observe(512, 0, 512 / tokens_per_s)
+    for _ in range(50):
+        budget = pace.budget(others_decode=True)
+        pace.observe(budget, n_streams, (budget + n_streams) / tokens_per_s)
+    assert pace.budget(others_decode=True) == pytest.approx(100, abs=1)
 
 
 def test_a_full_queue_refuses() -> None:
