@@ -28,7 +28,9 @@ LEFTOVER_LIMIT_S = 15.0
 LEFTOVER_PATIENCE_S = 5.0
 
 SETTINGS = ("listen_addresses=", f"port={PORT}", "unix_socket_permissions=0700", "max_connections=200",
-            "log_line_prefix=%m [%p] ")  # fmt: skip
+            "log_line_prefix=%m [%p] ",
+            # Else a row that is refused stands in the log with all that is in it.
+            "log_error_verbosity=terse", "log_min_error_statement=panic")  # fmt: skip
 # For tests only: a crash of the machine (not of Postgres) would lose or corrupt data.
 NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 

@@ -246,11 +246,16 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"without_query": {"()": "apps.core.logs.WithoutQuery"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "access": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_query"]},
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # One line per outgoing request is noise: the worker client reports what went wrong by itself.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        "uvicorn.access": {"handlers": ["access"], "propagate": False},
     },
 }

@@ -58,6 +58,17 @@ def test_committed_rows_survive_a_kill_of_everything(data_dir: Path) -> None:
         assert connection.execute("SELECT count(*) FROM note").fetchone() == (1000,)
 
 
+def test_what_a_refused_row_said_is_not_in_the_log(data_dir: Path) -> None:
+    with embedded_services(data_dir) as services, psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE note (words text UNIQUE)")
+        connection.execute("INSERT INTO note VALUES ('my own words')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO note VALUES ('my own words')")
+    log = (data_dir / "logs" / "postgres.log").read_text()
+    assert "duplicate key value" in log
+    assert "my own words" not in log
+
+
 def test_both_servers_end_when_their_owner_is_killed(data_dir: Path) -> None:
     with started_python(HOLD_SERVICES, str(data_dir)) as owner:
         postgres_pid, redis_pid, database_url, _ = read_line(owner).split()

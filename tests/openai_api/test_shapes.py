@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError
 from django.test import Client
 
@@ -203,12 +204,15 @@ def test_ignored_fields_are_named_also_when_the_request_fails(client: Client, ke
     assert reply["x-fastchat-ignored-fields"] == "frobnicate, priority"
 
 
-def test_the_end_user_is_in_the_log_beside_the_request_id(
-    client: Client, key: str, caplog: pytest.LogCaptureFixture
+def test_the_end_user_is_in_the_log_by_a_number_that_a_command_tells(
+    client: Client, key: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level("INFO"):
         reply = post(client, key, chat(user="old\nname", safety_identifier="u-42"))
-    assert f"request {reply['x-request-id']} is for end user 'u-42'" in caplog.text
+    call_command("trace", end_user="u-42")
+    told = capsys.readouterr().out.strip()
+    assert f"request {reply['x-request-id']} is for {told}" in caplog.text
+    assert "u-42" not in caplog.text
 
 
 def test_every_reply_says_how_long_it_took(client: Client, key: str) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 
+from apps.core.logs import pseudonym
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
 from apps.openai_api import forwarding
@@ -87,7 +88,7 @@ async def _forward(door: AsyncDoor, endpoint: Endpoint, body: object) -> HttpRes
 def end_user_note(end_user: str | None) -> None:
     """The one use that is made of it: to find who was behind a request that somebody complains about."""
     if end_user is not None:
-        logger.info("request %s is for end user %r", request_id_var.get(), end_user)
+        logger.info("request %s is for end user %s", request_id_var.get(), pseudonym(end_user))
 
 
 async def limit_headers(call: Call) -> dict[str, str]:

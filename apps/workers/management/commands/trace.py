@@ -7,6 +7,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
+from apps.core.logs import pseudonym
 from apps.workers.models import PoolRequest
 from apps.workers.timeline import Moment, lines
 
@@ -15,9 +16,14 @@ class Command(BaseCommand):
     help = "Print the timeline of a request: the X-Request-ID of an API call, or the id of an answer in a chat."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", help="X-Request-ID of the reply, or the answer's id")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("id", nargs="?", help="X-Request-ID of the reply, or the answer's id")
+        what.add_argument("--end-user", help="`user` or `safety_identifier` of an API call: print how the log names it")
 
     def handle(self, *args: object, **options: object) -> None:
+        if options["end_user"]:
+            self.stdout.write(f"end user {pseudonym(str(options['end_user']))}")
+            return
         wanted = str(options["id"])
         found = list(PoolRequest.objects.filter(_names(wanted)).select_related("model", "worker").order_by("pk"))
         if not found:
