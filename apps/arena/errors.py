@@ -1,5 +1,6 @@
 """Errors of the arena. None of their words names a contestant."""
 
+from apps.accounts.errors import LimitExceeded
 from apps.core.errors import SiteError, Whose
 
 
@@ -192,5 +193,8 @@ def side_failure(code: str) -> SideFailed:
 
 
 def is_own_limit(code: str) -> bool:
-    """Whether a generation failed with this code because of the voter's own limits, whoever had been asked."""
-    return code.startswith("accounts.limit")
+    """Whether a generation failed with this code because of the voter's own limits, whoever had been asked.
+
+    Not if a limit could not be applied to one model, as with `LimitNeedsBound`: that is a fault of the model's row.
+    """
+    return code == LimitExceeded.code

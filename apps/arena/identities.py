@@ -23,18 +23,23 @@ KNOWN = (
 
 _SELF = (
     r"i am|i'm|i’m|i go by|i was|i've been|i’ve been|my name is|call me|as an? (?:ai|large|language|virtual|chat)|"
-    r"ich bin|ich wurde|mein name ist|je suis|je m'appelle|je m’appelle|yo soy|soy|me llamo|sono|mi chiamo|"
+    r"ich bin|ich wurde|mein name ist|je suis|je m'appelle|je m’appelle|yo soy|me llamo|sono|mi chiamo|"
     r"eu sou|meu nome é|я|меня зовут|我是|我叫|私は|저는|나는"
 )
 _YOU = (
     r"are you|you are|you're|you’re|aren't you|(?:talking|speaking|chatting|writing) (?:to|with)|bist du|"
     r"sind sie|du bist|es-tu|tu es|êtes-vous|eres|você é|ты|вы|你是|あなたは|당신은"
 )
+_BLANK = r" \t\u00a0\u3000"
+_GAP = f"[{_BLANK}]"
+"""Between two words of one claim. The next line is another one: "I am Claude" and below it "How can I help?"."""
+_DONE = r"created|made|trained|developed|built|designed|released|powered|provided|tuned|based"
 _BETWEEN = (
+    rf"(?:{_DONE}|team|people|company|lab){_GAP}+at|(?:{_DONE}){_GAP}+(?:on|and)|"
     r"a|an|the|ai|my|your|large|small|language|chat|open|source|model|models|assistant|chatbot|bot|system|software|version|"
     r"created|made|trained|developed|built|designed|released|powered|provided|tuned|fine-tuned|based|called|named|known|"
     r"that|which|was|has|been|part|one|member|family|series|"
-    r"by|from|at|of|on|and|or|is|in fact|not|really|actually|just|secretly|maybe|still|team|company|people|"
+    r"by|from|of|or|is|in fact|not|really|actually|just|secretly|maybe|still|team|company|people|"
     r"ein|eine|von|sprachmodell|entwickeltes|trainiertes|un|une|una|modèle|modelo|de|di|del|langage|lenguaje|par|por|da"
 )
 _MAKES = r"make|makes|made|create|creates|created|train|trains|trained|develop|develops|developed|build|built|own|owns"
@@ -45,16 +50,20 @@ _ROLES = (
     r"shareholders?|lovers?|owners?|designers?|consultants?|administrators?|admins?|specialists?|executives?|ceo"
 )
 _SUFFIXES = (
-    r"AI|Pro|Plus|Max|Mini|Nano|Ultra|Flash|Turbo|Opus|Sonnet|Haiku|Instruct|Chat|Base|Large|Small|Medium|Coder|Vision|"
-    r"Assistant|Model|Team|Research|Family"
+    r"AI|Pro|Plus|Max|Mini|Nano|Ultra|Flash|Turbo|Opus|Sonnet|Haiku|Instruct|Instant|Chat|Base|Large|Small|Medium|Coder|"
+    r"Code|Vision|Nemo|Advanced|Lite|Thinking|Preview|Next|Omni|Scout|Maverick|Reasoner|Assistant|Model|Team|Research|"
+    r"Family"
 )
 _SOMEBODY_ELSE = (
-    rf"(?!(?:['’]s)?\s+(?:[\w-]+\s+){{0,2}}(?:{_ROLES})\b)"  # an Apple user, an IBM mainframe engineer
-    rf"(?!\s+(?-i:(?!(?:{_SUFFIXES})\b)[A-Z][a-z]))"  # Claude Monet, Nova Scotia
+    rf"(?!(?:['’]s)?{_GAP}+(?:[\w-]+{_GAP}+){{0,2}}(?:{_ROLES})\b)"  # an Apple user, an IBM mainframe engineer
+    rf"(?!{_GAP}+(?-i:(?!(?:{_SUFFIXES})\b)[A-Z][a-z]))"  # Claude Monet, Nova Scotia
 )
 _OF_ITSELF_TOO = (
-    r"|(?:^|[.!\n]\s*)this is[ *_`]+{names}(?=[ *_`]*(?:[.,!;:]|$))"
-    r"|(?<![\w\"“'‘])as {names}\s*,\s*i\b"
+    r"|(?:^|[.!\n]\s*)this is[ *_`]+{names}(?=[ *_`]*(?:[.,!;:\n]|$))"
+    rf"|(?<![\w\"“'‘])as {{names}}{_GAP}*,{_GAP}*i\b"
+    # Spanish, and not soy beans: at the beginning of a clause, and before a name or a Spanish word.
+    r"|(?:^|[.!,;:¡\n])[ *_`]*soy[ *_`]+(?:(?:un|una|el|la|de|modelo|lenguaje|asistente|ia)[ *_`]+){0,8}"
+    r"(?-i:(?=[A-Z])){names}"
     r"|you(?: are|'re|’re) (?:talking|speaking|chatting) (?:to|with)[ *_`]+{names}"
 )
 OWN_MIN_CHARS = 5
@@ -80,11 +89,11 @@ def _is_own(name: str) -> bool:
 
 def _claim(says: str, whose: str, whom: str) -> str:
     """That it is X; that its maker is X; that X made it. Not what somebody is quoted with."""
-    between = rf"(?:[\s,:*_\"'“”`(-]*(?:{_BETWEEN})\b){{0,12}}[\s,:*_\"'“”`(]*"
+    between = rf"(?:[{_BLANK},:*_\"'“”`(-]*(?:{_BETWEEN})\b){{0,12}}[{_BLANK},:*_\"'“”`(]*"
     return (
         rf"(?<![\w\"“'‘„«])(?:{says}){between}{{names}}"
-        rf"|(?<![\w\"“'‘„«]){whose}\s+{_MAKERS}\b{between}{{names}}"
-        rf"|{{names}}\s+(?:{_MAKES})\s+{whom}\b(?!\s+(?!(?:to|as|and|in|on|with|for|from|by|using|at)\b)\w)"
+        rf"|(?<![\w\"“'‘„«]){whose}{_GAP}+{_MAKERS}\b(?:{_GAP}+at\b)?{between}{{names}}"
+        rf"|{{names}}{_GAP}+(?:{_MAKES}){_GAP}+{whom}\b(?!{_GAP}+(?!(?:to|as|and|in|on|with|for|from|by|using|at)\b)\w)"
     )
 
 
@@ -103,7 +112,7 @@ def _cleaned(names: Sequence[str]) -> list[str]:
 
 def _claimed(names: Sequence[str]) -> list[str]:
     """As somebody writes names who speaks of them: acme-helper is Acme Helper too."""
-    return [r"[-_\s]?".join(map(re.escape, re.split(r"[-_\s]+", name))) for name in _cleaned(names)]
+    return [f"[-_{_BLANK}]?".join(map(re.escape, re.split(r"[-_\s]+", name))) for name in _cleaned(names)]
 
 
 def _pattern(form: str, names: Sequence[str], not_before: str = "") -> re.Pattern[str]:
@@ -111,5 +120,5 @@ def _pattern(form: str, names: Sequence[str], not_before: str = "") -> re.Patter
     if not names:
         return re.compile(r"(?!)")
     one = rf"(?:{'|'.join(names)})(?:[ -]?v?\d[\w.]*)?(?![a-zA-Z0-9_])"
-    whole = rf"(?<![a-zA-Z0-9_]){one}(?:\s+{one})?{not_before}" if not_before else rf"(?<![a-zA-Z0-9_]){one}"
+    whole = rf"(?<![a-zA-Z0-9_]){one}(?:{_GAP}+{one})?{not_before}" if not_before else rf"(?<![a-zA-Z0-9_]){one}"
     return re.compile(form.replace("{names}", whole), re.IGNORECASE)

@@ -2,7 +2,9 @@
 
 import json
 
+from apps.accounts.errors import LimitExceeded, LimitNeedsBound
 from apps.accounts.models import Metric, Period, User
+from apps.arena.errors import BattleLimitExceeded, is_own_limit, side_failure
 from apps.arena.models import Battle, Contestant, Position, Vote
 from apps.conversations.models import Conversation, Generation
 from apps.core.threads import in_thread
@@ -24,6 +26,13 @@ async def failed(page: ArenaPage) -> str:
     assert not await in_thread(Vote.objects.exists)
     code: str = error["code"]
     return code
+
+
+def test_only_a_limit_that_is_used_up_is_the_voter_s_own() -> None:
+    """That nobody has said how long one model's context is falls to that model: another opponent has no such fault."""
+    assert isinstance(side_failure(LimitExceeded.code), BattleLimitExceeded)
+    assert not is_own_limit(LimitNeedsBound.code)
+    assert not isinstance(side_failure(LimitNeedsBound.code), BattleLimitExceeded)
 
 
 async def test_a_worker_that_dies_in_the_middle_ends_the_turn(opens: Opens, alice: User, two: Two) -> None:
