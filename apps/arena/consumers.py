@@ -14,7 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.accounts.actors import Actor, actor_get
 from apps.arena import frames, selectors
-from apps.arena.errors import BadFrame, BattleNotFound
+from apps.arena.errors import BattleNotFound
 from apps.arena.frames import (
     BattleAttach,
     BattleReveal,
@@ -22,7 +22,6 @@ from apps.arena.frames import (
     BattleStart,
     BattleStop,
     BattleVote,
-    Frame,
     Incoming,
 )
 from apps.arena.live import feed
@@ -35,6 +34,7 @@ from apps.arena.verdicts import told_about
 from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
 from apps.core.errors import SiteError
+from apps.core.frames import Frame
 from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,6 @@ class ArenaConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            if text_data is None:
-                raise BadFrame(reason="a binary frame")
             frame = frames.parse(text_data)
         except SiteError as exc:
             await self._send_frame(frames.error(Failure.of(exc)))

@@ -133,14 +133,6 @@ class AlreadyRevealed(SiteError):
     whose = Whose.USER
 
 
-class BadFrame(SiteError):
-    """A frame that is not in the contract of the arena socket."""
-
-    code = "arena.bad_frame"
-    http_status = 400
-    whose = Whose.USER
-
-
 class SideFailed(SiteError):
     """Why a turn failed, without a word about who: what went wrong with which model is in its generation's row."""
 

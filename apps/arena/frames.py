@@ -6,21 +6,27 @@ that belongs to one of the two models but its text.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from apps.arena.errors import BadFrame
 from apps.arena.models import Follows, Verdict
-from apps.conversations.frames import FRAME_MAX_BYTES
 from apps.conversations.outcomes import Failure
-from apps.core.texts import clean_text
+from apps.core.errors import BadFrame
+from apps.core.frames import (
+    FRAME_MAX_BYTES,
+    REF_CHARS,
+    Frame,
+    as_uuid,
+    object_read,
+    text_of,
+    uuid_of,
+    uuid_or_none,
+)
 
-Frame = dict[str, Any]
 T = TypeVar("T")
 
 BUCKET_BYTES = 1024
 """Frames of progress are as long as a multiple of it."""
-_REF_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +89,36 @@ class SideUpdate:
     text: str = ""
 
 
-def parse(text: str) -> Incoming:
-    """Raises: BadFrame, which says what is wrong without repeating what was sent."""
-    values = _object(text)
+def parse(text: str | None) -> Incoming:
+    """None: a frame of bytes. Raises: BadFrame, which says what is wrong without repeating what was sent."""
+    values = object_read(text)
     match values.pop("type", None):
         case "battle.start":
             frame: Incoming = BattleStart(
-                ref=_text(values, "ref", _REF_CHARS),
-                arena=_text(values, "arena", _REF_CHARS),
-                text=_text(values, "text", FRAME_MAX_BYTES),
+                ref=text_of(values, "ref", REF_CHARS),
+                arena=text_of(values, "arena", REF_CHARS),
+                text=text_of(values, "text", FRAME_MAX_BYTES),
                 choice=_choice(values),
-                previous=None if values.get("previous") is None else _uuid(values, "previous"),
+                previous=uuid_or_none(values, "previous"),
                 follows=None if values.get("follows") is None else _one_of(values, "follows", Follows),
             )
         case "battle.send":
             frame = BattleSend(
-                _text(values, "ref", _REF_CHARS), _uuid(values, "battle"), _text(values, "text", FRAME_MAX_BYTES)
+                text_of(values, "ref", REF_CHARS), uuid_of(values, "battle"), text_of(values, "text", FRAME_MAX_BYTES)
             )
         case "battle.vote":
             frame = BattleVote(
-                ref=_text(values, "ref", _REF_CHARS),
-                battle=_uuid(values, "battle"),
+                ref=text_of(values, "ref", REF_CHARS),
+                battle=uuid_of(values, "battle"),
                 turn=_turn(values),
                 verdict=_one_of(values, "verdict", Verdict),
             )
         case "battle.reveal":
-            frame = BattleReveal(_text(values, "ref", _REF_CHARS), _uuid(values, "battle"))
+            frame = BattleReveal(text_of(values, "ref", REF_CHARS), uuid_of(values, "battle"))
         case "battle.attach":
-            frame = BattleAttach(_uuid(values, "battle"))
+            frame = BattleAttach(uuid_of(values, "battle"))
         case "battle.stop":
-            frame = BattleStop(_uuid(values, "battle"))
+            frame = BattleStop(uuid_of(values, "battle"))
         case _:
             raise BadFrame(reason="a frame of an unknown type")
     if values.keys() - asdict(frame).keys():
@@ -155,36 +161,6 @@ def dumped(frame: Frame) -> str:
     return json.dumps(frame, separators=(",", ":"))
 
 
-def _object(text: str) -> Frame:
-    if len(text) > FRAME_MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > FRAME_MAX_BYTES:
-        raise BadFrame(reason=f"a frame of more than {FRAME_MAX_BYTES // 1024} KiB")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadFrame(reason="a frame that is not JSON") from exc
-    if not isinstance(values, dict):
-        raise BadFrame(reason="a frame that is not an object")
-    return values
-
-
-def _text(values: Frame, name: str, longest: int) -> str:
-    value = values.get(name)
-    if not isinstance(value, str) or len(value) > longest:
-        raise BadFrame(reason=f"{name} that is not a text of at most {longest} characters")
-    return clean_text(value)
-
-
-def _uuid(values: Frame, name: str) -> UUID:
-    return _as_uuid(values.get(name), name)
-
-
-def _as_uuid(value: object, name: str) -> UUID:
-    try:
-        return UUID(value)  # type: ignore[arg-type]  # what is no text is refused below
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise BadFrame(reason=f"{name} that is not an id") from exc
-
-
 def _turn(values: Frame) -> int:
     value = values.get("turn")
     if type(value) is not int:
@@ -197,7 +173,7 @@ def _choice(values: Frame) -> tuple[UUID, UUID] | None:
         case None:
             return None
         case [a, b]:
-            return _as_uuid(a, "choice"), _as_uuid(b, "choice")
+            return as_uuid(a, "choice"), as_uuid(b, "choice")
         case _:
             raise BadFrame(reason="choice that is not two ids")
 

@@ -15,10 +15,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from apps.accounts.actors import Actor, actor_get
 from apps.conversations import frames
 from apps.conversations.begin import turn_begin
-from apps.conversations.errors import BadFrame, TooManyAttached
+from apps.conversations.errors import TooManyAttached
 from apps.conversations.frames import (
     ConversationLook,
-    Frame,
     GenerationAttach,
     Incoming,
     TurnAsked,
@@ -37,6 +36,7 @@ from apps.conversations.selectors.conversations import generation_get_owned, hin
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn
 from apps.core.errors import SiteError
+from apps.core.frames import Frame
 from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            if text_data is None:
-                raise BadFrame(reason="a binary frame")
             frame = frames.parse(text_data)
         except SiteError as exc:
             await self._refuse(None, exc)

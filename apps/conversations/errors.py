@@ -52,14 +52,6 @@ class ChatNotFound(SiteError):
     whose = Whose.USER
 
 
-class BadFrame(SiteError):
-    """A frame that is not in the contract of the chat socket."""
-
-    code = "chat.bad_frame"
-    http_status = 400
-    whose = Whose.USER
-
-
 class SignInRequired(SiteError):
     """Visitors may not chat here, or this one keeps no cookie to be known by."""
 

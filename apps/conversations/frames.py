@@ -3,25 +3,18 @@
 Pure: nothing is sent, and no id is believed to belong to anybody.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from apps.conversations.chat_settings import NAMES
-from apps.conversations.errors import BadFrame
 from apps.conversations.hints import Hint
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.tree import Siblings
-from apps.core.texts import clean_text
+from apps.core.errors import BadFrame
+from apps.core.frames import FRAME_MAX_BYTES, REF_CHARS, Frame, object_read, text_of, uuid_of, uuid_or_none
 from apps.workers.fairness import Place
 
-Frame = dict[str, Any]
-
-FRAME_MAX_BYTES = 768 * 1024
-"""The longest message fits, with the longest system prompt, even if JSON escapes every character in six bytes."""
-_REF_CHARS = 100
 _MODEL_CHARS = 200
 
 
@@ -83,61 +76,54 @@ TurnAsked = TurnSend | TurnEdit | TurnRegenerate | TurnContinue
 Incoming = TurnAsked | TurnStop | GenerationAttach | ConversationLook
 
 
-def parse(text: str) -> Incoming:
-    """Raises: BadFrame, which says what is wrong without repeating what was sent."""
-    if len(text) > FRAME_MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > FRAME_MAX_BYTES:
-        raise BadFrame(reason=f"a frame of more than {FRAME_MAX_BYTES // 1024} KiB")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadFrame(reason="a frame that is not JSON") from exc
-    if not isinstance(values, dict):
-        raise BadFrame(reason="a frame that is not an object")
+def parse(text: str | None) -> Incoming:
+    """None: a frame of bytes. Raises: BadFrame, which says what is wrong without repeating what was sent."""
+    values = object_read(text)
     match values.get("type"):
         case "turn.send":
             _only({"settings": None, "leaf": None} | values, "ref", "conversation", "model", "text", "settings", "leaf")
             return TurnSend(
-                ref=_text(values, "ref", _REF_CHARS),
-                conversation=None if values["conversation"] is None else _uuid(values, "conversation"),
-                model=_text(values, "model", _MODEL_CHARS),
-                text=_text(values, "text", FRAME_MAX_BYTES),
+                ref=text_of(values, "ref", REF_CHARS),
+                conversation=None if values["conversation"] is None else uuid_of(values, "conversation"),
+                model=text_of(values, "model", _MODEL_CHARS),
+                text=text_of(values, "text", FRAME_MAX_BYTES),
                 settings=_texts(values.get("settings"), NAMES),
-                leaf=_uuid_or_none(values, "leaf"),
+                leaf=uuid_or_none(values, "leaf"),
             )
         case "turn.edit":
             _only(values, "ref", "conversation", "message", "model", "text")
             return TurnEdit(
-                ref=_text(values, "ref", _REF_CHARS),
-                conversation=_uuid(values, "conversation"),
-                message=_uuid(values, "message"),
-                model=_text(values, "model", _MODEL_CHARS),
-                text=_text(values, "text", FRAME_MAX_BYTES),
+                ref=text_of(values, "ref", REF_CHARS),
+                conversation=uuid_of(values, "conversation"),
+                message=uuid_of(values, "message"),
+                model=text_of(values, "model", _MODEL_CHARS),
+                text=text_of(values, "text", FRAME_MAX_BYTES),
             )
         case "turn.regenerate":
             # Without the last field it is the last answer.
             _only({"message": None} | values, "ref", "conversation", "model", "message")
             return TurnRegenerate(
-                ref=_text(values, "ref", _REF_CHARS),
-                conversation=_uuid(values, "conversation"),
-                model=None if values["model"] is None else _text(values, "model", _MODEL_CHARS),
-                message=_uuid_or_none(values, "message"),
+                ref=text_of(values, "ref", REF_CHARS),
+                conversation=uuid_of(values, "conversation"),
+                model=None if values["model"] is None else text_of(values, "model", _MODEL_CHARS),
+                message=uuid_or_none(values, "message"),
             )
         case "turn.continue":
             _only({"message": None} | values, "ref", "conversation", "message")
             return TurnContinue(
-                ref=_text(values, "ref", _REF_CHARS),
-                conversation=_uuid(values, "conversation"),
-                message=_uuid_or_none(values, "message"),
+                ref=text_of(values, "ref", REF_CHARS),
+                conversation=uuid_of(values, "conversation"),
+                message=uuid_or_none(values, "message"),
             )
         case "turn.stop":
             _only(values, "generation")
-            return TurnStop(_uuid(values, "generation"))
+            return TurnStop(uuid_of(values, "generation"))
         case "generation.attach":
             _only(values, "generation")
-            return GenerationAttach(_uuid(values, "generation"))
+            return GenerationAttach(uuid_of(values, "generation"))
         case "conversation.look":
             _only(values, "conversation")
-            return ConversationLook(_uuid(values, "conversation"))
+            return ConversationLook(uuid_of(values, "conversation"))
         case _:
             raise BadFrame(reason="a frame of an unknown type")
 
@@ -221,28 +207,9 @@ def _only(values: Frame, *fields: str) -> None:
         raise BadFrame(reason=f"{values['type']} with unknown fields")
 
 
-def _text(values: Frame, name: str, longest: int) -> str:
-    value = values[name]
-    if not isinstance(value, str) or len(value) > longest:
-        raise BadFrame(reason=f"{name} that is not a text of at most {longest} characters")
-    return clean_text(value)
-
-
 def _texts(value: object, names: frozenset[str]) -> dict[str, str] | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not value.keys() <= names:
         raise BadFrame(reason="settings that are no object of known fields")
-    return {name: _text(value, name, FRAME_MAX_BYTES) for name in value}
-
-
-def _uuid_or_none(values: Frame, name: str) -> UUID | None:
-    return None if values.get(name) is None else _uuid(values, name)
-
-
-def _uuid(values: Frame, name: str) -> UUID:
-    value = values[name]
-    try:
-        return UUID(value)
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise BadFrame(reason=f"{name} that is not an id") from exc
+    return {name: text_of(value, name, FRAME_MAX_BYTES) for name in value}

@@ -37,6 +37,14 @@ class SiteError(Exception):
         return f"{self.code}: {self.message}"
 
 
+class BadFrame(SiteError):
+    """A frame that is not in the contract of its socket."""
+
+    code = "site.bad_frame"
+    http_status = 400
+    whose = Whose.USER
+
+
 class NotFound(SiteError):
     """There is no such thing, or it is somebody else's: the two are not told apart."""
 
@@ -47,6 +55,7 @@ class NotFound(SiteError):
 
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
+    "site.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
     "site.not_found": "There is nothing here, or it is not yours.",
     "site.secret_unreadable": "A stored secret cannot be used: {reason}. Give it again, or put the key with which it "
     "was encrypted back into ENCRYPTION_KEYS.",
@@ -94,14 +103,12 @@ WORDS: dict[str, str] = {
     "arena.side_busy": "One of the two has too many questions waiting. Ask for a new opponent, or try again later.",
     "arena.too_long_for_one": "The battle has become too long for one of the two. Begin a new round.",
     "arena.limit_exceeded": "A limit does not allow these answers just now. Your limits are on the page Usage.",
-    "arena.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
     "chat.empty_message": "The message is empty. Write something first.",
     "chat.message_too_long": "The message has {length} characters; at most {limit} are allowed. Shorten it.",
     "chat.answer_running": "An answer is still being written in this conversation. Wait for it or stop it.",
     "chat.nothing_to_continue": "The last answer did not break off, so there is nothing to go on with. Ask for more.",
     "chat.nothing_to_answer": "There is no question before this answer, so it cannot be answered again. Ask one.",
     "chat.not_found": "This conversation does not exist, or it is not yours.",
-    "chat.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
     "chat.sign_in_required": "Sign in to chat here.",
     "chat.setting_refused": "{reason}.",
     "chat.preset_name_wrong": "A preset needs a name of 1 to {limit} characters.",

@@ -13,8 +13,8 @@ from apps.core.threads import in_thread
 from apps.moderation.models import Incident, Policy, Rule
 from tests.arena.conftest import FOX, OWL, Opens, on_side
 from tests.arena.support import Two, asked_ago, open_arena_page
-from tests.conversations.conftest import cookies_of
 from tests.fake_worker import Fail, Gate
+from tests.socket_page import cookies_of
 
 
 async def test_a_battle_is_asked_answered_voted_on_and_told(opens: Opens, alice: User, two: Two) -> None:
@@ -232,9 +232,9 @@ async def test_a_malformed_frame_is_refused_and_the_socket_stays(opens: Opens, a
     async with opens(alice) as page:
         for _ in range(2):
             await page.send_raw(frame)
-            assert (await page.until("error"))["error"]["code"] == "arena.bad_frame"
+            assert (await page.until("error"))["error"]["code"] == "site.bad_frame"
         await page.send_raw(data=b"bytes")
-        assert (await page.until("error"))["error"]["code"] == "arena.bad_frame"
+        assert (await page.until("error"))["error"]["code"] == "site.bad_frame"
 
 
 async def test_a_page_of_another_site_gets_no_socket(alice: User, transactional_db: None) -> None:

@@ -11,10 +11,11 @@ from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
 from apps.conversations.consumers import ATTACHED_MAX
-from apps.conversations.errors import BadFrame
-from apps.conversations.frames import FRAME_MAX_BYTES, parse
+from apps.conversations.frames import parse
 from apps.conversations.models import Conversation, Message
 from apps.conversations.services.turns import Turn, turn_start
+from apps.core.errors import BadFrame
+from apps.core.frames import FRAME_MAX_BYTES
 from apps.core.threads import in_thread
 from fastchat_site.asgi import application
 from tests.conversations.conftest import MODEL, Opens, until_hints_are_heard
@@ -179,14 +180,14 @@ async def test_after_each_malformed_frame_the_socket_stays(opens: Opens, alice: 
         for text in MALFORMED.values():
             await page.send_raw(text)
             answer = await page.next()
-            assert (answer["type"], answer["error"]["code"]) == ("error", "chat.bad_frame")
+            assert (answer["type"], answer["error"]["code"]) == ("error", "site.bad_frame")
         assert await page.refused({"type": "turn.stop", "generation": str(uuid4())}) == "chat.not_found"
 
 
 async def test_a_binary_frame_gets_an_error(opens: Opens, alice: User) -> None:
     async with opens(alice) as page:
         await page.send_raw(data=b"\x00\xff")
-        assert (await page.next())["error"]["code"] == "chat.bad_frame"
+        assert (await page.next())["error"]["code"] == "site.bad_frame"
 
 
 async def test_a_page_cannot_follow_more_answers_than_a_page_can_show(

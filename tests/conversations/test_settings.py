@@ -134,9 +134,9 @@ async def test_the_worker_gets_what_was_set_from_the_first_message_on(
     ("settings", "code"),
     [
         ({"temperature": "3"}, "chat.setting_refused"),
-        ({"logit_bias": "{}"}, "chat.bad_frame"),
-        ({"temperature": 1}, "chat.bad_frame"),
-        ([], "chat.bad_frame"),
+        ({"logit_bias": "{}"}, "site.bad_frame"),
+        ({"temperature": 1}, "site.bad_frame"),
+        ([], "site.bad_frame"),
     ],
     ids=["over its limit", "unknown", "a number", "a list"],
 )
@@ -145,7 +145,7 @@ async def test_a_first_message_with_wrong_settings_is_refused_and_nothing_is_sto
 ) -> None:
     send = {"type": "turn.send", "ref": "r", "conversation": None, "model": MODEL, "text": "Hi", "settings": settings}
     async with opens(alice) as page:
-        if code == "chat.bad_frame":
+        if code == "site.bad_frame":
             await page.send_raw(json.dumps(send))
             assert (await page.next())["error"]["code"] == code
         else:

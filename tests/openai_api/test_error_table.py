@@ -16,7 +16,6 @@ OF_OTHER_DOORS = {
     accounts.KeyNameEmpty,
     accounts.KeyNameTaken,
     accounts.KeyScopeWrong,
-    arena.BadFrame,
     arena.BattleErased,
     arena.BattleLimitExceeded,
     arena.SideBusy,

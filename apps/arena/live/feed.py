@@ -10,7 +10,7 @@ from uuid import UUID
 
 from apps.arena import frames
 from apps.arena.errors import side_failure
-from apps.arena.frames import Frame, SideUpdate
+from apps.arena.frames import SideUpdate
 from apps.arena.live.pacing import TICK_S, Pace, Progress
 from apps.conversations.live.reader import Reader
 from apps.conversations.live.registry import reader_of
@@ -18,6 +18,7 @@ from apps.conversations.markdown import BlockStream
 from apps.conversations.models import GenerationState
 from apps.conversations.outcomes import Failure
 from apps.conversations.services.generations import generation_request_stop
+from apps.core.frames import Frame
 from apps.core.threads import in_thread
 
 RENDERED_IN_PLACE_CHARS = 4000

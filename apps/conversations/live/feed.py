@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 from apps.conversations import frames
-from apps.conversations.frames import Frame
 from apps.conversations.live.reader import Reader
+from apps.core.frames import Frame
 from apps.workers.fairness import Place
 
 FLUSH_EVERY_S = 0.03

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from apps.conversations.frames import Frame, siblings
+from apps.conversations.frames import siblings
 from apps.conversations.markdown import render_user
 from apps.conversations.models import Message
 from apps.conversations.selectors.history import conversation_url
 from apps.conversations.selectors.tree import siblings_get
 from apps.conversations.services.turns import Turn
+from apps.core.frames import Frame
 
 
 def accepted_frame(ref: str, turn: Turn) -> Frame:

@@ -12,7 +12,7 @@ const WORDS = Object.freeze({
   "chat.nothing_to_continue": ["The last answer did not break off, so there is nothing to go on with.", "none"],
   "chat.nothing_to_answer": ["There is no question before this answer. Ask one.", "none"],
   "chat.not_found": ["This chat is not here any more. It may have been deleted, or you may have signed out.", "new_chat"],
-  "chat.bad_frame": ["The site did not understand this page. It may have been updated: reload the page.", "reload"],
+  "site.bad_frame": ["The site did not understand this page. It may have been updated: reload the page.", "reload"],
   "chat.sign_in_required": ["Sign in to chat here. Your text stays in the box.", "sign_in"],
   "models.unknown": ["This model is not offered any more. Choose another one above, then try again.", "again"],
   "chat.setting_refused": ["", "none"],
