@@ -12,21 +12,12 @@ from apps.accounts.models import User
 from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Vote
 from apps.arena.services.entries import arena_fill, contestant_retire
 from apps.arena.services.votes import vote_overrule
+from apps.core.admin import KeptAdmin
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
 else:
     _ModelForm = forms.ModelForm  # generic in its stubs only
-
-
-class Kept(ModelAdmin):
-    """Rows that the site writes and nobody deletes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 @admin.register(Arena)
@@ -104,7 +95,7 @@ class SideInline(TabularInline):
 
 
 @admin.register(Battle)
-class BattleAdmin(Kept):
+class BattleAdmin(KeptAdmin):
     list_display = (
         "public_id", "arena", "is_anonymous", "a", "b", "n_turns", "follows", "user", "visitor", "created_at",
     )  # fmt: skip
@@ -152,7 +143,7 @@ class VoteForm(_ModelForm):
 
 
 @admin.register(Vote)
-class VoteAdmin(Kept):
+class VoteAdmin(KeptAdmin):
     form = VoteForm
     list_display = (
         "created_at", "battle", "a", "b", "verdict", "is_anonymous", "integrity", "reasons", "weight", "overruled",

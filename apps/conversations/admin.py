@@ -9,7 +9,7 @@ from apps.accounts.models import User
 from apps.conversations.models import Conversation, Feedback, Generation, Message, Share
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.shares import shares_revoke
-from apps.core.admin import ExactTextFilter
+from apps.core.admin import ExactTextFilter, KeptAdmin
 from apps.core.texts import clean_text
 
 
@@ -74,7 +74,7 @@ class ErrorCodeFilter(ExactTextFilter):
 
 
 @admin.register(Generation)
-class GenerationAdmin(ModelAdmin):
+class GenerationAdmin(KeptAdmin):
     list_display = (
         "public_id",
         "state",
@@ -112,12 +112,6 @@ class GenerationAdmin(ModelAdmin):
         "finished_at",
     )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False  # an answer without its generation could not be shown; delete the conversation
-
     # Not named `model`: Django would find its own attribute of that name first.
     @admin.display(description="model", ordering="message__model__name")
     def language_model(self, generation: Generation) -> str:
@@ -151,7 +145,7 @@ class FeedbackAdmin(ModelAdmin):
 
 
 @admin.register(Share)
-class ShareAdmin(ModelAdmin):
+class ShareAdmin(KeptAdmin):
     """Links that somebody complains about: found by their address, and made to lead nowhere."""
 
     list_display = ("pk", "conversation", "created_at", "expires_at", "revoked_at")
@@ -162,12 +156,6 @@ class ShareAdmin(ModelAdmin):
     show_full_result_count = False
     fields = readonly_fields = ("conversation", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False  # one that is over is forgotten by itself
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Share], search_term: str

@@ -3,13 +3,13 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from apps.core.admin import RecordAdmin
 from apps.leaderboard.models import Snapshot
 
 
 @admin.register(Snapshot)
-class SnapshotAdmin(ModelAdmin):
+class SnapshotAdmin(RecordAdmin):
     list_display = ("public_id", "arena", "n_votes", "created_at")
     list_filter = ("arena", "created_at")
     list_select_related = ("arena",)
@@ -24,15 +24,6 @@ class SnapshotAdmin(ModelAdmin):
         "board",
         "created_at",
     )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
         queryset: QuerySet[Snapshot] = super().get_queryset(request)

@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.models import User
+from apps.core.admin import RecordAdmin
 from apps.moderation.errors import AlreadyReviewed
 from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.moderation.review_page import review_act, review_page
@@ -159,7 +160,7 @@ class IncidentAdmin(ModelAdmin):
 
 
 @admin.register(Opening)
-class OpeningAdmin(ModelAdmin):
+class OpeningAdmin(RecordAdmin):
     """For looking: what was opened stays written down."""
 
     list_display = ("opened_at", "reader_name", "what", "owner", "visitor_public_id", "why")
@@ -167,12 +168,3 @@ class OpeningAdmin(ModelAdmin):
     list_select_related = ("owner",)
     search_fields = ("reader_name", "owner__username")
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

@@ -8,15 +8,15 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from unfold.admin import ModelAdmin
 
+from apps.core.admin import KeptAdmin
 from apps.openai_api.errors import BatchEnded
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services import batches
 from apps.openai_api.tasks import nudge
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(KeptAdmin):
     """For looking. Its owner deletes it with the API."""
 
     show_full_result_count = False
@@ -32,12 +32,6 @@ class ReadOnlyAdmin(ModelAdmin):
             found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
             return found
         return queryset.filter(public_id=public_id), False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
     @admin.display(description="owner")
     def owner(self, row: ApiFile | Batch | StoredResponse) -> str:

@@ -15,7 +15,7 @@ from apps.accounts.errors import plain
 from apps.accounts.models import Endpoint, LedgerEntry, Limit, Period
 from apps.accounts.quota import window_end, window_start
 from apps.accounts.selectors import label_of
-from apps.core.admin import ExactTextFilter
+from apps.core.admin import ExactTextFilter, RecordAdmin
 
 COUNTED_ROWS = 10_000
 MONTHS = 36
@@ -95,7 +95,7 @@ class ModelNameFilter(ExactTextFilter):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ModelAdmin):
+class LedgerEntryAdmin(RecordAdmin):
     list_display = (
         "started_at",
         "user",
@@ -126,12 +126,3 @@ class LedgerEntryAdmin(ModelAdmin):
     @admin.display(description="cost", ordering="cost")
     def cost_plain(self, entry: LedgerEntry) -> str:
         return plain(entry.cost)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

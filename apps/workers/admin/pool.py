@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
-from apps.core.admin import ExactTextFilter
+from apps.core.admin import ExactTextFilter, RecordAdmin
 from apps.workers.addresses import AddressRefused, read_allowed
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Worker
 from apps.workers.pool_page import pool_act, pool_page
@@ -170,7 +170,7 @@ class OutcomeFilter(ExactTextFilter):
 
 
 @admin.register(PoolRequest)
-class PoolRequestAdmin(ModelAdmin):
+class PoolRequestAdmin(RecordAdmin):
     """The log of requests, for reading."""
 
     list_display = ("trace_id", "model", "party", "state", "worker", "created_at", "admitted_at", "ended_at", "outcome")
@@ -178,15 +178,6 @@ class PoolRequestAdmin(ModelAdmin):
     list_filter_submit = True
     search_fields = ("trace_id", "party")
     list_select_related = ("model", "worker")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: PoolRequest | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: PoolRequest | None = None) -> bool:
-        return False
 
 
 def _state_words(hosted: HostedModel) -> str:
