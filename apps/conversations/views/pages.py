@@ -1,6 +1,5 @@
 """Pages of the chat: shape only. What is sent and answered goes through the socket (`consumers`)."""
 
-import uuid
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from apps.accounts.actors import VISITOR_COOKIE, VISITOR_COOKIE_AGE_S, Actor, visitor_cookie_value
+from apps.accounts.actors import Actor
+from apps.accounts.visits import visitor_remember
 from apps.conversations.models import UNFINISHED, Conversation, Feedback
 from apps.conversations.routing import SOCKET_PATH
 from apps.conversations.selectors.conversations import conversation_get, message_get
@@ -78,16 +78,7 @@ def _chat_page(request: HttpRequest, conversation: Conversation | None) -> HttpR
     if not actor.is_authenticated and not settings.VISITORS_MAY_CHAT:
         return redirect_to_login(request.get_full_path())
     response = render(request, "conversations/chat.html", _chat_context(request, actor, conversation))
-    if actor == Actor():
-        # The socket's handshake carries it, so the first message already has an owner. The row comes with that.
-        response.set_cookie(
-            VISITOR_COOKIE,
-            visitor_cookie_value(uuid.uuid4()),
-            max_age=VISITOR_COOKIE_AGE_S,
-            httponly=True,
-            samesite="Lax",
-            secure=request.is_secure(),
-        )
+    visitor_remember(request, response, actor)
     return response
 
 

@@ -9,6 +9,7 @@ import { listenForCopies } from "../lib/copy.js";
 import { listenForDialogs } from "../lib/dialogs.js";
 import { one } from "../lib/dom.js";
 import { Outbox } from "../lib/outbox.js";
+import { listenForPrompts } from "../lib/prompts.js";
 import { SentenceReader } from "../lib/reader.js";
 import { StickyScroll } from "../lib/scroll.js";
 import { listenForKeys } from "../lib/shortcuts.js";
@@ -57,18 +58,11 @@ battle.addEventListener("battle", (event) => {
 battle.addEventListener("said", (event) => reader.say(/** @type {CustomEvent} */ (event).detail));
 window.addEventListener("popstate", () => location.pathname !== shownPath && location.reload());
 
-for (const button of document.querySelectorAll("[data-prompt]")) {
-  button.addEventListener("click", () => {
-    composer.text = /** @type {HTMLElement} */ (button).dataset.prompt ?? "";
-    composer.focus();
-    composer.submit();
-  });
-}
-
 const second = document.querySelector("#choice-B");
 if (second instanceof HTMLSelectElement && second.options.length > 1) second.selectedIndex = 1;
 
 listenForDialogs();
+listenForPrompts(composer);
 listenForCopies((words) => reader.say(words));
 listenForKeys({
   closeDrawer: () => false,

@@ -15,6 +15,7 @@ import { FeedbackButtons } from "../lib/feedback.js";
 import { History } from "../lib/history.js";
 import { Outbox } from "../lib/outbox.js";
 import { Picker } from "../lib/picker.js";
+import { listenForPrompts } from "../lib/prompts.js";
 import { SentenceReader } from "../lib/reader.js";
 import { StickyScroll } from "../lib/scroll.js";
 import { Search } from "../lib/search.js";
@@ -105,14 +106,6 @@ turns.addEventListener("ended", () => history_.refresh());
 // A skip link changes the hash, which is a "popstate" too but the same page.
 window.addEventListener("popstate", () => location.pathname !== shownPath && location.reload());
 
-for (const button of document.querySelectorAll("[data-prompt]")) {
-  button.addEventListener("click", () => {
-    composer.text = /** @type {HTMLElement} */ (button).dataset.prompt ?? "";
-    composer.focus();
-    composer.submit();
-  });
-}
-
 const feedback = new FeedbackButtons({
   address,
   say: (words) => reader.say(words),
@@ -120,6 +113,7 @@ const feedback = new FeedbackButtons({
 });
 listenForActions({ turns, branches, editor, feedback });
 listenForDialogs();
+listenForPrompts(composer);
 listenForCopies((words) => reader.say(words));
 listenForKeys({
   closeDrawer: () => drawer.isOpen && (drawer.close(), true),
