@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
+from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from tests.live import ROOT, LiveSite, running_site
 
@@ -27,6 +29,22 @@ def bob(db: None) -> User:
 def charlie(db: None) -> User:
     """A stranger: knocks on every door and finds it shut."""
     return User.objects.create_user("charlie", "charlie@example.org", "paper clip")
+
+
+@pytest.fixture
+def visitor() -> UUID:
+    """The public id in a visitor's cookie."""
+    return uuid4()
+
+
+@pytest.fixture
+def alices(alice: User) -> Actor:
+    return Actor(user_id=alice.pk)
+
+
+@pytest.fixture
+def charlies(charlie: User) -> Actor:
+    return Actor(user_id=charlie.pk)
 
 
 @pytest.fixture(scope="session")

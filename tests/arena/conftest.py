@@ -3,20 +3,19 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.arena.models import Arena, Battle, Position
 from apps.conversations.live.registry import readers_release
 from tests.arena.support import ArenaPage, Two, open_arena_page
-from tests.conversations.conftest import cookies_of
 from tests.fake_worker import enrol, fake_worker
+from tests.socket_page import cookies_of
 
 OWL, FOX = "owl-7b", "fox-13b"
 
@@ -40,22 +39,6 @@ def two(transactional_db: None) -> Iterator[Two]:
         enrol(owl, OWL)
         enrol(fox, FOX)
         yield Two({OWL: owl, FOX: fox})
-
-
-@pytest.fixture
-def visitor() -> UUID:
-    """The public id in a visitor's cookie."""
-    return uuid4()
-
-
-@pytest.fixture
-def alices(alice: User) -> Actor:
-    return Actor(user_id=alice.pk)
-
-
-@pytest.fixture
-def charlies(charlie: User) -> Actor:
-    return Actor(user_id=charlie.pk)
 
 
 @pytest_asyncio.fixture

@@ -1,8 +1,7 @@
 """A page as the contract of the arena socket sees it, and an arena whose answers a test writes row by row."""
 
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -22,12 +21,9 @@ from apps.conversations.models import Generation, GenerationState
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.services.generations import generation_finish
 from apps.workers.models import HostedModel, HostedState, Worker
-from fastchat_site.asgi import application
 from tests.fake_worker import FakeWorker, Step
+from tests.socket_page import Frame, SocketPage, open_socket_page
 
-Frame = dict[str, Any]
-
-RECEIVE_WITHIN_S = 10.0
 COMPLETE = Outcome(GenerationState.COMPLETE, finish_reason="stop")
 STOPPED = Outcome(GenerationState.STOPPED)
 FAILED = Outcome(
@@ -110,35 +106,22 @@ class ShownSide:
         return "".join(self.blocks) + self.tail
 
 
-class ArenaPage:
-    """An open socket. `sent` has every frame that came, as text, with its time; progress is applied to `a` and `b`."""
+class ArenaPage(SocketPage):
+    """`sent` has every frame that came, as text, with its time; progress is applied to `a` and `b`."""
+
+    REFUSED = "battle.refused"
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
-        self._communicator = communicator
+        super().__init__(communicator)
         self.sent: list[tuple[float, str]] = []
         self.a, self.b = ShownSide(), ShownSide()
         self.battle, self.turn = "", 0
 
-    async def send(self, frame: Frame) -> None:
-        await self._communicator.send_to(text_data=json.dumps(frame))
-
-    async def send_raw(self, text: str | None = None, data: bytes | None = None) -> None:
-        await self._communicator.send_to(text_data=text, bytes_data=data)
-
-    async def next(self) -> Frame:
-        text = await self._communicator.receive_from(timeout=RECEIVE_WITHIN_S)
+    def apply(self, text: str, frame: Frame) -> None:
         self.sent.append((monotonic(), text))
-        frame: Frame = json.loads(text)
         if frame["type"] == "battle.progress":
             self.a.apply(frame["a"])
             self.b.apply(frame["b"])
-        return frame
-
-    async def until(self, *kinds: str) -> Frame:
-        """Read on to the next frame of one of these types."""
-        while (frame := await self.next())["type"] not in kinds:
-            pass
-        return frame
 
     async def until_shown(self, a: str = "", b: str = "") -> None:
         while a not in self.a.html or b not in self.b.html:
@@ -169,28 +152,8 @@ class ArenaPage:
         self.a, self.b = ShownSide(), ShownSide()
         await self.send({"type": "battle.attach", "battle": battle})
 
-    async def refused(self, frame: Frame) -> str:
-        """Send a frame that is not allowed, and return the code of the error that comes back."""
-        await self.send(frame)
-        answer = await self.until("error", "battle.refused")
-        assert answer.get("ref") == frame.get("ref")
-        assert answer["error"]["message"]
-        code: str = answer["error"]["code"]
-        return code
 
-    async def close(self) -> None:
-        await self._communicator.disconnect()
-
-
-@asynccontextmanager
-async def open_arena_page(cookies: dict[str, str], origin: str = "http://localhost") -> AsyncIterator[ArenaPage]:
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    headers = [(b"origin", origin.encode()), (b"cookie", cookie.encode())]
-    communicator = WebsocketCommunicator(application, "/ws/arena", headers=headers)
-    connected, _ = await communicator.connect(timeout=RECEIVE_WITHIN_S)
-    assert connected, "the socket was refused"
-    page = ArenaPage(communicator)
-    try:
-        yield page
-    finally:
-        await page.close()
+def open_arena_page(
+    cookies: dict[str, str], origin: str = "http://localhost"
+) -> AbstractAsyncContextManager[ArenaPage]:
+    return open_socket_page(ArenaPage, "/ws/arena", cookies, origin)

@@ -16,7 +16,7 @@ from django.test import AsyncClient, Client
 from apps.accounts import selectors
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
-from apps.arena.frames import BUCKET_BYTES, Frame, dumped
+from apps.arena.frames import BUCKET_BYTES, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
 from apps.arena.models import Battle, Contestant, Position
@@ -24,13 +24,15 @@ from apps.conversations.hints import Hint, hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Outcome
+from apps.core.frames import Frame
 from apps.core.threads import in_thread
 from apps.workers.models import Worker
 from tests.arena.conftest import FOX, OWL, Opens, on_side
 from tests.arena.support import Two
-from tests.conversations.conftest import cookies_of, until_hints_are_heard
+from tests.conversations.conftest import until_hints_are_heard
 from tests.conversations.pages import open_page
 from tests.fake_worker import Gate
+from tests.socket_page import cookies_of
 
 N_BATTLES = 12
 

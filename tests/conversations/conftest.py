@@ -4,23 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
-from django.test import Client
 from redis.asyncio import Redis
 
-from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
 from apps.conversations.hints import GROUP
 from apps.conversations.live.registry import readers_release
 from tests.conversations.pages import Page, open_page
 from tests.fake_worker import FakeWorker, enrol, fake_worker
+from tests.socket_page import cookies_of
 
 MODEL = "scripted"
 
@@ -45,22 +44,6 @@ def model(db: None) -> LanguageModel:
     return LanguageModel.objects.create(name=MODEL)
 
 
-@pytest.fixture
-def visitor() -> UUID:
-    """The public id in a visitor's cookie."""
-    return uuid4()
-
-
-@pytest.fixture
-def alices(alice: User) -> Actor:
-    return Actor(user_id=alice.pk)
-
-
-@pytest.fixture
-def charlies(charlie: User) -> Actor:
-    return Actor(user_id=charlie.pk)
-
-
 @pytest_asyncio.fixture
 async def opens(transactional_db: None) -> AsyncIterator[Opens]:
     @asynccontextmanager
@@ -80,13 +63,3 @@ async def until_hints_are_heard() -> None:
         # the pace of asking, not a guess at how long it takes
         while not await redis.pubsub_channels(f"*{GROUP}"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-def cookies_of(who: User | UUID | None) -> dict[str, str]:
-    if who is None:
-        return {}
-    if isinstance(who, UUID):
-        return {VISITOR_COOKIE: visitor_cookie_value(who)}
-    client = Client()
-    client.force_login(who)
-    return {settings.SESSION_COOKIE_NAME: client.cookies[settings.SESSION_COOKIE_NAME].value}

@@ -1,20 +1,14 @@
 """A page as the contract of the chat socket sees it: sends frames, and shows what it is told to show."""
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import uuid4
 
 from channels.testing import WebsocketCommunicator
 
-from fastchat_site.asgi import application
-
-Frame = dict[str, Any]
+from tests.socket_page import Frame, SocketPage, open_socket_page
 
 ENDS = ("complete", "stopped", "failed")
-RECEIVE_WITHIN_S = 10.0
 
 
 @dataclass
@@ -52,31 +46,18 @@ class ShownAnswer:
         return "".join(self.blocks)
 
 
-class Page:
-    """An open socket. Frames of answers are applied to `answers`; all others are returned in order."""
+class Page(SocketPage):
+    """Frames of answers are applied to `answers`; all others are only returned."""
+
+    REFUSED = "turn.refused"
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
-        self._communicator = communicator
+        super().__init__(communicator)
         self.answers: dict[str, ShownAnswer] = {}
 
-    async def send(self, frame: Frame) -> None:
-        await self._communicator.send_to(text_data=json.dumps(frame))
-
-    async def send_raw(self, text: str | None = None, data: bytes | None = None) -> None:
-        await self._communicator.send_to(text_data=text, bytes_data=data)
-
-    async def next(self) -> Frame:
-        """The next frame, applied if it is about an answer."""
-        frame: Frame = json.loads(await self._communicator.receive_from(timeout=RECEIVE_WITHIN_S))
+    def apply(self, text: str, frame: Frame) -> None:
         if frame["type"].startswith("generation."):
             self.answers.setdefault(frame["generation"], ShownAnswer()).apply(frame)
-        return frame
-
-    async def until(self, kind: str) -> Frame:
-        """Read on to the next frame of this type."""
-        while (frame := await self.next())["type"] != kind:
-            pass
-        return frame
 
     async def until_shown(self, generation: str, text: str) -> ShownAnswer:
         """Read on until the answer shows this text in its tail or blocks."""
@@ -104,29 +85,6 @@ class Page:
         self.answers.pop(generation, None)
         await self.send({"type": "generation.attach", "generation": generation})
 
-    async def refused(self, frame: Frame) -> str:
-        """Send a frame that is not allowed, and return the code of the error that comes back."""
-        await self.send(frame)
-        while (answer := await self.next())["type"] not in ("error", "turn.refused"):
-            pass
-        assert answer.get("ref") == frame.get("ref")
-        assert answer["error"]["message"]
-        code: str = answer["error"]["code"]
-        return code
 
-    async def close(self) -> None:
-        await self._communicator.disconnect()
-
-
-@asynccontextmanager
-async def open_page(cookies: dict[str, str], origin: str = "http://localhost") -> AsyncIterator[Page]:
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    headers = [(b"origin", origin.encode()), (b"cookie", cookie.encode())]
-    communicator = WebsocketCommunicator(application, "/ws/chat", headers=headers)
-    connected, _ = await communicator.connect(timeout=RECEIVE_WITHIN_S)
-    assert connected, "the socket was refused"
-    page = Page(communicator)
-    try:
-        yield page
-    finally:
-        await page.close()
+def open_page(cookies: dict[str, str], origin: str = "http://localhost") -> AbstractAsyncContextManager[Page]:
+    return open_socket_page(Page, "/ws/chat", cookies, origin)

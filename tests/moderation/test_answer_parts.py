@@ -20,10 +20,10 @@ from apps.openai_api.responses.assembly import Assembly
 from apps.workers.call import Call
 from apps.workers.errors import WorkerDied, WorkerInternal
 from apps.workers.events import HEARTBEAT, WorkerEvent
-from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import Fail, FakeWorker, Gate
 from tests.moderation.conftest import MODEL, classifier, verdict
+from tests.socket_page import cookies_of
 from tests.workers.stand_in import StandIn, whole
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -28,10 +28,10 @@ from apps.moderation.outgoing import STEP_CHARS, Outgoing
 from apps.openai_api.models import StoredResponse
 from apps.openai_api.responses.runner import responses_run
 from apps.workers.events import WorkerEvent
-from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker
 from tests.moderation.conftest import MODEL, classifier, post, verdict
+from tests.socket_page import cookies_of
 from tests.workers.stand_in import StandIn, whole
 
 OUT = Direction.OUT

@@ -26,10 +26,10 @@ from apps.conversations import frames as chat
 from apps.conversations.models import Conversation, Message, Role
 from apps.moderation.models import Incident, Rule
 from tests.arena.support import fought, model_ready, open_arena_page
-from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker
 from tests.moderation.conftest import MODEL
+from tests.socket_page import cookies_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

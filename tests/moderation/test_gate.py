@@ -30,11 +30,11 @@ from apps.openai_api.models import BatchLine, StoredResponse
 from apps.openai_api.moderation import call_pass
 from apps.workers.call import Call, WorkerPath
 from apps.workers.models import Worker
-from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker, Gate
 from tests.moderation.conftest import MODEL, classifier, post, verdict
 from tests.openai_api.batch_support import new_batch
+from tests.socket_page import cookies_of
 from tests.workers.stand_in import StandIn, whole
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -23,9 +23,9 @@ from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
 from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.moderation.selectors import DayCount, incidents_by_day
 from apps.moderation.services.reviews import incident_approve, incident_block, incident_open, incident_redact
-from tests.conversations.conftest import cookies_of
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker
+from tests.socket_page import cookies_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
