@@ -1,13 +1,12 @@
 """A user's part of the ledger as CSV or JSON, written row by row: memory does not grow with it."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
 from apps.accounts.models import Endpoint, LedgerEntry
 from apps.accounts.selectors import IN_BATTLES, ledger_page
+from apps.core.csv_lines import csv_line
 from apps.core.threads import in_thread
 
 COLUMNS = (
@@ -19,9 +18,9 @@ Row = dict[str, str | int | bool]
 
 
 async def usage_csv(user_pk: int, *, since: datetime, until: datetime) -> AsyncGenerator[str, None]:
-    yield _csv_line(COLUMNS)
+    yield csv_line(COLUMNS)
     async for row in _rows(user_pk, since, until):
-        yield _csv_line(tuple(_harmless(row[column]) for column in COLUMNS))
+        yield csv_line(row[column] for column in COLUMNS)
 
 
 async def usage_json(user_pk: int, *, since: datetime, until: datetime) -> AsyncGenerator[str, None]:
@@ -57,14 +56,3 @@ def _row(entry: LedgerEntry) -> Row:
         "is_estimated": entry.is_estimated,
         "request_id": entry.request_id,
     }
-
-
-def _csv_line(values: tuple[object, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(values)
-    return line.getvalue()
-
-
-def _harmless(value: str | int | bool) -> str | int | bool:
-    """A text that a spreadsheet would take for a formula is made plain. Source: OWASP, "CSV Injection"."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,10 +1,11 @@
-"""Boards as they were published. None is ever changed or deleted: a new one takes the place of the old one."""
+"""Boards as they were published, none of them ever changed or deleted: a new one takes the place of the old one; and an
+index of their ratings by day."""
 
 import uuid
 
 from django.db import models
 
-from apps.arena.models import Arena
+from apps.arena.models import Arena, Contestant
 
 
 class Snapshot(models.Model):
@@ -31,3 +32,23 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"Board {str(self.public_id)[:8]}"
+
+
+class DailyRating(models.Model):
+    """What the last board of a day said of a contestant that has a rating."""
+
+    contestant = models.ForeignKey(Contestant, on_delete=models.PROTECT, related_name="+")
+    day = models.DateField()
+    """In UTC."""
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="+")
+    rating = models.FloatField()
+    lower = models.FloatField()
+    upper = models.FloatField()
+    rank = models.PositiveIntegerField()
+    n_battles = models.PositiveIntegerField(verbose_name="votes")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contestant", "day"], name="daily_rating_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.contestant_id}, {self.day}"

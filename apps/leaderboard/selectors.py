@@ -1,6 +1,7 @@
 """Reads of the leaderboard: the newest board of an arena, as far as somebody may see it."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from apps.accounts.actors import Actor
@@ -17,6 +18,7 @@ from apps.leaderboard.tables import WORDS
 class BoardRow:
     """One model of a board, with what the site knows of it."""
 
+    contestant_pk: int | None
     rank: int | None
     name: str
     rating: float | None
@@ -41,26 +43,49 @@ def snapshot_get(public_id: UUID) -> Snapshot:
     return snapshot
 
 
-def rows_visible(actor: Actor, snapshot: Snapshot) -> list[BoardRow]:
-    """In the board's order. A model that this actor may not see is not named; ranks stay as they are."""
-    contestants = {
-        contestant.name: contestant
-        for contestant in Contestant.objects.filter(arena=snapshot.arena_id).select_related("model")
-    }
-    visible = set(models_visible(actor).values_list("pk", flat=True))
-    rows = []
-    for row in snapshot.board["rows"]:
-        contestant = contestants.get(row["name"])
-        if contestant and contestant.is_automatic and contestant.model_id and contestant.model_id not in visible:
-            continue
-        rows.append(_row(row, contestant))
-    return rows
+@dataclass(frozen=True, slots=True)
+class SeenBoard:
+    """A board as far as somebody may see it."""
+
+    rows: list[BoardRow]
+    """In the board's order. A model that they may not see is not named; ranks stay as they are."""
+    hidden: frozenset[str]
+    """Names that are on the board and not for them."""
+    config: dict[str, Any]
+    """Without the name of a hidden anchor."""
+
+
+def board_seen(actor: Actor, snapshot: Snapshot) -> SeenBoard:
+    contestants, visible = _contestants(snapshot), _visible(actor)
+    rows = snapshot.board["rows"]
+    hidden = frozenset(row["name"] for row in rows if _is_hidden(contestants.get(row["name"]), visible))
+    config = snapshot.config | ({"anchor": ""} if snapshot.config["anchor"] in hidden else {})
+    return SeenBoard(
+        [_row(row, contestants.get(row["name"])) for row in rows if row["name"] not in hidden], hidden, config
+    )
+
+
+def _contestants(snapshot: Snapshot) -> dict[str, Contestant]:
+    found = Contestant.objects.filter(arena=snapshot.arena_id).select_related("model")
+    return {contestant.name: contestant for contestant in found}
+
+
+def _visible(actor: Actor) -> set[int]:
+    return set(models_visible(actor).values_list("pk", flat=True))
+
+
+def _is_hidden(contestant: Contestant | None, visible: set[int]) -> bool:
+    """One that an admin entered is for everybody who may enter the arena."""
+    if contestant is None or not contestant.is_automatic or contestant.model_id is None:
+        return False
+    return contestant.model_id not in visible
 
 
 def _row(row: dict[str, object], contestant: Contestant | None) -> BoardRow:
     told = contestant_told(contestant) if contestant else None
     standing = Standing(str(row["standing"]))
     return BoardRow(
+        contestant_pk=contestant.pk if contestant else None,
         rank=row["rank"],  # type: ignore[arg-type]  # from JSON
         name=told.name if told else str(row["name"]),
         rating=row["rating"],  # type: ignore[arg-type]

@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from apps.arena.models import Arena
+from apps.leaderboard.history import history_write
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.board import Board, BoardConfig, Row, board_make
 from apps.leaderboard.rating.graph import Standing
@@ -40,7 +43,10 @@ def snapshot_build(arena: Arena, config: BoardConfig) -> tuple[Snapshot, bool]:
     if newest and all(getattr(newest, name) == value for name, value in made_of.items()):
         return newest, False
     n_votes = text.count(b"\n")
-    return Snapshot.objects.create(arena=arena, votes=votes_pack(text), n_votes=n_votes, board=board, **made_of), True
+    with transaction.atomic():
+        snapshot = Snapshot.objects.create(arena=arena, votes=votes_pack(text), n_votes=n_votes, board=board, **made_of)
+        history_write(snapshot)
+    return snapshot, True
 
 
 def snapshot_verify(snapshot: Snapshot) -> Verified:

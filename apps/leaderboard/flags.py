@@ -1,0 +1,28 @@
+"""A board's configuration as the options of `leaderboard build` that give it. Pure."""
+
+import shlex
+from dataclasses import fields
+from typing import Any
+
+from apps.leaderboard.rating.board import BoardConfig
+
+OPTIONS = {
+    "tie_model": "--ties",
+    "covariance": "--intervals",
+    "confidence": "--confidence",
+    "has_side": "--side-effect",
+    "min_battles": "--min-battles",
+    "base": "--base",
+    "anchor": "--anchor",
+}
+"""By field of `BoardConfig`: all of them have one."""
+
+
+def config_flags(config: dict[str, Any]) -> str:
+    """For a shell; what is as it is without options is left out."""
+    given: list[str] = []
+    for field in fields(BoardConfig):
+        value = config[field.name]
+        if value != field.default:
+            given += [OPTIONS[field.name]] if value is True else [OPTIONS[field.name], str(value)]
+    return shlex.join(given)

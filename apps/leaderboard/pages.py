@@ -1,0 +1,109 @@
+"""Boards as pages show them: rows with their drawings. Who may see them is the business of `selectors`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from apps.leaderboard.history import Trend, trends
+from apps.leaderboard.models import Snapshot
+from apps.leaderboard.selectors import BoardRow
+from apps.leaderboard.sorting import Column
+
+COLUMNS = (
+    Column("rank", "Rank"),
+    Column("name", "Model"),
+    Column("rating", "Rating", is_downward=True),
+    Column("votes", "Votes", is_downward=True),
+    Column("trend", "Trend", is_downward=True),
+    Column("organisation", "Organisation"),
+    Column("licence", "Licence"),
+)
+SPARK_WIDTH, SPARK_HEIGHT = 60.0, 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An interval on the board's common scale, in hundredths of its width."""
+
+    start: float
+    width: float
+    middle: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A row with what is drawn in it. Attributes that are columns are named as in `COLUMNS`."""
+
+    of: BoardRow
+    bar: Bar | None
+    trend: float | None
+    since: date | None
+    spark: str
+    """Points of a line, `SPARK_WIDTH` wide and `SPARK_HEIGHT` high."""
+
+    @property
+    def rank(self) -> int | None:
+        return self.of.rank
+
+    @property
+    def name(self) -> str:
+        return self.of.name
+
+    @property
+    def rating(self) -> float | None:
+        return self.of.rating
+
+    @property
+    def votes(self) -> int:
+        return self.of.votes
+
+    @property
+    def organisation(self) -> str:
+        return self.of.organisation
+
+    @property
+    def licence(self) -> str:
+        return self.of.licence
+
+
+def rows_shown(snapshot: Snapshot, rows: Sequence[BoardRow]) -> list[ShownRow]:
+    """In the same order. In one query."""
+    of_models = trends(snapshot.arena_id, snapshot.created_at.date())
+    scale = _scale(rows)
+    return [_shown(row, scale, of_models.get(row.contestant_pk or 0)) for row in rows]
+
+
+def _shown(row: BoardRow, scale: tuple[float, float] | None, trend: Trend | None) -> ShownRow:
+    return ShownRow(
+        row,
+        bar=_bar(row, scale),
+        trend=trend.change if trend else None,
+        since=trend.since if trend else None,
+        spark=spark(trend) if trend else "",
+    )
+
+
+def _scale(rows: Sequence[BoardRow]) -> tuple[float, float] | None:
+    """The lowest bound, and how far it is from there to the highest."""
+    bounds = [bound for row in rows for bound in (row.lower, row.upper) if bound is not None]
+    return (min(bounds), max(bounds) - min(bounds)) if bounds and max(bounds) > min(bounds) else None
+
+
+def _bar(row: BoardRow, scale: tuple[float, float] | None) -> Bar | None:
+    if scale is None or row.rating is None or row.lower is None or row.upper is None:
+        return None
+    start, middle, end = (round(100 * (at - scale[0]) / scale[1], 2) for at in (row.lower, row.rating, row.upper))
+    return Bar(start, round(end - start, 2), middle)
+
+
+def spark(trend: Trend) -> str:
+    """For the attribute `points` of a polyline."""
+    first, lowest = trend.days[0], min(trend.ratings)
+    n_days = (trend.days[-1] - first).days
+    height = max(trend.ratings) - lowest
+    points = []
+    for day, rating in zip(trend.days, trend.ratings, strict=True):
+        x = SPARK_WIDTH * (day - first).days / n_days
+        y = SPARK_HEIGHT * (1 - (rating - lowest) / height) if height else SPARK_HEIGHT / 2
+        points.append(f"{x:.1f},{y:.1f}")
+    return " ".join(points)

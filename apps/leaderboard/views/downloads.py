@@ -1,0 +1,75 @@
+"""A board to take away: its table, and the votes that it was made of."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.core.csv_lines import csv_line
+from apps.leaderboard.selectors import BoardRow, board_seen
+from apps.leaderboard.views.access import Place, of_arena, snapshot_or_404
+from apps.leaderboard.votes import votes_unpack
+
+COLUMNS = (
+    "rank", "name", "rating", "lower", "upper", "votes", "organisation", "licence", "is_retired", "note",
+)  # fmt: skip
+
+
+@of_arena
+def board_csv(request: HttpRequest, place: Place) -> HttpResponse:
+    seen = board_seen(place.actor, snapshot_or_404(place.arena))
+    return as_csv(f"leaderboard-{place.arena.slug}", COLUMNS, [row_plain(row).values() for row in seen.rows])
+
+
+@of_arena
+def board_json(request: HttpRequest, place: Place) -> HttpResponse:
+    """With all that tells how it was made."""
+    snapshot = snapshot_or_404(place.arena)
+    seen = board_seen(place.actor, snapshot)
+    return JsonResponse(
+        {
+            "id": str(snapshot.public_id),
+            "arena": place.arena.slug,
+            "created_at": snapshot.created_at.isoformat(),
+            "config": seen.config,
+            "votes_hash": snapshot.votes_hash,
+            "code_version": snapshot.code_version,
+            "votes": snapshot.n_votes,
+            "rows": [row_plain(row) for row in seen.rows],
+        }
+    )
+
+
+@of_arena
+def votes(request: HttpRequest, place: Place) -> HttpResponse:
+    """The board's votes as `leaderboard build` reads them, without those of models that are not for this actor.
+
+    There is nothing personal in them: voters are numbers that are given anew for each board.
+    """
+    snapshot = snapshot_or_404(place.arena)
+    text = votes_unpack(bytes(snapshot.votes))
+    hidden = board_seen(place.actor, snapshot).hidden
+    if hidden:
+        text = b"".join(line for line in text.splitlines(keepends=True) if _names(line).isdisjoint(hidden))
+    response = HttpResponse(text, content_type="application/jsonl")
+    response["Content-Disposition"] = f'attachment; filename="votes-{str(snapshot.public_id)[:8]}.jsonl"'
+    return response
+
+
+def as_csv(name: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> HttpResponse:
+    text = "".join([csv_line(columns), *(csv_line(row) for row in rows)])
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+def row_plain(row: BoardRow) -> dict[str, str | float | bool | None]:
+    """Without what is the site's own business."""
+    plain = asdict(row)
+    return {name: plain[name] for name in COLUMNS}
+
+
+def _names(line: bytes) -> set[str]:
+    vote = json.loads(line)
+    return {vote["model_a"], vote["model_b"]}

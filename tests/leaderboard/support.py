@@ -1,0 +1,25 @@
+"""Votes as tests write them, and the command as they run it."""
+
+import io
+from typing import Any
+
+from django.core.management import call_command
+
+from apps.accounts.models import User
+from apps.arena.models import Battle, Contestant, Position, Side, Verdict, Vote
+
+
+def vote(
+    a: Contestant, b: Contestant, verdict: Verdict = Verdict.A, *, user: User | None = None, **fields: Any
+) -> Vote:
+    battle_fields = {"is_anonymous": fields.pop("is_anonymous", True)}
+    battle = Battle.objects.create(arena=a.arena, user=user, **battle_fields)
+    for position, contestant in ((Position.A, a), (Position.B, b)):
+        Side.objects.create(battle=battle, position=position, contestant=contestant)
+    return Vote.objects.create(battle=battle, verdict=verdict, n_turns=1, **fields)
+
+
+def command(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("leaderboard", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
