@@ -51,12 +51,14 @@ def json_texts(value: object) -> Iterator[str]:
                 waiting.extend(items)
 
 
-def strict_json(raw: str | bytes) -> Any:
+def strict_json(raw: str | bytes, *, names_once: bool = False) -> Any:
     """Read JSON that can be written as JSON again: no NaN, and no number that becomes infinite.
 
+    `names_once`: no object that has a name twice, of which one reader takes the first value and another the last.
     Raises: ValueError, RecursionError.
     """
-    return json.loads(raw, parse_constant=_no_json, parse_float=_finite)
+    hook = _once if names_once else None
+    return json.loads(raw, parse_constant=_no_json, parse_float=_finite, object_pairs_hook=hook)
 
 
 def _finite(text: str) -> float:
@@ -64,6 +66,13 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{text[:40]} is beyond the range of numbers")
     return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return found
 
 
 def _no_json(name: str) -> None:

@@ -1,8 +1,7 @@
 """What is found in a text, and what is done about it. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from apps.moderation.choices import Action, Direction, Surface
 
@@ -12,22 +11,7 @@ UNCHECKED = "unchecked"
 REMOVED = "[removed]"
 
 
-class Severity(IntEnum):
-    """Of several findings the most severe action counts."""
-
-    ALLOW = 0
-    FLAG = 1
-    REDACT = 2
-    REFUSE = 3
-
-
-_SEVERITY = {
-    Action.ALLOW: Severity.ALLOW,
-    Action.FLAG: Severity.FLAG,
-    Action.REDACT: Severity.REDACT,
-    Action.REFUSE: Severity.REFUSE,
-}
-_ACTION = {severity: action for action, severity in _SEVERITY.items()}
+_BY_SEVERITY = (Action.ALLOW, Action.FLAG, Action.REDACT, Action.REFUSE)
 
 Policies = Mapping[tuple[str, str, str], Action]
 """By surface, direction and category; the category is blank for all that have no policy of their own."""
@@ -52,11 +36,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one text: `text` as it may go on, and the findings about which something is done."""
+    """What becomes of one text: `text` as it may go on, and the findings about which something is done.
+
+    `direction`: whose policy it is that acts.
+    """
 
     action: Action
     text: str
     findings: tuple[Finding, ...]
+    direction: Direction = Direction.IN
+
+
+def most_severe(actions: Iterable[Action]) -> Action:
+    """Which counts of what is done about several findings."""
+    return max(actions, key=_BY_SEVERITY.index, default=Action.ALLOW)
 
 
 def verdict_of(
@@ -68,12 +61,15 @@ def verdict_of(
 ) -> Verdict:
     """The most severe action of all findings in any of the directions, with everything redacted that is to be."""
     acted = [
-        (finding, action_for(finding, policies, surface, direction)) for finding in findings for direction in directions
+        (finding, action_for(finding, policies, surface, direction), direction)
+        for finding in findings
+        for direction in directions
     ]
-    severity = max((_SEVERITY[action] for _, action in acted), default=Severity.ALLOW)
-    spans = [span for finding, action in acted if action is Action.REDACT for span in finding.spans]
-    told = tuple(dict.fromkeys(finding for finding, action in acted if action is not Action.ALLOW))
-    return Verdict(_ACTION[severity], redacted(text, spans), told)
+    action = most_severe(action for _, action, _ in acted)
+    spans = [span for finding, action, _ in acted if action is Action.REDACT for span in finding.spans]
+    told = tuple(dict.fromkeys(finding for finding, action, _ in acted if action is not Action.ALLOW))
+    acting = next((direction for _, one, direction in acted if one is action), Direction.IN)
+    return Verdict(action, redacted(text, spans), told, acting)
 
 
 def redacted(text: str, spans: Sequence[tuple[int, int]]) -> str:

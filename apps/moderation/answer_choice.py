@@ -3,10 +3,12 @@
 What was held back of one is shown before the next one begins, so that all comes in the order in which it was said.
 """
 
+from time import monotonic
 from typing import Any
 
+from apps.core.texts import clean_text
 from apps.moderation import classifier
-from apps.moderation.actions import Finding, Severity
+from apps.moderation.actions import Finding, most_severe
 from apps.moderation.choices import Action, Surface
 from apps.moderation.outgoing import Outgoing
 from apps.moderation.selectors import Decided
@@ -44,7 +46,7 @@ class AnswerChoice:
         found: dict[Finding, Action] = {}
         for outgoing in self._texts.values():
             for finding, action in outgoing.findings.items():
-                found[finding] = max(action, found.get(finding, action), key=lambda one: Severity[one.name])
+                found[finding] = most_severe((action, found.get(finding, action)))
         return found
 
     @property
@@ -62,7 +64,7 @@ class AnswerChoice:
                 if not isinstance(piece, str):
                     raise WorkerInternal(reason=f"{name!r} of its answer is not a text")
                 await self._settle(shown, all_but=name)
-                self._show(shown, name, await self._fed(name, piece))
+                self._show(shown, name, await self._fed(name, clean_text(piece)))
         if any(said.get(name) for name in CALLS):
             await self._settle(shown)
         return shown
@@ -85,7 +87,9 @@ class AnswerChoice:
                 given=self._given if name == "content" else "",
             )
         outgoing = self._texts[name]
-        return await rule_threads.run(outgoing.feed, piece) if outgoing.is_due(piece) else outgoing.feed(piece)
+        if not outgoing.is_due(piece):
+            return outgoing.feed(piece)
+        return await rule_threads.run(outgoing.feed, piece, asked_at=monotonic())
 
     async def _settle(self, shown: dict[str, str], *, all_but: str = "") -> None:
         """Judge what was held back of the other texts, and show it."""
@@ -96,7 +100,7 @@ class AnswerChoice:
             judged: list[Finding] = []
             if self._rules.classifier is not None:
                 [judged] = await classifier.findings_of(self._rules.classifier, [outgoing.text])
-            self._show(shown, name, await rule_threads.run(outgoing.finish, judged))
+            self._show(shown, name, await rule_threads.run(outgoing.finish, judged, asked_at=monotonic()))
 
     def _show(self, shown: dict[str, str], name: str, text: str) -> None:
         """After a refusal nothing is."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.accounts.actors import Actor
 from apps.moderation import gate, selectors
-from apps.moderation.actions import Severity
+from apps.moderation.actions import most_severe
 from apps.moderation.answer_choice import CALLS, TEXTS, AnswerChoice
 from apps.moderation.choices import Direction, Surface
 from apps.moderation.selectors import Decided
@@ -123,7 +123,7 @@ class AnswerGate:
         if not found or not self._records():
             return
         choice.recorded |= found.keys()
-        action = max(found.values(), key=lambda one: Severity[one.name])
+        action = most_severe(found.values())
         await gate.record(action, list(found), surface=self._surface, direction=Direction.OUT, actor=self._actor)
 
 

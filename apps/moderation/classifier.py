@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Create moderation".
 
 import asyncio
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -13,11 +14,14 @@ from apps.core.errors import SiteError
 from apps.core.outbound import http_client
 from apps.core.texts import clean_json, strict_json
 from apps.moderation.actions import UNCHECKED, Finding
+from apps.moderation.batches import batches
 from apps.moderation.errors import ClassifierAway
 from apps.moderation.models import Classifier
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 MAX_CATEGORIES = 200
+GROUPS_AT_ONCE = 4
+"""Of one request. A long one goes to the classifier in groups, which it can judge in the memory that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,49 @@ class Judgement:
 
 
 async def judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
-    """One judgement for each text. Raises: ClassifierAway."""
+    """One judgement for each text. Raises: ClassifierAway, if there is not one for each in its time."""
+    asking = _Asking(classifier)
+    groups = await asyncio.gather(*map(asking.judged, batches(texts)), return_exceptions=True)
+    judgements: list[Judgement] = []
+    for group in groups:
+        if isinstance(group, BaseException):
+            raise group
+        judgements += group
+    return judgements
+
+
+async def findings_of(classifier: Classifier, texts: list[str]) -> list[list[Finding]]:
+    """Of each text what the classifier finds; what it has not judged in its time is unchecked."""
+    asking = _Asking(classifier)
+    return list(chain.from_iterable(await asyncio.gather(*map(asking.findings, batches(texts)))))
+
+
+class _Asking:
+    """All that one request asks: group by group, a few at once, and all of them within the classifier's time."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._places = asyncio.Semaphore(GROUPS_AT_ONCE)
+        self._ends_at = asyncio.get_running_loop().time() + classifier.timeout_s
+
+    async def judged(self, texts: list[str]) -> list[Judgement]:
+        """Raises: ClassifierAway."""
+        try:
+            async with asyncio.timeout_at(self._ends_at), self._places:
+                return await _judged(self._classifier, texts)
+        except TimeoutError as exc:
+            raise ClassifierAway(reason=f"it did not judge all in {self._classifier.timeout_s:g} s") from exc
+
+    async def findings(self, texts: list[str]) -> list[list[Finding]]:
+        name = self._classifier.name
+        try:
+            return [judgement.findings(name) for judgement in await self.judged(texts)]
+        except ClassifierAway:
+            return [[Finding(UNCHECKED, name)] for _ in texts]
+
+
+async def _judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
+    """Raises: ClassifierAway, TimeoutError."""
     body: dict[str, Any] = {"input": texts}
     if classifier.model_name:
         body["model"] = classifier.model_name
@@ -44,27 +90,15 @@ async def judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
         return [_judgement(result) for result in _results(reply, len(texts))]
     except SiteError as exc:
         raise ClassifierAway(reason=exc.message) from exc
-    except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as exc:
+    except (httpx.RequestError, httpx.InvalidURL) as exc:
         raise ClassifierAway(reason=str(exc) or type(exc).__name__) from exc
     except (ValueError, OverflowError, RecursionError) as exc:
         raise ClassifierAway(reason=f"it does not answer as OpenAI's does: {exc}") from exc
 
 
-async def findings_of(classifier: Classifier, texts: list[str]) -> list[list[Finding]]:
-    """Of each text what the classifier finds; while it is away every text is unchecked."""
-    try:
-        return [judgement.findings(classifier.name) for judgement in await judged(classifier, texts)]
-    except ClassifierAway:
-        return [[Finding(UNCHECKED, classifier.name)] for _ in texts]
-
-
 async def _posted(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float) -> bytes:
     content = bytearray()
-    # All of it together: a server that sends a byte now and then would never time out.
-    async with (
-        asyncio.timeout(timeout_s),
-        http_client().stream("POST", url, json=body, headers=headers, timeout=timeout_s) as response,
-    ):
+    async with http_client().stream("POST", url, json=body, headers=headers, timeout=timeout_s) as response:
         async for piece in response.aiter_bytes():
             content += piece
             if len(content) > MAX_REPLY_BYTES:

@@ -13,9 +13,10 @@ from django.db import InterfaceError, OperationalError
 
 from apps.accounts.actors import Actor
 from apps.core.middleware import request_id_var
+from apps.core.texts import clean_text
 from apps.core.threads import in_thread
 from apps.moderation import classifier, matching, selectors
-from apps.moderation.actions import UNCHECKED, Finding, Severity, Verdict, verdict_of
+from apps.moderation.actions import UNCHECKED, Finding, Verdict, most_severe, verdict_of
 from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.errors import ClassifierAway, TextRefused
 from apps.moderation.selectors import Decided
@@ -37,6 +38,8 @@ async def texts_pass(
 ) -> list[str]:
     """The texts as they may go on, redacted where a policy says so.
 
+    What cannot be stored, such as a NUL, is dropped before anybody looks, so that nothing hides behind it.
+
     `fixed`: texts out of which nothing can be taken, such as names. They pass as they are, or are refused.
     `reference`: what an incident is found by; the request's id, if it is left out.
     `directions`: whose policies hold; for a text that others read as a model's, also those for answers.
@@ -45,7 +48,7 @@ async def texts_pass(
     Raises: TextRefused; ClassifierAway, if they must be judged and were not.
     """
     rules = await selectors.current()
-    looked_at = [*texts, *fixed]
+    looked_at = [clean_text(text) for text in (*texts, *fixed)]
     directions = [direction for direction in directions if rules.looks_at(surface, direction)]
     if not directions or not looked_at:
         return list(texts)
@@ -58,9 +61,10 @@ async def texts_pass(
     verdicts = [verdict_of(text, found, rules.policies, surface, directions) for text, found in pairs]
     acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
     if acted:
-        action = max((verdict.action for verdict in acted), key=lambda action: Severity[action.name])
+        action = most_severe(verdict.action for verdict in acted)
         findings_acted = [finding for verdict in acted for finding in verdict.findings]
-        await record(action, findings_acted, surface=surface, direction=directions[0], actor=actor, reference=reference)
+        acting = next(verdict.direction for verdict in acted if verdict.action is action)
+        await record(action, findings_acted, surface=surface, direction=acting, actor=actor, reference=reference)
     refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
     if refused:
         raise TextRefused(reason=_reason(refused))

@@ -85,14 +85,19 @@ def findings_of(
     matchers: Iterable[Matcher], texts: Sequence[str], *, asked_at: float | None = None
 ) -> list[list[Finding]]:
     """Of each text what each rule finds, within `REQUEST_LIMIT_S` of `asked_at` on the monotonic clock, or of now."""
-    ends_at = (monotonic() if asked_at is None else asked_at) + REQUEST_LIMIT_S
-    rules = list(matchers)
+    rules, ends_at = list(matchers), _end(asked_at)
     return [_findings(rules, text, ends_at) for text in texts]
 
 
-def findings_between(matchers: Iterable[Matcher], text: str, start: int, end: int) -> list[Finding]:
+def findings_between(
+    matchers: Iterable[Matcher], text: str, start: int, end: int, *, asked_at: float | None = None
+) -> list[Finding]:
     """As `findings_of`, of a part of one text: see `Matcher.finding`."""
-    return _findings(list(matchers), text, monotonic() + REQUEST_LIMIT_S, start, end)
+    return _findings(list(matchers), text, _end(asked_at), start, end)
+
+
+def _end(asked_at: float | None) -> float:
+    return (monotonic() if asked_at is None else asked_at) + REQUEST_LIMIT_S
 
 
 def _findings(

@@ -7,7 +7,7 @@ it ends the answer. A match near the end of what is there counts when more has c
 
 from collections.abc import Iterable
 
-from apps.moderation.actions import Finding, Policies, Severity, action_for, redacted
+from apps.moderation.actions import Finding, Policies, action_for, most_severe, redacted
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher, findings_between
 
@@ -45,40 +45,41 @@ class Outgoing:
 
     @property
     def action(self) -> Action:
-        return max(self.findings.values(), key=lambda action: Severity[action.name], default=Action.ALLOW)
+        return most_severe(self.findings.values())
 
     @property
     def is_refused(self) -> bool:
         return self.action is Action.REFUSE
 
-    def feed(self, piece: str) -> str:
-        """Return what may be shown now."""
+    def feed(self, piece: str, *, asked_at: float | None = None) -> str:
+        """Return what may be shown now. `asked_at`: see `matching.findings_of`."""
         self.text += piece
         if self._is_held:
             return ""
         shown: list[str] = []
         while len(self.text) >= self._n_looked_at + STEP_CHARS:
             self._n_looked_at += STEP_CHARS
-            shown.append(self._look(self._n_looked_at, is_last=False))
+            shown.append(self._look(self._n_looked_at, asked_at, is_last=False))
         return "".join(shown)
 
     def is_due(self, piece: str) -> bool:
         """Whether feeding this piece takes time."""
         return not self._is_held and len(self.text) + len(piece) >= self._n_looked_at + STEP_CHARS
 
-    def finish(self, judged: Iterable[Finding] = ()) -> str:
-        """Return the rest. `judged`: what others found in the whole text."""
+    def finish(self, judged: Iterable[Finding] = (), *, asked_at: float | None = None) -> str:
+        """Return the rest. `judged`: what others found in the whole text. `asked_at`: as for `feed`."""
         for finding in judged:
             self._act(finding)
-        return self._look(len(self.text), is_last=True)
+        return self._look(len(self.text), asked_at, is_last=True)
 
-    def _look(self, end: int, *, is_last: bool) -> str:
+    def _look(self, end: int, asked_at: float | None, *, is_last: bool) -> str:
         """Look at the text up to `end`, and at so much before it that nothing which begins there is missed."""
         for matcher in self._lengths:
             if (found := matcher.finding(self.text[:end])) is not None:
                 self._act(found)
         settled = end if is_last else end - AHEAD_CHARS
-        findings = findings_between(self._matchers, self.text, max(0, self._n_shown - HELD_CHARS), end)
+        begin = max(0, self._n_shown - HELD_CHARS)
+        findings = findings_between(self._matchers, self.text, begin, end, asked_at=asked_at)
         for finding in findings:
             if not finding.spans or any(last <= settled for _, last in finding.spans):
                 self._act(finding)

@@ -35,7 +35,7 @@ def battle_request(data: object) -> Wanted:
     """Raises: InvalidRequest, naming the field; NotFound for an id that is none."""
     body = json_object(data)
     follows = _choice(body, "follows", Follows) if body.get("follows") is not None else None
-    previous = battle_id(body["previous_battle"]) if body.get("previous_battle") is not None else None
+    previous = battle_id(_text(body, "previous_battle")) if body.get("previous_battle") is not None else None
     if (follows is None) != (previous is None):
         raise InvalidRequest(reason="'follows' and 'previous_battle' go together", param="follows")
     opening = Opening(

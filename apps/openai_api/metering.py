@@ -19,6 +19,7 @@ from apps.accounts.models import CallState, Limit
 from apps.accounts.quota import Need, Usage
 from apps.accounts.selectors import limits_in_force, rate_limit_headers
 from apps.core.threads import in_thread, in_thread_or_undone
+from apps.workers.metering import renewal
 
 NO_TOKENS = Need(0, 0)
 
@@ -44,6 +45,7 @@ async def counted(actor: Actor, *, endpoint: str, answerer: str) -> AsyncIterato
         partial(_reserve, actor, endpoint, answerer), undo=partial(_settle, CallState.STOPPED, Usage(requests=0))
     )
     state, usage = CallState.STOPPED, Usage()
+    renewal.keep(call.reservation_pk)  # a slow classifier may take longer than a reservation lasts
     try:
         yield call
         state = CallState.COMPLETE
@@ -51,6 +53,7 @@ async def counted(actor: Actor, *, endpoint: str, answerer: str) -> AsyncIterato
         state, usage = CallState.FAILED, Usage(requests=0)
         raise
     finally:
+        renewal.let_go(call.reservation_pk)
         # Whoever asked may be leaving: then it is settled behind them.
         await asyncio.shield(_settle(state, usage, call))
 

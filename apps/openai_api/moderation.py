@@ -9,10 +9,12 @@ from apps.moderation import gate
 from apps.moderation.answers import AnswerGate
 from apps.moderation.choices import Surface
 from apps.openai_api.errors import InvalidRequest
-from apps.openai_api.prompt_texts import fixed, has_token_ids, places
+from apps.openai_api.prompt_texts import fixed, has_token_ids, places, tell_at, told_at
 from apps.openai_api.responses.request import ResponseRequest, response_request
 from apps.openai_api.shapes import Json
 from apps.workers.call import Call, WorkerPath
+
+TOO_DEEP = "the body is nested too deep"
 
 WRITES = (WorkerPath.CHAT_COMPLETIONS, WorkerPath.COMPLETIONS)
 
@@ -44,13 +46,16 @@ async def _body_pass(body: Json, actor: Actor) -> Json:
         reason = "'prompt' must be a text, or a list of texts: token ids cannot be looked at by the rules of this site"
         raise InvalidRequest(reason=reason, param="prompt")
     try:
-        texts, untouchable = [container[name] for container, name in places(body)], list(fixed(body))
+        texts, untouchable = [told_at(place) for place in places(body)], list(fixed(body))
     except RecursionError as exc:
-        raise InvalidRequest(reason="the body is nested too deep") from exc
+        raise InvalidRequest(reason=TOO_DEEP) from exc
     passed = await gate.texts_pass(texts, surface=Surface.API, actor=actor, fixed=untouchable)
     if passed == texts:
         return body
-    changed = deepcopy(body)
-    for (container, name), text in zip(places(changed), passed, strict=True):
-        container[name] = text
+    try:
+        changed = deepcopy(body)  # it goes deeper into its own calls than the look before
+    except RecursionError as exc:
+        raise InvalidRequest(reason=TOO_DEEP) from exc
+    for place, text in zip(places(changed), passed, strict=True):
+        tell_at(place, text)
     return changed

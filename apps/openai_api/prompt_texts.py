@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from apps.core.texts import json_texts, strict_json
+from apps.core.texts import strict_json
 from apps.openai_api.shapes import Json
 
 Place = tuple[Any, Any]
-"""What a text is in, and under which name or number."""
+"""What a text or a number is in, and under which name or number."""
 
 _OF_A_MESSAGE = ("content", "output", "refusal", "reasoning_content", "reasoning", "summary")
 _OF_A_PART = ("text", "refusal")
+_CALLED = ("function", "custom")
+"""What a call in `tool_calls` may be of."""
 _TOOLS = ("tools", "functions")
 _FORMATS = ("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs")
 
@@ -35,6 +37,19 @@ def places(body: Json) -> Iterator[Place]:
         yield from _descriptions(body.get(name))
 
 
+def told_at(place: Place) -> str:
+    """The text that stands there; a number as it is written."""
+    container, name = place
+    return _words(container[name])
+
+
+def tell_at(place: Place, text: str) -> None:
+    """Put another text there. What stays the same is not touched, so that a number stays one."""
+    container, name = place
+    if text != told_at(place):
+        container[name] = text
+
+
 def fixed(body: Json) -> Iterator[str]:
     """Texts out of which nothing can be taken: names, and what shall be followed to the letter."""
     for name in ("messages", "input"):
@@ -42,9 +57,9 @@ def fixed(body: Json) -> Iterator[str]:
             yield from (joined for call in _calls(message) if (joined := "\n".join(_names(call))))
     for name in _TOOLS:
         for tool in body[name] if isinstance(body.get(name), list) else ():
-            yield "\n".join(json_texts(_without_descriptions(tool)))
+            yield "\n".join(_all_words(_without_descriptions(tool)))
     for layout in _layouts(body):
-        yield "\n".join(json_texts(layout))
+        yield "\n".join(_all_words(layout))
 
 
 def has_token_ids(body: Json) -> bool:
@@ -80,38 +95,44 @@ def _calls(message: object) -> Iterator[Json]:
     if not isinstance(message, dict):
         return
     calls = message.get("tool_calls")
-    told = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    dicts = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    told = [call.get(kind) for call in dicts for kind in _CALLED]
     yield from (call for call in (*told, message.get("function_call"), message) if isinstance(call, dict))
 
 
 def _of_arguments(call: Json) -> Iterator[Place]:
-    """Arguments are JSON in a text: what is looked at are the texts in that, as the function would read them."""
+    """Arguments are JSON in a text: what is looked at are the texts and numbers in that, as a function would read them.
+
+    What a custom tool gets, its `input`, is any text.
+    """
+    if isinstance(call.get("input"), str):
+        yield call, "input"
     if not isinstance(call.get("arguments"), str):
         return
     try:
-        said = [strict_json(call["arguments"])]
+        said = [strict_json(call["arguments"], names_once=True)]
     except (ValueError, RecursionError):
         yield call, "arguments"
         return
     before = json.dumps(said)
-    yield from _all_texts(said)
+    yield from _all_places(said)
     if json.dumps(said) != before:
         call["arguments"] = json.dumps(said[0], ensure_ascii=False)
 
 
-def _all_texts(value: Any) -> Iterator[Place]:
+def _all_places(value: Any) -> Iterator[Place]:
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, field in pairs:
-        if isinstance(field, str):
+        if _is_said(field):
             yield value, name
         else:
-            yield from _all_texts(field)
+            yield from _all_places(field)
 
 
 def _descriptions(value: Any) -> Iterator[Place]:
     """Of functions and their parameters, however deep."""
-    for container, name in _all_texts(value):
-        if name == "description":
+    for container, name in _all_places(value):
+        if name == "description" and isinstance(container[name], str):
             yield container, name
 
 
@@ -141,11 +162,13 @@ def _names(call: Json) -> Iterator[str]:
     """Of whoever speaks or of a function, and of its arguments."""
     if isinstance(call.get("name"), str):
         yield call["name"]
-    if isinstance(call.get("arguments"), str):
-        try:
-            yield from _keys(strict_json(call["arguments"]))
-        except ValueError:
-            return  # then all of it is looked at as a text
+    if not isinstance(call.get("arguments"), str):
+        return
+    try:
+        yield from _keys(strict_json(call["arguments"], names_once=True))
+    except ValueError:
+        # All of it is looked at as a text then. But a reader that is less strict finds more in it than stands there.
+        yield from _all_words(_leniently(call["arguments"]))
 
 
 def _keys(value: Any) -> Iterator[str]:
@@ -153,3 +176,33 @@ def _keys(value: Any) -> Iterator[str]:
         yield from value
     for field in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _keys(field)
+
+
+def _leniently(raw: str) -> Any:
+    """JSON with all values of a name that comes twice, as lists of pairs; None for what is no JSON at all."""
+    try:
+        return json.loads(raw, object_pairs_hook=list)
+    except ValueError:
+        return None
+
+
+def _all_words(value: Any) -> Iterator[str]:
+    """Every text, name and number in a JSON value, however deep, in no order."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as fields:
+                yield from fields
+                waiting.extend(fields.values())
+            case list() | tuple() as items:
+                waiting.extend(items)
+            case one if _is_said(one):
+                yield _words(one)
+
+
+def _words(said: str | int | float) -> str:
+    return said if isinstance(said, str) else json.dumps(said)
+
+
+def _is_said(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)

@@ -159,12 +159,14 @@ async def test_a_key_for_one_model_meets_no_other(alice: User, two: Two) -> None
 async def test_what_a_program_asks_passes_the_gate(alice: User, two: Two) -> None:
     await in_thread(_forbid, "bother")
     caller = await program(alice)
-    reply = await caller.post("/v1/battles", 403, input="Oh bother")
-    assert reply["error"]["code"] == "content_policy"
+    for said in ("Oh bother", "Oh bot\0her"):
+        reply = await caller.post("/v1/battles", 403, input=said)
+        assert reply["error"]["code"] == "content_policy"
     assert not await in_thread(Conversation.objects.exists)
     battle = (await caller.post("/v1/battles", input="Fine"))["id"]
-    reply = await caller.post(f"/v1/battles/{battle}/messages", 403, input="What a bother")
-    assert reply["error"]["code"] == "content_policy"
+    for said in ("What a bother", "What a \0bot\0her"):
+        reply = await caller.post(f"/v1/battles/{battle}/messages", 403, input=said)
+        assert reply["error"]["code"] == "content_policy"
     assert all(len(worker.requests) == 1 for worker in two.workers.values())
 
 
@@ -179,6 +181,7 @@ async def test_what_a_program_asks_passes_the_gate(alice: User, two: Two) -> Non
         ({"input": "Hi", "follows": "rematch"}, "follows"),
         ({"input": "Hi", "follows": "fun"}, "follows"),
         ({"input": "Hi", "arena": 7}, "arena"),
+        ({"input": "Hi", "previous_battle": 7, "follows": "rematch"}, "previous_battle"),
     ],
 )
 async def test_a_wrong_field_is_named(alice: User, two: Two, body: dict[str, Any], param: str) -> None:

@@ -134,6 +134,7 @@ async def test_imported_answers_keep_to_what_holds_for_answers_too(alices: Actor
     selectors.forget()
     await drafts_pass(alices, [imported(asked, answer)])
     assert (asked.content, answer.content) == ("bother", "Don't [removed]")
+    assert (await in_thread(Incident.objects.get)).direction == "out"  # whose policy did it
 
 
 async def test_what_redaction_makes_longer_still_fits(alices: Actor) -> None:

@@ -43,6 +43,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "chat/<uuid:conversation_id>/rename": {"title": SAID},
     "chat/presets/save": {"preset_name": SAID},
     "chats/change": {"change": "move", "chat": "its id", "folder": SAID},
+    "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": {"thumb": "down", "comment": SAID},
 }
 """Forms, each with a text in it."""
 
@@ -82,7 +83,6 @@ EXEMPT = {
     "chat/<uuid:conversation_id>/branch": "without texts",
     "chat/<uuid:conversation_id>/fork": "its texts have passed",
     "chat/<uuid:conversation_id>/links/create": "a copy: see the chat's own tests of the gate",
-    "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": "a word on an answer: no model reads it",
     "chat/<uuid:conversation_id>/delete": "without texts",
     "chats/shared/<int:share_id>/revoke": "without texts",
     "account/keys": "the names of keys: no model reads them",
@@ -140,14 +140,15 @@ def test_a_text_in_a_form_passes_the_gate(
     client: Client, alice: User, worker: FakeWorker, rude: Rule, route: str
 ) -> None:
     client.force_login(alice)
-    chat_id = str(chat_of(alice).conversation.public_id)
+    message = chat_of(alice)
+    chat_id = str(message.conversation.public_id)
     fields = {
         name: SimpleUploadedFile("chats.jsonl", b"\n".join(json.dumps(one).encode() for one in value))
         if isinstance(value, list)
         else value.replace("its id", chat_id)
         for name, value in PAGES[route].items()
     }
-    address = route.replace("<uuid:conversation_id>", chat_id)
+    address = route.replace("<uuid:conversation_id>", chat_id).replace("<uuid:message_id>", str(message.public_id))
     reply = client.post(f"/{address}", fields)
     assert reply.status_code == 403
     assert "House words (rude)" in reply.content.decode()

@@ -1,6 +1,8 @@
 """The gate at every entry point: the chat in the browser, and the API's doors through which texts go to models."""
 
+import asyncio
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,13 +24,16 @@ from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.models import Conversation, Message
 from apps.moderation import selectors
 from apps.moderation.actions import REMOVED
+from apps.moderation.errors import TextRefused
 from apps.moderation.models import Classifier, Incident, Policy, Rule
 from apps.moderation.services.incidents import incidents_prune
 from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.errors import InvalidRequest
+from apps.openai_api.metering import counted
 from apps.openai_api.models import BatchLine, StoredResponse
 from apps.openai_api.moderation import call_pass
 from apps.workers.call import Call, WorkerPath
+from apps.workers.metering import renewal
 from apps.workers.models import Worker
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker, Gate
@@ -52,6 +57,9 @@ SAYS = {"role": "user", "content": SAID}
 ARGUMENTS = json.dumps({"to": ["x", f"\n{SAID}"]})
 KEYED = json.dumps({SAID: 1})
 CALL: dict[str, Any] = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ARGUMENTS}}
+CUSTOM: dict[str, Any] = {"id": "c", "type": "custom", "custom": {"name": "f", "input": SAID}}
+# One reader takes the first value of the two, another the last; spelled so that the raw text does not show it.
+TWICE = '{"to": "\\u0062other", "to": "x"}'
 
 
 def tool(**fields: Any) -> dict[str, Any]:
@@ -80,6 +88,8 @@ DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "description": SAID}]}),
     ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}]}),
     ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "function_call": CALL["function"]}]}),
+    ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "tool_calls": [CUSTOM]}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Oh bo\0ther, again"}]}),
     ("/v1/chat/completions", {"messages": [ASKED, {"role": "assistant", "reasoning_content": SAID}]}),
     ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(description=SAID)]}),
     ("/v1/chat/completions", {"messages": [ASKED], "tools": [tool(parameters={"x": {"description": SAID}})]}),
@@ -102,6 +112,11 @@ FIXED_DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "parameters": {SAID: {}}}]}),
     ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "bother", "arguments": "{}"}]}),
     ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": KEYED}]}),
+    ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": TWICE}]}),
+    (
+        "/v1/chat/completions",
+        {"messages": [ASKED, {"role": "assistant", "tool_calls": [{**CUSTOM, "custom": {"name": "bother"}}]}]},
+    ),
 ]
 """Texts out of which nothing can be taken."""
 
@@ -154,6 +169,29 @@ def test_what_is_found_where_nothing_can_be_taken_out_is_refused(
     assert (worker.requests, StoredResponse.objects.count()) == ([], 0)
 
 
+CARD = 4111111111111111
+
+
+async def test_numbers_are_looked_at_and_stay_numbers_where_nothing_is_found(rude: Rule, closing: None) -> None:
+    def rules() -> None:
+        Rule.objects.create(name="Cards", category="card", kind="personal", pattern="card")
+        policy("api", "redact", "card")
+        policy("api", "redact", "rude")
+
+    await sync_to_async(rules)()
+
+    def call(arguments: str) -> dict[str, Any]:
+        return {
+            "messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}]
+        }
+
+    passed = await call_pass(Call(Actor(), MODEL, call(json.dumps({"card": CARD, "n": [7, 1.5, True], "to": SAID}))))
+    sent = json.loads(passed.body["messages"][0]["tool_calls"][0]["function"]["arguments"])
+    assert sent == {"card": REMOVED, "n": [7, 1.5, True], "to": f"Oh {REMOVED}, again"}
+    with pytest.raises(TextRefused, match="Cards"):
+        await call_pass(Call(Actor(), MODEL, {"tools": [tool(parameters={"enum": [CARD]})]}))
+
+
 @pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["Hi", [1]]])
 def test_token_ids_are_refused_where_something_is_done_about_texts(
     client: Client, key: NewKey, worker: FakeWorker, rude: Rule, prompt: list[Any]
@@ -186,6 +224,17 @@ async def test_a_body_that_is_nested_too_deep_is_refused(rude: Rule, closing: No
     for body in ({"tools": [deep]}, {"messages": [{"content": "Hi", "name": "f", "arguments": "[" * 99_999}]}):
         with pytest.raises(InvalidRequest, match="nested too deep"):
             await call_pass(Call(Actor(), MODEL, body))
+
+
+async def test_a_body_that_can_be_looked_at_but_not_copied_is_refused_as_nested_too_deep(
+    rude: Rule, closing: None
+) -> None:
+    await sync_to_async(policy)("api", "redact")
+    deep: dict[str, Any] = {}
+    for _ in range(sys.getrecursionlimit()):
+        deep = {"x": [deep]}
+    with pytest.raises(InvalidRequest, match="nested too deep"):
+        await call_pass(Call(Actor(), MODEL, {"messages": [SAYS], "response_format": {"json_schema": deep}}))
 
 
 @pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/responses"])
@@ -314,6 +363,20 @@ def test_a_classifier_judges_all_texts_of_a_request_at_once(
     assert asked.headers["authorization"] == "Bearer sk-judge"
 
 
+def test_a_long_request_is_judged_in_groups_and_what_is_late_is_unchecked_alone(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn
+) -> None:
+    classifier(server, timeout_s=1.0)
+    policy("api", "flag", "hate")
+    never = whole({})
+    never.pieces = [threading.Event()]
+    server.replies += [never, whole({"results": [verdict(hate=True)] * 32})]
+    messages = [{"role": "user", "content": f"Grr {number}"} for number in range(64)]
+    assert post(client, key, "/v1/chat/completions", messages=messages).status_code == 200
+    assert [len(asked.body["input"]) for asked in server.asked] == [32, 32]
+    assert Incident.objects.get().categories == ["hate", "unchecked"]
+
+
 AWAY = [
     whole({"error": "busy"}, 500),
     whole({"results": []}),
@@ -388,6 +451,23 @@ def test_moderations_answers_by_rules_and_classifier_and_does_nothing(
     ]
     assert reply["results"][1]["category_scores"] == {"hate": 0.9, "rude": 1.0}
     assert Incident.objects.count() == 0
+
+
+async def test_what_takes_longer_than_a_reservation_lasts_keeps_it(
+    key: NewKey, monkeypatch: pytest.MonkeyPatch, closing: None
+) -> None:
+    monkeypatch.setattr(renewal._reservations, "_every_s", 0.01)
+
+    def is_over() -> bool:
+        return Reservation.objects.filter(expires_at__lte=timezone.now()).exists()
+
+    actor = Actor(user_id=key.key.user_id, api_key_id=key.key.pk)
+    async with counted(actor, endpoint=Endpoint.MODERATIONS, answerer="judge-1"), asyncio.timeout(10):
+        await sync_to_async(Reservation.objects.update)(expires_at=timezone.now())
+        while await sync_to_async(is_over)():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the pace of asking, not a guess at how long it takes
+    assert await sync_to_async(LedgerEntry.objects.get)()
+    assert not renewal._reservations._of_this_loop().pks
 
 
 def test_moderations_claims_nothing_that_nobody_judged(

@@ -14,6 +14,7 @@ from apps.moderation.actions import UNCHECKED, Finding
 from apps.moderation.choices import RuleKind, Surface
 from apps.moderation.matching import Matcher, findings_of
 from apps.moderation.models import Incident, Rule
+from apps.moderation.outgoing import Outgoing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,3 +62,12 @@ def test_the_time_in_which_a_text_waits_is_a_part_of_what_its_rules_have() -> No
     late = monotonic() - matching.REQUEST_LIMIT_S - 1
     assert findings_of([rule], ["Oh bother"], asked_at=late) == [[Finding(UNCHECKED, "words")]]
     assert [found.category for found in findings_of([rule], ["Oh bother"], asked_at=monotonic())[0]] == ["rude"]
+
+
+def test_of_an_answer_too() -> None:
+    rule = Matcher("words", "rude", RuleKind.WORDS, "bother")
+    late = monotonic() - matching.REQUEST_LIMIT_S - 1
+    answer = Outgoing([rule], {}, Surface.CHAT)
+    answer.feed("Oh bother " * 60, asked_at=late)
+    answer.finish(asked_at=late)
+    assert set(answer.findings) == {Finding(UNCHECKED, "words")}
