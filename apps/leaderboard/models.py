@@ -1,9 +1,12 @@
-"""Boards as they were published, none of them ever changed or deleted: a new one takes the place of the old one; and an
-index of their ratings by day."""
+"""What was published: boards, an index of their ratings by day, and the log of who was drawn how often.
+
+No board and no line of the log is ever changed or deleted.
+"""
 
 import uuid
 
 from django.db import models
+from django.utils import timezone
 
 from apps.arena.models import Arena, Contestant
 
@@ -52,3 +55,28 @@ class DailyRating(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contestant_id}, {self.day}"
+
+
+class SamplingChange(models.Model):
+    """How often a contestant is drawn from some time on. The database writes it with every change, whoever makes it.
+
+    Source: its triggers, in the migration `transparency_log`.
+    """
+
+    arena = models.ForeignKey(Arena, on_delete=models.PROTECT, related_name="+")
+    contestant = models.ForeignKey(Contestant, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=200)
+    weight = models.FloatField()
+    boost = models.FloatField()
+    is_available = models.BooleanField(verbose_name="available")
+    retired_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["arena", "-id"], name="sampling_change_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.changed_at:%Y-%m-%d %H:%M}"

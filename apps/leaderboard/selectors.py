@@ -56,9 +56,9 @@ class SeenBoard:
 
 
 def board_seen(actor: Actor, snapshot: Snapshot) -> SeenBoard:
-    contestants, visible = _contestants(snapshot), _visible(actor)
+    contestants, visible = _contestants(snapshot), models_seen(actor)
     rows = snapshot.board["rows"]
-    hidden = frozenset(row["name"] for row in rows if _is_hidden(contestants.get(row["name"]), visible))
+    hidden = frozenset(row["name"] for row in rows if is_hidden(contestants.get(row["name"]), visible))
     config = snapshot.config | ({"anchor": ""} if snapshot.config["anchor"] in hidden else {})
     return SeenBoard(
         [_row(row, contestants.get(row["name"])) for row in rows if row["name"] not in hidden], hidden, config
@@ -70,11 +70,11 @@ def _contestants(snapshot: Snapshot) -> dict[str, Contestant]:
     return {contestant.name: contestant for contestant in found}
 
 
-def _visible(actor: Actor) -> set[int]:
+def models_seen(actor: Actor) -> set[int]:
     return set(models_visible(actor).values_list("pk", flat=True))
 
 
-def _is_hidden(contestant: Contestant | None, visible: set[int]) -> bool:
+def is_hidden(contestant: Contestant | None, visible: set[int]) -> bool:
     """One that an admin entered is for everybody who may enter the arena."""
     if contestant is None or not contestant.is_automatic or contestant.model_id is None:
         return False
