@@ -43,6 +43,9 @@ LEASE_EXPIRES_S = 45
 GENERATION_KEPT_S = 300
 HEARTBEAT_S = 15
 
+MAX_DEVICE_CHARS = 200
+"""Of what a worker says about its device."""
+
 MAX_CHOICES = 128
 """Of one request, prompts times choices for each. Source: OpenAI API reference, the maximum of `n`."""
 MAX_INPUTS = 2048
@@ -138,7 +141,7 @@ class LeaseRequest:
     access_token: str
     """What the site must send back as a bearer token. New for each worker process."""
     device: str
-    """For people, such as `cpu (2 threads)` or `cuda:0 NVIDIA H200`."""
+    """For people, such as `cpu (2 threads)` or `cuda:0,1 NVIDIA H200`; `MAX_DEVICE_CHARS` at most."""
     speed: float
     """Relative speed for dispatch; 1.0 unless the operator says otherwise."""
     queue_length: int
@@ -170,7 +173,7 @@ class LeaseRequest:
             protocol=PROTOCOL_VERSION,
             base_url=_text(values, "base_url", 200),
             access_token=_text(values, "access_token", 200),
-            device=_text(values, "device", 200),
+            device=_text(values, "device", MAX_DEVICE_CHARS),
             speed=_number(values, "speed", low=0.001, high=1_000_000),
             queue_length=int(_number(values, "queue_length", low=0, high=1_000_000)),
             version=_text(values, "version", 50),

@@ -109,7 +109,8 @@ def load_embedder(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress
     check_quantisation(spec, folder)
     settings = read_settings(folder.path, spec.name)
     tensors = stored_tensors(folder, spec.name)
-    ledger = options.ledger or MemoryLedger(options.devices[:1])
+    devices = options.devices[:1]
+    ledger = options.ledger.on(devices) if options.ledger is not None else MemoryLedger(devices)
     n_stored = sum(tensor.n_parameters for tensor in tensors)
     dtype = choose_dtype(options.dtype, options.device, n_parameters=n_stored, free_bytes=ledger.free_bytes())
     _check_config(folder, spec.name)
@@ -117,7 +118,7 @@ def load_embedder(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress
     admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=0)
     with Progress(on_progress):
         # The pooler of BERT's first task is of no use here, and often missing.
-        model = load_weights(AutoModel, folder, spec, dtype.dtype, options.devices[:1], unused="pooler.")
+        model = load_weights(AutoModel, folder, spec, dtype.dtype, devices, unused="pooler.")
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)

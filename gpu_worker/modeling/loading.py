@@ -61,6 +61,8 @@ class LoadedModel:
     """How the weights are kept when not in `dtype`: by us, or as they were stored."""
     token_bytes: int
     """Keys and values of one token."""
+    devices: tuple[torch.device, ...]
+    """Where it lies."""
     end_ids: frozenset[int]
     sampling_defaults: dict[str, Any]
     load_s: float
@@ -112,7 +114,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     devices = options.devices[:1] if folder.has_encoder else options.devices
     _refuse_spread(spec, devices)
     tensors = stored_tensors(folder, spec.name)
-    ledger = options.ledger or MemoryLedger(devices)
+    ledger = options.ledger.on(devices) if options.ledger is not None else MemoryLedger(devices)
     dtype = choose_dtype(
         options.dtype,
         options.device,
@@ -146,6 +148,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         revision=folder.revision,
         quantisation=str(spec.quantisation) if spec.quantisation else folder.stored_quantisation,
         token_bytes=token_bytes,
+        devices=devices,
         end_ids=_end_ids(model, tokenizer),
         sampling_defaults=defaults,
         load_s=time.perf_counter() - started_at,

@@ -3,7 +3,7 @@
 It reads sizes; it allocates nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -89,10 +89,14 @@ class MemoryLedger:
     """What the models of a process hold on its devices, for the limit of `--max-memory`. Used by one thread."""
 
     devices: tuple[torch.device, ...]
-    """More than one: a model is spread over all of them."""
+    """More than one: a model is spread over all of them. See `on` for one that is not."""
     limit: int | None = None
     _weights: dict[str, int] = field(default_factory=dict)
     _caches: dict[str, int] = field(default_factory=dict)
+
+    def on(self, devices: tuple[torch.device, ...]) -> "MemoryLedger":
+        """The same books, for a model that lies on these devices and no others."""
+        return replace(self, devices=devices)
 
     def free_bytes(self) -> int:
         """What a new model may take: of the devices' memory, and of the limit."""

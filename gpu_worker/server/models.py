@@ -547,7 +547,8 @@ class ModelPool:
                 self._serve_embedder(model, load_embedder(model.spec, options, on_progress))
                 return
             loaded = load_model(model.spec, options, on_progress)
-            self._serve(model, loaded, ledger.grant_cache(model.name, loaded.token_bytes, n_waiting=n_waiting))
+            there = ledger.on(loaded.devices)
+            self._serve(model, loaded, there.grant_cache(model.name, loaded.token_bytes, n_waiting=n_waiting))
         except Exception as exc:  # one model that fails must not keep the others from being served
             logger.debug("loading %s failed", model.name, exc_info=exc)
             ledger.release(model.name)
