@@ -2,7 +2,8 @@
 
 Loaded by `-p` in pyproject.toml, because a conftest comes too late: pytest-django imports the settings first.
 With DATABASE_URL and REDIS_URL set, those servers are used instead. Processes that share the tests among them
-(`pytest --numprocesses`) each have servers of their own, so that none sees what another has left in Redis.
+(`pytest --numprocesses`) each have servers of their own; on servers that were given, each has databases of its own
+(pytest-django) and names of its own in Redis (`fastchat_site.settings.test`), so that none sees what another has left.
 """
 
 import os

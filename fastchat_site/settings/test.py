@@ -5,6 +5,12 @@ import os
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
 
 from .base import *  # noqa: F403
+from .base import CHANNEL_LAYERS
+
+# Of processes that share the tests among them (pytest --numprocesses) none must hear another one, on one Redis too.
+_PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
+CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = f"asgi{_PROCESS}"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": _PROCESS}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

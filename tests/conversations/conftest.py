@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connections
 from redis.asyncio import Redis
@@ -61,5 +62,5 @@ async def until_hints_are_heard() -> None:
     """Wait until this process has told Redis that it listens."""
     async with Redis.from_url(settings.REDIS_URL) as redis, asyncio.timeout(10):
         # the pace of asking, not a guess at how long it takes
-        while not await redis.pubsub_channels(f"*{GROUP}"):  # noqa: ASYNC110
+        while not await redis.pubsub_channels(f"{get_channel_layer().prefix}*{GROUP}"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

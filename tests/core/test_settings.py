@@ -1,6 +1,12 @@
 """Settings are loud on nonsense, and say which one it is."""
 
+import asyncio
+import os
+import subprocess
+import sys
+
 import pytest
+from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from fastchat_site.settings.values import flag, seconds, whole
@@ -27,3 +33,23 @@ def test_a_switch_is_one_or_is_refused_by_name(text: str) -> None:
 def test_what_is_plain_is_read() -> None:
     assert (whole("N", " 0012 "), whole("N", "0", least=0), seconds("S", "1e3")) == (12, 0, 1000.0)
     assert [flag("F", text) for text in ("True", "1", "on", "FALSE", "0", " no ")] == [True] * 3 + [False] * 3
+
+
+async def test_a_process_that_shares_the_tests_hears_no_other_one_on_the_same_redis() -> None:
+    """The other is a process of the same run, as `pytest --numprocesses` makes them, on servers that were given."""
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("hints", channel)
+    tell = (
+        "import asyncio, sys, django; django.setup(); from channels.layers import get_channel_layer;"
+        "asyncio.run(get_channel_layer().group_send('hints', {'type': 'hint', 'of': sys.argv[1]}))"
+    )
+    own = os.environ.get("PYTEST_XDIST_WORKER", "")
+    for process in ("gw77", own):
+        other = [sys.executable, "-c", tell, process]
+        await asyncio.to_thread(
+            subprocess.run, other, check=True, env=os.environ | {"PYTEST_XDIST_WORKER": process}, timeout=60
+        )
+    async with asyncio.timeout(10):
+        assert (await layer.receive(channel))["of"] == own
+    await layer.group_discard("hints", channel)
