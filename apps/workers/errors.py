@@ -133,6 +133,14 @@ class WorkerInternal(SiteError):
     whose = Whose.WORKER
 
 
+class AnswerUnreadable(WorkerInternal):
+    """An answer came, of `n_bytes` as far as they were read, and says nothing that makes sense. It was computed."""
+
+    def __init__(self, *, reason: str, n_bytes: int) -> None:
+        super().__init__(reason=reason)
+        self.n_bytes = n_bytes
+
+
 class WorkerMismatch(SiteError):
     """The worker does not let the site in, or no longer has the model: the site's picture of it is out of date."""
 

@@ -23,6 +23,7 @@ from apps.workers import selectors
 from apps.workers.breaker import Fault
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import (
+    AnswerUnreadable,
     ProvidersFull,
     WaitedTooLong,
     WorkerInternal,
@@ -31,7 +32,7 @@ from apps.workers.errors import (
     WorkerRefused,
 )
 from apps.workers.events import WorkerEvent
-from apps.workers.metering.unseen import answer_guess, token_guess
+from apps.workers.metering.unseen import answer_guess, token_guess, token_guess_of_bytes
 from apps.workers.models import PoolRequest
 from apps.workers.services import admission, assignments
 from apps.workers.services.admission import NOBODY, Entered
@@ -76,6 +77,8 @@ class Request:
         self._may_have_computed = False
         """A provider, which was asked, whether it tells or not."""
         self._n_pieces = 0
+        self._answer: dict[str, Any] | None = None
+        """A whole one, whose tokens a provider did not tell."""
 
     async def __aenter__(self) -> Self:
         """Raises: NoWorker, ModelLoading, ModelFailed, QueueFull, PartyQueueFull."""
@@ -103,10 +106,9 @@ class Request:
         # Not settled is also what was admitted at the last moment, so that nobody here has noticed.
         is_settled = not self._is_first and self._counted is None
         end = partial(assignments.request_end, outcome=outcome, is_settled=is_settled, has_answered=self.has_answered)
-        n_tokens = self._n_tokens_untold(error) if self.n_tokens is None else self.n_tokens
-        kept = partial(end, n_tokens=n_tokens, first_event_at=self._first_event_at, attempts=self._trouble.attempts)
+        kept = partial(end, first_event_at=self._first_event_at, attempts=self._trouble.attempts)
         try:
-            await _book(partial(kept, self._ticket.request_id))
+            await _book(partial(self._end, error, partial(kept, self._ticket.request_id)))
         finally:
             keeper().drop(self._ticket)
 
@@ -154,26 +156,40 @@ class Request:
         """A whole answer has come."""
         self.has_answered = True
         self._used(answer.get("usage"))
-        if self._may_have_computed:
-            self._n_pieces = answer_guess(answer)
+        if self._may_have_computed and self.n_tokens is None:
+            self._answer = answer
 
     def _used(self, usage: object) -> None:
         """A worker told what the answer used."""
         if isinstance(usage, dict) and isinstance(n_tokens := usage.get("total_tokens"), int):
             self.n_tokens = n_tokens
 
+    def _end(self, error: BaseException | None, end: Callable[..., None]) -> None:
+        """Runs in a thread: to guess at the tokens of a long text takes time."""
+        end(n_tokens=self._n_tokens_untold(error) if self.n_tokens is None else self.n_tokens)
+
     def _n_tokens_untold(self, error: BaseException | None) -> int:
         """About what was used of a provider that did not tell, as it does not of an answer that is stopped."""
         is_refused = isinstance(error, WorkerRefused) and not self.has_begun
         if is_refused or not self._may_have_computed:
             return 0
-        return token_guess(self._call.prompt) + self._n_pieces
+        n_answer = self._n_pieces if self._answer is None else answer_guess(self._answer)
+        return token_guess(self._call.prompt) + n_answer
+
+    def _count_lost(self, target: Target, n_bytes: int) -> None:
+        """Runs in a thread. A provider has computed what never came whole, or cannot be read, and it counts."""
+        n_answer = 0 if self.path is WorkerPath.EMBEDDINGS else token_guess_of_bytes(n_bytes)
+        assignments.tokens_count(target.worker_id, token_guess(self._call.prompt) + n_answer)
 
     async def note(self, target: Target, error: Failed) -> None:
         """Keep the cause for the last error, and hold it against the worker if it is the worker's own fault."""
         cause = self._trouble.note(target, error, timezone.now())
-        # What is refused, or never arrived, is not computed.
-        self._may_have_computed &= self.has_begun or cause.fault is Fault.LOST
+        # What is refused, or never arrived, is not computed. What has begun is counted at its end.
+        if not self.has_begun:
+            if self._may_have_computed and (isinstance(error, AnswerUnreadable) or cause.fault is Fault.LOST):
+                n_bytes = error.n_bytes if isinstance(error, AnswerUnreadable) else 0
+                await _book(partial(self._count_lost, target, n_bytes))
+            self._may_have_computed = False
         if cause.rest_s is not None:
             await _book(partial(assignments.provider_rest, target.worker_id, cause.rest_s, cause.words))
         if cause.fault is not None:

@@ -116,9 +116,10 @@ def hosts_serving(model_name: str, *, for_update: bool = False, only_ours: bool 
     raise _why_nobody(model_name)
 
 
-def room_of(worker: Worker, now: datetime) -> int | None:
+def room_of(worker: Worker, now: datetime, *, besides: int | None = None) -> int | None:
     """How many more requests a provider's limits let it have now, all models together; None is any number.
 
+    `besides`: the request that the room is for, which takes no second place where it has one already.
     What it says holds for as long as the worker's row is locked.
     """
     if not worker.is_provider:
@@ -126,7 +127,8 @@ def room_of(worker: Worker, now: datetime) -> int | None:
     n_running = 0
     if worker.max_running is not None:
         running = PoolRequest.objects.filter(worker=worker, state=RequestState.RUNNING)
-        n_running = running.filter(renewed_at__gt=now - RENEWED_WITHIN).count()
+        others = running if besides is None else running.exclude(pk=besides)
+        n_running = others.filter(renewed_at__gt=now - RENEWED_WITHIN).count()
     return worker.limits.room(worker.minute, now, n_running)
 
 

@@ -174,6 +174,46 @@ def test_what_a_worker_of_ours_tells_of_a_model_is_not_overwritten_in_silence(ro
     assert LanguageModel.objects.get().context_length == CONTEXT_LENGTH
 
 
+def test_two_providers_of_a_model_do_not_overwrite_its_context(root: Client, lab: Worker) -> None:
+    other = providers.provider_create(label="other", kind="vllm", base_url="http://10.0.0.6:8000/v1")
+    providers.model_map(other, name="tiny", upstream_name="t", context_length=8000)
+    new = {"name": "tiny", "upstream_name": "theirs", "makes": "", "context_length": "4000"}
+    told = root.post(change_page(lab), form(new, base_url=lab.base_url)).content.decode()
+    assert "context of 8000 tokens, as was said for other: leave it out here, unmap it there first" in told
+    with pytest.raises(ProviderWrong, match="8000 tokens"):
+        providers.model_map(lab, name="tiny", upstream_name="theirs", context_length=0)
+    for length in ("8000", ""):
+        sent = form(new | {"context_length": length}, base_url=lab.base_url)
+        assert root.post(change_page(lab), sent).status_code == 302
+        assert LanguageModel.objects.get().context_length == 8000
+        providers.model_unmap(lab, "tiny")
+    providers.model_unmap(other, "tiny")
+    assert (
+        providers.model_map(lab, name="tiny", upstream_name="theirs", context_length=4000).model.context_length == 4000
+    )
+
+
+def test_what_changes_between_the_check_and_the_save_is_told_and_nothing_is_saved(
+    root: Client, lab: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = providers.mapping_checked
+
+    def checked_and_taken(worker_pk: int | None, **said: Any) -> None:
+        """The page's check passes; then somebody maps the name elsewhere as something else."""
+        check(worker_pk, **said)
+        monkeypatch.setattr(providers, "mapping_checked", check)
+        other = providers.provider_create(label="other", kind="vllm", base_url="http://10.0.0.6:8000/v1")
+        providers.model_map(other, name="tiny", upstream_name="t", kind=Kind.EMBEDDING)
+
+    monkeypatch.setattr(providers, "mapping_checked", checked_and_taken)
+    new = {"name": "tiny", "upstream_name": "theirs", "makes": "text"}
+    page = root.post(change_page(lab), form(new, base_url=lab.base_url, max_running="3"), follow=True)
+    assert (page.status_code, page.redirect_chain) == (200, [(change_page(lab), 302)])
+    assert "Nothing was saved." in page.content.decode()
+    lab.refresh_from_db()
+    assert (lab.max_running, HostedModel.objects.filter(worker=lab).exists()) == (None, False)
+
+
 def test_one_name_in_two_rows_is_refused(root: Client, lab: Worker) -> None:
     new = {"name": "tiny", "upstream_name": "theirs", "makes": "text"}
     for models in (

@@ -6,8 +6,9 @@ A key goes in and never comes out: the page tells that there is one, and how it 
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import TabularInline
@@ -157,7 +158,18 @@ class MappedModelInline(TabularInline):
 @admin.register(Provider)
 class ProviderAdmin(PoolMemberAdmin):
     form = ProviderForm
-    list_display = ("label", "vendor", "base_url", "state", "models", "queue", "key_hint", "checked_at", "last_error")
+    list_display = (
+        "label",
+        "vendor",
+        "base_url",
+        "state",
+        "models",
+        "queue",
+        "key_hint",
+        "checked_at",
+        "check_problem",
+        "last_error",
+    )
     list_filter = ("kind", "is_drained")
     search_fields = ("label", "base_url", "hosted__model__name", "hosted__upstream_name")
     inlines = (MappedModelInline,)
@@ -169,6 +181,7 @@ class ProviderAdmin(PoolMemberAdmin):
         "rests_until",
         "cooling_until",
         "checked_at",
+        "check_problem",
         "last_error",
         "last_error_at",
     )
@@ -187,7 +200,12 @@ class ProviderAdmin(PoolMemberAdmin):
 
     @method_decorator(sensitive_post_parameters("key"))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return super().changeform_view(request, *args, **kwargs)
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ProviderWrong as exc:
+            # Between the form's check and the save somebody else has changed what it rests on. All of it is undone.
+            self.message_user(request, f"Nothing was saved. {exc.message}", messages.ERROR)
+            return redirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Provider, form: ProviderForm, change: bool) -> None:
         cleaned = form.cleaned_data

@@ -56,7 +56,7 @@ async def prompt_tokens(call: Call) -> int:
     if call.path is WorkerPath.TOKENIZE:
         return 0
     if await in_thread(selectors.model_has_provider, call.model):
-        return token_guess(call.prompt)
+        return await asyncio.to_thread(token_guess, call.prompt)
     match call.path:
         case WorkerPath.CHAT_COMPLETIONS:
             return (await _tokenized_chat(call, await in_thread(_targets, call.model)))[0]
@@ -98,7 +98,8 @@ async def _need_unseen(call: Call, targets: Sequence[Target], wanted: int | None
     longest = await _context_length(call)
     told = [t.upstream.longest_answer for t in targets if t.upstream is not None]
     n_free = min([longest, *(n for n in told if n is not None)])
-    need = _need(min(token_bound(call.prompt), longest), n_free, wanted, n_choices)
+    n_prompt = min(await asyncio.to_thread(token_bound, call.prompt), longest)
+    need = _need(n_prompt, n_free, wanted, n_choices)
     return replace(need, is_exact=False)
 
 

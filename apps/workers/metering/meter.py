@@ -87,6 +87,8 @@ class Meter:
         self._outlives_reader = outlives_reader
         self._usage: Usage | None = None
         self._n_pieces = 0
+        self._answer: dict[str, Any] | None = None
+        """A whole one, whose usage was not told."""
         self._was_cancelled = False
         self._was_asked = False
         renewal.keep(reserved.pk)
@@ -109,7 +111,7 @@ class Meter:
         """Take note of a whole answer."""
         self.see_usage(answer.get("usage"))
         if self._usage is None:
-            self._n_pieces = answer_guess(answer)
+            self._answer = answer
 
     def see_usage(self, usage: object) -> None:
         if isinstance(usage, dict):
@@ -158,7 +160,8 @@ class Meter:
             return NOTHING
         if self._usage is not None:
             return Settlement(self._usage)
-        return Settlement(Usage(await self._prompt_tokens(), self._n_pieces), is_estimated=True)
+        n_answer = self._n_pieces if self._answer is None else await asyncio.to_thread(answer_guess, self._answer)
+        return Settlement(Usage(await self._prompt_tokens(), n_answer), is_estimated=True)
 
     async def _unheard(self) -> Settlement:
         """Nothing is heard of a whole answer before its end, so any part of it may have been written."""

@@ -24,11 +24,16 @@ def token_bound(prompt: dict[str, Any]) -> int:
 
 def token_guess(prompt: dict[str, Any]) -> int:
     """About so many."""
-    return ceil(_n_bytes(prompt) / CHARS_PER_TOKEN)
+    return token_guess_of_bytes(_n_bytes(prompt))
+
+
+def token_guess_of_bytes(n_bytes: int) -> int:
+    """About so many, of a text that cannot be read."""
+    return ceil(n_bytes / CHARS_PER_TOKEN)
 
 
 def answer_guess(answer: dict[str, Any]) -> int:
-    """About so many has a whole answer, whose provider did not tell. Vectors have none."""
+    """About so many has a whole answer, whose provider did not tell. Vectors have none. A long one takes a while."""
     said = [choice.get("message") or choice.get("text") or "" for choice in answer.get("choices") or ()]
     return token_guess({"said": said}) if said else 0
 

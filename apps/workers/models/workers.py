@@ -92,6 +92,8 @@ class Worker(models.Model):
     """A provider that asked to be left alone, or refuses the site, is asked by nobody before."""
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     """When a provider last told its list of models."""
+    check_problem = models.CharField(max_length=500, blank=True, editable=False)
+    """What the latest check of a provider found wrong; `last_error` is of requests."""
     is_drained = models.BooleanField(
         default=False, verbose_name="drained", help_text="Finishes what it has and gets nothing new."
     )

@@ -18,7 +18,7 @@ from apps.core.outbound import http_client
 from apps.core.texts import clean_json, strict_json
 from apps.workers.breaker import Fault
 from apps.workers.call import WorkerPath
-from apps.workers.errors import ProviderResting, WorkerInternal, WorkerMismatch
+from apps.workers.errors import AnswerUnreadable, ProviderResting, WorkerMismatch
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.providers.chat_completions import ChatCompletions, ChunkReader, is_list_of_models
 from apps.workers.providers.event_stream import EventStream
@@ -68,16 +68,13 @@ async def completion_stream(
 
 async def completion(target: Target, upstream: Upstream, path: WorkerPath, body: Json) -> Json:
     """Ask for a whole answer. Raises: as `completion_stream`."""
-    kind = KINDS[upstream.kind]
-    language = _language(kind, path, body["model"])
-    timeout = httpx.Timeout(WHOLE_ANSWER_LIMIT_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
-    request = _request(target, kind, language.address, language.body(body, upstream), timeout)
+    language, request = _asking(target, upstream, path, body, limit_s=WHOLE_ANSWER_LIMIT_S)
     async with _response(request, target) as response:
         content = await _read(response, MAX_ANSWER_BYTES)
         try:
             return language.whole(_told(content.decode()))
         except _NOT_THEIRS as exc:
-            raise _nonsense(exc) from exc
+            raise _nonsense(exc, len(content)) from exc
 
 
 def generation_stop(generation_id: UUID) -> None:
@@ -105,10 +102,7 @@ async def models_list(target: Target) -> None:
 async def _chunks(
     target: Target, upstream: Upstream, path: WorkerPath, body: Json
 ) -> AsyncGenerator[WorkerEvent, None]:
-    kind = KINDS[upstream.kind]
-    language = _language(kind, path, body["model"])
-    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
-    request = _request(target, kind, language.address, language.body(body, upstream), timeout)
+    language, request = _asking(target, upstream, path, body, limit_s=SILENCE_S)
     reader, n_events = language.reader(), 0
     async with _response(request, target) as response:
         pieces = response.aiter_bytes()
@@ -132,7 +126,7 @@ async def _chunks(
         except httpx.TransportError as exc:
             raise transport_failed(exc, n_events) from exc
         except _NOT_THEIRS as exc:
-            raise _nonsense(exc) from exc
+            raise _nonsense(exc, n_bytes=0) from exc
     for chunk in last:
         n_events += 1
         yield _event(n_events, chunk)
@@ -181,6 +175,18 @@ async def _paced(
             with suppress(asyncio.CancelledError, Exception):
                 await coming
         await events.aclose()
+
+
+def _asking(
+    target: Target, upstream: Upstream, path: WorkerPath, body: Json, *, limit_s: float
+) -> tuple[ChatCompletions | Messages, httpx.Request]:
+    """How to read the answer, and the request for it. Raises: WorkerRefused; WorkerMismatch; as `_request`."""
+    if not upstream.model:
+        raise WorkerMismatch(reason="the model is no longer mapped to one of this provider's")
+    kind = KINDS[upstream.kind]
+    language = _language(kind, path, body["model"])
+    timeout = httpx.Timeout(limit_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
+    return language, _request(target, kind, language.address, language.body(body, upstream), timeout)
 
 
 def _language(kind: Kind, path: WorkerPath, model: str) -> ChatCompletions | Messages:
@@ -243,12 +249,12 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
         async for piece in response.aiter_bytes():
             n_bytes += len(piece)
             if n_bytes > max_bytes:
-                raise WorkerInternal(reason=f"the provider's answer has more than {max_bytes} bytes")
+                raise AnswerUnreadable(reason=f"the provider's answer has more than {max_bytes} bytes", n_bytes=n_bytes)
             pieces.append(piece)
     except httpx.TransportError as exc:
         raise transport_failed(exc, 0) from exc
     except httpx.DecodingError as exc:
-        raise _nonsense(exc) from exc
+        raise _nonsense(exc, n_bytes) from exc
     return b"".join(pieces)
 
 
@@ -270,6 +276,6 @@ def _cancelled(last: Json | None) -> Json:
     return envelope | {"choices": [choice]}
 
 
-def _nonsense(exc: Exception) -> WorkerInternal:
+def _nonsense(exc: Exception, n_bytes: int) -> AnswerUnreadable:
     found = exc if isinstance(exc, Misread) else type(exc).__name__
-    return WorkerInternal(reason=f"the provider does not speak its language: {found}")
+    return AnswerUnreadable(reason=f"the provider does not speak its language: {found}", n_bytes=n_bytes)

@@ -45,9 +45,12 @@ def worker_count(worker: Worker, workers: Collection[Worker]) -> None:
 
 
 @transaction.atomic
-def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = frozenset()) -> Target | None:
+def worker_assign(
+    model_name: str, *, prefix_key: str = "", tried: Set[int] = frozenset(), besides: int | None = None
+) -> Target | None:
     """Choose a worker that was not tried yet and count a request against it; None when all were.
 
+    `besides`: the request itself, if it has a place at some worker already.
     The rows stay locked from the choice to the count: of many requests at one instant, each sees those before it.
 
     Raises: NoWorker, ModelLoading, ModelFailed, ProviderResting; ProvidersFull.
@@ -55,7 +58,7 @@ def worker_assign(model_name: str, *, prefix_key: str = "", tried: Set[int] = fr
     hosts = selectors.hosts_serving(model_name, for_update=True)
     untried = [host for host in hosts if host.worker_id not in tried]
     now = timezone.now()
-    with_room = [host for host in untried if selectors.room_of(host.worker, now) != 0]
+    with_room = [host for host in untried if selectors.room_of(host.worker, now, besides=besides) != 0]
     if untried and not with_room:
         raise ProvidersFull(model=model_name, retry_after_s=1)
     return _assigned(with_room, prefix_key)
@@ -91,7 +94,7 @@ def request_reassign(request_id: int, model_name: str, *, prefix_key: str, tried
 
     A provider is given no more than its limits allow. None when all were tried. Raises: as `worker_assign`.
     """
-    target = worker_assign(model_name, prefix_key=prefix_key, tried=tried)
+    target = worker_assign(model_name, prefix_key=prefix_key, tried=tried, besides=request_id)
     if target is not None:
         PoolRequest.objects.filter(pk=request_id).update(worker_id=target.worker_id)
     return target
@@ -139,14 +142,15 @@ def request_end(
     if request.state == RequestState.RUNNING and request.worker_id is not None and not is_settled:
         assignment_end(request.worker_id, has_answered=has_answered)
     if n_tokens and request.worker_id is not None:
-        _tokens_count(request.worker_id, n_tokens)
+        tokens_count(request.worker_id, n_tokens)
     request.state, request.ended_at, request.outcome = RequestState.ENDED, timezone.now(), outcome[:60]
     request.first_event_at, request.attempts = first_event_at, list(attempts)
     request.save(update_fields=["state", "ended_at", "outcome", "first_event_at", "attempts"])
 
 
-def _tokens_count(worker_pk: int, n_tokens: int) -> None:
-    """Of a provider with a limit on tokens."""
+@transaction.atomic(savepoint=False)
+def tokens_count(worker_pk: int, n_tokens: int) -> None:
+    """Tokens that a request used, for a provider with a limit on them."""
     limited = Worker.objects.select_for_update().filter(pk=worker_pk, max_tokens_per_minute__isnull=False)
     for worker in limited:
         worker.minute = worker.minute.with_tokens(timezone.now(), n_tokens)
@@ -164,8 +168,11 @@ def provider_rest(worker_pk: int, wait_s: int, words: str) -> None:
 
 
 @transaction.atomic
-def fault_record(worker_pk: int, fault: Fault, words: str) -> None:
-    """The worker itself failed: the admins see why, and if it fails often it cools down."""
+def fault_record(worker_pk: int, fault: Fault, words: str = "") -> None:
+    """The worker itself failed: the admins see why, and if it fails often it cools down.
+
+    Without `words` they see what they saw before: the reason is kept elsewhere.
+    """
     worker = Worker.objects.select_for_update().filter(pk=worker_pk).first()
     if worker is None:
         return
@@ -173,7 +180,8 @@ def fault_record(worker_pk: int, fault: Fault, words: str) -> None:
     worker.window = worker.window.with_fault(fault, now)
     if (cooling := worker.window.cooling_after(fault)) is not None:
         worker.cooling_until = now + cooling
-    worker.last_error, worker.last_error_at = words[:500], now
+    if words:
+        worker.last_error, worker.last_error_at = words[:500], now
     worker.save(
         update_fields=[
             "recent_since", "recent_answers", "recent_faults", "cooling_until", "last_error", "last_error_at",

@@ -30,16 +30,19 @@ def providers_check() -> int:
     workers = list(Worker.objects.alive().exclude(kind="").filter(is_drained=False))
     for worker in workers:
         provider_count_again(worker)
-    listing = [worker for worker in workers if worker.kind not in UNLISTED]
+    listing = [worker for worker in workers if tells_models(worker)]
     found = asyncio.run(_asked([selectors.target_of(worker) for worker in listing]))
     problems = [_note(worker, error) for worker, error in zip(listing, found, strict=True)]
     return problems.count("")
 
 
+def tells_models(worker: Worker) -> bool:
+    """Whether it can be checked; of other kinds only a request shows whether they are there."""
+    return worker.kind not in UNLISTED
+
+
 def provider_check(worker: Worker) -> str:
-    """What is wrong with one, in words; empty if nothing is."""
-    if worker.kind in UNLISTED:
-        return "its kind tells no list of models, so that only a request shows it"
+    """What is wrong with one that tells its models, in words; empty if nothing is."""
     [error] = asyncio.run(_asked([selectors.target_of(worker)]))
     return _note(worker, error)
 
@@ -69,18 +72,19 @@ def _note(worker: Worker, error: Exception | None) -> str:
             return ""
         case ProviderResting() | WorkerMismatch() | WorkerRefused():
             words = f"it does not tell its models: {error.details['reason']}"
-            provider_noted(worker, words)
         case WorkerOverloaded():
             return "it is busy"
         case TransportFailed():
             words = str(error)
-            fault_record(worker.pk, error.fault or Fault.LOST, words)
+            fault_record(worker.pk, error.fault or Fault.LOST)
         case SiteError():
             words = str(error.details.get("reason", error.message))
-            fault_record(worker.pk, Fault.INTERNAL, words)
+            fault_record(worker.pk, Fault.INTERNAL)
         case _:
             words = f"the check itself failed: {type(error).__name__}"
             logger.error("provider %s could not be checked", worker, exc_info=error)
+            provider_noted(worker, words)
             return words
+    provider_noted(worker, words)
     logger.warning("provider %s does not answer as it should: %s", worker, words)
     return words

@@ -129,10 +129,16 @@ def mapping_checked(
     if other is not None and kind is not None and kind != model.kind:
         does = ModelKind(model.kind).label.lower()
         raise ProviderWrong(reason=f"{name!r} {does} at {other.worker}: say the same here, or take another name")
+    if other is None or context_length is None or model.context_length in (None, context_length):
+        return
     told = others.filter(worker__kind="").select_related("worker").first()
-    if told is not None and context_length is not None and model.context_length not in (None, context_length):
-        reason = f"{name!r} has a context of {model.context_length} tokens, as its worker {told.worker} tells"
-        raise ProviderWrong(reason=f"{reason}: leave it out here, or take another name")
+    known = f"{name!r} has a context of {model.context_length} tokens"
+    if told is not None:
+        reason = f"{known}, as its worker {told.worker} tells: leave it out here, or take another name"
+    else:
+        here = "leave it out here, unmap it there first, or take another name"
+        reason = f"{known}, as was said for {other.worker}: {here}"
+    raise ProviderWrong(reason=reason)
 
 
 def model_unmap(worker: Worker, name: str) -> None:
@@ -144,12 +150,12 @@ def model_unmap(worker: Worker, name: str) -> None:
 
 def provider_checked(worker: Worker) -> None:
     """Its list of models came: it is there and takes the key."""
-    Worker.objects.filter(pk=worker.pk).update(checked_at=timezone.now())
+    Worker.objects.filter(pk=worker.pk).update(checked_at=timezone.now(), check_problem="")
 
 
 def provider_noted(worker: Worker, words: str) -> None:
-    """Show admins what a check found that is no fault of the provider's."""
-    Worker.objects.filter(pk=worker.pk).update(last_error=words[:500], last_error_at=timezone.now())
+    """Show admins what a check found, beside what requests have met last."""
+    Worker.objects.filter(pk=worker.pk).update(check_problem=words[:500])
 
 
 def provider_count_again(worker: Worker) -> None:

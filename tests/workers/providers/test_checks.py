@@ -3,11 +3,14 @@
 import threading
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
+from apps.workers.breaker import Fault
 from apps.workers.models import Worker
 from apps.workers.providers import calls
 from apps.workers.services import checks, providers
+from apps.workers.services.assignments import fault_record
 from apps.workers.tasks import providers_check_task
 from tests.workers.providers.support import KEY, error
 from tests.workers.stand_in import Reply, StandIn, whole
@@ -23,9 +26,24 @@ def test_a_check_finds_what_is_broken_before_somebody_asks(server: StandIn, prov
     server.replies.append(error(401, f"Incorrect API key provided: {KEY}"))
     assert checks.providers_check() == 0
     provider.refresh_from_db()
-    assert "does not accept the site's key" in provider.last_error
+    assert "does not accept the site's key" in provider.check_problem
     server.replies.append(error(500, "broken"))
     assert checks.provider_check(provider) == "broken"
+
+
+@pytest.mark.parametrize("reply", [error(401, "no"), error(500, "broken"), Reply([b"{}"]), Reply([], breaks_off=True)])
+def test_what_a_check_finds_stands_beside_what_requests_met_last(
+    server: StandIn, provider: Worker, reply: Reply
+) -> None:
+    fault_record(provider.pk, Fault.INTERNAL, "it ran out of paper")
+    server.replies.extend([reply, whole({"data": []})])
+    found = checks.provider_check(provider)
+    provider.refresh_from_db()
+    assert found
+    assert (provider.last_error, provider.check_problem) == ("it ran out of paper", found)
+    assert checks.provider_check(provider) == ""
+    provider.refresh_from_db()
+    assert (provider.last_error, provider.check_problem) == ("it ran out of paper", "")
 
 
 NO_LISTS = [
@@ -85,13 +103,16 @@ def test_a_provider_that_cannot_be_checked_keeps_no_other_from_it(
     assert provider.checked_at is not None
 
 
-def test_a_provider_whose_kind_has_no_list_is_not_asked_for_one(transactional_db: None) -> None:
+def test_a_provider_whose_kind_has_no_list_is_not_asked_for_one_and_that_is_no_failure(
+    transactional_db: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1"
     worker = providers.provider_create(label="b", kind="bedrock", base_url=address, key=KEY)
-    assert "only a request shows it" in checks.provider_check(worker)
+    call_command("providers", "check", "b")
+    assert "b tells no list of models: only a request shows whether it serves" in capsys.readouterr().out
     assert checks.providers_check() == 0
     worker.refresh_from_db()
-    assert (worker.last_error, worker.cooling_until) == ("", None)
+    assert (worker.check_problem, worker.last_error, worker.cooling_until) == ("", "", None)
 
 
 def test_a_check_sets_right_what_a_process_that_died_left(server: StandIn, provider: Worker) -> None:

@@ -88,7 +88,17 @@ class Command(BaseCommand):
         for worker in Worker.objects.exclude(kind="").order_by("label").prefetch_related("hosted__model"):
             models = ", ".join(f"{h.model.name}={h.upstream_name}" for h in worker.hosted.all())
             key = "no key" if not worker.sealed_token else f"key …{worker.token_hint}"
-            cells = [worker.label, worker.kind, worker.state(now), worker.base_url, key, models, worker.last_error]
+            found = f"check: {worker.check_problem}" if worker.check_problem else ""
+            cells = [
+                worker.label,
+                worker.kind,
+                worker.state(now),
+                worker.base_url,
+                key,
+                models,
+                found,
+                worker.last_error,
+            ]
             self.stdout.write("\t".join(cells).rstrip("\t"))
 
     def _key(self, worker: Worker, base_url: str) -> None:
@@ -133,6 +143,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{ours} is {hosted.upstream_name} of {worker}: {told}")
 
     def _check(self, worker: Worker) -> None:
+        if not checks.tells_models(worker):
+            self.stdout.write(f"{worker} tells no list of models: only a request shows whether it serves")
+            return
         problem = checks.provider_check(worker)
         if problem:
             raise CommandError(f"{worker} may not serve: {problem}")
