@@ -54,6 +54,13 @@ MAX_INPUTS = 2048
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """A larger request body is refused with 413 before it is read."""
 
+MAX_IMAGES = 8
+"""Of one request, in all its messages."""
+MAX_IMAGE_BYTES = 5 * 1024 * 1024
+"""Of one image as a file: in base64 it fits a body."""
+MAX_IMAGE_PIXELS = 50_000_000
+"""What a camera takes. A file of few bytes may stand for more than any memory holds."""
+
 MAX_COUNT = 2**31 - 1
 """Of tokens and of slots; the site stores such numbers in 32 bits."""
 
@@ -130,6 +137,8 @@ class ModelReport:
     """Of an adapter: the name of the model whose weights it shares."""
     slots: int | None = None
     """How many requests it computes at once; more wait in the worker's own queue."""
+    sees_images: bool = False
+    """Its chats may have images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,8 @@ class LeaseRequest:
             for younger in ("base", "slots"):
                 if model[younger] is None:
                     del model[younger]  # unknown to an older site
+            if not model["sees_images"]:
+                del model["sees_images"]
         return body
 
     @classmethod
@@ -234,7 +245,7 @@ def _model_report(item: object) -> ModelReport:
     _require(
         values,
         ModelReport,
-        optional={"context_length", "progress", "error", "n_parameters", "dtype", "revision", "kind", "base", "slots"},
+        optional={f.name for f in fields(ModelReport)} - {"name", "state"},
     )
     try:
         state = ModelState(values["state"])
@@ -256,6 +267,7 @@ def _model_report(item: object) -> ModelReport:
         kind=kind,
         base=_optional_text(values, "base", 200),
         slots=_optional_int(values, "slots"),
+        sees_images=_flag(values, "sees_images"),
     )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpu_worker.engine.logprobs import TokenLogprobs
+from gpu_worker.engine.picture import Picture
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.protocol import FinishReason
 
@@ -159,6 +160,8 @@ class Request:
     """`time.perf_counter()` when the server took it."""
     adapter: str | None = None
     """Key of the adapter (`engine.lora`) that it computes with. Keys and values of a prompt depend on it."""
+    pictures: tuple[Picture, ...] = ()
+    """What stands at the places of its prompt that are kept for images, in this order. Keys and values depend on it."""
     state: RequestState = RequestState.WAITING
     n_computed: int = 0
     """Tokens whose keys and values are in the cache."""
@@ -194,7 +197,7 @@ class Request:
     @property
     def prefix_salt(self) -> str:
         """What besides the tokens decides about their keys and values."""
-        return self.adapter or ""
+        return "|".join([self.adapter or "", *(picture.digest for picture in self.pictures)])
 
     @property
     def is_scored(self) -> bool:
@@ -211,7 +214,7 @@ class Request:
 
     def has_prompt_of(self, other: "Request") -> bool:
         """Whether keys and values of its prompt are those of the other's."""
-        return self._prompt_key == other._prompt_key and self.adapter == other.adapter
+        return self._prompt_key == other._prompt_key and self.prefix_salt == other.prefix_salt
 
     @property
     def n_reserved(self) -> int:

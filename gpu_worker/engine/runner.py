@@ -1,8 +1,8 @@
 """Computes: prompt chunks and decode steps of many requests over one transformers model.
 
 It decides nothing (`scheduler` does) and chooses no token (`sampling` does): token ids in, logits out. `Runner` is what
-the engine knows; `GenericRunner` serves every causal model, `lean` the Llama family on a CPU, `encoder_decoder` the T5
-family.
+the engine knows; `GenericRunner` serves every causal model, `vision` those that see images, `lean` the Llama family on
+a CPU, `encoder_decoder` the T5 family.
 """
 
 import inspect
@@ -78,13 +78,17 @@ class GenericRunner:
 
     def __init__(self, model: Any, adapters: AdapterBank | None = None) -> None:
         self.model = model
-        self.adapters = adapters or AdapterBank()
+        self._bank = adapters or AdapterBank()
         self.device: torch.device = model.device
         config = model.config.get_text_config()
         self._n_layers: int = config.num_hidden_layers
         self._masks = MaskBuilder(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self.reset()
+
+    @property
+    def adapters(self) -> AdapterBank | None:
+        return self._bank
 
     def reset(self) -> None:
         self.cache = BatchCache(self._n_layers, self.device)
@@ -155,18 +159,26 @@ class GenericRunner:
         options: dict[str, Any] = {}
         if self._keeps_logits:
             options["logits_to_keep"] = 1 if keep == [len(tokens[0]) - 1] else torch.tensor(keep, device=self.device)
-        keys = [request.adapter for request in self._rows[first_row : first_row + len(starts)]]
-        with self.adapters.applied(keys, self.device):
+        requests = self._rows[first_row : first_row + len(starts)]
+        with self._bank.applied([request.adapter for request in requests], self.device):
             output = self.model(
-                input_ids=torch.tensor(tokens, device=self.device),
+                **self._inputs(requests, starts, torch.tensor(tokens, device=self.device)),
                 attention_mask=self._masks.build(window),
-                position_ids=window.positions,
+                position_ids=self._positions(requests, window.positions),
                 past_key_values=self.cache,
                 use_cache=True,
                 **options,
             )
         logits: torch.Tensor = output.logits
         return logits if self._keeps_logits else logits[:, keep]
+
+    def _inputs(self, requests: Sequence[Request], starts: Sequence[int], tokens: torch.Tensor) -> dict[str, Any]:
+        """What the model reads of `[rows, tokens]`; row by row they are these requests' tokens from these places on."""
+        return {"input_ids": tokens}
+
+    def _positions(self, requests: Sequence[Request], columns: torch.Tensor) -> torch.Tensor:
+        """Positions of the tokens in these `[rows, tokens]` columns of the cache."""
+        return columns
 
 
 class MaskBuilder:

@@ -1,4 +1,4 @@
-"""Loads a language model, causal or encoder-decoder, and its tokenizer.
+"""Loads a language model, causal, encoder-decoder or one that sees images, and its tokenizer and image processor.
 
 Remote code is off and only safetensors are read. It serves nothing.
 """
@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from PIL import Image
 
 from gpu_worker.engine.detokenize import Decode
 from gpu_worker.engine.runner import Runner
@@ -23,6 +24,7 @@ from gpu_worker.modeling.memory import (
     encoder_working_bytes,
     estimate,
 )
+from gpu_worker.modeling.processor import ImageProcessor
 from gpu_worker.modeling.quantise import QuantisationMissing, quantise_model, refuse_missing
 from gpu_worker.modeling.runners import build_runner
 from gpu_worker.modeling.sampling_defaults import sampling_defaults
@@ -66,6 +68,8 @@ class LoadedModel:
     end_ids: frozenset[int]
     sampling_defaults: dict[str, Any]
     load_s: float
+    image_processor: ImageProcessor | None = None
+    """Of a model that sees images."""
 
     @property
     def weight_format(self) -> str:
@@ -106,12 +110,10 @@ class LoadOptions:
 
 def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -> LoadedModel:
     """Load one model; `on_progress` hears the share of its weights that is loaded. Raises: ModelRefused."""
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
     started_at = time.perf_counter()
     folder = open_source(spec)
     check_quantisation(spec, folder)
-    devices = options.devices[:1] if folder.has_encoder else options.devices
+    devices = options.devices[:1] if folder.has_encoder or folder.sees_images else options.devices
     _refuse_spread(spec, devices)
     tensors = stored_tensors(folder, spec.name)
     ledger = options.ledger.on(devices) if options.ledger is not None else MemoryLedger(devices)
@@ -125,17 +127,22 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
     token_bytes = token_bytes_of(config, folder, spec.name, dtype.dtype)
     defaults = sampling_defaults(folder.path, spec.name)
     tokenizer = load_tokenizer(folder, spec.name)
+    image_processor = ImageProcessor(folder, spec.name, tokenizer) if folder.sees_images else None
+    if image_processor is not None and image_processor.chat_template is not None:
+        tokenizer.chat_template = image_processor.chat_template
     context_length = _context_length(config, tokenizer, options.max_context)
     working_bytes = encoder_working_bytes(config, context_length, dtype.dtype) if folder.has_encoder else 0
     admit(ledger, spec, folder, tensors, dtype=dtype.dtype, token_bytes=token_bytes, working_bytes=working_bytes)
-    auto = AutoModelForSeq2SeqLM if folder.has_encoder else AutoModelForCausalLM
     with Progress(on_progress):
-        model = load_weights(auto, folder, spec, dtype.dtype, devices)
+        model = load_weights(_auto_class(folder), folder, spec, dtype.dtype, devices)
     n_parameters = model.num_parameters()
     if spec.quantisation is not None:
         quantise_model(model, spec.quantisation, options.device)
     _refuse_misread(model, spec.name)
-    runner = build_runner(model, spec.name, free_bytes=ledger.free_bytes())
+    picture = None
+    if image_processor is not None:
+        _, picture = image_processor.prepare(Image.linear_gradient("L").convert("RGB"), "image")
+    runner = build_runner(model, spec.name, free_bytes=ledger.free_bytes(), picture=picture)
     ledger.add_weights(spec.name, runner.extra_bytes)
     return LoadedModel(
         name=spec.name,
@@ -152,7 +159,17 @@ def load_model(spec: ModelSpec, options: LoadOptions, on_progress: OnProgress) -
         end_ids=_end_ids(model, tokenizer),
         sampling_defaults=defaults,
         load_s=time.perf_counter() - started_at,
+        image_processor=image_processor,
     )
+
+
+def _auto_class(folder: ModelFolder) -> Any:
+    """The class of transformers that loads it."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM
+
+    if folder.has_encoder:
+        return AutoModelForSeq2SeqLM
+    return AutoModelForImageTextToText if folder.sees_images else AutoModelForCausalLM
 
 
 def check_quantisation(spec: ModelSpec, folder: ModelFolder) -> None:

@@ -11,9 +11,11 @@ from gpu_worker.engine import llama
 from gpu_worker.engine.encoder_decoder import EncoderDecoderRunner
 from gpu_worker.engine.lean import LeanRunner
 from gpu_worker.engine.lora import AdapterBank
+from gpu_worker.engine.picture import Picture
 from gpu_worker.engine.request import Request, SamplingParams
 from gpu_worker.engine.runner import GenericRunner, Runner
 from gpu_worker.engine.scheduler import Chunk
+from gpu_worker.engine.vision import VisionRunner
 from gpu_worker.modeling.quantise import QuantisedLinear
 from gpu_worker.modeling.source import ModelRefused
 
@@ -25,10 +27,15 @@ TOLERANCE_ROUNDED = 0.2
 model it is 0.1 to 0.2. A model that is computed wrongly is off by about 1."""
 
 
-def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
+TEXT_INPUTS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids"})
+"""What a processor says of the text beside an image."""
+
+
+def build_runner(model: Any, name: str, *, free_bytes: int, picture: Picture | None = None) -> Runner:
     """The runner that knows the model best, which is the generic one for most. Raises: ModelRefused.
 
     `free_bytes`: what is left beside the model; a part of it may go into a faster form of its weights.
+    `picture`: any image, for a model that sees them.
 
     Refused is a model that the batched cache computes wrongly: recurrent layers, unusual positions or masks. Two
     prompts of different length go through the runner, one token of each is decoded, and the logits must be those that
@@ -37,9 +44,9 @@ def build_runner(model: Any, name: str, *, free_bytes: int) -> Runner:
     start_id = _start_id(model, name) if model.config.is_encoder_decoder else None
     try:
         with torch.inference_mode():
-            runner = _choose(model, start_id, free_bytes)
-            batched = _batched_logits(runner, prompts := _prompts(model))
-            alone = torch.stack([_alone(model, ids, runner.start_ids) for ids in prompts])
+            runner = VisionRunner(model) if picture is not None else _choose(model, start_id, free_bytes)
+            batched = _batched_logits(runner, requests := _requests(model, picture))
+            alone = torch.stack([_alone(model, request, runner.start_ids) for request in requests])
             runner.reset()
     except Exception as exc:  # whatever a model's code raises here, it cannot be served
         raise ModelRefused(f"{name}: a model of its kind cannot be served in batches ({type(exc).__name__})") from exc
@@ -69,27 +76,52 @@ def _tolerance(model: Any) -> float:
     return TOLERANCE_ROUNDED if is_rounded else TOLERANCE
 
 
-def _prompts(model: Any) -> list[list[int]]:
+def _requests(model: Any, picture: Picture | None) -> list[Request]:
+    """Two prompts of different length, each with one token of an answer; the second has the image, if there is one."""
     vocabulary = model.config.get_text_config().vocab_size
-    return [[(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4)]
+    long, short = ([(7 * i + 3) % vocabulary for i in range(n)] for n in (9, 4))
+    pictures: tuple[Picture, ...] = ()
+    if picture is not None:
+        # Whatever number these ids have, they are no places for images.
+        image = model.config.image_token_id
+        long, short = ([token if token != image else 0 for token in ids] for ids in (long, short))
+        short[1:1] = [image] * picture.n_tokens
+        pictures = (picture,)
+    requests = [
+        Request("0", long[:-1], SamplingParams(max_tokens=1), 0.0),
+        Request("1", short[:-1], SamplingParams(max_tokens=1), 0.0, pictures=pictures),
+    ]
+    for request, ids in zip(requests, (long, short), strict=True):
+        request.output_ids.append(ids[-1])
+    return requests
 
 
-def _alone(model: Any, ids: list[int], start_ids: tuple[int, ...]) -> torch.Tensor:
-    """Logits `[V]` after a prompt of all ids but the last, and that one as the beginning of an answer."""
-    tokens = torch.tensor([ids], device=model.device)
-    if not start_ids:
+def _alone(model: Any, request: Request, start_ids: tuple[int, ...]) -> torch.Tensor:
+    """Logits `[V]` after a prompt and one token of an answer."""
+    tokens = torch.tensor([request.known_ids()], device=model.device)
+    if start_ids:
+        answer = torch.tensor([[*start_ids, *request.output_ids]], device=model.device)
+        prompt = tokens[:, : request.n_prompt]
+        return model(input_ids=prompt, decoder_input_ids=answer).logits[0, -1]  # type: ignore[no-any-return]
+    if not request.pictures:
         return model(tokens).logits[0, -1]  # type: ignore[no-any-return]
-    answer = torch.tensor([[*start_ids, ids[-1]]], device=model.device)
-    return model(input_ids=tokens[:, :-1], decoder_input_ids=answer).logits[0, -1]  # type: ignore[no-any-return]
+    (picture,) = request.pictures
+    seen = {name: value.to(model.device) for name, value in picture.inputs.items() if name not in TEXT_INPUTS}
+    if "mm_token_type_ids" in picture.inputs:
+        seen["mm_token_type_ids"] = (tokens == model.config.image_token_id).int()
+    return model(input_ids=tokens, **seen).logits[0, -1]  # type: ignore[no-any-return]
 
 
-def _batched_logits(runner: Runner, prompts: list[list[int]]) -> torch.Tensor:
-    requests = [Request(str(i), ids[:-1], SamplingParams(max_tokens=1), 0.0) for i, ids in enumerate(prompts)]
+def _batched_logits(runner: Runner, requests: list[Request]) -> torch.Tensor:
+    """The same of all of them together: first the prompts, then the tokens of their answers."""
+    answers = [request.output_ids for request in requests]
+    for request in requests:
+        request.output_ids = []
     runner.add(requests)
     runner.compute([Chunk(request, 0, request.n_prompt) for request in requests])
-    for request, ids in zip(requests, prompts, strict=True):
+    for request, answer in zip(requests, answers, strict=True):
         request.n_computed = request.n_prompt
-        request.output_ids.append(ids[-1])
+        request.output_ids = answer
     computed = runner.compute([Chunk(request, request.n_computed, 1) for request in requests])
     logits = {id(chunk.request): rows[-1] for chunk, rows in computed}
     return torch.stack([logits[id(request)] for request in requests])

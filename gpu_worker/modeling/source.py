@@ -17,6 +17,8 @@ PINNED_HUB_ID = re.compile(rf"(?P<hub_id>{HUB_ID.pattern})@(?P<revision>[A-Za-z0
 HEADLESS = re.compile(r"(?<!LMHead)Model$|ForMaskedLM$")
 ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
 """Those that are served, by their `model_type`."""
+SEEING = frozenset({"idefics3", "llava", "qwen2_5_vl", "qwen2_vl", "smolvlm"})
+"""Models for text and images that are served, by their `model_type`."""
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
@@ -125,6 +127,10 @@ class ModelFolder:
         return self.config["model_type"] in ENCODER_DECODERS
 
     @property
+    def sees_images(self) -> bool:
+        return self.config["model_type"] in SEEING
+
+    @property
     def stored_quantisation(self) -> str | None:
         """The method by which the stored weights are quantised already, such as `gptq`."""
         found = self.config.get("quantization_config")
@@ -207,13 +213,16 @@ def _refuse_remote_code(config: dict[str, Any], name: str, *, embeds: bool) -> N
     if not embeds and config.get("is_encoder_decoder") is True and kind not in ENCODER_DECODERS:
         served = ", ".join(sorted(ENCODER_DECODERS))
         raise ModelRefused(f"{name}: of encoder-decoder models only {served} are served, and this one is {kind[:40]!r}")
-    known = set(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) | ENCODER_DECODERS
+    known = set(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) | ENCODER_DECODERS | SEEING
     if embeds:
         known |= set(auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES) | set(auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
     if kind in known:
         return
     if "auto_map" in config:
         raise ModelRefused(f"{name}: it needs Python code that comes with the model, which is never run here")
+    if not embeds and kind in auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        served = ", ".join(sorted(SEEING))
+        raise ModelRefused(f"{name}: of models that see images only {served} are served, and this one is {kind[:40]!r}")
     if kind in CONFIG_MAPPING:
         what = "read text" if embeds else "generate text from text"
         raise ModelRefused(f"{name}: a model of type {kind!r} does not {what}")

@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpu_worker.engine.context import Context
+from gpu_worker.engine.picture import Picture
 from gpu_worker.errors import WorkerError, invalid
+from gpu_worker.images import ImageRefused, read_image
 from gpu_worker.modeling.source import ModelRefused
 from gpu_worker.prompts.conversation import ConversationTemplate
 from gpu_worker.prompts.encoding import Cover, Encoding, Shield, TextEncoder
@@ -20,6 +22,9 @@ from gpu_worker.prompts.template_runner import TemplateFailed
 from gpu_worker.prompts.turns import texts_in, turns_of, with_texts
 from gpu_worker.protocol import Json, WorkerErrorCode
 from gpu_worker.tools.formats import MISTRAL, ToolFormat, format_of
+
+if TYPE_CHECKING:
+    from gpu_worker.modeling.processor import ImageProcessor
 
 MAX_THREADS = 4
 """Of one model. Its own template is rendered by one at a time, while others cut their texts into tokens."""
@@ -38,15 +43,25 @@ class Prompt:
     text: str
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    """What the model sees, in the order of the places that are kept for it."""
 
 
 class Prompter:
     """Renders and counts prompts for one model. Safe to use from several threads."""
 
     def __init__(
-        self, model: str, tokenizer: Any, context: Context, template: ConversationTemplate | None = None
+        self,
+        model: str,
+        tokenizer: Any,
+        context: Context,
+        template: ConversationTemplate | None = None,
+        image_processor: "ImageProcessor | None" = None,
     ) -> None:
-        """`template`: used instead of the tokenizer's own. Raises: ModelRefused: the tokenizer's own is no template."""
+        """`template`: used instead of the tokenizer's own. `image_processor`: of a model that sees images.
+
+        Raises: ModelRefused: the tokenizer's own is no template.
+        """
         self._model = model
         self._tokenizer = tokenizer
         self._context = context
@@ -54,7 +69,9 @@ class Prompter:
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._longest_token = max(map(len, self._vocabulary), default=1)
         self._encoder = TextEncoder(tokenizer)
-        self._shield = Shield(tokenizer, self._encoder)
+        self._images = image_processor
+        image_words = [] if image_processor is None else [image_processor.image_token]
+        self._shield = Shield(tokenizer, self._encoder, image_words)
         self._template = template
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"prompts of {model}")
         self._own = OwnTemplate(tokenizer) if tokenizer.chat_template and template is None else None
@@ -76,10 +93,12 @@ class Prompter:
         the context.
         """
         template = template or self._template
+        words, pictures = self._prepared(messages, template)
         texts = (message.content for message in messages)
         self._refuse_hopeless(sum(map(len, texts)) + sum(map(len, texts_in(list(tools)))))
         if template is None:
             rendered, cover = self._render_own(messages, tools, add_generation_prompt)
+            rendered = self._with_images(rendered, words)
         else:
             rendered, cover = self._render_named(template, messages, tools, add_generation_prompt)
         ids = self._encoded(rendered, cover)
@@ -89,10 +108,40 @@ class Prompter:
             raise context_exceeded(len(ids), self._context)
         text = rendered if cover is None else cover.reveal(rendered)
         if template is None:
-            return Prompt(ids, text)
+            return Prompt(ids, text, pictures=pictures)
         # A format knows the numbers of its own models' tokens; another model may have fewer.
         known = tuple(token for token in template.stop_token_ids if token < self._n_tokens)
         return Prompt(ids, text, template.stop, known)
+
+    def _prepared(
+        self, messages: Sequence[Message], template: ConversationTemplate | None
+    ) -> tuple[list[str], tuple[Picture, ...]]:
+        """What stands in the prompt for each image, and what the model sees. Raises: WorkerError."""
+        parts = [part for message in messages for part in message.images]
+        if not parts:
+            return [], ()
+        if self._images is None:
+            raise invalid(parts[0].param, f"the model {self._model} cannot see images; send text, or choose another")
+        if template is not None:
+            raise invalid(parts[0].param, "prompt formats that are chosen by name know no images")
+        prepared = []
+        for part in parts:
+            try:
+                image = read_image(part.file)
+            except ImageRefused as exc:
+                raise invalid(part.param, str(exc)) from exc
+            prepared.append(self._images.prepare(image, part.param))
+        return [words for words, _ in prepared], tuple(picture for _, picture in prepared)
+
+    def _with_images(self, rendered: str, words: Sequence[str]) -> str:
+        """The rendered chat with all places of each image, where the template has put one. Raises: WorkerError."""
+        if self._images is None:
+            return rendered
+        pieces = rendered.split(self._images.image_token)
+        if len(pieces) != len(words) + 1:
+            found = f"{len(pieces) - 1} of {len(words)} images"
+            raise invalid("messages", f"the chat template of {self._model} has places for {found}")
+        return "".join(piece + word for piece, word in zip(pieces, [*words, ""], strict=True))
 
     def text_ids(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of plain text. `add_special_tokens`: with those that the tokenizer adds by itself.
@@ -101,6 +150,10 @@ class Prompter:
         """
         self._refuse_hopeless(len(text), field="prompt")
         return self._encoder.encode(text, add_special_tokens=add_special_tokens).ids
+
+    @property
+    def sees_images(self) -> bool:
+        return self._images is not None
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Render or count off the event loop, in threads of this model: a slow template delays no other model."""
@@ -151,7 +204,8 @@ class Prompter:
             )
         if not self._own.knows_calls and any(message.tool_calls for message in messages):
             raise invalid("messages", f"the chat template of {self._model} knows no tool_calls")
-        turns = turns_of(messages, has_short_ids=self.tool_format is MISTRAL)
+        has_short_ids = self.tool_format is MISTRAL
+        turns = turns_of(messages, has_short_ids=has_short_ids, in_parts=self._images is not None)
         texts, cover = self._shield.cover(list(texts_in([turns, list(tools)])))
         turns, covered_tools = with_texts([turns, list(tools)], iter(texts))
         try:

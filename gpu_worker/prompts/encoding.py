@@ -52,9 +52,10 @@ class Shield:
     into the tokens of its letters. A prompt without such words is encoded in one piece, as in training.
     """
 
-    def __init__(self, tokenizer: Any, encoder: TextEncoder) -> None:
+    def __init__(self, tokenizer: Any, encoder: TextEncoder, further: Sequence[str] = ()) -> None:
+        """`further`: words that control something though the tokenizer does not say so."""
         self._encoder = encoder
-        words = sorted({str(word) for word in _control_words(tokenizer)}, key=len, reverse=True)
+        words = sorted({str(word) for word in (*_control_words(tokenizer), *further)}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, words))) if words else None
         self._plain = _without_control_words(tokenizer)
 

@@ -4,17 +4,29 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gpu_worker.prompts.message import Message
+from gpu_worker.prompts.message import ImagePart, Message
 from gpu_worker.protocol import Json
 
 MISTRAL_ID_CHARACTERS = 9
 """Mistral's templates refuse ids of any other length."""
 
 
-def turns_of(messages: Sequence[Message], *, has_short_ids: bool) -> list[Json]:
-    """`has_short_ids`: each id is replaced by one of nine letters that follows from it."""
+def turns_of(messages: Sequence[Message], *, has_short_ids: bool, in_parts: bool = False) -> list[Json]:
+    """`has_short_ids`: each id is replaced by one of nine letters that follows from it.
+
+    `in_parts`: contents are lists of texts and images, as templates of models that see expect them.
+    """
     name_of: Callable[[str], str] = _short if has_short_ids else str
-    return [_turn(message, name_of) for message in messages]
+    turns = [_turn(message, name_of) for message in messages]
+    if in_parts:
+        for turn, message in zip(turns, messages, strict=True):
+            turn["content"] = [_part(part) for part in message.parts or (message.content,)]
+    return turns
+
+
+def _part(part: str | ImagePart) -> Json:
+    """Source: transformers, "Multimodal chat templates"."""
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
 def texts_in(value: object) -> Iterator[str]:

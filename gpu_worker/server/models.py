@@ -146,6 +146,7 @@ class ServedModel:
             dtype=loaded.weight_format,
             revision=loaded.revision,
             kind=self.kind,
+            sees_images=self._prompter is not None and self._prompter.sees_images,
         )
 
     def open(
@@ -573,7 +574,7 @@ class ModelPool:
         else:
             context = Context.shared(min(loaded.context_length, longest))
         template = find_template(model.spec.template) if model.spec.template else None
-        prompter = Prompter(model.name, loaded.tokenizer, context, template)
+        prompter = Prompter(model.name, loaded.tokenizer, context, template, loaded.image_processor)
         markers = prompter.tool_format.markers if prompter.tool_format is not None else ()
         vocabulary = Vocabulary(loaded.decode, loaded.end_ids, decode_with(loaded.tokenizer, markers))
         runner = loaded.runner

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from gpu_worker.engine.request import MAX_LOGPROBS
 from gpu_worker.errors import invalid, unsupported
+from gpu_worker.images import ImageRefused, from_data_url
 from gpu_worker.prompts.conversation import ConversationTemplate, TemplateUnknown, find_template
-from gpu_worker.prompts.message import Message, ToolCall
-from gpu_worker.protocol import Json
+from gpu_worker.prompts.message import ImagePart, Message, ToolCall
+from gpu_worker.protocol import MAX_IMAGES, Json
 from gpu_worker.server.call import (
     Call,
     parse_include_usage,
@@ -133,7 +134,11 @@ def parse_messages(value: object) -> list[Message]:
         raise invalid("messages", f"expected a list of at least one message, found {kind(value) if value else 'none'}")
     if len(value) > MAX_MESSAGES:
         raise invalid("messages", f"at most {MAX_MESSAGES} messages, found {len(value)}")
-    return [_message(item, f"messages[{index}]") for index, item in enumerate(value)]
+    messages = [_message(item, f"messages[{index}]") for index, item in enumerate(value)]
+    n_images = sum(len(message.images) for message in messages)
+    if n_images > MAX_IMAGES:
+        raise invalid("messages", f"at most {MAX_IMAGES} images in all, found {n_images}")
+    return messages
 
 
 def _message(item: object, path: str) -> Message:
@@ -147,10 +152,14 @@ def _message(item: object, path: str) -> Message:
         raise invalid(fields.name("role"), f"expected one of {', '.join(ROLES)}, found {role!r}")
     for name in ("function_call", "audio", "refusal"):
         if fields.get(name):
-            raise unsupported(fields.name(name), "only text and tool_calls are supported")
+            raise unsupported(fields.name(name), "only text, images and tool_calls are supported")
     calls = _tool_calls(fields, role)
-    content = "" if calls and fields.get("content") is None else _content(fields.get("content"), fields.name("content"))
-    return Message(ROLES[role], content, calls, fields.text("tool_call_id") if role == "tool" else None)
+    no_content = calls and fields.get("content") is None
+    parts = [""] if no_content else _content(fields.get("content"), fields.name("content"), has_images=role == "user")
+    call_id = fields.text("tool_call_id") if role == "tool" else None
+    content = "\n".join(part for part in parts if isinstance(part, str))
+    has_images = any(isinstance(part, ImagePart) for part in parts)
+    return Message(ROLES[role], content, calls, call_id, tuple(parts) if has_images else ())
 
 
 def _tool_calls(fields: Fields, role: str) -> tuple[ToolCall, ...]:
@@ -174,22 +183,38 @@ def _tool_call(item: object, path: str) -> ToolCall:
     return ToolCall(call.text("id"), parse_name(inner), arguments)
 
 
-def _content(value: object, path: str) -> str:
+def _content(value: object, path: str, *, has_images: bool) -> "list[str | ImagePart]":
+    """`has_images`: images may be among the parts."""
     if isinstance(value, str):
-        return checked_text(value, path)
+        return [checked_text(value, path)]
     if not isinstance(value, list) or not value:
-        raise invalid(path, f"expected a text or a list of text parts, found {kind(value)}")
-    return "\n".join(_part(item, f"{path}[{index}]") for index, item in enumerate(value))
+        raise invalid(path, f"expected a text or a list of parts, found {kind(value)}")
+    return [_part(item, f"{path}[{index}]", has_images) for index, item in enumerate(value)]
 
 
-def _part(item: object, path: str) -> str:
+def _part(item: object, path: str, has_images: bool) -> str | ImagePart:
     if not isinstance(item, dict):
         raise invalid(path, f"expected an object, found {kind(item)}")
     fields = Fields(item, path)
     part_type = fields.text("type")
+    if part_type == "image_url" and has_images:
+        return _image(fields.get("image_url"), fields.name("image_url"))
     if part_type != "text":
-        raise unsupported(fields.name("type"), f"only parts of type text are supported, found {part_type!r}")
+        wanted = "text, and of a user image_url," if part_type == "image_url" else "text and image_url"
+        raise unsupported(fields.name("type"), f"only parts of type {wanted} are supported, found {part_type!r}")
     return fields.text("text")
+
+
+def _image(value: object, path: str) -> ImagePart:
+    if not isinstance(value, dict):
+        raise invalid(path, f"expected an object with a url, found {kind(value)}")
+    fields = Fields(value, path)
+    if fields.get("detail") not in (None, "auto"):
+        raise unsupported(fields.name("detail"), "the model decides how closely it looks; leave it out")
+    try:
+        return ImagePart(from_data_url(fields.text("url")), fields.name("url"))
+    except ImageRefused as exc:
+        raise invalid(fields.name("url"), str(exc)) from exc
 
 
 def _logprobs(fields: Fields) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpu_worker.engine.detokenize import Decode, Detokenizer
+from gpu_worker.engine.picture import Picture
 from gpu_worker.engine.request import Request, SamplingParams, choice_seed
 from gpu_worker.engine.token_text import TokenText
 from gpu_worker.server.calling import Calling
@@ -26,13 +27,13 @@ class ReadPrompt:
     params: SamplingParams
 
 
-def choice_requests(request_id: str, prompt_ids: Sequence[int], params: SamplingParams, n: int) -> list[Request]:
+def choice_requests(
+    request_id: str, prompt_ids: Sequence[int], params: SamplingParams, n: int, pictures: tuple[Picture, ...] = ()
+) -> list[Request]:
     """One request for each of `n` choices; with a seed, each has its own that follows from it."""
     now = time.perf_counter()
-    return [
-        Request(f"{request_id}-{i}", list(prompt_ids), replace(params, seed=choice_seed(params.seed, i)), now)
-        for i in range(n)
-    ]
+    seeded = [replace(params, seed=choice_seed(params.seed, i)) for i in range(n)]
+    return [Request(f"{request_id}-{i}", list(prompt_ids), one, now, pictures=pictures) for i, one in enumerate(seeded)]
 
 
 def chat_choices(call: ChatCall, tokens: TokenText, calling: Calling | None) -> list[ChatChoice]:

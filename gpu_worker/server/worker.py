@@ -98,7 +98,7 @@ class Worker:
         if generation_id is not None:
             self.store.refuse_known(generation_id)
         generation = Generation(opening, chat_choices(call, model.tokens, calling))
-        model.start(generation, choice_requests(opening.request_id, prompt_ids, params, call.n))
+        model.start(generation, choice_requests(opening.request_id, prompt_ids, params, call.n, prompt.pictures))
         if generation_id is not None:
             self.store.add(generation_id, generation)
         return generation

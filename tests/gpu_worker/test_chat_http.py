@@ -148,7 +148,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"messages": [{"role": "user"}]}, "invalid_request", "messages[0].content"),
     ({"messages": [{"role": "function", "content": "x"}]}, "unsupported_parameter", "messages[0].role"),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
         "unsupported_parameter",
         "messages[0].content[0].type",
     ),

@@ -59,12 +59,12 @@ def make_tiny_model(
     `chat_template`: None for a model that has none. `markers`: further special tokens.
     """
     shape = shape or Shape()
-    impossible = _write_tokenizer(path, shape, chat_template, markers)
+    impossible = write_tokenizer(path, shape, chat_template, markers)
     _write_weights(path, shape, seed=seed, impossible=impossible if never_ends else [])
     return path
 
 
-def _write_tokenizer(path: Path, shape: Shape, chat_template: str | None, markers: Sequence[str]) -> list[int]:
+def write_tokenizer(path: Path, shape: Shape, chat_template: str | None, markers: Sequence[str]) -> list[int]:
     """Return the ids that are special or no text by themselves."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
