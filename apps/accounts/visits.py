@@ -1,10 +1,12 @@
 """The cookie by which somebody without an account is known again."""
 
 import uuid
+from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
-from apps.accounts.actors import VISITOR_COOKIE, VISITOR_COOKIE_AGE_S, Actor, visitor_cookie_value
+from apps.accounts.actors import VISITOR_COOKIE, VISITOR_COOKIE_AGE_S, Actor, actor_get, visitor_cookie_value
 
 
 def visitor_remember(request: HttpRequest, response: HttpResponse, actor: Actor) -> None:
@@ -21,3 +23,8 @@ def visitor_remember(request: HttpRequest, response: HttpResponse, actor: Actor)
             samesite="Lax",
             secure=request.is_secure(),
         )
+
+
+def visitor_of(request: HttpRequest | None) -> UUID | None:
+    """Who somebody that signs in just now was before; None if nobody, or on no request."""
+    return None if request is None else actor_get(AnonymousUser(), request.COOKIES).visitor_public_id

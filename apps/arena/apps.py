@@ -12,6 +12,11 @@ class ArenaConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.arena import signals  # connects the receivers
+        from apps.arena.kept import ArenaKeeper
+        from apps.moderation.choices import Surface
+        from apps.moderation.kept import keepers
+
+        keepers[Surface.ARENA] = ArenaKeeper()
 
         # After the tables are there, as Django's own sites do it.
         post_migrate.connect(signals.open_the_first_arena, sender=self, dispatch_uid="arena.first")

@@ -2,14 +2,13 @@
 
 from django.apps import apps as all_apps
 from django.apps.registry import Apps
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from apps.accounts.actors import actor_get
 from apps.accounts.models import User
+from apps.accounts.visits import visitor_of
 from apps.arena.services.battles import battles_adopt
 from apps.arena.services.entries import arena_first, model_enter
 from apps.catalog.models import LanguageModel
@@ -25,11 +24,8 @@ def enter_new_models(instance: LanguageModel, raw: bool, **_: object) -> None:
 @receiver(user_logged_in, dispatch_uid="arena.adopt")
 def adopt_visitors_battles(request: HttpRequest | None, user: User, **_: object) -> None:
     """Whoever judged first and signed in afterwards keeps the battles."""
-    if request is None:
-        return
-    visitor = actor_get(AnonymousUser(), request.COOKIES)
-    if visitor.visitor_public_id is not None:
-        battles_adopt(user=user, visitor_public_id=visitor.visitor_public_id)
+    if (visitor_public_id := visitor_of(request)) is not None:
+        battles_adopt(user=user, visitor_public_id=visitor_public_id)
 
 
 def open_the_first_arena(apps: Apps = all_apps, **_: object) -> None:

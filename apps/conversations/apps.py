@@ -15,4 +15,4 @@ class ConversationsConfig(AppConfig):
         from apps.moderation.choices import Surface
         from apps.moderation.kept import keepers
 
-        keepers[Surface.CHAT] = keepers[Surface.ARENA] = ChatKeeper()
+        keepers[Surface.CHAT] = ChatKeeper()

@@ -46,11 +46,19 @@ async def _said(actor: Actor, frame: TurnSend) -> Turn:
     # An old chat keeps its own settings.
     if frame.settings is not None and frame.conversation is None:
         settings = settings_parse(frame.settings)
-    new_id = uuid4()
+    new_id, new_chat_id = uuid4(), uuid4()
     text = await _passed(actor, frame, new_id)
     if settings is not None:
-        settings = await settings_pass(actor, settings, reference="")
-    start = partial(turn_start, model_name=frame.model, text=text, new_id=new_id, settings=settings, leaf_id=frame.leaf)
+        settings = await settings_pass(actor, settings, reference=str(new_chat_id))
+    start = partial(
+        turn_start,
+        model_name=frame.model,
+        text=text,
+        new_id=new_id,
+        new_chat_id=new_chat_id,
+        settings=settings,
+        leaf_id=frame.leaf,
+    )
     return await in_thread(start, actor=actor, conversation_id=frame.conversation)
 
 

@@ -3,72 +3,191 @@
 Source of the shape: `apps.moderation.kept`.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
-from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Share
+from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Share
+from apps.conversations.services.conversations import TITLE_MAX_CHARS
+from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
+from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
 from apps.conversations.services.shares import message_html
 from apps.conversations.texts import title_from
-from apps.moderation.kept import Kept, Line
+from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
+from apps.moderation.services.openings import opening_record
 
 N_BEFORE = 10
 """Messages before the one in question."""
+
+COMMENT_MARK = "comment:"
+"""An incident about what somebody said of an answer has this and the answer's id as its reference."""
+
+Held = Message | Feedback | Conversation | Preset
 
 
 class ChatKeeper:
     """Of chats, and of the sides of battles, which are kept alike.
 
-    An incident's reference is the id of a message, or of the generation that wrote one.
+    An incident's reference is the id of a message or of the generation that wrote one; of a chat, for its title, folder
+    and system prompt; of a preset; or of the answer that a comment is about. Only what is the author's own is found.
     """
 
-    def open(self, reference: str, *, reader: User) -> Kept | None:
-        message = _message(reference)
-        if message is None:
+    def open(self, reference: str, *, author: Actor, reader: User) -> Kept | None:
+        held = _held(reference, author)
+        if isinstance(held, Preset):
+            opening_record(reader=reader, owner=author, what=str(held), address="", why=FOUND_SOMETHING)
+            return Kept(str(held), _lines(held))
+        if held is None:
             return None
-        conversation_opened(message.conversation, reader=reader, why="a rule or classifier found something in it")
-        return Kept(str(message.conversation), [*map(_line, _before(message)), _line(message, is_subject=True)])
+        chat = _conversation(held)
+        conversation_opened(chat, reader=reader, why=FOUND_SOMETHING)
+        return Kept(str(chat), _lines(held))
 
-    def redact(self, reference: str, redacted: Callable[[str], str]) -> bool:
+    def redact(self, reference: str, *, author: Actor, taken_out: TakenOut) -> bool:
         """Raises: AnswerRunning while it is being written."""
         with transaction.atomic():
-            message = _message(reference)
-            if message is None:
-                return False
-            Conversation.objects.select_for_update(of=("self",)).get(pk=message.conversation_id)
-            if Generation.objects.filter(message=message, state__in=UNFINISHED).exists():
-                raise AnswerRunning
-            _replace(message, redacted(message.content))
+            match _held(reference, author):
+                case Message() as message:
+                    messages_replace([message], author, taken_out)
+                case Conversation() as chat:
+                    _chat_replace(chat, author, taken_out)
+                case Preset() as preset:
+                    _preset_replace(preset, author, taken_out)
+                case Feedback() as feedback:
+                    [feedback.comment] = taken_out([feedback.comment])
+                    feedback.save(update_fields=["comment"])
+                case None:
+                    return False
         return True
 
 
-def _replace(message: Message, text: str) -> None:
-    """Wherever its owner has the same text: in forks, in the other side of a battle, in what is shared; as a title."""
-    chats = Conversation.objects.filter(user=message.conversation.user, visitor=message.conversation.visitor)
-    old, shares = message.content, Share.objects.filter(conversation__in=chats)
+def messages_replace(messages: Sequence[Message], author: Actor, taken_out: TakenOut) -> None:
+    """Take it out of them, and wherever their author has the same text: in forks, in the other side of a battle, in
+    what is shared; as a title. Call it in a transaction. Raises: AnswerRunning.
+    """
+    for message in messages:
+        Conversation.objects.select_for_update(of=("self",)).get(pk=message.conversation_id)
+    if Generation.objects.filter(message__in=messages, state__in=UNFINISHED).exists():
+        raise AnswerRunning
+    for message, text in zip(messages, taken_out([message.content for message in messages]), strict=True):
+        _message_replace(message, text, author, taken_out)
+
+
+def _message_replace(message: Message, text: str, author: Actor, taken_out: TakenOut) -> None:
+    old, chats = message.content, _chats(author)
     # A title is the beginning of the first message, until its owner gives another.
-    chats.filter(title=title_from(old)).update(title=title_from(text))
-    shares.filter(title=title_from(old)).update(title=title_from(text))
-    for share in shares.filter(messages__contains=[{"content": old}]).iterator(chunk_size=10):
+    _titles_replace(chats, title_from(old), title_from(text))
+    for share in _shares_of(chats, message):
         for shared in share.messages:
             if shared["content"] == old:
-                shared |= {"content": text, "html": message_html(shared["role"], text)}
+                new = text
+            elif shared.get("id") == str(message.public_id):
+                [new] = taken_out([shared["content"]])  # something had been taken out of it before it was shared
+            else:
+                continue
+            shared |= {"content": new, "html": message_html(shared["role"], new)}
         share.save(update_fields=["messages"])
     Message.objects.filter(conversation__in=chats, content=old).update(content=text)
 
 
-def _message(reference: str) -> Message | None:
+def _shares_of(chats: QuerySet[Conversation], message: Message) -> QuerySet[Share]:
+    same = Q(messages__contains=[{"content": message.content}])
+    its_own = Q(messages__contains=[{"id": str(message.public_id)}])
+    return Share.objects.filter(same | its_own, conversation__in=chats)
+
+
+def _chat_replace(chat: Conversation, author: Actor, taken_out: TakenOut) -> None:
+    chats = _chats(author)
+    title, folder, prompt = taken_out([chat.title, chat.folder, chat.system_prompt])
+    _titles_replace(chats, chat.title, title)
+    if folder != chat.folder:
+        chats.filter(folder=chat.folder).update(folder=folder[:FOLDER_MAX_CHARS])
+    _prompts_replace(author, chat.system_prompt, prompt)
+
+
+def _preset_replace(preset: Preset, author: Actor, taken_out: TakenOut) -> None:
+    name, prompt = taken_out([preset.name, preset.system_prompt])
+    if name != preset.name:
+        # Of one person no two have the same name.
+        mark = f" {str(preset.public_id)[:8]}"
+        preset.name = name[: PRESET_NAME_MAX_CHARS - len(mark)] + mark
+        preset.save(update_fields=["name"])
+    _prompts_replace(author, preset.system_prompt, prompt)
+
+
+def _titles_replace(chats: QuerySet[Conversation], old: str, new: str) -> None:
+    if new != old:
+        Share.objects.filter(conversation__in=chats, title=old).update(title=new[:TITLE_MAX_CHARS])
+        chats.filter(title=old).update(title=new[:TITLE_MAX_CHARS])
+
+
+def _prompts_replace(author: Actor, old: str, new: str) -> None:
+    if new != old:
+        _chats(author).filter(system_prompt=old).update(system_prompt=new)
+        _presets(author).filter(system_prompt=old).update(system_prompt=new)
+
+
+def _held(reference: str, author: Actor) -> Held | None:
+    """What the reference names, if it is the author's."""
     try:
-        public_id = UUID(reference)
+        public_id = UUID(reference.removeprefix(COMMENT_MARK))
     except ValueError:
         return None
-    found = Message.objects.filter(Q(public_id=public_id) | Q(generation__public_id=public_id))
-    return found.select_related("conversation__user", "conversation__visitor", "parent").first()
+    chats = _chats(author)
+    if reference.startswith(COMMENT_MARK):
+        comments = Feedback.objects.filter(message__public_id=public_id, message__conversation__in=chats)
+        return comments.select_related("message__conversation__visitor").first()
+    named = Q(public_id=public_id) | Q(generation__public_id=public_id)
+    messages = Message.objects.filter(named, conversation__in=chats)
+    return (
+        messages.select_related("conversation__visitor", "parent").first()
+        or chats.filter(public_id=public_id).select_related("visitor").first()
+        or _presets(author).filter(public_id=public_id).first()
+    )
+
+
+def _chats(author: Actor) -> QuerySet[Conversation]:
+    """All that is theirs, chats and sides of battles; what a program with a key of its own asked is that key's."""
+    if author.user_id is not None:
+        return Conversation.objects.filter(user_id=author.user_id)
+    if author.visitor_public_id is not None:
+        return Conversation.objects.filter(visitor__public_id=author.visitor_public_id)
+    if author.api_key_id is not None:
+        return Conversation.objects.filter(user=None, visitor=None, api_key_id=author.api_key_id)
+    return Conversation.objects.none()
+
+
+def _presets(author: Actor) -> QuerySet[Preset]:
+    return Preset.objects.none() if author.user_id is None else Preset.objects.filter(user_id=author.user_id)
+
+
+def _conversation(held: Message | Feedback | Conversation) -> Conversation:
+    match held:
+        case Conversation():
+            return held
+        case Message():
+            return held.conversation
+        case Feedback():
+            return held.message.conversation
+
+
+def _lines(held: Held) -> list[Line]:
+    match held:
+        case Message():
+            return [*map(line_of, _before(held)), line_of(held, is_subject=True)]
+        case Feedback():
+            return [line_of(held.message), Line("Comment", held.comment, is_subject=True)]
+        case Conversation():
+            said = [("Title", held.title), ("Folder", held.folder), ("System prompt", held.system_prompt)]
+        case Preset():
+            said = [("Preset", held.name), ("System prompt", held.system_prompt)]
+    return [Line(name, text, is_subject=True) for name, text in said if text]
 
 
 def _before(message: Message) -> list[Message]:
@@ -81,5 +200,5 @@ def _before(message: Message) -> list[Message]:
     return before
 
 
-def _line(message: Message, *, is_subject: bool = False) -> Line:
+def line_of(message: Message, *, is_subject: bool = False) -> Line:
     return Line(message.get_role_display(), message.content, is_subject)

@@ -20,7 +20,7 @@ async def settings_pass(actor: Actor, settings: ChatSettings, *, reference: str)
     return replace(settings, system_prompt=passed[0]) if passed else settings
 
 
-async def names_pass(actor: Actor, names: Sequence[str], *, reference: str = "") -> None:
+async def names_pass(actor: Actor, names: Sequence[str], *, reference: str) -> None:
     """Of chats, folders and presets, as they would be stored. Raises: TextRefused."""
     named = [name for name in names if name]
     await texts_pass([], surface=Surface.CHAT, actor=actor, fixed=named, reference=reference)

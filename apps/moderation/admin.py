@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import get_content_type_for_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
@@ -16,11 +18,11 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.models import User
 from apps.core.admin import RecordAdmin
-from apps.moderation.errors import AlreadyReviewed
+from apps.moderation.choices import Review
 from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
 from apps.moderation.review_page import review_act, review_page
 from apps.moderation.selectors import incidents_by_day
-from apps.moderation.services.reviews import incident_approve
+from apps.moderation.services.reviews import APPROVED_AT_ONCE, incidents_approve
 
 if TYPE_CHECKING:
     _ClassifierForm = forms.ModelForm[Classifier]
@@ -147,23 +149,35 @@ class IncidentAdmin(ModelAdmin):
     @admin.action(description="Approve: nothing is wrong", permissions=["review"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
         assert isinstance(request.user, User)  # noqa: S101  # whoever is here is signed in
-        n_approved = 0
-        for incident in queryset:
-            try:
-                incident_approve(incident, reviewer=request.user)
-            except AlreadyReviewed as exc:
-                self.message_user(request, f"{incident}: {exc.message}", messages.WARNING)
-                continue
-            self.log_change(request, incident, "approved by action")
-            n_approved += 1
-        self.message_user(request, f"{n_approved} incident(s) approved.", messages.SUCCESS)
+        approved = incidents_approve(queryset, reviewer=request.user)
+        self.log_changes(request, approved, "approved by action")
+        self.message_user(request, f"{len(approved)} incident(s) approved.", messages.SUCCESS)
+        if n_left := queryset.filter(review=Review.OPEN).count():
+            words = f"{n_left} are still open: at most {APPROVED_AT_ONCE} are approved at once. Approve the rest again."
+            self.message_user(request, words, messages.WARNING)
+
+    def log_changes(self, request: HttpRequest, incidents: list[Incident], message: str) -> None:
+        """As `log_change`, in one write."""
+        assert request.user.pk is not None  # noqa: S101  # whoever is here is signed in
+        content_type_id = get_content_type_for_model(Incident).pk
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=request.user.pk,
+                content_type_id=content_type_id,
+                object_id=str(incident.pk),
+                object_repr=str(incident)[:200],
+                action_flag=CHANGE,
+                change_message=message,
+            )
+            for incident in incidents
+        )
 
 
 @admin.register(Opening)
 class OpeningAdmin(RecordAdmin):
     """For looking: what was opened stays written down."""
 
-    list_display = ("opened_at", "reader_name", "what", "owner", "visitor_public_id", "why")
+    list_display = ("opened_at", "reader_name", "what", "owner", "whose", "why")
     list_filter = ("opened_at",)
     list_select_related = ("owner",)
     search_fields = ("reader_name", "owner__username")

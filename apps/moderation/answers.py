@@ -31,15 +31,23 @@ class AnswerGate:
 
     `records`: whether incidents are this reader's to keep; of several that read one answer, one does.
     `given`: what was shown of an answer that this one goes on with; both are judged as one text.
+    `reference`: what incidents are found by; the request's id, if it is left out.
     """
 
     def __init__(
-        self, *, surface: Surface, actor: Actor, records: Callable[[], bool] = lambda: True, given: str = ""
+        self,
+        *,
+        surface: Surface,
+        actor: Actor,
+        records: Callable[[], bool] = lambda: True,
+        given: str = "",
+        reference: str | None = None,
     ) -> None:
         self._surface = surface
         self._actor = actor
         self._records = records
         self._given = given
+        self._reference = reference
         self._rules: Decided | None = None
         self._choices: dict[int, AnswerChoice] = {}
         self._last: WorkerEvent | None = None
@@ -124,7 +132,14 @@ class AnswerGate:
             return
         choice.recorded |= found.keys()
         action = most_severe(found.values())
-        await gate.record(action, list(found), surface=self._surface, direction=Direction.OUT, actor=self._actor)
+        await gate.record(
+            action,
+            list(found),
+            surface=self._surface,
+            direction=Direction.OUT,
+            actor=self._actor,
+            reference=self._reference,
+        )
 
 
 def _part(choice: Json) -> str:

@@ -35,6 +35,15 @@ class NothingKept(SiteError):
     whose = Whose.USER
 
 
+class StillWritten(SiteError):
+    """What an incident is about has not ended."""
+
+    code = "moderation.still_written"
+    http_status = 409
+    retryable = True
+    whose = Whose.USER
+
+
 class CannotBlock(SiteError):
     """The author of a text cannot be blocked, or not by this moderator."""
 

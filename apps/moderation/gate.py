@@ -33,6 +33,7 @@ async def texts_pass(
     actor: Actor,
     fixed: Sequence[str] = (),
     reference: str | None = None,
+    references: Sequence[str] = (),
     directions: Sequence[Direction] = (Direction.IN,),
     must_be_judged: bool = False,
 ) -> list[str]:
@@ -41,7 +42,8 @@ async def texts_pass(
     What cannot be stored, such as a NUL, is dropped before anybody looks, so that nothing hides behind it.
 
     `fixed`: texts out of which nothing can be taken, such as names. They pass as they are, or are refused.
-    `reference`: what an incident is found by; the request's id, if it is left out.
+    `reference`: what an incident is found by; the request's id, if it is left out. `references`: instead, of each of
+    the texts its own, and an incident for each that is found by another.
     `directions`: whose policies hold; for a text that others read as a model's, also those for answers.
     `must_be_judged`: whatever the policies say, nothing passes that somebody had no time for.
 
@@ -59,13 +61,14 @@ async def texts_pass(
         found[:] = [replace(finding, spans=()) for finding in found]
     pairs = zip(looked_at, findings, strict=True)
     verdicts = [verdict_of(text, found, rules.policies, surface, directions) for text, found in pairs]
-    acted = [verdict for verdict in verdicts if verdict.action is not Action.ALLOW]
-    if acted:
-        action = most_severe(verdict.action for verdict in acted)
-        findings_acted = [finding for verdict in acted for finding in verdict.findings]
-        acting = next(verdict.direction for verdict in acted if verdict.action is action)
-        await record(action, findings_acted, surface=surface, direction=acting, actor=actor, reference=reference)
-    refused = [verdict for verdict in acted if verdict.action is Action.REFUSE]
+    found_by: dict[str | None, list[Verdict]] = {}
+    for number, verdict in enumerate(verdicts):
+        if verdict.action is not Action.ALLOW:
+            where = references[number] if number < len(references) else reference
+            found_by.setdefault(where, []).append(verdict)
+    for where, acted in found_by.items():
+        await _record(acted, surface=surface, actor=actor, reference=where)
+    refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
     if refused:
         raise TextRefused(reason=_reason(refused))
     return [verdict.text for verdict in verdicts[: len(texts)]]
@@ -94,6 +97,14 @@ async def findings_of(rules: Decided, texts: list[str]) -> list[list[Finding]]:
         return by_rules
     by_classifier = await classifier.findings_of(rules.classifier, texts)
     return [ours + theirs for ours, theirs in zip(by_rules, by_classifier, strict=True)]
+
+
+async def _record(acted: Sequence[Verdict], *, surface: Surface, actor: Actor, reference: str | None) -> None:
+    """One incident of several texts."""
+    action = most_severe(verdict.action for verdict in acted)
+    direction = next(verdict.direction for verdict in acted if verdict.action is action)
+    findings = [finding for verdict in acted for finding in verdict.findings]
+    await record(action, findings, surface=surface, direction=direction, actor=actor, reference=reference)
 
 
 async def record(

@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.moderation.choices import Surface
+
+FOUND_SOMETHING = "a rule or classifier found something in it"
+"""Why moderators open what is kept, in words for whoever it belongs to."""
+
+TakenOut = Callable[[list[str]], list[str]]
+"""The texts of one thing, such as the title and the system prompt of a chat, without what is to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +36,14 @@ class Kept:
 
 
 class Keeper(Protocol):
-    """One surface's. `reference` is the incident's."""
+    """One surface's. `reference` is the incident's, and so is `author`: nothing of anybody else's is touched, since a
+    program may choose by which id its requests are found."""
 
-    def open(self, reference: str, *, reader: User) -> Kept | None:
+    def open(self, reference: str, *, author: Actor, reader: User) -> Kept | None:
         """Read it for a moderator, and leave a trace of that. None if nothing is kept."""
 
-    def redact(self, reference: str, redacted: Callable[[str], str]) -> bool:
-        """Put what `redacted` makes of the text in its place, for good. False if nothing is kept."""
+    def redact(self, reference: str, *, author: Actor, taken_out: TakenOut) -> bool:
+        """Put what `taken_out` makes of the texts in their place, for good. False if nothing is kept."""
 
 
 keepers: dict[Surface, Keeper] = {}

@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 
+from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
 from apps.core.sealing import seal, unseal
 from apps.moderation.actions import UNCHECKED
@@ -132,7 +133,8 @@ class Incident(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.CASCADE, related_name="+", verbose_name="API key")
     visitor_public_id = models.UUIDField(null=True)
     reference = models.CharField(max_length=64, blank=True, db_index=True)
-    """The request's id; of the chat, the id of the message or of the answer's generation."""
+    """The id of what is kept: a message, the generation of an answer, a chat for its title and prompt, a preset, a
+    battle, a response; else the request's."""
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     review = models.CharField(max_length=10, choices=Review, default=Review.OPEN)
     reviewed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -146,6 +148,11 @@ class Incident(models.Model):
     def __str__(self) -> str:
         return f"{self.get_surface_display()}: {', '.join(self.categories)}"
 
+    @property
+    def author(self) -> Actor:
+        """Who sent the text, or was answered with it."""
+        return Actor(self.user_id, self.visitor_public_id, self.api_key_id)
+
 
 class Opening(models.Model):
     """Somebody of the staff opened what a person had said in private.
@@ -153,8 +160,10 @@ class Opening(models.Model):
     That person learns that it was, when and why. The reader's name is for other administrators.
     """
 
-    owner = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    owner = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     visitor_public_id = models.UUIDField(null=True)
+    whose = models.CharField(max_length=60)
+    """By number, also when the account is gone: what staff read must not go with it."""
     what = models.CharField(max_length=100)
     address = models.CharField(max_length=200, blank=True)
     why = models.CharField(max_length=100)

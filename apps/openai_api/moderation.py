@@ -27,18 +27,23 @@ async def call_pass(call: Call) -> Call:
     return call if body is call.body else replace(call, body=body)
 
 
-def answer_gate(actor: Actor, *, records: Callable[[], bool] = lambda: True) -> AnswerGate:
+def answer_gate(
+    actor: Actor, *, records: Callable[[], bool] = lambda: True, reference: str | None = None
+) -> AnswerGate:
     """For what a model answers to a program."""
-    return AnswerGate(surface=Surface.API, actor=actor, records=records)
+    return AnswerGate(surface=Surface.API, actor=actor, records=records, reference=reference)
 
 
-async def response_pass(wanted: ResponseRequest, actor: Actor) -> ResponseRequest:
-    """As `call_pass`, for a request for a response. What it continues has passed before."""
-    body = await _body_pass(wanted.body, actor)
+async def response_pass(wanted: ResponseRequest, actor: Actor, *, reference: str | None = None) -> ResponseRequest:
+    """As `call_pass`, for a request for a response. What it continues has passed before.
+
+    `reference`: by which an incident finds what is kept of it.
+    """
+    body = await _body_pass(wanted.body, actor, reference)
     return wanted if body is wanted.body else response_request(body)
 
 
-async def _body_pass(body: Json, actor: Actor) -> Json:
+async def _body_pass(body: Json, actor: Actor, reference: str | None = None) -> Json:
     """The body itself if nothing was taken out of it."""
     if not await gate.looks():
         return body
@@ -49,7 +54,7 @@ async def _body_pass(body: Json, actor: Actor) -> Json:
         texts, untouchable = [told_at(place) for place in places(body)], list(fixed(body))
     except RecursionError as exc:
         raise InvalidRequest(reason=TOO_DEEP) from exc
-    passed = await gate.texts_pass(texts, surface=Surface.API, actor=actor, fixed=untouchable)
+    passed = await gate.texts_pass(texts, surface=Surface.API, actor=actor, fixed=untouchable, reference=reference)
     if passed == texts:
         return body
     try:

@@ -19,10 +19,13 @@ HEARTBEAT_S = 15.0
 
 
 class Opening:
-    """A streamed call that has just been made. Whoever has it closes it, or reads `events` to their end."""
+    """A streamed call that has just been made. Whoever has it closes it, or reads `events` to their end.
 
-    def __init__(self, call: Call) -> None:
-        self._gate = AnswerGate(surface=Surface.API, actor=call.actor)
+    `reference`: see `AnswerGate`.
+    """
+
+    def __init__(self, call: Call, *, reference: str | None = None) -> None:
+        self._gate = AnswerGate(surface=Surface.API, actor=call.actor, reference=reference)
         self.events = self._gate.events(relay.generate(replace(call, on_place=self._tell)))
         self._changed = asyncio.Event()
         self._place: Place | None = None

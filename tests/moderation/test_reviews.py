@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,10 +19,12 @@ from apps.accounts.models import ApiKey, User, Visitor
 from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.errors import AnswerRunning
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Purpose, Role, Share
+from apps.moderation import admin
 from apps.moderation.actions import REMOVED
 from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
 from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.moderation.selectors import DayCount, incidents_by_day
+from apps.moderation.services import reviews
 from apps.moderation.services.reviews import incident_approve, incident_block, incident_open, incident_redact
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker
@@ -47,6 +50,11 @@ def message(alice: User) -> Message:
 
 def incident(reference: object = "", **fields: Any) -> Incident:
     given: dict[str, Any] = {"surface": "chat", "action": "flag", "categories": ["rude"], "found_by": ["House words"]}
+    if isinstance(reference, UUID):
+        said = Q(messages__public_id=reference) | Q(generations__public_id=reference)
+        if (chat := Conversation.objects.filter(said).first()) is not None:
+            visitor_public_id = chat.visitor.public_id if chat.visitor is not None else None
+            given |= {"user": chat.user, "visitor_public_id": visitor_public_id, "api_key": chat.api_key}
     return Incident.objects.create(**given | fields, reference=str(reference))
 
 
@@ -211,6 +219,23 @@ def test_many_are_approved_at_once(client: Client, moderator: User) -> None:
     page = client.post(reverse("admin:moderation_incident_changelist"), chosen, follow=True).content.decode()
     assert "2 incident(s) approved." in page
     assert Incident.objects.filter(review="approved").count() == 3
+    assert LogEntry.objects.filter(change_message="approved by action").count() == 2
+
+
+def test_of_very_many_some_are_approved_at_once_and_the_rest_is_told(
+    client: Client, moderator: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    for module in (reviews, admin):
+        monkeypatch.setattr(module, "APPROVED_AT_ONCE", 4)
+    pks = [incident().pk for _ in range(6)]
+    client.force_login(moderator)
+    chosen = {"action": "approve", "_selected_action": pks}
+    with django_assert_max_num_queries(20):
+        client.post(reverse("admin:moderation_incident_changelist"), chosen)
+    page = client.get(reverse("admin:moderation_incident_changelist")).content.decode()
+    assert "4 incident(s) approved." in page
+    assert "2 are still open" in page
+    assert sorted(Incident.objects.filter(review="open").values_list("pk", flat=True)) == pks[:2]
 
 
 def test_incidents_are_counted_by_day_in_one_query(

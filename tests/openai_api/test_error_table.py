@@ -24,6 +24,7 @@ OF_OTHER_DOORS = {
     moderation.AlreadyReviewed,
     moderation.CannotBlock,
     moderation.NothingKept,
+    moderation.StillWritten,
     workers.AddressNotAllowed,
     workers.AllowedMalformed,
     workers.CredentialWrong,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 from apps.conversations.chat_settings import SYSTEM_PROMPT_MAX_CHARS
 from apps.conversations.errors import ImportRefused
@@ -32,6 +33,8 @@ class DraftMessage:
     content: str
     model: str = ""
     created_at: datetime | None = None
+    public_id: UUID = field(default_factory=uuid4)
+    """It will have it: what moderation finds in it leads there."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Draft:
     is_archived: bool = False
     n_left_out: int = 0
     """Messages without text: images, calls of tools, and the like."""
+    public_id: UUID = field(default_factory=uuid4)
 
     def add(self, message: DraftMessage) -> int:
         """Return its place. Raises: ImportRefused."""

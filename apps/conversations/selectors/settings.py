@@ -1,6 +1,7 @@
 """What a chat is set to, and a person's presets, as the panel shows them."""
 
 from typing import TypedDict
+from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.conversations.chat_settings import ChatSettings, settings_fields
@@ -28,3 +29,9 @@ def presets_list(actor: Actor) -> list[PresetShown]:
         {"id": str(preset.public_id), "name": preset.name, "fields": settings_fields(settings_of(preset))}
         for preset in presets
     ]
+
+
+def preset_id_of(user_id: int, name: str) -> UUID:
+    """Of the preset of this name, or for the one that will be."""
+    kept = Preset.objects.filter(user_id=user_id, name=name)
+    return kept.values_list("public_id", flat=True).first() or uuid4()

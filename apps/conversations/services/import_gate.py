@@ -5,7 +5,8 @@ A file can hold more than the gate has time for in one go, so here nothing passe
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
+from uuid import UUID
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import ImportRefused
@@ -42,10 +43,13 @@ async def drafts_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
 
 async def _names_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
     """What nothing can be taken out of."""
-    models = (message.model for draft in drafts for message in draft.messages)
-    stops = chain.from_iterable(draft.sampling.get("stop", ()) for draft in drafts)
-    for names in batches(name for name in dict.fromkeys(chain(models, stops)) if name):
-        await texts_pass([], surface=Surface.CHAT, actor=actor, fixed=names, must_be_judged=True)
+    models = ((message.model, draft) for draft in drafts for message in draft.messages)
+    stops = ((stop, draft) for draft in drafts for stop in draft.sampling.get("stop", ()))
+    # Of a name that comes often, the chat in which it comes last.
+    named = {name: str(draft.public_id) for name, draft in chain(models, stops) if name}
+    for names in batches(named):
+        references = [named[name] for name in names]
+        await texts_pass([], surface=Surface.CHAT, actor=actor, fixed=names, references=references, must_be_judged=True)
 
 
 async def _labels_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
@@ -56,7 +60,7 @@ async def _labels_pass(actor: Actor, drafts: Sequence[Draft]) -> None:
             draft.folder = next(texts)[:FOLDER_MAX_CHARS].rstrip()
             draft.system_prompt = next(texts)
 
-    texts = [text for draft in drafts for text in (draft.title, draft.folder, draft.system_prompt)]
+    texts = [(text, draft.public_id) for draft in drafts for text in (draft.title, draft.folder, draft.system_prompt)]
     await _pass(actor, texts, SAID, take)
 
 
@@ -65,15 +69,27 @@ async def _contents_pass(actor: Actor, messages: Sequence[DraftMessage], directi
         for message in messages:
             message.content = next(texts)
 
-    await _pass(actor, [message.content for message in messages], directions, take)
+    await _pass(actor, [(message.content, message.public_id) for message in messages], directions, take)
 
 
 async def _pass(
-    actor: Actor, texts: Sequence[str], directions: Sequence[Direction], take: Callable[[Iterator[str]], None]
+    actor: Actor,
+    texts: Sequence[tuple[str, UUID]],
+    directions: Sequence[Direction],
+    take: Callable[[Iterator[str]], None],
 ) -> None:
-    """`take` gets the texts in their order as they may go on; empty ones are not sent anywhere."""
+    """`take` gets the texts in their order as they may go on; empty ones are not sent anywhere. Each comes with the id
+    by which what is found in it is found."""
     passed: list[str] = []
-    for batch in batches(text for text in texts if text):
-        passed += await texts_pass(batch, surface=Surface.CHAT, actor=actor, directions=directions, must_be_judged=True)
+    references = iter([str(reference) for text, reference in texts if text])
+    for batch in batches(text for text, _ in texts if text):
+        passed += await texts_pass(
+            batch,
+            surface=Surface.CHAT,
+            actor=actor,
+            references=list(islice(references, len(batch))),
+            directions=directions,
+            must_be_judged=True,
+        )
     kept = iter(passed)
-    take(iter([next(kept) if text else "" for text in texts]))
+    take(iter([next(kept) if text else "" for text, _ in texts]))

@@ -62,7 +62,7 @@ def chats_import(*, actor: Actor, drafts: Sequence[Draft]) -> Imported:
 
 def _chat_import(actor: Actor, draft: Draft, models: dict[str, LanguageModel]) -> None:
     title = draft.title or title_from(draft.messages[0].content) or UNTITLED
-    chat = conversation_create(actor, title, ChatSettings(draft.system_prompt, draft.sampling))
+    chat = conversation_create(actor, title, ChatSettings(draft.system_prompt, draft.sampling), draft.public_id)
     made = messages_plant(chat, list(_seeds(draft, models)))
     chat.active_leaf = made[draft.active if draft.active is not None else -1]
     chat.folder, chat.is_pinned, chat.is_archived = draft.folder, draft.is_pinned, draft.is_archived
@@ -86,4 +86,5 @@ def _seeds(draft: Draft, models: dict[str, LanguageModel]) -> Iterator[Seed]:
             written_by="" if model is not None else message.model,
             created_at=time,
             is_imported=True,
+            public_id=message.public_id,
         )

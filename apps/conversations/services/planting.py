@@ -1,8 +1,9 @@
 """Put many messages into a conversation at once: a fork's or an import's. Nothing is generated here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.catalog.models import LanguageModel
@@ -26,6 +27,7 @@ class Seed:
     written_by: str
     created_at: datetime
     is_imported: bool = False
+    public_id: UUID = field(default_factory=uuid4)
 
 
 def require_room(actor: Actor, n_chats: int) -> None:
@@ -38,6 +40,7 @@ def messages_plant(conversation: Conversation, seeds: Sequence[Seed]) -> list[Me
     """The rows in the order of the seeds, in a few queries for each `BATCH`. Call it in a transaction."""
     made = [
         Message(
+            public_id=seed.public_id,
             conversation=conversation,
             role=seed.role,
             content=seed.content,

@@ -1,6 +1,6 @@
 """Settings of a chat, and presets: settings that a person keeps under a name for other chats."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -30,9 +30,10 @@ def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: Cha
     return conversation
 
 
-def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
+def preset_save(*, actor: Actor, name: str, settings: ChatSettings, new_id: UUID | None = None) -> Preset:
     """Keep settings under a name; one of this name is replaced. The caller has let both pass the gate.
 
+    `new_id`: under which they were looked at; a new preset has it.
     Raises: SignInRequired, PresetNameWrong, TooManyPresets.
     """
     if actor.user_id is None:
@@ -44,10 +45,9 @@ def preset_save(*, actor: Actor, name: str, settings: ChatSettings) -> Preset:
         others = Preset.objects.filter(user_id=actor.user_id).exclude(name=name)
         if others.count() >= PRESETS_MAX:
             raise TooManyPresets(limit=PRESETS_MAX)
+        kept = {"system_prompt": settings.system_prompt, "sampling": settings.sampling}
         preset, _ = Preset.objects.update_or_create(
-            user_id=actor.user_id,
-            name=name,
-            defaults={"system_prompt": settings.system_prompt, "sampling": settings.sampling},
+            user_id=actor.user_id, name=name, defaults=kept, create_defaults=kept | {"public_id": new_id or uuid4()}
         )
     return preset
 

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from itertools import islice
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -43,6 +44,8 @@ class SharedMessage:
     content: str
     author: str
     is_imported: bool
+    id: str = ""
+    """Of the message that it is a copy of."""
     html: str = ""
 
 
@@ -64,7 +67,7 @@ def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None
     conversation = conversation_get(actor, conversation_id)
     require_may_chat(actor)
     copy = _copy(conversation)
-    passed = _rendered(async_to_sync(_copy_pass)(actor, copy))
+    passed = _rendered(async_to_sync(_copy_pass)(actor, copy, str(conversation_id)))
     with transaction.atomic():
         _owner_lock(actor)
         own = shares_valid().filter(conversation__in=conversations_owned(actor))
@@ -114,7 +117,7 @@ def message_html(role: str, content: str) -> str:
 def _copy(conversation: Conversation) -> Copy:
     """Without what is being written. Raises: NothingToShare, ShareTooLong."""
     messages = tuple(
-        SharedMessage(message.role, message.content, message.author, message.is_imported)
+        SharedMessage(message.role, message.content, message.author, message.is_imported, str(message.public_id))
         for message in path_list(conversation)
         if message.content and ((generation := generation_of(message)) is None or generation.state not in UNFINISHED)
     )
@@ -125,21 +128,23 @@ def _copy(conversation: Conversation) -> Copy:
     return Copy(conversation.title, messages)
 
 
-async def _copy_pass(actor: Actor, copy: Copy) -> Copy:
+async def _copy_pass(actor: Actor, copy: Copy, chat_id: str) -> Copy:
     """What was asked is judged as such, and what was answered as such. Raises: TextRefused."""
-    title, *asked = await _texts_pass(
-        actor, [copy.title, *(m.content for m in copy.messages if m.role == Role.USER)], Direction.IN
-    )
-    answered = await _texts_pass(actor, [m.content for m in copy.messages if m.role == Role.ASSISTANT], Direction.OUT)
+    said = {role: [(m.content, m.id) for m in copy.messages if m.role == role] for role in Role}
+    title, *asked = await _texts_pass(actor, [(copy.title, chat_id), *said[Role.USER]], Direction.IN)
+    answered = await _texts_pass(actor, said[Role.ASSISTANT], Direction.OUT)
     texts = {Role.USER: iter(asked), Role.ASSISTANT: iter(answered)}
     messages = tuple(replace(message, content=next(texts[Role(message.role)])) for message in copy.messages)
     return Copy(title[:TITLE_MAX_CHARS], messages)
 
 
-async def _texts_pass(actor: Actor, texts: list[str], direction: Direction) -> list[str]:
+async def _texts_pass(actor: Actor, texts: list[tuple[str, str]], direction: Direction) -> list[str]:
+    """Each with the id by which an incident about it is found."""
     passed: list[str] = []
-    for batch in batches(texts):
-        passed += await texts_pass(batch, surface=Surface.CHAT, actor=actor, directions=[direction])
+    references = iter([reference for _, reference in texts])
+    for batch in batches(text for text, _ in texts):
+        theirs = list(islice(references, len(batch)))
+        passed += await texts_pass(batch, surface=Surface.CHAT, actor=actor, directions=[direction], references=theirs)
     return passed
 
 

@@ -61,13 +61,15 @@ def turn_start(
     model_name: str,
     text: str,
     new_id: UUID | None = None,
+    new_chat_id: UUID | None = None,
     settings: ChatSettings | None = None,
     leaf_id: UUID | None = None,
 ) -> Turn:
     """Add a user message at the end of the path that its sender sees, and an empty answer under it.
 
     `leaf_id`: where that path ends, if it is known; another tab may have changed which one the chat shows.
-    `new_id`: under which the text was looked at before; the message has it.
+    `new_id`: under which the text was looked at before; the message has it. `new_chat_id`: so for the settings, and a
+    chat that begins with this.
     `settings` are for a conversation that begins with this; an old one keeps its own.
 
     Raises: EmptyMessage, MessageTooLong, SignInRequired, ChatNotFound, ModelUnknown, AnswerRunning.
@@ -77,7 +79,7 @@ def turn_start(
     model = model_get_offered(actor, model_name)
     with transaction.atomic():
         if conversation_id is None:
-            conversation = conversation_create(actor, title_from(text), settings)
+            conversation = conversation_create(actor, title_from(text), settings, new_chat_id)
         else:
             conversation = conversation_lock(actor, conversation_id)
         leaf_pk = conversation.active_leaf_id if leaf_id is None else message_get(conversation, leaf_id).pk
@@ -178,13 +180,16 @@ def require_may_chat(actor: Actor) -> None:
         raise SignInRequired
 
 
-def conversation_create(actor: Actor, title: str, settings: ChatSettings | None = None) -> Conversation:
+def conversation_create(
+    actor: Actor, title: str, settings: ChatSettings | None = None, new_id: UUID | None = None
+) -> Conversation:
     """Without messages; a visitor who says something for the first time gets a row."""
     visitor = None
     if actor.visitor_public_id is not None:
         visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
     chosen = settings or ChatSettings()
     return Conversation.objects.create(
+        public_id=new_id or uuid4(),
         user_id=actor.user_id,
         visitor=visitor,
         title=title,

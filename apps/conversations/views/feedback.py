@@ -6,6 +6,7 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
+from apps.conversations.kept import COMMENT_MARK
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.services.feedback import comment_clean, feedback_give
 from apps.conversations.views.support import actor_of, for_people
@@ -23,7 +24,8 @@ def feedback(request: HttpRequest, conversation_id: UUID, message_id: UUID) -> H
     conversation_get(actor, conversation_id)  # nobody looks at a text of somebody who may not say it here
     comment = comment_clean(request.POST.get("comment", ""))
     if comment:
-        comment = async_to_sync(text_pass)(comment, surface=Surface.CHAT, actor=actor, reference=str(conversation_id))
+        reference = f"{COMMENT_MARK}{message_id}"
+        comment = async_to_sync(text_pass)(comment, surface=Surface.CHAT, actor=actor, reference=reference)
     feedback_give(
         actor=actor,
         conversation_id=conversation_id,

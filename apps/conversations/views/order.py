@@ -52,8 +52,8 @@ def change(request: HttpRequest) -> HttpResponse:
     folder = folder_checked(request.POST.get("folder", ""))
     if wanted is Change.MOVE:
         # Nobody looks at a name of somebody who has nothing to put there.
-        chats_found(actor, ids)
-        async_to_sync(names_pass)(actor, [folder])
+        [first, *_] = chats_found(actor, ids)
+        async_to_sync(names_pass)(actor, [folder], reference=str(first))
     changed = conversations_change(actor=actor, conversation_ids=ids, change=wanted, folder=folder)
     # One hint is enough to make the pages look at the history again.
     for one in changed[:1]:

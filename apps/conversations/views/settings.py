@@ -19,7 +19,7 @@ from apps.conversations.chat_settings import (
 )
 from apps.conversations.errors import SignInRequired
 from apps.conversations.selectors.conversations import conversation_get
-from apps.conversations.selectors.settings import presets_list, settings_of
+from apps.conversations.selectors.settings import preset_id_of, presets_list, settings_of
 from apps.conversations.services.settings import conversation_configure, preset_delete, preset_name_checked, preset_save
 from apps.conversations.services.turns import require_may_chat
 from apps.conversations.setup import names_pass, settings_pass
@@ -55,7 +55,7 @@ def save(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         conversation_get(actor, conversation_id)
     else:
         require_may_chat(actor)
-    settings = _passed(actor, settings, conversation_id)
+    settings = _passed(actor, settings, conversation_id or "")
     if conversation_id is not None:
         conversation_configure(actor=actor, conversation_id=conversation_id, settings=settings)
     return HttpResponse(status=204)
@@ -65,12 +65,13 @@ def save(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @for_people
 def keep_preset(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    if not actor.is_authenticated:
+    if actor.user_id is None:
         raise SignInRequired
     name = preset_name_checked(request.POST.get("preset_name", ""))
     settings = settings_parse(_fields(request))
-    async_to_sync(names_pass)(actor, [name])
-    preset_save(actor=actor, name=name, settings=_passed(actor, settings, None))
+    preset_id = preset_id_of(actor.user_id, name)  # incidents are found by it
+    async_to_sync(names_pass)(actor, [name], reference=str(preset_id))
+    preset_save(actor=actor, name=name, settings=_passed(actor, settings, preset_id), new_id=preset_id)
     return JsonResponse({"presets": presets_list(actor)})
 
 
@@ -86,5 +87,5 @@ def _fields(request: HttpRequest) -> dict[str, str]:
     return {name: request.POST.get(name, "") for name in NAMES}
 
 
-def _passed(actor: Actor, settings: ChatSettings, conversation_id: UUID | None) -> ChatSettings:
-    return async_to_sync(settings_pass)(actor, settings, reference=str(conversation_id or ""))
+def _passed(actor: Actor, settings: ChatSettings, reference: UUID | str) -> ChatSettings:
+    return async_to_sync(settings_pass)(actor, settings, reference=str(reference))

@@ -1,8 +1,9 @@
 """What a moderator decides about an incident: nothing is wrong, the text goes, or its author does. Each once."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey, User
@@ -11,20 +12,34 @@ from apps.moderation import selectors
 from apps.moderation.actions import REMOVED, redacted
 from apps.moderation.choices import Review, Surface
 from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
-from apps.moderation.kept import Kept, keepers
+from apps.moderation.kept import Kept, TakenOut, keepers
 from apps.moderation.matching import findings_of
 from apps.moderation.models import Incident
+
+APPROVED_AT_ONCE = 1000
 
 
 def incident_open(incident: Incident, *, reader: User) -> Kept | None:
     """The text in question and what came before it; None if nothing of it is kept. Its owner can see who opened it."""
     keeper = keepers.get(Surface(incident.surface))
-    return keeper.open(incident.reference, reader=reader) if keeper and incident.reference else None
+    if keeper is None or not incident.reference:
+        return None
+    return keeper.open(incident.reference, author=incident.author, reader=reader)
 
 
 def incident_approve(incident: Incident, *, reviewer: User) -> None:
     """Nothing is wrong with it. Raises: AlreadyReviewed."""
     _review(incident, Review.APPROVED, reviewer)
+
+
+def incidents_approve(incidents: QuerySet[Incident], *, reviewer: User) -> list[Incident]:
+    """Of many, the newest `APPROVED_AT_ONCE` that are open; return those that this one approved."""
+    with transaction.atomic():
+        # Locked, so that of two moderators each approves what the other does not.
+        mine = list(incidents.filter(review=Review.OPEN).select_for_update(of=("self",))[:APPROVED_AT_ONCE])
+        decided = Incident.objects.filter(pk__in=[incident.pk for incident in mine])
+        decided.update(review=Review.APPROVED, reviewed_by=reviewer, reviewed_at=timezone.now())
+    return mine
 
 
 def incident_redact(incident: Incident, *, reviewer: User) -> None:
@@ -35,7 +50,10 @@ def incident_redact(incident: Incident, *, reviewer: User) -> None:
     keeper = keepers.get(Surface(incident.surface))
     with transaction.atomic():
         _review(incident, Review.REDACTED, reviewer)
-        if not (keeper and incident.reference and keeper.redact(incident.reference, _taken_out(incident.found_by))):
+        if keeper is None or not incident.reference:
+            raise NothingKept
+        taken_out = _taken_out(incident.found_by)
+        if not keeper.redact(incident.reference, author=incident.author, taken_out=taken_out):
             raise NothingKept
 
 
@@ -68,13 +86,16 @@ def _review(incident: Incident, review: Review, reviewer: User) -> None:
     incident.refresh_from_db()
 
 
-def _taken_out(found_by: list[str]) -> Callable[[str], str]:
-    """By the rules of these names as they are now."""
+def _taken_out(found_by: Collection[str]) -> TakenOut:
+    """By the rules of these names as they are now. All goes, unless each of them can point at what it finds."""
     matchers = [matcher for matcher in selectors.decided().matchers if matcher.name in found_by]
 
-    def taken_out(text: str) -> str:
-        [findings] = findings_of(matchers, [text])
-        spans = [span for finding in findings if finding.has_places for span in finding.spans]
-        return redacted(text, spans) if spans else REMOVED
+    def taken_out(texts: list[str]) -> list[str]:
+        found = findings_of(matchers, texts)
+        all_found = [finding for findings in found for finding in findings]
+        if not all(finding.has_places for finding in all_found) or {one.by for one in all_found} != set(found_by):
+            return [REMOVED if text else "" for text in texts]
+        pairs = zip(texts, found, strict=True)
+        return [redacted(text, [span for finding in findings for span in finding.spans]) for text, findings in pairs]
 
     return taken_out

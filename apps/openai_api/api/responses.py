@@ -1,6 +1,7 @@
 """`/v1/responses`: answers that are kept, continued, and may be worked on in the background."""
 
 import logging
+from uuid import uuid4
 
 from django.http import HttpResponseBase
 from rest_framework.request import Request
@@ -21,7 +22,7 @@ from apps.openai_api.responses import streaming
 from apps.openai_api.responses.options import included
 from apps.openai_api.responses.preparing import Prepared, response_check, response_prepare
 from apps.openai_api.responses.request import refused_here, response_request
-from apps.openai_api.responses.shapes import item_list, response_object
+from apps.openai_api.responses.shapes import item_list, response_id, response_object
 from apps.openai_api.responses.watching import Watch
 from apps.openai_api.schema import responses as schema
 from apps.openai_api.schema.describe import described
@@ -53,8 +54,10 @@ class ResponseList(AsyncDoor):
         self.ignored_fields = wanted.ignored_fields
         end_user_note(wanted.end_user)
         await in_thread(response_check, self.actor, wanted)
-        wanted = await response_pass(wanted, self.actor)
-        prepared = await in_thread(response_prepare, self.actor, wanted)
+        public_id = uuid4()
+        reference = response_id(public_id) if wanted.is_kept else None  # else the request's
+        wanted = await response_pass(wanted, self.actor, reference=reference)
+        prepared = await in_thread(response_prepare, self.actor, wanted, public_id=public_id)
         if wanted.is_background:
             return await self._queued(prepared, is_stream=wanted.is_stream)
         return await self._answered(prepared, is_stream=wanted.is_stream, is_kept=wanted.is_kept)
@@ -80,7 +83,7 @@ class ResponseList(AsyncDoor):
                 await streaming.begin(prepared.response)
             return await limit_headers(prepared.call)
 
-        opening = Opening(prepared.call)
+        opening = Opening(prepared.call, reference=response_id(prepared.response.public_id) if is_kept else None)
         try:
             headers = await begun(opening, kept_with_headers)
         except WorkerRefused as exc:

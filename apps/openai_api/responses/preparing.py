@@ -4,6 +4,7 @@ It asks the database and no model.
 """
 
 from dataclasses import dataclass
+from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import Endpoint
@@ -32,14 +33,18 @@ def response_check(actor: Actor, wanted: ResponseRequest) -> None:
     model_get_offered(actor, wanted.model)
 
 
-def response_prepare(actor: Actor, wanted: ResponseRequest) -> Prepared:
-    """After `response_check`. Raises: PreviousResponseNotFound, InvalidRequest."""
+def response_prepare(actor: Actor, wanted: ResponseRequest, *, public_id: UUID | None = None) -> Prepared:
+    """After `response_check`. `public_id`: under which it was looked at.
+
+    Raises: PreviousResponseNotFound, InvalidRequest.
+    """
     ancestors: list[int] = []
     if wanted.previous_id is not None:
         previous = selectors.previous_get(actor, wanted.previous_id)
         ancestors = [*previous.ancestors, previous.pk]
     response = StoredResponse(
         **owner_fields(actor),
+        public_id=public_id or uuid4(),
         ancestors=ancestors,
         model_name=wanted.model,
         repeated=wanted.repeated,

@@ -22,7 +22,7 @@ from apps.openai_api.opening import Opening
 from apps.openai_api.responses.assembly import Assembly, Outcome
 from apps.openai_api.responses.preparing import Prepared
 from apps.openai_api.responses.request import refused_here
-from apps.openai_api.responses.shapes import opening_object, response_object
+from apps.openai_api.responses.shapes import opening_object, response_id, response_object
 from apps.openai_api.services import responses
 from apps.openai_api.shapes import Json
 from apps.openai_api.sse import comment
@@ -54,7 +54,8 @@ def framed(events: Iterable[Json]) -> bytes:
 async def answer_whole(prepared: Prepared, *, is_kept: bool) -> Json:
     """Ask, read to the end, keep it, and return the response object. Raises: what the relay raises."""
     response = prepared.response
-    assembly, gate = assembly_of(response), answer_gate(prepared.call.actor)
+    reference = response_id(response.public_id) if is_kept else None
+    assembly, gate = assembly_of(response), answer_gate(prepared.call.actor, reference=reference)
     try:
         async with aclosing(gate.events(relay.generate(prepared.call))) as events:
             async for event in events:

@@ -61,7 +61,7 @@ def response_fill(response: StoredResponse, outcome: Outcome) -> None:
     response.state, response.output = outcome.state, clean_json(outcome.output)
     response.usage, response.error = outcome.usage, clean_json(outcome.error)
     response.incomplete_reason = outcome.incomplete_reason
-    response.n_bytes, response.ended_at = _n_bytes(response), timezone.now()
+    response.n_bytes, response.ended_at = n_bytes(response), timezone.now()
 
 
 def response_queue(actor: Actor, response: StoredResponse) -> None:
@@ -189,7 +189,7 @@ def responses_prune() -> int:
 
 def _insert(response: StoredResponse) -> None:
     """With it, the responses before it are kept longer: a conversation is forgotten as a whole."""
-    response.n_bytes = _n_bytes(response)
+    response.n_bytes = n_bytes(response)
     response.expires_at = timezone.now() + timedelta(days=settings.API_RESPONSE_DAYS)
     with transaction.atomic():
         response.save(force_insert=True)
@@ -198,7 +198,8 @@ def _insert(response: StoredResponse) -> None:
         earlier.update(expires_at=response.expires_at)
 
 
-def _n_bytes(response: StoredResponse) -> int:
+def n_bytes(response: StoredResponse) -> int:
+    """Of what it keeps: see the model."""
     return len(json.dumps([response.items, response.output], ensure_ascii=False).encode())
 
 
