@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
+    # First: of /chat it takes what scripts ask for, and leaves the page to the conversations.
+    path("", include("apps.openai_api.urls")),
     path("", include("apps.conversations.urls")),
     path("", include("apps.arena.urls")),
     path("", include("apps.leaderboard.urls")),
@@ -12,6 +14,5 @@ urlpatterns = [
     path("account/", include("apps.accounts.urls")),
     path("account/", include("apps.moderation.urls")),
     path("internal/", include("apps.workers.urls")),
-    path("", include("apps.openai_api.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -53,6 +53,17 @@ class NotFound(SiteError):
     whose = Whose.USER
 
 
+def http_status_of(code: str) -> int:
+    """The status of an error of which only the code is kept, as with an answer that failed."""
+    waiting = [SiteError]
+    while waiting:
+        one = waiting.pop()
+        if one.code == code:
+            return one.http_status
+        waiting += one.__subclasses__()
+    return SiteError.http_status
+
+
 WORDS: dict[str, str] = {
     "site.internal": "Something went wrong on our side. Try again; if it stays, tell an administrator.",
     "site.bad_frame": "The page sent something the site does not understand: {reason}. Reload the page.",
@@ -71,6 +82,7 @@ WORDS: dict[str, str] = {
     "accounts.limit_needs_bound": "A limit on tokens or cost is in force, and how much of {model!r} this call may use "
     "cannot be told: {reason}.",
     "api.invalid_request": "Invalid request: {reason}.",
+    "api.no_model": "There is no model here that may answer you. Ask an administrator for one.",
     "api.files_too_large": "Your files would be over {limit} MiB together. Delete some that you need no more.",
     "api.batch_ended": "The batch is {state} and cannot be cancelled any more.",
     "api.too_many_batches": "You have {limit} unfinished batches, and no more may. Wait for one, or cancel it.",

@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
 
 from apps.accounts.errors import LimitExceeded
 from apps.accounts.models import Metric, Period
-from apps.core.errors import SiteError, Whose
+from apps.core.errors import SiteError, Whose, http_status_of
 from apps.core.middleware import request_id_var
 from apps.core.parsers import TextNotEncodable
 from apps.workers.errors import WorkerRefused
@@ -52,6 +52,14 @@ _CODES = {
     "workers.died": "worker_died",
     "workers.internal": "worker_failed",
 }
+
+
+class NoModel(SiteError):
+    """The site offers no model at all to whoever asks."""
+
+    code = "api.no_model"
+    http_status = 503
+    retryable = True
 
 
 class InvalidRequest(SiteError):
@@ -182,9 +190,19 @@ def api_error(exc: Exception) -> ApiError:
     return _error(500, f"Something went wrong on our side (request {request_id_var.get()}).", code="internal_error")
 
 
+def api_code(code: str) -> str:
+    """What the API calls one of our errors."""
+    return _CODES.get(code, code.rpartition(".")[2])
+
+
+def failure_error(code: str, message: str) -> ApiError:
+    """An error of which only this is kept, as of an answer that failed."""
+    return _error(http_status_of(code), message, code=api_code(code))
+
+
 def _site_error(exc: SiteError) -> ApiError:
     param = getattr(exc, "param", None)
-    code = _CODES.get(exc.code, exc.code.rpartition(".")[2])
+    code = api_code(exc.code)
     if isinstance(exc, WorkerRefused) and exc.worker_code:
         code = exc.worker_code
     if isinstance(exc, InvalidRequest):

@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from apps.openai_api.api.batches import BatchCancel, BatchDetail, BatchList
 from apps.openai_api.api.battles import BattleDetail, BattleList, BattleMessages, ContestantList, VoteList
+from apps.openai_api.api.chats import chat
 from apps.openai_api.api.files import FileContent, FileDetail, FileList
 from apps.openai_api.api.generation import ChatCompletions, Completions, Embeddings, EngineEmbeddings
 from apps.openai_api.api.models import ModelDetail, ModelList
@@ -16,6 +17,7 @@ from apps.openai_api.api.tokens import TokenCheckDoor, Tokenize
 app_name = "openai_api"
 
 urlpatterns = [
+    path("chat", chat, name="chat"),
     path("v1/models", ModelList.as_view(), name="models"),
     path("v1/models/<path:name>", ModelDetail.as_view(), name="model"),
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),

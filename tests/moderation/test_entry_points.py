@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
@@ -46,6 +46,9 @@ PAGES: dict[str, dict[str, Any]] = {
     "chat/<uuid:conversation_id>/messages/<uuid:message_id>/feedback": {"thumb": "down", "comment": SAID},
 }
 """Forms, each with a text in it."""
+
+SCRIPTS = {"chat": [{"message": SAID}, {"message": "Hi", "settings": {"system_prompt": SAID}}]}
+"""JSON that scripts send to pages' addresses."""
 
 API = {"v1/chat/completions", "v1/completions", "v1/responses", "v1/batches"}
 """`test_gate` sends texts to each of their fields."""
@@ -118,7 +121,7 @@ def test_every_door_is_known(client: Client, alice: User, key: NewKey) -> None:
     client.force_login(alice)
     unknown = []
     for route in routes(get_resolver().url_patterns):
-        if route in EXEMPT or route in PAGES or route in API | ARENA_API:
+        if route in EXEMPT or route in PAGES or route in SCRIPTS or route in API | ARENA_API:
             continue
         address = re.sub(r"<(\w+):\w+>", lambda part: EXAMPLES[part[1]], route)
         reply = client.post(f"/{address}", headers={"Authorization": f"Bearer {key.secret}"})
@@ -155,6 +158,19 @@ def test_a_text_in_a_form_passes_the_gate(
     assert Incident.objects.get().surface == "chat"
     assert Conversation.objects.exclude(system_prompt="").count() == 0
     assert not Message.objects.filter(content=SAID).exists()
+
+
+@pytest.mark.parametrize(("route", "body"), [(route, body) for route, bodies in SCRIPTS.items() for body in bodies])
+async def test_a_text_of_a_script_passes_the_gate(
+    alice: User, key: NewKey, worker: FakeWorker, rude: Rule, closing: None, route: str, body: dict[str, Any]
+) -> None:
+    headers = {"Authorization": f"Bearer {key.secret}"}
+    reply = await AsyncClient().post(f"/{route}", json.dumps(body), content_type="application/json", headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "content_policy")
+    incident = await sync_to_async(Incident.objects.get)()
+    assert (incident.surface, incident.user_id) == ("chat", alice.pk)
+    assert not await sync_to_async(Message.objects.exists)()
+    assert worker.requests == []
 
 
 @pytest.mark.parametrize(("kind", "frame"), FRAMES)

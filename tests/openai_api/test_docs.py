@@ -49,6 +49,7 @@ def test_every_part_of_the_api_has_an_example_in_both_languages() -> None:
         "Vectors",
         "Moderation",
         "Battles and votes",
+        "Chats that are kept",
         "Files and batches",
     ):
         assert {f"{section}-sh", f"{section}-python"} <= set(sections)

@@ -6,6 +6,7 @@ from types import ModuleType
 import apps.accounts.errors as accounts
 import apps.arena.errors as arena
 import apps.catalog.errors as catalog
+import apps.conversations.errors as conversations
 import apps.moderation.errors as moderation
 import apps.openai_api.errors as api
 import apps.workers.errors as workers
@@ -21,6 +22,23 @@ OF_OTHER_DOORS = {
     arena.SideBusy,
     arena.SideFailed,
     arena.TooLongForOne,
+    conversations.ChatBehind,
+    conversations.CommentTooLong,
+    conversations.ImportRefused,
+    conversations.NothingToAnswer,
+    conversations.NothingToContinue,
+    conversations.NothingToShare,
+    conversations.PresetNameWrong,
+    conversations.ShareNotFound,
+    conversations.ShareTooLong,
+    conversations.SignInRequired,
+    conversations.TitleEmpty,
+    conversations.TooManyAtOnce,
+    conversations.TooManyAttached,
+    conversations.TooManyChats,
+    conversations.TooManyPresets,
+    conversations.TooManyShares,
+    conversations.UnknownChange,
     moderation.AlreadyReviewed,
     moderation.CannotBlock,
     moderation.NothingKept,
@@ -69,7 +87,7 @@ def test_the_table_has_each_code_with_its_status() -> None:
     told = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
 
     errors: set[type[SiteError]] = {NotFound}
-    for module in (accounts, api, arena, catalog, moderation, workers):
+    for module in (accounts, api, arena, catalog, conversations, moderation, workers):
         errors |= errors_of(module)
     met = {(error.http_status, code) for error in errors - OF_OTHER_DOORS for code in codes_of(error)} | WITHOUT_A_CLASS
     assert told == met

@@ -39,6 +39,7 @@ class Endpoint(models.TextChoices):
     FILES = "/v1/files", "Files"
     BATCHES = "/v1/batches", "Batches"
     BATTLES = "/v1/battles", "Battles and votes"
+    CHATS = "/chat", "Chats that are kept"
 
 
 class ApiKey(models.Model):

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 from apps.arena.live.feed import stop_the_other
+from apps.conversations.live.plain import end_of
 from apps.conversations.live.reader import Reader
 from apps.conversations.live.registry import reader_of
 from apps.conversations.models import GenerationState
@@ -21,22 +22,11 @@ async def turn_wait(generations: tuple[UUID, UUID], *, within_s: float) -> None:
 
 
 async def _ended(readers: tuple[Reader, Reader]) -> None:
-    waits = [asyncio.create_task(_end(reader)) for reader in readers]
+    waits = [asyncio.create_task(end_of(reader)) for reader in readers]
     try:
         for wait in asyncio.as_completed(waits):
-            if await wait == GenerationState.FAILED:
+            if (await wait).state == GenerationState.FAILED:
                 return
     finally:
         for task in waits:
             task.cancel()
-
-
-async def _end(reader: Reader) -> str:
-    changed = reader.subscribe()
-    try:
-        while reader.outcome is None:
-            await changed.wait()
-            changed.clear()
-        return reader.outcome.state
-    finally:
-        reader.unsubscribe(changed)

@@ -42,8 +42,6 @@ from apps.workers.target import Target
 logger = logging.getLogger(__name__)
 
 SURFACES = {Purpose.CHAT: Surface.CHAT, Purpose.BATTLE_SIDE: Surface.ARENA}
-ASKED_AT = {Purpose.CHAT: "", Purpose.BATTLE_SIDE: Endpoint.BATTLES}
-"""What the ledger names, if it is not the worker's door."""
 
 CANCELLED = "cancelled"
 """Finish reason of a generation that was cancelled at its worker. Source: gpu_worker/protocol.py, `FinishReason`."""
@@ -244,7 +242,7 @@ class Reader:
                 job.owner,
                 job.model_name,
                 body,
-                asked_at=ASKED_AT[job.purpose],
+                asked_at=_asked_at(job),
                 on_place=self._placed,
             ),
             generation_id=self.generation_id,
@@ -342,3 +340,10 @@ class Reader:
     def _notify(self) -> None:
         for changed in self._subscribers:
             changed.set()
+
+
+def _asked_at(job: ReadingJob) -> str:
+    """What the ledger names, if it is not the worker's door; a program's key must be allowed there."""
+    if job.purpose is Purpose.BATTLE_SIDE:
+        return Endpoint.BATTLES
+    return "" if job.owner.api_key_id is None else Endpoint.CHATS

@@ -13,8 +13,11 @@ from apps.conversations.selectors.tree import tree_get
 
 
 def conversations_owned(actor: Actor) -> QuerySet[Conversation]:
-    """The actor's own chats; none for somebody unknown."""
+    """The actor's own chats; none for somebody unknown. A program finds those that were begun with its key, and no
+    others of its user."""
     chats = Conversation.objects.filter(purpose=Purpose.CHAT)
+    if actor.api_key_id is not None:
+        return chats.filter(api_key_id=actor.api_key_id)
     if actor.user_id is not None:
         return chats.filter(user_id=actor.user_id)
     if actor.visitor_public_id is not None:

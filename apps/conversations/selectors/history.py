@@ -1,5 +1,6 @@
 """A person's chats: the history beside a page, the list of all of them, and their folders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -82,6 +83,12 @@ def chats_page(actor: Actor, *, folder: str = "", is_archived: bool = False, bef
     items = [_item(chat, None) for chat in chats.order_by("-updated_at", "-pk")[: PAGE_SIZE + 1]]
     older = str(items[PAGE_SIZE - 1].id) if len(items) > PAGE_SIZE else ""
     return ChatsPage(items[:PAGE_SIZE], older)
+
+
+def chats_by_id(actor: Actor, ids: Sequence[UUID]) -> list[HistoryItem]:
+    """Those of these chats that are the actor's, in this order."""
+    found = {chat.public_id: chat for chat in _with_running(conversations_owned(actor).filter(public_id__in=ids))}
+    return [_item(found[public_id], None) for public_id in ids if public_id in found]
 
 
 def folders_list(actor: Actor) -> list[str]:

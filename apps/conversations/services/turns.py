@@ -176,7 +176,9 @@ def require_may_chat(actor: Actor) -> None:
     # A socket outlives the sign-in that opened it, so the account is looked at again.
     is_user = actor.user_id is not None and User.objects.filter(pk=actor.user_id, is_active=True).exists()
     is_visitor = actor.visitor_public_id is not None and site_settings.VISITORS_MAY_CHAT
-    if not is_user and not is_visitor:
+    # One of the installation's has no user; whoever let it in has asked whether the key opens.
+    is_program = actor.api_key_id is not None and actor.user_id is None
+    if not is_user and not is_visitor and not is_program:
         raise SignInRequired
 
 
@@ -192,6 +194,7 @@ def conversation_create(
         public_id=new_id or uuid4(),
         user_id=actor.user_id,
         visitor=visitor,
+        api_key_id=actor.api_key_id,
         title=title,
         system_prompt=chosen.system_prompt,
         sampling=chosen.sampling,
@@ -202,10 +205,15 @@ def conversation_create(
 def conversation_lock(actor: Actor, conversation_id: UUID) -> Conversation:
     """Lock the row until the transaction ends: of two turns at once the second one waits, and then sees the first.
 
+    A chat that its user goes on with is a program's no longer: what is asked in it counts for the user from then on.
     Raises: ChatNotFound, AnswerRunning.
     """
     owned = conversations_owned(actor).filter(public_id=conversation_id)
-    return _require_free(owned.select_for_update(of=("self",)).first())
+    conversation = _require_free(owned.select_for_update(of=("self",)).first())
+    if conversation.api_key_id != actor.api_key_id:
+        conversation.api_key_id = actor.api_key_id
+        conversation.save(update_fields=["api_key"])
+    return conversation
 
 
 def _require_free(conversation: Conversation | None) -> Conversation:

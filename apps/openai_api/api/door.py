@@ -44,8 +44,12 @@ class ApiDoor:
         return response
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        self.actor = actor_of(request.META)
+        self.actor = self.who(request)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]  # the view this is mixed into
+
+    def who(self, request: Request) -> Actor:
+        """Raises: KeyInvalid."""
+        return actor_of(request.META)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
         """Whatever a client says that it accepts: it gets what OpenAI's API would send at this address."""
