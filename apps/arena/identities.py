@@ -6,6 +6,7 @@ else, such as vicuna-13b, tells wherever an answer has it.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 # Source: the list by which FastChat cleans its battles (clean_battle_data.py), and names that came later.
 # fmt: off
@@ -71,15 +72,21 @@ OWN_MIN_CHARS = 5
 
 def told_by(answers: Iterable[str], contestants: Sequence[str], makers: Sequence[str] = ()) -> str | None:
     """How an answer tells who wrote it, or None. `contestants`: names of the two; `makers`: of their makers."""
-    anywhere = _pattern("{names}", [re.escape(name) for name in _cleaned(contestants) if _is_own(name)])
-    of_itself = _claim(_SELF, "my", "me") + _OF_ITSELF_TOO
-    return _first(answers, anywhere, _pattern(of_itself, _claimed([*KNOWN, *contestants, *makers]), _SOMEBODY_ELSE))
+    return _first(answers, *_telling(tuple(contestants), tuple(makers)))
 
 
 def asked_by(questions: Iterable[str], contestants: Sequence[str], makers: Sequence[str] = ()) -> str | None:
     """How a message asks a model whether it is somebody, by name, or None."""
     names = _claimed([*KNOWN, *contestants, *makers])
     return _first(questions, _pattern(_claim(_YOU, "your", "you"), names, _SOMEBODY_ELSE))
+
+
+@lru_cache(maxsize=4096)
+def _telling(contestants: tuple[str, ...], makers: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Kept, since a battle file asks for the same names again and again."""
+    anywhere = _pattern("{names}", [re.escape(name) for name in _cleaned(contestants) if _is_own(name)])
+    of_itself = _claim(_SELF, "my", "me") + _OF_ITSELF_TOO
+    return anywhere, _pattern(of_itself, _claimed([*KNOWN, *contestants, *makers]), _SOMEBODY_ELSE)
 
 
 def _is_own(name: str) -> bool:

@@ -143,6 +143,8 @@ WORDS: dict[str, str] = {
     "gateway.nginx_refused": "`{command}` failed: {reason}",
     "leaderboard.refused": "There is no board: {reason}.",
     "leaderboard.file_unreadable": "{path} cannot be read: {reason}.",
+    "leaderboard.file_cut": "Line {line}: {reason}. What follows cannot be read, so nothing was rated. Get the whole "
+    "file, or mend it there.",
     "leaderboard.file_refused": "Line {line}: {reason}. Mend it, or leave out --strict to have such rows skipped and "
     "counted.",
     "leaderboard.snapshot_unknown": "There is no such board. `manage.py leaderboard list` prints those that there are.",
@@ -152,6 +154,17 @@ WORDS: dict[str, str] = {
     "leaderboard.not_connected": "The models fall into {n_components} groups between which nobody both won and lost, "
     "so that they have no common scale. Rate one group, or wait for more battles.",
     "leaderboard.ties_wanted": "The tie model {model} needs ties and decided battles. Use the tie model half.",
+    "leaderboard.no_maximum": "The votes say nothing yet about ties and sides apart from the models: they become "
+    "likelier without end. Use the tie model half without a side effect, or wait for more battles.",
+    "leaderboard.not_identified": "The votes cannot tell two effects apart, for example the first side and a model "
+    "that is always first. Leave out the side effect or the style, or wait for more battles.",
+    "leaderboard.style_wanted": "Style cannot be taken out: {reason}.",
+    "leaderboard.independence_wanted": "There is only one of the {of}, and intervals need two that are independent. "
+    "Choose other intervals, or wait for more votes.",
+    "leaderboard.too_few_battles": "There are no two models with {min_battles} battles that can be compared. Wait for "
+    "more, or lower --min-battles.",
+    "leaderboard.config_wrong": "{field} {reason}.",
+    "leaderboard.times_wanted": "Online Elo needs the time of each battle, and rows without a tstamp have none.",
     "leaderboard.not_converged": "The ratings did not settle within {rounds} rounds (last step {step:.1e}). The board "
     "stays as it was.",
     "leaderboard.bootstrap_lost": "Resampled board {round} of {rounds} cannot be rated: there are too few battles for "

@@ -41,6 +41,48 @@ class TiesWanted(RatingRefused):
     code = "leaderboard.ties_wanted"
 
 
+class NoMaximum(RatingRefused):
+    """However far apart the strengths are put, the votes become likelier still."""
+
+    code = "leaderboard.no_maximum"
+
+
+class NotIdentified(RatingRefused):
+    """Two parameters explain the same."""
+
+    code = "leaderboard.not_identified"
+
+
+class StyleWanted(RatingRefused):
+    """Style cannot be taken out: nothing is known of it, or all answers are alike."""
+
+    code = "leaderboard.style_wanted"
+
+
+class IndependenceWanted(RatingRefused):
+    """A spread needs at least two that were independent."""
+
+    code = "leaderboard.independence_wanted"
+
+
+class TooFewBattles(RatingRefused):
+    """Hardly a model has as many battles as a rank needs."""
+
+    code = "leaderboard.too_few_battles"
+
+
+class ConfigWrong(RatingRefused):
+    """A number of the configuration is none that can be used."""
+
+    code = "leaderboard.config_wrong"
+
+
+class TimesWanted(RatingRefused):
+    """Online Elo needs to know what came first."""
+
+    code = "leaderboard.times_wanted"
+
+
 class NotConverged(RatingRefused):
     """The search for the maximum did not end."""
 
@@ -63,6 +105,12 @@ class BattleFileUnreadable(RatingRefused):
     """It cannot be opened or read."""
 
     code = "leaderboard.file_unreadable"
+
+
+class BattleFileCut(RatingRefused):
+    """It ends too early, or what follows a broken row cannot be told apart."""
+
+    code = "leaderboard.file_cut"
 
 
 class BattleFileRefused(RatingRefused):

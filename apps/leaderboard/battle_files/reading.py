@@ -25,6 +25,8 @@ class Reading:
     n_rows: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
+    judges: tuple[str, ...] = ()
+    """Who the first voters are, by their numbers; those after them have no names."""
 
     @property
     def n_kept(self) -> int:
@@ -41,7 +43,7 @@ class Reading:
 def battles_read(path: Path, cleaning: Cleaning, *, is_strict: bool = False) -> tuple[Battles, Reading]:
     """Read a file row by row. Rows that cannot be used are counted; with `is_strict` the first one is the end.
 
-    Raises: BattleFileUnreadable, BattleFileRefused, RatingRefused.
+    Raises: BattleFileUnreadable, BattleFileCut, BattleFileRefused, RatingRefused.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -51,22 +53,23 @@ def battles_read(path: Path, cleaning: Cleaning, *, is_strict: bool = False) -> 
 
 
 def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -> tuple[Battles, Reading]:
-    """The same of an open file. Raises: BattleFileRefused, RatingRefused."""
+    """The same of an open file. Raises: BattleFileCut, BattleFileRefused, RatingRefused."""
     columns, reading = _Columns(), Reading()
     seen: set[str] = set()
     for line, value in stream_values(file):
         reading.n_rows += 1
-        row = _row(line, value, reading, seen, is_strict=is_strict)
+        row = _row_checked(line, value, reading, seen, is_strict=is_strict)
         if row is None:
             continue
         if reason := dropped_for(row, cleaning):
             reading.dropped[reason] += 1
         else:
             columns.add(row)
+    reading.judges = columns.judges
     return columns.battles(), reading
 
 
-def _row(line: int, value: object, reading: Reading, seen: set[str], *, is_strict: bool) -> BattleRow | None:
+def _row_checked(line: int, value: object, reading: Reading, seen: set[str], *, is_strict: bool) -> BattleRow | None:
     if isinstance(value, Broken):
         reading.refuse(line, Reason.BAD_JSON, value.reason, is_strict=is_strict)
         return None
@@ -85,21 +88,26 @@ def _row(line: int, value: object, reading: Reading, seen: set[str], *, is_stric
 
 
 class _Columns:
-    """Numbers of eight bytes instead of rows: a million battles are 32 MB."""
+    """Numbers of eight bytes instead of rows: a million battles are 48 MB."""
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._judges: dict[str, int] = {}
         self._first, self._second, self._outcome, self._voter = (array("q") for _ in range(4))
-        self._weight = array("d")
+        self._weight, self._time = array("d"), array("d")
 
     def add(self, row: BattleRow) -> None:
         self._first.append(self._names.setdefault(row.model_a, len(self._names)))
         self._second.append(self._names.setdefault(row.model_b, len(self._names)))
         self._outcome.append(row.outcome)
         self._weight.append(row.weight)
+        self._time.append(row.time)
         judge = row.judge
         self._voter.append(_NOBODY if judge is None else self._judges.setdefault(judge, len(self._judges)))
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        return tuple(sorted(self._judges))
 
     def battles(self) -> Battles:
         """Models and voters numbered by name, so that the order of the rows leaves no trace."""
@@ -116,7 +124,8 @@ class _Columns:
         ordered = alone[np.lexsort((weight[alone], outcome[alone], second[alone], first[alone]))]
         numbered[ordered] = len(self._judges) + np.arange(len(alone))
         names = tuple(sorted(self._names))
-        return Battles.of(names, first=first, second=second, outcome=outcome, weight=weight, voter=numbered)
+        time = np.asarray(self._time, dtype=np.float64)
+        return Battles.of(names, first=first, second=second, outcome=outcome, weight=weight, voter=numbered, time=time)
 
 
 def _by_name(numbers: dict[str, int]) -> IntArray:

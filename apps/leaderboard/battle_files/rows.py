@@ -3,6 +3,7 @@
 Source: FastChat 0.2.36, fastchat/serve/monitor/clean_battle_data.py, the rows that `clean_battle_data` writes.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -17,6 +18,9 @@ WINNERS = {
     "tie": Outcome.TIE,
     "tie (bothbad)": Outcome.TIE,
 }
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class FieldWrong(Exception):
@@ -40,6 +44,8 @@ class BattleRow:
     is_anonymous: bool
     answers: tuple[str, ...]
     weight: float
+    time: float
+    """In seconds; 0 where the file does not say."""
 
 
 def row_parse(value: Any) -> BattleRow:
@@ -58,8 +64,8 @@ def row_parse(value: Any) -> BattleRow:
         is_anonymous=_flag(value, "anony"),
         answers=_answers(value, "conversation_a") + _answers(value, "conversation_b"),
         weight=_number(value, "weight", 1.0),
+        time=_number(value, "tstamp", 0.0),
     )
-    _number(value, "tstamp", 0.0)
     if row.weight < 0:
         raise FieldWrong("weight", "is negative")
     if row.model_a == row.model_b:
@@ -82,8 +88,8 @@ def _name(value: Mapping[str, Any], field: str) -> str:
         raise FieldWrong(field, "is empty")
     if len(name) > NAME_MAX_CHARS:
         raise FieldWrong(field, f"has more than {NAME_MAX_CHARS} characters")
-    if not name.isprintable():
-        raise FieldWrong(field, "has characters that cannot be printed")
+    if _LONE_SURROGATE.search(name):
+        raise FieldWrong(field, "is not UTF-8")
     return name
 
 

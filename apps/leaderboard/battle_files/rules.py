@@ -67,7 +67,8 @@ def has_unfinished_answer(row: BattleRow, cleaning: Cleaning) -> bool:
 
 
 def tells_identity(row: BattleRow, cleaning: Cleaning) -> bool:
-    return bool(row.answers) and told_by(row.answers, (row.model_a, row.model_b)) is not None
+    # By one name after the other: patterns are kept for each name, and there are many more pairs than names.
+    return bool(row.answers) and any(told_by(row.answers, (name,)) for name in (row.model_a, row.model_b))
 
 
 RULES: tuple[tuple[Reason, Callable[[BattleRow, Cleaning], bool]], ...] = (
