@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from apps.arena.models import Contestant
 from apps.leaderboard.models import DailyRating, Snapshot
 
 TREND_DAYS = 30
@@ -27,16 +26,16 @@ class Trend:
 
 def history_write(snapshot: Snapshot) -> None:
     """Enter a new board. The last one of a day is the one that is kept for it."""
-    contestants = dict(Contestant.objects.filter(arena=snapshot.arena_id).values_list("name", "pk"))
+    contestants = snapshot.contestants
     rows = [
         DailyRating(
-            contestant_id=contestants[row["name"]],
+            contestant_id=contestants[row["name"]]["pk"],
             day=snapshot.created_at.date(),
             snapshot=snapshot,
             **{name: row[name] for name in ("rating", "lower", "upper", "rank", "n_battles")},
         )
         for row in snapshot.board["rows"]
-        if row["rating"] is not None and row["name"] in contestants
+        if row["rating"] is not None
     ]
     DailyRating.objects.bulk_create(
         rows,

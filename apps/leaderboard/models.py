@@ -27,6 +27,10 @@ class Snapshot(models.Model):
     n_votes = models.PositiveIntegerField(verbose_name="votes")
     board = models.JSONField()
     """`Board`, the rows in their order."""
+    pairs = models.JSONField()
+    """Names of all models, and for each two that met: which, wins of the first, wins of the second, ties."""
+    contestants = models.JSONField()
+    """{name: {pk, is_public}}: the contestant that had it, and whether everybody might know of it."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -70,7 +70,7 @@ def rows_shown(snapshot: Snapshot, rows: Sequence[BoardRow]) -> list[ShownRow]:
     """In the same order. In one query."""
     of_models = trends(snapshot.arena_id, snapshot.created_at.date())
     scale = _scale(rows)
-    return [_shown(row, scale, of_models.get(row.contestant_pk or 0)) for row in rows]
+    return [_shown(row, scale, of_models.get(row.contestant_pk)) for row in rows]
 
 
 def _shown(row: BoardRow, scale: tuple[float, float] | None, trend: Trend | None) -> ShownRow:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant
 from apps.arena.pages import contestant_told
@@ -18,7 +20,7 @@ from apps.leaderboard.tables import WORDS
 class BoardRow:
     """One model of a board, with what the site knows of it."""
 
-    contestant_pk: int | None
+    contestant_pk: int
     rank: int | None
     name: str
     rating: float | None
@@ -32,7 +34,7 @@ class BoardRow:
 
 
 def snapshot_newest(arena: Arena) -> Snapshot | None:
-    return Snapshot.objects.filter(arena=arena).defer("votes").first()
+    return Snapshot.objects.filter(arena=arena).defer("votes", "pairs").first()
 
 
 def snapshot_get(public_id: UUID) -> Snapshot:
@@ -56,44 +58,47 @@ class SeenBoard:
 
 
 def board_seen(actor: Actor, snapshot: Snapshot) -> SeenBoard:
-    contestants, visible = _contestants(snapshot), models_seen(actor)
+    seen = _contestants_seen(actor, snapshot)
     rows = snapshot.board["rows"]
-    hidden = frozenset(row["name"] for row in rows if is_hidden(contestants.get(row["name"]), visible))
+    hidden = frozenset(row["name"] for row in rows if row["name"] not in seen)
     config = snapshot.config | ({"anchor": ""} if snapshot.config["anchor"] in hidden else {})
-    return SeenBoard(
-        [_row(row, contestants.get(row["name"])) for row in rows if row["name"] not in hidden], hidden, config
-    )
+    return SeenBoard([_row(row, seen[row["name"]]) for row in rows if row["name"] in seen], hidden, config)
 
 
-def _contestants(snapshot: Snapshot) -> dict[str, Contestant]:
-    found = Contestant.objects.filter(arena=snapshot.arena_id).select_related("model")
-    return {contestant.name: contestant for contestant in found}
+def _contestants_seen(actor: Actor, snapshot: Snapshot) -> dict[str, Contestant]:
+    """Whom the board's names meant, whatever they are called now. A deleted model is as public as it was then."""
+    meant = snapshot.contestants
+    found = Contestant.objects.select_related("model").in_bulk([one["pk"] for one in meant.values()])
+    visible = models_seen(actor)
+    return {
+        name: found[one["pk"]]
+        for name, one in meant.items()
+        if (one["is_public"] if found[one["pk"]].model_id is None else not is_hidden(found[one["pk"]], visible))
+    }
 
 
 def models_seen(actor: Actor) -> set[int]:
     return set(models_visible(actor).values_list("pk", flat=True))
 
 
-def is_hidden(contestant: Contestant | None, visible: set[int]) -> bool:
+def is_hidden(contestant: Contestant, visible: set[int]) -> bool:
     """One that an admin entered is for everybody who may enter the arena."""
-    if contestant is None or not contestant.is_automatic or contestant.model_id is None:
-        return False
-    return contestant.model_id not in visible
+    return contestant.is_automatic and contestant.model_id is not None and contestant.model_id not in visible
 
 
-def _row(row: dict[str, object], contestant: Contestant | None) -> BoardRow:
-    told = contestant_told(contestant) if contestant else None
+def _row(row: dict[str, object], contestant: Contestant) -> BoardRow:
+    told = contestant_told(contestant)
     standing = Standing(str(row["standing"]))
     return BoardRow(
-        contestant_pk=contestant.pk if contestant else None,
+        contestant_pk=contestant.pk,
         rank=row["rank"],  # type: ignore[arg-type]  # from JSON
-        name=told.name if told else str(row["name"]),
+        name=told.name,
         rating=row["rating"],  # type: ignore[arg-type]
         lower=row["lower"],  # type: ignore[arg-type]
         upper=row["upper"],  # type: ignore[arg-type]
         votes=row["n_battles"],  # type: ignore[arg-type]
-        organisation=told.organisation if told else "",
-        licence=told.licence if told else "",
-        is_retired=bool(contestant and contestant.retired_at),
+        organisation=told.organisation,
+        licence=told.licence,
+        is_retired=contestant.retired_at is not None and contestant.retired_at <= timezone.now(),
         note=WORDS.get(standing, ""),
     )

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from apps.arena.models import Arena, Integrity, Position, Side, Verdict, Vote
-from apps.leaderboard.battle_files.reading import battles_from
+from apps.arena.models import Arena, Battle, Integrity, Position, Side, Verdict, Vote
+from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.rating.battles import Battles
 
@@ -23,21 +23,31 @@ _WINNERS = {
 _AT_ONCE = 5_000
 
 
+Voter = tuple[str, int]
+"""Of which kind, and which."""
+
+
 class _Blind(NamedTuple):
     model_a: str
     model_b: str
     winner: str
     weight: float
-    voter: tuple[str, int] | None
+    voter: Voter | None
     """None for somebody who was erased."""
 
 
 def votes_text(arena: Arena) -> bytes:
-    """Each vote that counts and was blind, as a row of a clean-battle file, sorted: one text for the same votes."""
-    votes = list(_blind(arena))
-    voters = sorted({vote.voter for vote in votes if vote.voter})
-    number = {voter: f"voter-{n}" for n, voter in enumerate(voters, start=1)}
-    return "".join(f"{line}\n" for line in sorted(_line(vote, number) for vote in votes)).encode()
+    """Each vote that counts and was blind, as a row of a clean-battle file, sorted: one text for the same votes.
+
+    Voters are numbered by what they said, so that no number tells who came to the site before whom.
+    """
+    said: dict[Voter | None, list[str]] = {}
+    for vote in _blind(arena):
+        said.setdefault(vote.voter, []).append(_line(vote))
+    lines = said.pop(None, [])
+    for number, of_voter in enumerate(sorted(sorted(of_voter) for of_voter in said.values()), start=1):
+        lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in of_voter]
+    return "".join(f"{line}\n" for line in sorted(lines)).encode()
 
 
 def votes_pack(text: bytes) -> bytes:
@@ -53,34 +63,28 @@ def votes_hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def votes_read(text: bytes) -> Battles:
+def votes_read(text: bytes) -> tuple[Battles, Reading]:
     """As `leaderboard build FILE` reads them. Raises: RatingRefused."""
-    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8")
-    battles, _ = battles_from(lines, Cleaning(), is_strict=True)
-    return battles
+    return battles_from(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"), Cleaning(), is_strict=True)
 
 
-def _line(vote: _Blind, number: dict[tuple[str, int], str]) -> str:
-    row: dict[str, str | float] = {
-        "model_a": vote.model_a,
-        "model_b": vote.model_b,
-        "winner": vote.winner,
-        "weight": vote.weight,
-    }
-    if vote.voter:
-        row["judge"] = number[vote.voter]
+def _line(vote: _Blind) -> str:
+    row = {"model_a": vote.model_a, "model_b": vote.model_b, "winner": vote.winner, "weight": vote.weight}
     return json.dumps(row, ensure_ascii=False)
 
 
 def _blind(arena: Arena) -> Iterator[_Blind]:
     for vote in _counted(arena).iterator(chunk_size=_AT_ONCE):
-        battle = vote.battle
-        voter = None
-        if battle.user_id is not None:
-            voter = ("user", battle.user_id)
-        elif battle.visitor_id is not None:
-            voter = ("visitor", battle.visitor_id)
-        yield _Blind(vote.name_a, vote.name_b, _WINNERS[Verdict(vote.verdict)], vote.effective_weight, voter)  # type: ignore[attr-defined]  # annotated
+        winner = _WINNERS[Verdict(vote.verdict)]
+        yield _Blind(vote.name_a, vote.name_b, winner, vote.effective_weight, _voter(vote.battle))  # type: ignore[attr-defined]  # annotated
+
+
+def _voter(battle: Battle) -> Voter | None:
+    """A program is its key: nobody knows for how many people it speaks, so it speaks for one."""
+    for kind in ("user", "visitor", "api_key"):
+        if (pk := getattr(battle, f"{kind}_id")) is not None:
+            return kind, pk
+    return None
 
 
 def _counted(arena: Arena) -> QuerySet[Vote]:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ RATINGS = (ROOT / "docs" / "ratings.md").read_text()
 
 
 def build(path: Path, *arguments: str) -> tuple[str, str]:
+    """With ranks also for models of few battles, as the examples are."""
     out, told = io.StringIO(), io.StringIO()
-    call_command("leaderboard", "build", str(path), *arguments, stdout=out, stderr=told)
+    call_command("leaderboard", "build", str(path), "--min-battles", "1", *arguments, stdout=out, stderr=told)
     return out.getvalue(), told.getvalue()
 
 
@@ -40,7 +42,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def test_the_documented_example_prints_the_documented_table(example: Path) -> None:
     out, _ = build(example, "--intervals", "model")
-    assert out == block("`manage.py leaderboard build three.jsonl --intervals model` prints:")
+    assert out == block("`manage.py leaderboard build three.jsonl --intervals model --min-battles 1` prints:")
 
 
 def test_the_example_is_right_by_hand(example: Path) -> None:
@@ -104,7 +106,64 @@ def test_options_reach_the_board(example: Path) -> None:
 
     assert rating("ant", "--anchor", "ant", "--base", "1114") == pytest.approx(1114)
     assert rating("ant", "--ties", "rao-kupper") != pytest.approx(rating("ant"))
-    assert json.loads(build(example, "--json", "--min-battles", "6")[0])["owl"]["rank"] is None
+    assert json.loads(build(example, "--json", "--min-battles", "5")[0])["owl"]["rank"] is None
     assert "ant" not in json.loads(build(example, "--json", "--exclude", "ant")[0])
     with pytest.raises(CommandError, match="'bat' is not among the rated models"):
         build(example, "--anchor", "bat")
+
+
+@pytest.mark.parametrize("arguments", [["--base", "nan"], ["--base", "inf"], ["--min-battles", "0"]])
+def test_numbers_that_spoil_a_board_are_refused(example: Path, arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="must be"):
+        build(example, *arguments)
+
+
+def test_a_model_needs_ten_battles_unless_told_otherwise(example: Path) -> None:
+    with pytest.raises(CommandError, match="no two models with 10 battles"):
+        call_command("leaderboard", "build", str(example))
+
+
+def test_a_name_does_not_move_the_cursor(example: Path) -> None:
+    example.write_text(example.read_text().replace('"ant"', '"a\\u001b[2Jnt"'))
+    assert "a\\x1b[2Jnt" in build(example)[0]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Sixty battles of three; sly casts ten for owl that nobody else would."""
+    random = Random(7)
+    rows = []
+    for n in range(60):
+        a, b = random.sample(["ant", "fox", "owl"], 2)
+        winner = random.choice(["model_a", "model_b", "tie"])
+        rows.append({"model_a": a, "model_b": b, "winner": winner, "judge": f"judge-{n % 20}", "tstamp": 1.7e9 + n})
+    for n in range(10):
+        rows.append({"model_a": "owl", "model_b": "ant", "winner": "model_a", "judge": "sly", "tstamp": 1.8e9 + n})
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_resampled_bounds_and_online_elo_are_printed_when_asked_for(many: Path) -> None:
+    board = json.loads(build(many, "--json", "--bootstrap", "100", "--elo")[0])
+    assert board["owl"]["elo"] > 1000 > board["ant"]["elo"]
+    assert board["owl"]["elo_median"] > board["ant"]["elo_median"]
+    for row in board.values():
+        width = row["bootstrap_upper"] - row["bootstrap_lower"]
+        assert width == pytest.approx(row["upper"] - row["lower"], rel=0.35)
+    head = build(many, "--bootstrap", "100", "--seed", "5", "--elo")[0].splitlines()[0].split()
+    assert head[-7:] == ["bootstrap", "lower", "bootstrap", "upper", "elo", "elo", "median"]
+    seeds = [build(many, "--json", "--bootstrap", "100", "--seed", seed)[0] for seed in ("5", "6", "5")]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_the_voter_who_moves_the_board_most_is_named_when_asked_for(many: Path) -> None:
+    told = build(many, "--influence")[1]
+    first = next(line for line in told.splitlines() if line.startswith("without"))
+    assert first.startswith("without 'sly' (10 votes)")
+    assert "'sly'" not in build(many)[1]
+
+
+def test_online_elo_of_rows_without_times_is_refused(example: Path) -> None:
+    with pytest.raises(CommandError, match="without a tstamp"):
+        build(example, "--elo")

@@ -25,7 +25,7 @@ def test_citations_of_journals_are_agrestis_against_biometrika_and_against_the_m
     np.testing.assert_allclose(found.strengths - found.strengths[0], published.CITATIONS_ABILITIES, atol=6e-8)
     np.testing.assert_allclose(errors_against(found, bread, 0), published.CITATIONS_ERRORS, atol=6e-8)
     np.testing.assert_allclose(found.strengths, published.CITATIONS_CENTRED_ABILITIES, atol=6e-8)
-    np.testing.assert_allclose(standard_errors(bread, 4), published.CITATIONS_CENTRED_ERRORS, atol=6e-8)
+    np.testing.assert_allclose(standard_errors(bread), published.CITATIONS_CENTRED_ERRORS, atol=6e-8)
 
 
 def test_the_slow_and_sure_search_finds_the_same_citations() -> None:
@@ -75,4 +75,4 @@ def test_the_model_covariance_is_what_inverse_gives() -> None:
         published.CITATIONS, first=cells.first[index], second=cells.second[index], outcome=cells.outcome[index]
     )
     matrix = covariance(battles, battles.cells(), found, Covariance.MODEL)
-    np.testing.assert_allclose(standard_errors(matrix, 4), published.CITATIONS_CENTRED_ERRORS, atol=6e-8)
+    np.testing.assert_allclose(standard_errors(matrix), published.CITATIONS_CENTRED_ERRORS, atol=6e-8)

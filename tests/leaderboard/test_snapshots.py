@@ -1,6 +1,10 @@
 """Boards of the site's own votes: which votes count, what is published, made again, exported, and shown to whom."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,15 +13,17 @@ import pytest
 from django.contrib.admin.sites import site
 from django.core.management import CommandError
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
-from apps.accounts.models import User
-from apps.arena.models import Arena, Contestant, Integrity, Verdict, Vote
+from apps.accounts.models import ApiKey, User
+from apps.arena.models import Arena, Battle, Contestant, Integrity, Verdict, Vote
+from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.errors import NoBattles
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.services import snapshot_build, snapshot_verify
-from apps.leaderboard.votes import votes_text
+from apps.leaderboard.votes import votes_pack, votes_text
 from tests.leaderboard.support import command, vote
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +56,85 @@ def test_voters_are_numbers_and_nothing_of_them_is_in_the_text(
         ["voter-1", "voter-2", "voter-2"],
     )
     assert alice.username.encode() not in votes_text(arena)
+
+
+def test_the_votes_are_one_text_whoever_came_first(
+    arena: Arena, three: list[Contestant], alice: User, bob: User
+) -> None:
+    def cast(first: User, second: User) -> bytes:
+        Vote.objects.all().delete()
+        vote(three[0], three[1], user=first)
+        vote(three[1], three[2], user=second)
+        vote(three[2], three[0], user=second)
+        return votes_text(arena)
+
+    assert cast(alice, bob) == cast(bob, alice)
+
+
+def test_what_programs_vote_with_one_key_is_one_voters(arena: Arena, three: list[Contestant]) -> None:
+    keys = [ApiKey.objects.create(name=name, prefix=name, digest=name) for name in ("one", "two")]
+    for key in (keys[0], keys[0], keys[1], None):
+        Battle.objects.filter(pk=vote(three[0], three[1]).battle_id).update(api_key=key)
+    voters = [row.get("judge") for row in lines(arena)]
+    assert sorted(Counter(voter for voter in voters if voter).values()) == [1, 2]
+    assert voters.count(None) == 1
+
+
+def test_names_that_nobody_can_print_are_no_reason_to_refuse_our_own_votes(
+    arena: Arena, three: list[Contestant], tmp_path: Path
+) -> None:
+    Contestant.objects.filter(pk=three[0].pk).update(name="ant\u200d\u00a0\u00ad")
+    for _ in range(10):
+        vote(three[0], three[1])
+        vote(three[1], three[0])
+    printed = command("build", "--json")
+    exported = tmp_path / "votes.jsonl"
+    exported.write_text(command("export", str(Snapshot.objects.get().public_id)))
+    assert "ant\u200d" in printed
+    assert command("build", str(exported), "--json") == printed
+
+
+def test_a_board_knows_its_pairs_and_whom_its_names_meant(arena: Arena, three: list[Contestant], votes: None) -> None:
+    snapshot, _ = snapshot_build(arena, BoardConfig())
+    assert {name: one["pk"] for name, one in snapshot.contestants.items()} == {one.name: one.pk for one in three}
+    assert snapshot.pairs["names"] == ["ant", "bee", "cow"]
+    assert [pair[:2] for pair in snapshot.pairs["pairs"]] == [[0, 1], [0, 2], [1, 2]]
+    assert sum(sum(pair[2:]) for pair in snapshot.pairs["pairs"]) == 40
+
+
+def test_last_digits_may_differ_and_nothing_else(arena: Arena, votes: None) -> None:
+    snapshot, _ = snapshot_build(arena, BoardConfig())
+    snapshot.board["rows"][0]["rating"] += 1e-8
+    assert snapshot_verify(snapshot).is_right
+    for change in (
+        {"rating": snapshot.board["rows"][0]["rating"] + 1e-5},
+        {"rank": 2},
+        {"name": "another"},
+        {"n_won": 0},
+    ):
+        other = copy(snapshot)
+        other.board = {**snapshot.board, "rows": [snapshot.board["rows"][0] | change, *snapshot.board["rows"][1:]]}
+        assert not snapshot_verify(other).is_right
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda packed: b"", lambda packed: packed[:-20], lambda packed: b"votes", lambda packed: votes_pack(b"{}\n")],
+)
+def test_votes_that_were_changed_are_told_as_that_before_they_are_rated(
+    votes: None, change: Callable[[bytes], bytes]
+) -> None:
+    command("build")
+    snapshot = Snapshot.objects.get()
+    Snapshot.objects.update(votes=change(bytes(snapshot.votes)))
+    with pytest.raises(CommandError, match="their bytes were changed"):
+        command("verify", str(snapshot.public_id))
+
+
+def test_nothing_is_rated_when_nothing_has_changed(arena: Arena, votes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot_build(arena, BoardConfig())
+    monkeypatch.setattr("apps.leaderboard.services.board_make", None)
+    assert not snapshot_build(arena, BoardConfig())[1]
 
 
 def test_a_board_is_made_again_from_its_row_alone(arena: Arena, votes: None) -> None:
@@ -102,8 +187,33 @@ def test_a_changed_board_is_found_out_by_the_command(votes: None) -> None:
         command("verify", str(uuid4()))
     with pytest.raises(CommandError, match="no arena"):
         command("build", "--arena", "nowhere")
-    with pytest.raises(CommandError, match="are for a FILE"):
+    with pytest.raises(CommandError, match="--strict is for a FILE"):
         command("build", "--strict")
+
+
+def test_a_model_that_was_renamed_or_deleted_is_no_more_named_to_those_who_could_not_see_it(
+    client: Client, alice: User, votes: None
+) -> None:
+    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
+    command("build", "--anchor", "bee")
+    Contestant.objects.filter(name="bee").update(name="wasp")
+    paths = ("/leaderboard", "/leaderboard/of/public/board.csv", "/leaderboard/of/public/board.json")
+    assert all(b"bee" not in client.get(path).content for path in paths)
+    client.force_login(alice)
+    assert client.get(paths[2]).json()["config"]["anchor"] == "bee"
+    assert "bee lab" in client.get("/leaderboard").content.decode()
+    client.logout()
+    LanguageModel.objects.filter(name__in=("bee", "cow")).delete()
+    assert all(b"bee" not in client.get(path).content for path in paths)
+    assert all(b"cow" in client.get(path).content for path in paths)
+
+
+def test_who_retires_later_is_not_retired(client: Client, votes: None) -> None:
+    command("build")
+    Contestant.objects.filter(name="ant").update(retired_at=timezone.now() + timedelta(days=1))
+    Contestant.objects.filter(name="bee").update(retired_at=timezone.now() - timedelta(days=1))
+    rows = client.get("/leaderboard/of/public/board.json").json()["rows"]
+    assert {row["name"]: row["is_retired"] for row in rows} == {"ant": False, "bee": True, "cow": False}
 
 
 def test_the_admin_shows_boards_and_changes_none(votes: None, admin_client: Client, admin_user: User) -> None:

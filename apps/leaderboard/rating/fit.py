@@ -7,45 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.leaderboard.errors import NoBattles, NotConnected, NotConverged, TiesWanted
-from apps.leaderboard.rating.battles import Cells, FloatArray, IntArray, Outcome
-from apps.leaderboard.rating.graph import components, win_matrix
-from apps.leaderboard.rating.ties import Terms, TieModel, terms
+from apps.leaderboard.errors import NotConverged
+from apps.leaderboard.rating.battles import Cells, FloatArray
+from apps.leaderboard.rating.existence import check_maximum
+from apps.leaderboard.rating.graph import win_matrix
+from apps.leaderboard.rating.layout import Layout, information, pinned, score
+from apps.leaderboard.rating.ties import Terms, TieModel
 
 TOLERANCE = 1e-10
 """Of a Newton step, in logits: 2e-8 rating points, and the next step would be its square."""
 NEWTON_ROUNDS = 50
 MM_ROUNDS = 20_000
 _HALVINGS = 40
-_START_G = {TieModel.HALF: 0.0, TieModel.DAVIDSON: 0.0, TieModel.RAO_KUPPER: 0.5}
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where parameters stand in a vector: M strengths, then the advantage of the first side, then the tie parameter."""
-
-    n_models: int
-    tie_model: TieModel
-    has_side: bool
-
-    @property
-    def size(self) -> int:
-        return self.n_models + self.has_side + self.tie_model.has_parameter
-
-    def entries(self, cells: Cells) -> list[tuple[IntArray, int, int]]:
-        """For each parameter that a battle touches: which, and how d and g change with it."""
-        ones = np.ones(len(cells.first), dtype=np.int64)
-        touched = [(cells.first, 1, 0), (cells.second, -1, 0)]
-        if self.has_side:
-            touched.append((self.n_models * ones, 1, 0))
-        if self.tie_model.has_parameter:
-            touched.append(((self.size - 1) * ones, 0, 1))
-        return touched
-
-    def terms(self, cells: Cells, parameters: FloatArray) -> Terms:
-        side = parameters[self.n_models] if self.has_side else 0.0
-        g = float(parameters[-1]) if self.tie_model.has_parameter else 0.0
-        return terms(self.tie_model, parameters[cells.first] - parameters[cells.second] + side, g, cells.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +41,11 @@ class Fit:
         return float(self.parameters[self.layout.n_models]) if self.layout.has_side else None
 
     @property
+    def style(self) -> FloatArray:
+        """By how many logits one more of each feature helps."""
+        return self.parameters[self.layout.style_at]
+
+    @property
     def tie(self) -> float | None:
         """Davidson's nu or Rao and Kupper's theta, as they write them: the exponential of our g."""
         return float(np.exp(self.parameters[-1])) if self.layout.tie_model.has_parameter else None
@@ -82,17 +60,14 @@ def fit(
     newton_rounds: int = NEWTON_ROUNDS,
     start: FloatArray | None = None,
 ) -> Fit:
-    """Raises: NoBattles, NotConnected, TiesWanted, NotConverged."""
-    _check(cells, n_models, tie_model)
-    layout = Layout(n_models, tie_model, has_side)
-    if start is None:
-        start = np.zeros(layout.size)
-        if tie_model.has_parameter:
-            start[-1] = _START_G[tie_model]
+    """Raises: NoBattles, NotConnected, TiesWanted, NotIdentified, NoMaximum, NotConverged."""
+    n_style = 0 if cells.style is None else cells.style.shape[1]
+    layout = Layout(n_models, tie_model, has_side, n_style)
+    check_maximum(cells, layout)
     try:
-        return _newton(cells, layout, start, newton_rounds)
+        return _newton(cells, layout, layout.start() if start is None else start, newton_rounds)
     except NotConverged:
-        if tie_model is not TieModel.HALF or has_side:
+        if layout.size > n_models:
             raise
     return _as_fit(cells, layout, *mm(win_matrix(cells, n_models)))
 
@@ -114,34 +89,6 @@ def mm(wins: FloatArray, *, tolerance: float = TOLERANCE / 100, max_rounds: int 
         if step < tolerance:
             return strengths, n_rounds
     raise NotConverged(rounds=max_rounds, step=step)
-
-
-def score(cells: Cells, layout: Layout, of: Terms, weight: FloatArray) -> FloatArray:
-    """Gradient of the log-likelihood, shape [P]."""
-    total = np.zeros(layout.size)
-    for index, by_d, by_g in layout.entries(cells):
-        total += np.bincount(index, weight * (by_d * of.score_d + by_g * of.score_g), minlength=layout.size)
-    return total
-
-
-def information(cells: Cells, layout: Layout, of: Terms, weight: FloatArray) -> FloatArray:
-    """Second derivatives of the log-likelihood, negated, shape [P, P]. The strengths' common shift is in its kernel."""
-    size = layout.size
-    total = np.zeros(size * size)
-    entries = layout.entries(cells)
-    for row, row_d, row_g in entries:
-        for column, column_d, column_g in entries:
-            of_pair = row_d * column_d * of.info_dd + row_g * column_g * of.info_gg
-            of_pair = of_pair + (row_d * column_g + row_g * column_d) * of.info_dg
-            total += np.bincount(row * size + column, weight * of_pair, minlength=size * size)
-    return total.reshape(size, size)
-
-
-def pinned(matrix: FloatArray, n_models: int) -> FloatArray:
-    """The information with the strengths' mean held at 0: invertible."""
-    held = matrix.copy()
-    held[:n_models, :n_models] += np.trace(matrix[:n_models, :n_models]) / n_models**2
-    return held
 
 
 def _newton(cells: Cells, layout: Layout, parameters: FloatArray, max_rounds: int) -> Fit:
@@ -185,14 +132,3 @@ def _as_fit(cells: Cells, layout: Layout, parameters: FloatArray, n_rounds: int)
     if not np.isfinite(parameters).all():
         raise NotConverged(rounds=n_rounds, step=float("nan"))
     return Fit(layout, parameters, loglik, n_rounds)
-
-
-def _check(cells: Cells, n_models: int, tie_model: TieModel) -> None:
-    if not len(cells.first):
-        raise NoBattles
-    n_components = len(np.unique(components(win_matrix(cells, n_models))))
-    if n_components > 1:
-        raise NotConnected(n_components=n_components)
-    ties = float(cells.total[cells.outcome == Outcome.TIE].sum())
-    if tie_model.has_parameter and not 0 < ties < float(cells.total.sum()):
-        raise TiesWanted(model=tie_model.value)

@@ -1,16 +1,24 @@
 """How sure the strengths are: the sandwich, plain or by voter; a seeded bootstrap as its check; ranks by intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import NormalDist
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 
-from apps.leaderboard.errors import BootstrapLost, NotConnected, TiesWanted
-from apps.leaderboard.rating.battles import Battles, Cells, FloatArray, IntArray
-from apps.leaderboard.rating.fit import Fit, Layout, fit, information, pinned
-
-_VOTERS_AT_ONCE = 4096
+from apps.leaderboard.errors import (
+    BootstrapLost,
+    IndependenceWanted,
+    NoMaximum,
+    NotConnected,
+    NotIdentified,
+    TiesWanted,
+)
+from apps.leaderboard.rating.battles import Battles, BoolArray, ByVoter, Cells, FloatArray, IntArray
+from apps.leaderboard.rating.fit import Fit, fit
+from apps.leaderboard.rating.layout import information, pinned
 
 
 class Covariance(StrEnum):
@@ -22,6 +30,12 @@ class Covariance(StrEnum):
     """Votes are independent; the model may be wrong."""
     CLUSTERED = "clustered"
     """Voters are independent; votes of one voter need not be."""
+
+    @property
+    def formulas(self) -> tuple["Covariance", ...]:
+        """The widest of these is shown. Where one voter cast all votes of a model, that voter's scores sum to 0 at the
+        maximum, which the clustered formula alone would take for certainty."""
+        return (Covariance.CLUSTERED, Covariance.ROBUST) if self is Covariance.CLUSTERED else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +51,52 @@ def covariance(battles: Battles, cells: Cells, found: Fit, kind: Covariance) -> 
 
     Robust: A^-1 B A^-1, with A the information and B the sum of squared scores of battles, or of voters, times
     n / (n - 1). Source: White (1982), Econometrica 50(1), 1-25; Cameron and Miller (2015), JHR 50(2), 317-372.
+    Raises: IndependenceWanted.
     """
     bread = inverse(cells, found)
     match kind:
         case Covariance.MODEL:
             return bread
         case Covariance.ROBUST:
-            meat, n = _meat(cells, found), float(cells.count.sum())
+            return _sandwich(bread, _meat(cells, found), float(cells.count.sum()), "votes")
         case Covariance.CLUSTERED:
-            meat, n = _meat_by_voter(battles, found)
-    if n < 2:
-        return np.full_like(bread, np.inf)
-    return bread @ (meat * n / (n - 1)) @ bread
+            scores = voter_scores(battles.by_voter(), found)
+            return _sandwich(bread, (scores.T @ scores).toarray(), float(scores.shape[0]), "voters")
 
 
 def inverse(cells: Cells, found: Fit) -> FloatArray:
-    """Of the information, among strengths with mean 0."""
+    """Of the information, among strengths with mean 0. Raises: NotIdentified."""
     m = found.layout.n_models
     at = found.layout.terms(cells, found.parameters)
     matrix = information(cells, found.layout, at, cells.total)
-    inverted = np.linalg.inv(pinned(matrix, m))
+    try:
+        inverted = np.linalg.inv(pinned(matrix, m))
+    except np.linalg.LinAlgError as exc:
+        raise NotIdentified from exc
     centre = np.eye(found.layout.size)
     centre[:m, :m] -= 1 / m
     return np.asarray(centre @ inverted @ centre.T)
 
 
-def standard_errors(matrix: FloatArray, n_models: int) -> FloatArray:
-    """Of the strengths, in logits, shape [M]."""
-    return np.sqrt(np.maximum(np.diag(matrix)[:n_models], 0.0))
+def standard_errors(matrix: FloatArray) -> FloatArray:
+    return np.sqrt(np.maximum(np.diag(matrix), 0.0))
 
 
-def intervals(found: Fit, matrix: FloatArray, confidence: float) -> Intervals:
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * standard_errors(matrix, found.layout.n_models)
-    return Intervals(found.strengths - half, found.strengths + half)
+def half_widths(matrices: Sequence[FloatArray], confidence: float) -> FloatArray:
+    """Of normal intervals, in logits, of the widest formula for each parameter."""
+    errors = np.max([standard_errors(matrix) for matrix in matrices], axis=0)
+    return np.asarray(NormalDist().inv_cdf((1 + confidence) / 2) * errors)
+
+
+def intervals(strengths: FloatArray, matrices: Sequence[FloatArray], confidence: float) -> Intervals:
+    """`matrices` are of the strengths alone, or of all parameters."""
+    half = half_widths(matrices, confidence)[: len(strengths)]
+    return Intervals(strengths - half, strengths + half)
+
+
+def contrast_to(shown: BoolArray) -> FloatArray:
+    """From all strengths to those of the shown models with their own mean at 0, shape [shown, M]."""
+    return np.asarray(np.eye(len(shown))[shown] - shown / shown.sum())
 
 
 def ranks(bounds: Intervals) -> IntArray:
@@ -77,8 +104,8 @@ def ranks(bounds: Intervals) -> IntArray:
     return 1 + len(bounds.lower) - np.searchsorted(np.sort(bounds.lower), bounds.upper, side="right")
 
 
-def bootstrap(cells: Cells, found: Fit, *, rounds: int, seed: int, confidence: float) -> Intervals:
-    """Percentiles of the strengths over boards whose battles are drawn anew with replacement.
+def bootstrap(cells: Cells, found: Fit, *, rounds: int, seed: int) -> FloatArray:
+    """Strengths of boards whose battles are drawn anew with replacement, shape [rounds, M].
 
     Raises: BootstrapLost, when one of them has no maximum; NotConverged.
     """
@@ -89,15 +116,23 @@ def bootstrap(cells: Cells, found: Fit, *, rounds: int, seed: int, confidence: f
         again = replace(cells, count=random.multinomial(n, cells.count / n).astype(float))
         try:
             drawn[k] = _refit(again, found).strengths
-        except (NotConnected, TiesWanted) as exc:
+        except (NotConnected, TiesWanted, NotIdentified, NoMaximum) as exc:
             raise BootstrapLost(round=k + 1, rounds=rounds) from exc
+    return drawn
+
+
+def percentiles(drawn: FloatArray, confidence: float) -> Intervals:
     lower, upper = np.quantile(drawn, ((1 - confidence) / 2, (1 + confidence) / 2), axis=0)
     return Intervals(lower, upper)
 
 
-def _refit(cells: Cells, found: Fit) -> Fit:
-    layout = found.layout
-    return fit(cells, layout.n_models, tie_model=layout.tie_model, has_side=layout.has_side, start=found.parameters)
+def voter_scores(votes: ByVoter, found: Fit) -> csr_array:
+    """Sum of the scores of each voter's battles, shape [voters, P]."""
+    parts = battle_scores(votes.cells, found)
+    values = np.concatenate([of_battle * votes.cells.count for _, of_battle in parts])
+    rows = np.tile(votes.number, len(parts))
+    columns = np.concatenate([index for index, _ in parts])
+    return coo_array((values, (rows, columns)), shape=(len(votes.voters), found.layout.size)).tocsr()
 
 
 def battle_scores(cells: Cells, found: Fit) -> list[tuple[IntArray, FloatArray]]:
@@ -107,6 +142,11 @@ def battle_scores(cells: Cells, found: Fit) -> list[tuple[IntArray, FloatArray]]
         (index, cells.weight * (by_d * at.score_d + by_g * at.score_g))
         for index, by_d, by_g in found.layout.entries(cells)
     ]
+
+
+def _refit(cells: Cells, found: Fit) -> Fit:
+    layout = found.layout
+    return fit(cells, layout.n_models, tie_model=layout.tie_model, has_side=layout.has_side, start=found.parameters)
 
 
 def _meat(cells: Cells, found: Fit) -> FloatArray:
@@ -120,40 +160,7 @@ def _meat(cells: Cells, found: Fit) -> FloatArray:
     return total.reshape(size, size)
 
 
-def voter_scores(battles: Battles, numbers: IntArray, found: Fit, low: int, high: int) -> FloatArray:
-    """Sums of voters `low` to `high` (not included) of `numbers`, which are `voter_numbers`; shape [high - low, P]."""
-    start, stop = (int(row) for row in np.searchsorted(numbers, (low, high)))
-    return _sum_by(numbers[start:stop] - low, high - low, _slice(battles, start, stop), found.layout, found)
-
-
-def voter_numbers(battles: Battles) -> IntArray:
-    """0, 1, 2 ... in the order of `battles`, which is by voter."""
-    return np.cumsum(np.diff(battles.voter, prepend=battles.voter[:1]) != 0)
-
-
-def _slice(battles: Battles, start: int, stop: int) -> Cells:
-    """Each battle a cell of its own."""
-    return Cells(
-        battles.first[start:stop],
-        battles.second[start:stop],
-        battles.outcome[start:stop],
-        battles.weight[start:stop],
-        np.ones(stop - start),
-    )
-
-
-def _sum_by(group: IntArray, n_groups: int, cells: Cells, layout: Layout, found: Fit) -> FloatArray:
-    total = np.zeros(n_groups * layout.size)
-    for index, of_battle in battle_scores(cells, found):
-        total += np.bincount(group * layout.size + index, of_battle, minlength=len(total))
-    return total.reshape(n_groups, layout.size)
-
-
-def _meat_by_voter(battles: Battles, found: Fit) -> tuple[FloatArray, float]:
-    numbers = voter_numbers(battles)
-    n_voters = int(numbers[-1]) + 1
-    meat = np.zeros((found.layout.size, found.layout.size))
-    for low in range(0, n_voters, _VOTERS_AT_ONCE):
-        scores = voter_scores(battles, numbers, found, low, min(low + _VOTERS_AT_ONCE, n_voters))
-        meat += scores.T @ scores
-    return meat, float(n_voters)
+def _sandwich(bread: FloatArray, meat: FloatArray, n: float, of: str) -> FloatArray:
+    if n < 2:
+        raise IndependenceWanted(of=of)
+    return bread @ (meat * n / (n - 1)) @ bread

@@ -90,7 +90,7 @@ def _rao_kupper(d: FloatArray, g: float, outcome: IntArray) -> Terms:
         score_g=-has_a * (1 - a) - has_b * (1 - b) + tie * (2 / -np.expm1(-2 * g)),
         info_dd=info_a + info_b,
         info_dg=info_b - info_a,
-        info_gg=info_a + info_b + tie / np.sinh(g) ** 2,
+        info_gg=info_a + info_b + tie * (4 * np.exp(-2 * g) / np.expm1(-2 * g) ** 2),
     )
 
 

@@ -12,16 +12,19 @@ from apps.arena.models.entries import DEFAULT_SLUG
 from apps.core.errors import SiteError
 from apps.leaderboard.battle_files.reading import Reading, battles_read
 from apps.leaderboard.battle_files.rules import Cleaning
+from apps.leaderboard.extras import Asked, columns, influence_lines
 from apps.leaderboard.models import Snapshot
-from apps.leaderboard.rating.board import Board, BoardConfig, board_make
+from apps.leaderboard.rating.battles import Battles
+from apps.leaderboard.rating.board import Board, BoardConfig, board_of, rate
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.rating.ties import TieModel
 from apps.leaderboard.selectors import snapshot_get
-from apps.leaderboard.services import board_stored, snapshot_build, snapshot_verify
+from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.tables import board_json, board_text
-from apps.leaderboard.votes import votes_unpack
+from apps.leaderboard.votes import votes_read, votes_unpack
 
 _LISTED = 100
+_DEFAULT = BoardConfig()
 
 
 class Command(BaseCommand):
@@ -40,6 +43,7 @@ class Command(BaseCommand):
         build.add_argument("--exclude", action="append", default=[], metavar="MODEL", help="leave it out; repeatable")
         build.add_argument("--with-named", action="store_true", help="also battles whose models were not hidden")
         add_config_arguments(build)
+        add_extra_arguments(build)
         verify = verbs.add_parser("verify", help="make a board again; not 0 if it differs")
         verify.add_argument("id", type=UUID)
         export = verbs.add_parser("export", help="print a board's votes, a file for `build`")
@@ -66,27 +70,35 @@ class Command(BaseCommand):
         cleaning = Cleaning(frozenset(options["exclude"]), takes_named=options["with_named"])
         battles, reading = battles_read(options["file"], cleaning, is_strict=options["strict"])
         self._tell(reading)
-        board = board_make(battles, config_of(options))
-        self._tell_more(board)
-        self.stdout.write(board_json(board) if options["json"] else board_text(board))
+        self._print(battles, reading, options)
 
     def _publish(self, options: dict[str, Any]) -> None:
-        if options["strict"] or options["exclude"] or options["with_named"]:
-            raise CommandError("--strict, --exclude and --with-named are for a FILE")
+        for name in ("strict", "exclude", "with_named", "elo"):
+            if options[name]:
+                raise CommandError(f"--{name.replace('_', '-')} is for a FILE")
         arena = Arena.objects.filter(slug=options["arena"]).first()
         if arena is None:
             raise CommandError(f"there is no arena {options['arena']!r}")
         snapshot, is_new = snapshot_build(arena, config_of(options))
         self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
-        board = board_stored(snapshot)
-        self.stdout.write(board_json(board) if options["json"] else board_text(board))
+        self._print(*votes_read(votes_unpack(bytes(snapshot.votes))), options)
+
+    def _print(self, battles: Battles, reading: Reading, options: dict[str, Any]) -> None:
+        rated = rate(battles, config_of(options))
+        board = board_of(rated)
+        self._tell_more(board)
+        extra = columns(rated, Asked(options["bootstrap"], options["seed"], options["elo"]))
+        self.stdout.write(board_json(board, extra) if options["json"] else board_text(board, extra))
+        if options["influence"]:
+            for line in influence_lines(rated, reading):
+                self.stderr.write(line)
 
     def _verify(self, snapshot: Snapshot) -> None:
         found = snapshot_verify(snapshot)
         if not found.has_this_code:
             self.stderr.write("It was made by another version of the code.")
         if not found.has_its_votes:
-            raise CommandError("the votes are not those of the board: their hash differs")
+            raise CommandError("the votes are not those of the board: their bytes were changed")
         if not found.has_its_numbers:
             raise CommandError("the numbers are not those that its votes give")
         self.stdout.write(f"{snapshot.public_id}: {snapshot.n_votes} votes give the same numbers")
@@ -117,9 +129,27 @@ def add_config_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--confidence", type=_share, default=0.95, help="of the intervals, default 0.95")
     parser.add_argument("--side-effect", action="store_true", help="let the first side have an advantage, and fit it")
-    parser.add_argument("--min-battles", type=int, default=1, metavar="N", help="no rank for models with fewer")
+    parser.add_argument(
+        "--min-battles", type=int, default=_DEFAULT.min_battles, metavar="N", help="no rank with fewer, default 10"
+    )
     parser.add_argument("--base", type=float, default=1000.0, help="mean of the ratings, or the anchor's; default 1000")
     parser.add_argument("--anchor", default="", metavar="MODEL", help="put this model at the base")
+
+
+def add_extra_arguments(parser: ArgumentParser) -> None:
+    """What is printed besides the board."""
+    parser.add_argument(
+        "--bootstrap",
+        type=_natural,
+        default=0,
+        metavar="ROUNDS",
+        help="also intervals by resampling, to check the others",
+    )
+    parser.add_argument("--seed", type=_natural, default=0, help="of --bootstrap, default 0")
+    parser.add_argument(
+        "--elo", action="store_true", help="also online Elo by the times of a FILE; with --bootstrap its median too"
+    )
+    parser.add_argument("--influence", action="store_true", help="also which voters move the board most")
 
 
 def config_of(options: dict[str, Any]) -> BoardConfig:
@@ -132,6 +162,13 @@ def config_of(options: dict[str, Any]) -> BoardConfig:
         base=options["base"],
         anchor=options["anchor"],
     )
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ArgumentTypeError("must not be negative")
+    return number
 
 
 def _share(text: str) -> float:
