@@ -17,8 +17,9 @@ class LanguageModelAdmin(ModelAdmin):
         "visibility",
         "position",
         "context_length",
+        "sees_images",
     )
-    list_filter = ("visibility", "kind", "organisation", "licence")
+    list_filter = ("visibility", "kind", "sees_images", "organisation", "licence")
     list_editable = ("visibility", "position")
     search_fields = ("name", "display_name", "organisation")
-    readonly_fields = ("public_id", "kind", "context_length", "created_at")
+    readonly_fields = ("public_id", "kind", "context_length", "sees_images", "created_at")

@@ -11,6 +11,14 @@ class ModelUnknown(SiteError):
     whose = Whose.USER
 
 
+class ModelSeesNothing(SiteError):
+    """The model reads texts only, and was shown an image."""
+
+    code = "models.sees_nothing"
+    http_status = 400
+    whose = Whose.USER
+
+
 class ModelWrongKind(SiteError):
     """The model is there, and does something else: it makes vectors and was asked to write, or the other way round."""
 

@@ -42,6 +42,9 @@ class LanguageModel(models.Model):
     context_length = models.PositiveIntegerField(
         null=True, blank=True, help_text="Tokens; as its worker reports, or as the page of its provider says."
     )
+    sees_images = models.BooleanField(
+        default=False, help_text="Chats with it may have images. As its worker reports, or as its provider's page says."
+    )
     prompt_template = models.CharField(
         max_length=100,
         blank=True,

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.quota import Price
 from apps.accounts.selectors import key_model_names
-from apps.catalog.errors import ModelUnknown, ModelWrongKind
+from apps.catalog.errors import ModelSeesNothing, ModelUnknown, ModelWrongKind
 from apps.catalog.models import Kind, LanguageModel, Visibility
 
 _DOES = {
@@ -30,6 +30,12 @@ def model_get_visible(actor: Actor, name: str, kind: Kind) -> LanguageModel:
     if model.kind != kind:
         raise ModelWrongKind(model=name, does=_DOES[Kind(model.kind)])
     return model
+
+
+def sight_check(name: str) -> None:
+    """Whether the model may be shown images. Raises: ModelSeesNothing."""
+    if not LanguageModel.objects.filter(name=name, sees_images=True).exists():
+        raise ModelSeesNothing(model=name)
 
 
 def price_get(name: str) -> Price:

@@ -8,6 +8,9 @@ from apps.moderation.choices import Action, Direction, Surface
 UNCHECKED = "unchecked"
 """The category of a text that somebody could not judge: its policy says whether a surface fails open or closed."""
 
+UNSEEN = "image"
+"""The category of an image where nobody can judge images: its policy says whether it goes on all the same."""
+
 REMOVED = "[removed]"
 
 
@@ -85,7 +88,8 @@ def redacted(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 def action_for(finding: Finding, policies: Policies, surface: Surface, direction: Direction) -> Action:
     """What the surface does about it."""
-    default = Action.FLAG if finding.category == UNCHECKED else policies.get((surface, direction, ""), Action.REFUSE)
+    is_unjudged = finding.category in (UNCHECKED, UNSEEN)
+    default = Action.FLAG if is_unjudged else policies.get((surface, direction, ""), Action.REFUSE)
     action = policies.get((surface, direction, finding.category), default)
     # What nobody can point at cannot be taken out.
     return Action.REFUSE if action is Action.REDACT and not finding.has_places else action

@@ -60,7 +60,7 @@ class ClassifierForm(_ClassifierForm):
 
     class Meta:
         model = Classifier
-        fields = ("name", "base_url", "model_name", "timeout_s", "is_active")
+        fields = ("name", "base_url", "model_name", "timeout_s", "judges_images", "is_active")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -78,9 +78,9 @@ class ClassifierForm(_ClassifierForm):
 @admin.register(Classifier)
 class ClassifierAdmin(ModelAdmin):
     form = ClassifierForm
-    list_display = ("name", "base_url", "model_name", "timeout_s", "has_key", "is_active")
+    list_display = ("name", "base_url", "model_name", "timeout_s", "judges_images", "has_key", "is_active")
     readonly_fields = ("has_key",)
-    fields = ("name", "base_url", "key", "has_key", "model_name", "timeout_s", "is_active")
+    fields = ("name", "base_url", "key", "has_key", "model_name", "timeout_s", "judges_images", "is_active")
 
     def get_form(self, request: HttpRequest, obj: Classifier | None = None, change: bool = False, **kwargs: Any) -> Any:
         # A field that is the form's own is not the model's.

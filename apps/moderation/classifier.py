@@ -4,6 +4,7 @@ Source: OpenAI API reference, "Create moderation".
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -77,9 +78,22 @@ class _Asking:
             return [[Finding(UNCHECKED, name)] for _ in texts]
 
 
-async def _judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
+async def image_findings(classifier: Classifier, url: str) -> list[Finding]:
+    """Of one image what the classifier finds; while it is away the image is unchecked.
+
+    Source: OpenAI API reference, "Create moderation", multi-modal input: one image in a request.
+    """
+    try:
+        async with asyncio.timeout(classifier.timeout_s):
+            [judgement] = await _judged(classifier, [{"type": "image_url", "image_url": {"url": url}}])
+    except (ClassifierAway, TimeoutError):
+        return [Finding(UNCHECKED, classifier.name)]
+    return judgement.findings(classifier.name)
+
+
+async def _judged(classifier: Classifier, inputs: Sequence[str | dict[str, Any]]) -> list[Judgement]:
     """Raises: ClassifierAway, TimeoutError."""
-    body: dict[str, Any] = {"input": texts}
+    body: dict[str, Any] = {"input": inputs}
     if classifier.model_name:
         body["model"] = classifier.model_name
     try:
@@ -87,7 +101,7 @@ async def _judged(classifier: Classifier, texts: list[str]) -> list[Judgement]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{classifier.base_url.rstrip('/')}/moderations"
         reply = await _posted(url, body, headers, classifier.timeout_s)
-        return [_judgement(result) for result in _results(reply, len(texts))]
+        return [_judgement(result) for result in _results(reply, len(inputs))]
     except SiteError as exc:
         raise ClassifierAway(reason=exc.message) from exc
     except (httpx.RequestError, httpx.InvalidURL) as exc:

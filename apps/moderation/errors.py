@@ -11,6 +11,12 @@ class TextRefused(SiteError):
     whose = Whose.USER
 
 
+class ImageNotAccepted(TextRefused):
+    """The same of an image."""
+
+    code = "moderation.image_refused"
+
+
 class ClassifierAway(SiteError):
     """The classifier did not judge the texts; `reason` is for the log and for whoever asks for a judgement alone."""
 

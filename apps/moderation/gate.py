@@ -67,10 +67,9 @@ async def texts_pass(
             where = references[number] if number < len(references) else reference
             found_by.setdefault(where, []).append(verdict)
     for where, acted in found_by.items():
-        await _record(acted, surface=surface, actor=actor, reference=where)
-    refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
-    if refused:
-        raise TextRefused(reason=_reason(refused))
+        await record_together(acted, surface=surface, actor=actor, reference=where)
+    if reason := refusal_of(verdicts):
+        raise TextRefused(reason=reason)
     return [verdict.text for verdict in verdicts[: len(texts)]]
 
 
@@ -99,7 +98,7 @@ async def findings_of(rules: Decided, texts: list[str]) -> list[list[Finding]]:
     return [ours + theirs for ours, theirs in zip(by_rules, by_classifier, strict=True)]
 
 
-async def _record(acted: Sequence[Verdict], *, surface: Surface, actor: Actor, reference: str | None) -> None:
+async def record_together(acted: Sequence[Verdict], *, surface: Surface, actor: Actor, reference: str | None) -> None:
     """One incident of several texts."""
     action = most_severe(verdict.action for verdict in acted)
     direction = next(verdict.direction for verdict in acted if verdict.action is action)
@@ -137,6 +136,7 @@ def _unchecked_by(findings: Sequence[Sequence[Finding]]) -> str:
     return ", ".join(dict.fromkeys(f.by for found in findings for f in found if f.category == UNCHECKED))
 
 
-def _reason(verdicts: Sequence[Verdict]) -> str:
-    told = dict.fromkeys(f"{f.by} ({f.category})" for verdict in verdicts for f in verdict.findings)
-    return ", ".join(told)
+def refusal_of(verdicts: Sequence[Verdict]) -> str:
+    """Why a request is refused for what was found in its texts or images; empty if it is not."""
+    refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
+    return ", ".join(dict.fromkeys(f"{f.by} ({f.category})" for verdict in refused for f in verdict.findings))

@@ -9,7 +9,7 @@ from django.db.models import Q
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
 from apps.core.sealing import seal, unseal
-from apps.moderation.actions import UNCHECKED
+from apps.moderation.actions import UNCHECKED, UNSEEN
 from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher, PatternWrong
 
@@ -38,8 +38,8 @@ class Rule(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.category == UNCHECKED:
-            raise ValidationError({"category": "This one is for texts that somebody could not judge."})
+        if self.category in (UNCHECKED, UNSEEN):
+            raise ValidationError({"category": "This one is for what somebody could not judge."})
         if self.kind not in RuleKind.values:
             return  # the field says so
         try:
@@ -65,6 +65,9 @@ class Classifier(models.Model):
         validators=[MinValueValidator(0.1), MaxValueValidator(60)],
         verbose_name="time limit, seconds",
         help_text="A text that it has not judged by then is 'unchecked'.",
+    )
+    judges_images = models.BooleanField(
+        default=False, help_text="As OpenAI's omni-moderation does. Otherwise images are of the category 'image'."
     )
     is_active = models.BooleanField(default=True, verbose_name="active")
 
@@ -100,8 +103,8 @@ class Policy(models.Model):
         max_length=60,
         blank=True,
         validators=[CATEGORY],
-        help_text="Of a rule or of the classifier; 'unchecked' for texts that one of them could not judge. Blank: all "
-        "that have no policy of their own.",
+        help_text="Of a rule or of the classifier; 'unchecked' for what one of them could not judge, 'image' for "
+        "images where no classifier judges them. Blank: all that have no policy of their own.",
     )
     action = models.CharField(max_length=10, choices=Action)
 

@@ -37,8 +37,10 @@ _CODES = {
     "arena.changed": "battle_changed",
     "arena.choice_missing": "contestants_missing",
     "models.unknown": "model_not_found",
+    "models.sees_nothing": "unsupported_model",
     "models.wrong_kind": "unsupported_model",
     "moderation.refused": "content_policy",
+    "moderation.image_refused": "content_policy",
     "moderation.unavailable": "moderation_unavailable",
     "prompt.too_long": "context_length_exceeded",
     "workers.none": "no_worker",
@@ -207,7 +209,7 @@ def _site_error(exc: SiteError) -> ApiError:
         code = exc.worker_code
     if isinstance(exc, InvalidRequest):
         code = exc.api_code or "invalid_value"
-    if exc.code in {"models.unknown", "models.wrong_kind"}:
+    if exc.code in {"models.unknown", "models.wrong_kind", "models.sees_nothing"}:
         param = "model"
     error = _error(exc.http_status, exc.message, code=code, param=param)
     if isinstance(exc, LimitExceeded):

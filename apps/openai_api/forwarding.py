@@ -6,11 +6,13 @@ Used by the doors for one request and by batches for many. It asks nobody anythi
 from dataclasses import dataclass
 
 from apps.accounts.actors import Actor
+from apps.catalog.errors import ModelSeesNothing
 from apps.catalog.models import Kind
 from apps.openai_api import known_fields
 from apps.openai_api.batch_input import RESPONSES
 from apps.openai_api.shapes import ModelRequest, model_request
 from apps.workers.call import Call, WorkerPath
+from apps.workers.images import image_urls
 from apps.workers.selectors import model_get_offered
 
 
@@ -40,6 +42,8 @@ def request_for(endpoint: Endpoint, body: object) -> ModelRequest:
 
 
 def call_for(endpoint: Endpoint, actor: Actor, wanted: ModelRequest) -> Call:
-    """Asks the database. Raises: ModelUnknown, ModelWrongKind."""
+    """Asks the database. Raises: ModelUnknown, ModelWrongKind, ModelSeesNothing."""
     offered = model_get_offered(actor, wanted.model, endpoint.kind)
+    if image_urls(wanted.body.get("messages")) and not offered.sees_images:
+        raise ModelSeesNothing(model=wanted.model)
     return Call(actor, wanted.model, wanted.body, endpoint.path, offered=offered)

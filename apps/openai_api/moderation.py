@@ -8,11 +8,13 @@ from apps.accounts.actors import Actor
 from apps.moderation import gate
 from apps.moderation.answers import AnswerGate
 from apps.moderation.choices import Surface
+from apps.moderation.images import images_pass
 from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.prompt_texts import fixed, has_token_ids, places, tell_at, told_at
 from apps.openai_api.responses.request import ResponseRequest, response_request
 from apps.openai_api.shapes import Json
 from apps.workers.call import Call, WorkerPath
+from apps.workers.images import image_urls
 
 TOO_DEEP = "the body is nested too deep"
 
@@ -20,7 +22,7 @@ WRITES = (WorkerPath.CHAT_COMPLETIONS, WorkerPath.COMPLETIONS)
 
 
 async def call_pass(call: Call) -> Call:
-    """The call with its texts as they may go on. Raises: TextRefused; InvalidRequest for token ids."""
+    """The call with its texts as they may go on. Raises: TextRefused, ImageNotAccepted, InvalidRequest (token ids)."""
     if call.path not in WRITES:
         return call
     body = await _body_pass(call.body, call.actor)
@@ -47,6 +49,8 @@ async def _body_pass(body: Json, actor: Actor, reference: str | None = None) -> 
     """The body itself if nothing was taken out of it."""
     if not await gate.looks():
         return body
+    urls = [url for name in ("messages", "input") for url in image_urls(body.get(name))]
+    await images_pass(urls, surface=Surface.API, actor=actor, reference=reference)
     if has_token_ids(body) and await gate.acts_on(Surface.API):
         reason = "'prompt' must be a text, or a list of texts: token ids cannot be looked at by the rules of this site"
         raise InvalidRequest(reason=reason, param="prompt")

@@ -139,6 +139,6 @@ def model_object(model: OfferedModel) -> Json:
         "created": int(model.created_at.timestamp()),
         "owned_by": model.organisation or "organization",
         "context_length": model.context_length,
-        "modalities": {"input": ["text"], "output": [output]},
+        "modalities": {"input": ["text", "image"] if model.sees_images else ["text"], "output": [output]},
         "state": str(model.state),
     }

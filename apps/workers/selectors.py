@@ -41,6 +41,7 @@ class OfferedModel:
     state: Offer
     progress: float | None
     context_length: int | None
+    sees_images: bool
     organisation: str
     created_at: datetime
     is_default: bool
@@ -65,6 +66,7 @@ def models_offered(actor: Actor, kind: Kind | None = Kind.TEXT) -> list[OfferedM
             state=state,
             progress=progress,
             context_length=model.context_length,
+            sees_images=model.sees_images,
             organisation=model.organisation,
             created_at=model.created_at,
             is_default=i == default,

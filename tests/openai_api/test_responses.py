@@ -315,8 +315,8 @@ def test_only_background_responses_are_streamed_again(sdk: openai.OpenAI) -> Non
         ),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:,x"}]}]},
-            "input[0].content[0].type",
-            "unsupported_parameter",
+            "model",
+            "unsupported_model",
         ),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments", "invalid_value"),
         (

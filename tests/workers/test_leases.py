@@ -49,6 +49,16 @@ def test_a_model_that_makes_vectors_is_offered_for_that_and_not_for_chats(client
         selectors.model_get_offered(VISITOR, "tiny", Kind.EMBEDDING)
 
 
+def test_whether_a_model_sees_follows_its_worker_once_it_is_loaded(client: Client) -> None:
+    eyes = ModelReport(name="owl", state=ModelState.LOADED, context_length=64, sees_images=True)
+    put_lease(client, WORKER, lease_body(eyes))
+    assert [model.sees_images for model in selectors.models_offered(VISITOR)] == [True]
+    put_lease(client, WORKER, lease_body(loading("owl", 0.5)))
+    assert LanguageModel.objects.get().sees_images
+    put_lease(client, WORKER, lease_body(loaded("owl")))
+    assert not LanguageModel.objects.get().sees_images
+
+
 def test_a_models_kind_follows_its_worker(client: Client) -> None:
     put_lease(client, WORKER, lease_body(loaded("owl")))
     owl = ModelReport(name="owl", state=ModelState.LOADED, context_length=64, kind=ModelKind.EMBEDDING)

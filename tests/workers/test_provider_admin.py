@@ -127,10 +127,10 @@ def test_only_another_address_or_key_ends_a_rest(root: Client, lab: Worker) -> N
 def test_a_mapped_model_is_changed_and_keeps_its_name(root: Client, lab: Worker) -> None:
     hosted = providers.model_map(lab, name="tiny", upstream_name="theirs")
     model = {"id": str(hosted.pk), "worker": str(lab.pk), "name": "renamed", "upstream_name": "newer", "makes": "text"}
-    reply = root.post(change_page(lab), form(model, n_old=1, base_url=lab.base_url))
+    reply = root.post(change_page(lab), form(model | {"sees": "yes"}, n_old=1, base_url=lab.base_url))
     assert reply.status_code == 302
     hosted.refresh_from_db()
-    assert (hosted.upstream_name, hosted.model.name) == ("newer", "tiny")
+    assert (hosted.upstream_name, hosted.model.name, hosted.model.sees_images) == ("newer", "tiny", True)
     assert (
         root.post(change_page(lab), form(model | {"DELETE": "on"}, n_old=1, base_url=lab.base_url)).status_code == 302
     )
@@ -269,6 +269,7 @@ def test_an_operator_adds_maps_limits_tries_and_rotates(
     monkeypatch.setenv("FASTCHAT_PROVIDER_KEY", KEY)
     call_command("providers", "add", "lab", "--kind", "other", "--base-url", server.base_url)
     call_command("providers", "map", "lab", "chat=theirs", "same", "--context-length", "1000")
+    call_command("providers", "map", "lab", "chat=theirs", "--sees-images")
     call_command("providers", "map", "lab", "vectors=embed", "--embedding")
     call_command("providers", "limit", "lab", "--requests-a-minute", "60", "--at-once", "2")
     server.replies.append(whole({"data": []}))
@@ -280,6 +281,7 @@ def test_an_operator_adds_maps_limits_tries_and_rotates(
     assert "requests a minute: 60, tokens a minute: any, requests at once: 2" in said.out
     assert "key …6789" in said.out
     assert LanguageModel.objects.get(name="vectors").kind == Kind.EMBEDDING
+    assert [model.name for model in LanguageModel.objects.filter(sees_images=True)] == ["chat"]
 
     monkeypatch.setenv("FASTCHAT_PROVIDER_KEY", OTHER)
     call_command("providers", "key", "lab")

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 from apps.accounts.actors import Actor
 from apps.accounts.models import Endpoint
 from apps.accounts.selectors import endpoint_check
+from apps.catalog.selectors import sight_check
 from apps.openai_api import selectors
 from apps.openai_api.models import ResponseState, StoredResponse, owner_fields
 from apps.openai_api.responses.items import Prompt, prompt_of
 from apps.openai_api.responses.request import ResponseRequest, chat_call
 from apps.workers.call import Call
+from apps.workers.images import image_urls
 from apps.workers.selectors import model_get_offered
 
 
@@ -36,7 +38,7 @@ def response_check(actor: Actor, wanted: ResponseRequest) -> None:
 def response_prepare(actor: Actor, wanted: ResponseRequest, *, public_id: UUID | None = None) -> Prepared:
     """After `response_check`. `public_id`: under which it was looked at.
 
-    Raises: PreviousResponseNotFound, InvalidRequest.
+    Raises: PreviousResponseNotFound, ModelSeesNothing, InvalidRequest.
     """
     ancestors: list[int] = []
     if wanted.previous_id is not None:
@@ -72,4 +74,7 @@ def response_resume(response: StoredResponse) -> Prepared:
 
 def _prompt(actor: Actor, response: StoredResponse) -> Prompt:
     context = selectors.context_items(actor, response.ancestors) if response.ancestors else []
-    return prompt_of(response.items, instructions=response.repeated["instructions"], context=context)
+    prompt = prompt_of(response.items, instructions=response.repeated["instructions"], context=context)
+    if image_urls(prompt.messages):
+        sight_check(response.model_name)
+    return prompt

@@ -100,6 +100,13 @@ class MappedModelForm(_HostedForm):
         required=False, choices=[AS_KNOWN, *ModelKind.choices], label="What it does", widget=UnfoldAdminSelectWidget
     )
 
+    sees = forms.ChoiceField(
+        required=False,
+        choices=[("", "as known; a new model does not"), ("yes", "Yes"), ("no", "No")],
+        label="Sees images",
+        widget=UnfoldAdminSelectWidget,
+    )
+
     class Meta:
         model = HostedModel
         fields = ("upstream_name", "longest_answer")
@@ -110,13 +117,17 @@ class MappedModelForm(_HostedForm):
         if self.instance.pk is not None:
             model = self.instance.model
             self.initial.update(name=model.name, context_length=model.context_length, makes=model.kind)
+            self.initial["sees"] = "yes" if model.sees_images else "no"
             self.fields["name"].disabled = True
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
             try:
-                providers.mapping_checked(self.instance.worker_id, **self._said())
+                said = self._said()
+                providers.mapping_checked(
+                    self.instance.worker_id, **{name: said[name] for name in said if name != "sees_images"}
+                )
             except ProviderWrong as exc:
                 raise forms.ValidationError(exc.message) from exc
         return cleaned
@@ -130,7 +141,8 @@ class MappedModelForm(_HostedForm):
         said = {name: cleaned[name] for name in ("name", "upstream_name", "context_length", "longest_answer")}
         if self.instance.pk is not None:
             said |= {name: said[name] or 0 for name in ("context_length", "longest_answer")}
-        return said | {"kind": ModelKind(cleaned["makes"]) if cleaned["makes"] else None}
+        kind = ModelKind(cleaned["makes"]) if cleaned["makes"] else None
+        return said | {"kind": kind, "sees_images": cleaned["sees"] == "yes" if cleaned["sees"] else None}
 
 
 class MappedModelFormSet(_HostedFormSet):
@@ -150,7 +162,7 @@ class MappedModelInline(TabularInline):
     form = MappedModelForm
     formset = MappedModelFormSet
     extra = 1
-    fields = ("name", "upstream_name", "makes", "context_length", "longest_answer")
+    fields = ("name", "upstream_name", "makes", "sees", "context_length", "longest_answer")
     verbose_name = "model"
     verbose_name_plural = "models of this provider"
 

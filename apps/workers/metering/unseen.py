@@ -9,11 +9,15 @@ import json
 from math import ceil
 from typing import Any
 
+from apps.workers.images import image_urls
+
 MESSAGE_TOKENS = 16
 """What a template writes around a message, at most."""
 TOOLS_TOKENS = 1024
 """What a provider writes about tools in general. Source: Anthropic, "Tool use", the prompts' token counts."""
 CHARS_PER_TOKEN = 4
+IMAGE_TOKENS = 1600
+"""About what a large image takes. Source: Anthropic, "Vision", "Calculate image costs"."""
 
 
 def token_bound(prompt: dict[str, Any]) -> int:
@@ -23,8 +27,9 @@ def token_bound(prompt: dict[str, Any]) -> int:
 
 
 def token_guess(prompt: dict[str, Any]) -> int:
-    """About so many."""
-    return token_guess_of_bytes(_n_bytes(prompt))
+    """About so many. A file says nothing of the tokens that its image takes."""
+    urls = image_urls(prompt.get("messages"))
+    return token_guess_of_bytes(_n_bytes(prompt) - sum(map(len, urls))) + IMAGE_TOKENS * len(urls)
 
 
 def token_guess_of_bytes(n_bytes: int) -> int:

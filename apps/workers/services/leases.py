@@ -19,6 +19,7 @@ from gpu_worker.protocol import (
     LEASE_RENEW_S,
     LeaseGrant,
     LeaseRequest,
+    ModelState,
     ProtocolError,
 )
 
@@ -73,7 +74,13 @@ def _report_store(worker: Worker, request: LeaseRequest) -> None:
     for report in request.models:
         HostedModel.objects.update_or_create(
             worker=worker,
-            model=model_ensure(name=report.name, context_length=report.context_length, kind=Kind(report.kind)),
+            model=model_ensure(
+                name=report.name,
+                context_length=report.context_length,
+                kind=Kind(report.kind),
+                # Nobody knows before it is loaded.
+                sees_images=report.sees_images if report.state is ModelState.LOADED else None,
+            ),
             defaults={
                 "state": str(report.state),
                 "progress": report.progress,

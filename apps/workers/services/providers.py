@@ -80,6 +80,7 @@ def model_map(
     context_length: int | None = None,
     longest_answer: int | None = None,
     kind: ModelKind | None = None,
+    sees_images: bool | None = None,
 ) -> HostedModel:
     """Offer the provider's model `upstream_name` as `name`, or change how.
 
@@ -98,7 +99,7 @@ def model_map(
     said = {} if longest_answer is None else {"longest_answer": longest_answer or None}
     hosted, _ = HostedModel.objects.update_or_create(
         worker=worker,
-        model=model_ensure(name=name, context_length=context_length, kind=kind),
+        model=model_ensure(name=name, context_length=context_length, kind=kind, sees_images=sees_images),
         defaults={"state": HostedState.LOADED, "upstream_name": upstream_name, "slots": MAX_SLOTS} | said,
     )
     return hosted

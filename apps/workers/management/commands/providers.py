@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -45,6 +45,9 @@ class Command(BaseCommand):
         model.add_argument("models", nargs="+", metavar="OURS=THEIRS")
         model.add_argument("--context-length", type=int, help="tokens; needed where limits count tokens; 0: unknown")
         model.add_argument("--longest-answer", type=int, help="tokens that the provider lets an answer have; 0: any")
+        model.add_argument(
+            "--sees-images", action=BooleanOptionalAction, help="whether chats with it may have images; at first not"
+        )
         does = model.add_mutually_exclusive_group()
         does.add_argument("--embedding", dest="makes", action="store_const", const=ModelKind.EMBEDDING)
         does.add_argument("--text", dest="makes", action="store_const", const=ModelKind.TEXT, help="the usual case")
@@ -137,9 +140,11 @@ class Command(BaseCommand):
                 context_length=options["context_length"],  # type: ignore[arg-type]  # argparse read them as numbers
                 longest_answer=options["longest_answer"],  # type: ignore[arg-type]
                 kind=options["makes"],  # type: ignore[arg-type]
+                sees_images=options["sees_images"],  # type: ignore[arg-type]
             )
             does, context = hosted.model.get_kind_display().lower(), hosted.model.context_length or "unknown"
             told = f"{does}, context {context}, longest answer {hosted.longest_answer or 'any'}"
+            told += ", sees images" if hosted.model.sees_images else ""
             self.stdout.write(f"{ours} is {hosted.upstream_name} of {worker}: {told}")
 
     def _check(self, worker: Worker) -> None:
