@@ -30,6 +30,11 @@ class ArenaAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # its battles and votes stay: close it instead
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Arena | None = None) -> tuple[str, ...]:
+        # Links to it are with those who fought there, and programs name it.
+        has_battles = obj is not None and obj.battles.exists()
+        return ("slug",) if has_battles else ()
+
     def save_model(self, request: HttpRequest, obj: Arena, form: object, change: bool) -> None:
         super().save_model(request, obj, form, change)
         arena_fill(obj)
@@ -172,6 +177,8 @@ class VoteAdmin(KeptAdmin):
         return queryset.prefetch_related("battle__sides__contestant")
 
     def save_model(self, request: HttpRequest, obj: Vote, form: VoteForm, change: bool) -> None:
+        if not form.has_changed():
+            return  # looked at and saved as it was: nobody has decided anything
         assert isinstance(request.user, User)  # noqa: S101  # whoever is here is signed in
         decision = Integrity(obj.overruled) if obj.overruled else None
         vote_overrule(vote=obj, decision=decision, why=obj.overruled_why, admin=request.user)

@@ -1,5 +1,6 @@
 """Who takes part: models that enter by themselves where an arena takes all of them."""
 
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.arena.models import Arena, Contestant
@@ -29,8 +30,13 @@ def model_enter(model: LanguageModel) -> None:
 
 
 def contestant_retire(contestant: Contestant) -> bool:
-    """Let it take part in no new battles; it stays on record. False if it was retired before."""
-    return Contestant.objects.filter(pk=contestant.pk, retired_at=None).update(retired_at=timezone.now()) == 1
+    """Let it take part in no new battles from now on, also if a later time was set; it stays on record.
+
+    False if it was retired before.
+    """
+    now = timezone.now()
+    takes_part = Contestant.objects.filter(Q(retired_at=None) | Q(retired_at__gt=now), pk=contestant.pk)
+    return takes_part.update(retired_at=now) == 1
 
 
 def _enter(arena: Arena, model: LanguageModel) -> None:
