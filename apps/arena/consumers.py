@@ -98,7 +98,9 @@ class ArenaConsumer(AsyncWebsocketConsumer):
                 opening = Opening(frame.arena, frame.text, frame.choice, frame.previous, frame.follows)
                 await self._accepted(frame.ref, await asking.battle_open(actor=self._actor, opening=opening))
             case BattleSend():
-                turn = await asking.battle_continue(actor=self._actor, battle_id=frame.battle, text=frame.text)
+                turn = await asking.battle_continue(
+                    actor=self._actor, battle_id=frame.battle, text=frame.text, turn=frame.turn
+                )
                 await self._accepted(frame.ref, turn)
             case BattleVote():
                 await self._send_frame(await in_thread(self._vote, frame))
@@ -114,9 +116,13 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     async def _accepted(self, ref: str, turn: BattleTurn) -> None:
         battle_id = turn.battle.public_id
         html, url = render_user(turn.text), battle_url(battle_id)
-        await self._send_frame(frames.accepted(ref, battle=battle_id, url=url, turn=turn.number, html=html))
+        told = None if turn.battle.is_blind else await in_thread(names_told, turn.battle)
+        names = None if told is None else (told[0].name, told[1].name)
+        await self._send_frame(
+            frames.accepted(ref, battle=battle_id, url=url, turn=turn.number, html=html, names=names)
+        )
         a, b = turn.generations
-        await self._watch(Watched(battle_id, turn.number, (a.public_id, b.public_id)))
+        await self._watch(Watched(battle_id, turn.number, (a.public_id, b.public_id), turn.battle.is_blind))
 
     # --- In a thread --------------------------------------------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         if last is None:
             raise BattleNotFound
         a, b = last.generations
-        return Watched(battle_id, battle.n_turns, (a.public_id, b.public_id))
+        return Watched(battle_id, battle.n_turns, (a.public_id, b.public_id), battle.is_blind)
 
     # --- Watching and sending -----------------------------------------------------------------------------------------
 
@@ -156,6 +162,8 @@ class ArenaConsumer(AsyncWebsocketConsumer):
             async with aclosing(feed.follow(turn)) as following:
                 async for frame in following:
                     await self._send_frame(frame)
+        except SiteError as exc:
+            await self._send_frame(frames.error(Failure.of(exc)))
         except OSError:
             logger.debug("a page went away during battle %s", turn.battle)
         except Exception:

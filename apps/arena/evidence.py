@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from django.db.models import Avg, Case, Count, F, Q, QuerySet, Value, When
 
 from apps.arena.integrity import MIN_HISTORY, Evidence, PastVote
-from apps.arena.models import Battle, Follows, Integrity, Position, Side, Verdict, Vote
+from apps.arena.live.pacing import rest_at_s
+from apps.arena.models import Battle, Follows, Position, Side, Verdict, Vote
+from apps.arena.selectors import began_at, written_of
+from apps.arena.spoken import spoken
 from apps.conversations.models import Generation, GenerationState, Message, Role
 
 MAX_HISTORY = 200
@@ -23,8 +26,11 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
     """About a vote that is not stored yet, on a battle without names whose last turn has ended."""
     conversations = [side.conversation_id for side in sides]
     messages = list(Message.objects.filter(conversation__in=conversations).order_by("pk"))
-    generations = list(Generation.objects.filter(conversation__in=conversations).order_by("-pk"))
-    last_two = generations[:2]
+    generations = list(
+        Generation.objects.filter(conversation__in=conversations).select_related("message").order_by("-pk")
+    )
+    # A message that comes at this moment has begun two more; the vote is then refused.
+    last_two = [generation for generation in generations if generation.finished_at is not None][:2]
     answers = [message for message in messages if message.role == Role.ASSISTANT]
     a, b = (_last(answers, side) for side in sides)
     earlier = _votes_of_owner(battle)
@@ -33,14 +39,14 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
     history = [*_history(earlier), PastVote(sides[0].contestant_id, sides[1].contestant_id, _score(verdict))]
     return Evidence(
         questions=[message.content for message in messages if _is_question(message, sides[0])],
-        answers=[message.content for message in answers],
+        answers=[spoken(message.content) for message in answers],
         last_answers=(a, b),
         names=_names(sides),
         makers=[side.contestant.model.organisation for side in sides if side.contestant.model],
         is_rematch=battle.follows == Follows.REMATCH,
         was_stopped=any(generation.state == GenerationState.STOPPED for generation in generations),
-        read_s=(now - max(map(_began_at, last_two))).total_seconds(),
-        whole_s=(now - max(generation.finished_at or now for generation in last_two)).total_seconds(),
+        read_s=(now - max(map(began_at, last_two))).total_seconds(),
+        whole_s=now.timestamp() - rest_at_s(*map(written_of, last_two)),
         open_s=(now - battle.created_at).total_seconds(),
         n_same_question=len(same),
         n_same_battle=same.count(pair),
@@ -64,13 +70,10 @@ def _is_question(message: Message, side: Side) -> bool:
     return message.role == Role.USER and message.conversation_id == side.conversation_id
 
 
-def _began_at(generation: Generation) -> datetime:
-    """When it wrote its first word; nobody sees a word of either side before both have."""
-    return generation.created_at + timedelta(milliseconds=generation.ttft_ms or 0)
-
-
 def _last(answers: list[Message], side: Side) -> str:
-    return next((answer.content for answer in answers[::-1] if answer.conversation_id == side.conversation_id), "")
+    return next(
+        (spoken(answer.content) for answer in answers[::-1] if answer.conversation_id == side.conversation_id), ""
+    )
 
 
 def _votes_of_owner(battle: Battle) -> QuerySet[Vote]:
@@ -120,13 +123,9 @@ def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
     often = [key for key, n in n_judged.items() if n >= MIN_HISTORY]
     if not often:
         return {}
-    counts = Q(battle__vote__overruled=Integrity.COUNTED) | Q(
-        battle__vote__overruled="", battle__vote__integrity=Integrity.COUNTED
-    )
     won = Case(When(battle__vote__verdict=F("position"), then=Value(1.0)), default=Value(0.0))
-    decided = Side.objects.filter(
-        counts, contestant__in=often, battle__is_anonymous=True, battle__vote__verdict__in=list(_SCORES)
-    )
+    votes = Vote.objects.rated(battle.arena).filter(verdict__in=list(_SCORES))
+    decided = Side.objects.filter(contestant__in=often, battle__vote__in=votes)
     newest = decided.exclude(_owner(battle)).order_by("-pk")[:MAX_OTHERS]
     rates = Side.objects.filter(pk__in=newest.values("pk")).values("contestant").annotate(n=Count("pk"), rate=Avg(won))
     return {row["contestant"]: row["rate"] for row in rates.order_by() if row["n"] >= MIN_OTHERS}

@@ -43,6 +43,8 @@ class BattleStart:
 class BattleSend:
     ref: str
     battle: UUID
+    turn: int
+    """The last one on the page, which the text goes on from."""
     text: str
 
 
@@ -104,7 +106,10 @@ def parse(text: str | None) -> Incoming:
             )
         case "battle.send":
             frame = BattleSend(
-                text_of(values, "ref", REF_CHARS), uuid_of(values, "battle"), text_of(values, "text", FRAME_MAX_BYTES)
+                ref=text_of(values, "ref", REF_CHARS),
+                battle=uuid_of(values, "battle"),
+                turn=_turn(values),
+                text=text_of(values, "text", FRAME_MAX_BYTES),
             )
         case "battle.vote":
             frame = BattleVote(
@@ -121,13 +126,24 @@ def parse(text: str | None) -> Incoming:
             frame = BattleStop(uuid_of(values, "battle"))
         case _:
             raise BadFrame(reason="a frame of an unknown type")
+    if isinstance(frame, BattleStart) and (frame.previous is None) != (frame.follows is None):
+        raise BadFrame(reason="previous and follows, of which one is missing")
     if values.keys() - asdict(frame).keys():
         raise BadFrame(reason="a frame with unknown fields")
     return frame
 
 
-def accepted(ref: str, *, battle: UUID, url: str, turn: int, html: str) -> Frame:
-    return {"type": "battle.accepted", "ref": ref, "battle": str(battle), "url": url, "turn": turn, "html": html}
+def accepted(ref: str, *, battle: UUID, url: str, turn: int, html: str, names: tuple[str, str] | None = None) -> Frame:
+    """`names`: of A and B, where they are known."""
+    return {
+        "type": "battle.accepted",
+        "ref": ref,
+        "battle": str(battle),
+        "url": url,
+        "turn": turn,
+        "html": html,
+        "names": names,
+    }
 
 
 def progress(battle: UUID, turn: int, a: SideUpdate, b: SideUpdate) -> Frame:

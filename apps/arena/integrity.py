@@ -74,7 +74,7 @@ class Evidence:
     read_s: float
     """From the moment when both had begun to write the last answers."""
     whole_s: float
-    """From the moment when both had ended: what the longer one has more could not be seen before."""
+    """From the moment when the rest of the longer one could be seen."""
     open_s: float
     """From the first message to the vote."""
     n_same_question: int

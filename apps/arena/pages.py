@@ -1,6 +1,6 @@
 """What a page and a program may see of a battle. Names are here only when they may be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.urls import reverse
@@ -8,6 +8,7 @@ from django.urls import reverse
 from apps.arena.errors import BattleErased, side_failure
 from apps.arena.models import Battle, Contestant, Side, Vote
 from apps.arena.selectors import LastTurn, TurnState, last_turn_get, sides_get
+from apps.arena.spoken import spoken
 from apps.conversations.markdown import render, render_user
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.conversations.outcomes import Failure
@@ -78,7 +79,7 @@ def battle_shown(battle: Battle) -> ShownBattle:
         id=battle.public_id,
         url=battle_url(battle.public_id),
         is_anonymous=battle.is_anonymous,
-        turns=_turns(sides, state),
+        turns=_turns(battle, sides, state),
         state=state,
         failure=_failure(last),
         names=names_told(battle, sides),
@@ -89,7 +90,7 @@ def battle_shown(battle: Battle) -> ShownBattle:
 
 def names_told(battle: Battle, sides: tuple[Side, Side] | None = None) -> tuple[Told, Told] | None:
     """A's and B's, if they may be known: chosen by name, or told with a vote or without one."""
-    if battle.is_anonymous and battle.revealed_at is None:
+    if battle.is_blind:
         return None
     a, b = sides or sides_get(battle)
     return contestant_told(a.contestant), contestant_told(b.contestant)
@@ -103,9 +104,9 @@ def contestant_told(contestant: Contestant) -> Told:
     return Told(name, str(model), model.organisation, model.licence, model.description)
 
 
-def _turns(sides: tuple[Side, Side], state: TurnState) -> list[ShownTurn]:
+def _turns(battle: Battle, sides: tuple[Side, Side], state: TurnState) -> list[ShownTurn]:
     """All before the last one have ended, or the next would not have begun."""
-    a, b = (_said(side.conversation) for side in sides)
+    a, b = (_said(side.conversation, hides_thoughts=battle.is_blind) for side in sides)
     pairs = list(zip(a, b, strict=False))
     states = [TurnState.ENDED] * (len(pairs) - 1) + [state]
     turns = enumerate(zip(pairs, states, strict=False), start=1)
@@ -129,16 +130,17 @@ class _Said:
     was_stopped: bool
 
 
-def _said(conversation: Conversation | None) -> list[_Said]:
+def _said(conversation: Conversation | None, *, hides_thoughts: bool) -> list[_Said]:
     if conversation is None:
         return []
     path = path_list(conversation)
     answers = {message.parent_id: message for message in path if message.role == Role.ASSISTANT}
     stopped = Generation.objects.filter(conversation=conversation, state=GenerationState.STOPPED)
     stopped_pks = set(stopped.values_list("message_id", flat=True))
-    return [
+    said = [
         _said_in(question, answers.get(question.pk), stopped_pks) for question in path if question.role == Role.USER
     ]
+    return [replace(one, answer=spoken(one.answer)) for one in said] if hides_thoughts else said
 
 
 def _said_in(question: Message, answer: Message | None, stopped: set[int]) -> _Said:

@@ -2,17 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.selectors import key_model_names
 from apps.arena.errors import ArenaNotFound, BattleNotFound, ContestantUnknown
+from apps.arena.live.pacing import Written, whole_at_s
 from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Position, Side
-from apps.catalog.models import Kind
+from apps.arena.spoken import spoken
+from apps.catalog.models import Kind, Visibility
 from apps.catalog.selectors import models_visible
 from apps.conversations.models import UNFINISHED, Generation, GenerationState
 from apps.workers.selectors import model_ids_ready
@@ -58,8 +61,14 @@ def arena_get(actor: Actor, slug: str) -> Arena:
 
 
 def contestants_ready(actor: Actor, arena: Arena) -> QuerySet[Contestant]:
-    """Who may be met now: not retired, in no outage, and with a worker that has the model."""
-    seen = Q(is_automatic=False) | Q(model__in=models_visible(actor))
+    """Who may be met now: not retired, in no outage, and with a worker that has the model.
+
+    A hidden model is met where an admin entered it; one for members by those who are signed in, whoever entered it.
+    """
+    entered = Q(is_automatic=False)
+    if not actor.is_authenticated:
+        entered &= ~Q(model__visibility=Visibility.MEMBERS)
+    seen = entered | Q(model__in=models_visible(actor))
     if names := key_model_names(actor):
         seen &= Q(model__name__in=names)
     return (
@@ -85,13 +94,22 @@ def contestants_chosen(actor: Actor, arena: Arena, ids: tuple[UUID, UUID]) -> tu
 
 
 def n_met(arena: Arena) -> Counter[frozenset[int]]:
-    """How often each two have met in anonymous battles that have a vote, in one query."""
+    """How often each two have met in anonymous battles that have a vote: the database counts."""
     newest = Battle.objects.filter(arena=arena, is_anonymous=True, vote__isnull=False).order_by("-pk")[:MET_MAX_BATTLES]
-    rows = Side.objects.filter(battle__in=newest.values("pk")).values_list("battle_id", "contestant_id")
-    of_battles: dict[int, set[int]] = {}
-    for battle, contestant in rows:
-        of_battles.setdefault(battle, set()).add(contestant)
-    return Counter(frozenset(pair) for pair in of_battles.values())
+    of_pairs = (
+        Battle.objects.filter(pk__in=newest.values("pk"))
+        .annotate(
+            a=FilteredRelation("sides", condition=Q(sides__position=Position.A)),
+            b=FilteredRelation("sides", condition=Q(sides__position=Position.B)),
+        )
+        .values_list("a__contestant", "b__contestant")
+        .annotate(n=Count("pk"))
+        .order_by()
+    )
+    met: Counter[frozenset[int]] = Counter()
+    for a, b, n in of_pairs:
+        met[frozenset((a, b))] += n
+    return met
 
 
 def battles_owned(actor: Actor) -> QuerySet[Battle]:
@@ -132,18 +150,52 @@ def last_turn_get(sides: tuple[Side, Side]) -> LastTurn | None:
     leaves = [
         side.conversation.active_leaf_id for side in sides if side.conversation and side.conversation.active_leaf_id
     ]
-    found = {generation.message_id: generation for generation in Generation.objects.filter(message_id__in=leaves)}
+    of_leaves = Generation.objects.filter(message_id__in=leaves).select_related("message")
+    found = {generation.message_id: generation for generation in of_leaves}
     generations = [found.get(leaf) for leaf in leaves]
     match generations:
         case [Generation() as a, Generation() as b]:
-            return LastTurn(_state_of(a, b), (a, b))
+            return LastTurn(_state_of(sides[0].battle, a, b), (a, b))
     return None
 
 
-def _state_of(*generations: Generation) -> TurnState:
+def written_get(generation_ids: tuple[UUID, UUID]) -> tuple[Written, Written]:
+    """When and how much the two of a turn have written, who have both ended; A's first.
+
+    Raises: BattleNotFound, when they were erased meanwhile.
+    """
+    rows = Generation.objects.filter(public_id__in=generation_ids).select_related("message")
+    found = {generation.public_id: generation for generation in rows}
+    if len(found) < len(generation_ids):
+        raise BattleNotFound
+    a, b = (found[generation_id] for generation_id in generation_ids)
+    return written_of(a), written_of(b)
+
+
+def written_of(generation: Generation) -> Written:
+    """Of one that has ended."""
+    assert generation.finished_at is not None  # noqa: S101  # it is written with the end
+    text = generation.message.content
+    return Written(
+        began_s=began_at(generation).timestamp(),
+        ended_s=generation.finished_at.timestamp(),
+        n_chars=len(spoken(text)),
+        n_written=len(text),
+        was_stopped=generation.state == GenerationState.STOPPED,
+    )
+
+
+def began_at(generation: Generation) -> datetime:
+    """When it wrote its first word; nobody sees a word of either side before both have."""
+    return generation.created_at + timedelta(milliseconds=generation.ttft_ms or 0)
+
+
+def _state_of(battle: Battle, *generations: Generation) -> TurnState:
     # One failure ends the turn: the other side is stopped, and what it wrote is judged by nobody.
     if any(generation.state == GenerationState.FAILED for generation in generations):
         return TurnState.FAILED
     if any(generation.state in UNFINISHED for generation in generations):
         return TurnState.RUNNING
+    if battle.is_blind and timezone.now().timestamp() < whole_at_s(*map(written_of, generations)):
+        return TurnState.RUNNING  # a rest that is there and may not be seen yet is not there for anybody
     return TurnState.ENDED

@@ -1,9 +1,11 @@
 """What the arena does when something happens in another app."""
 
+from uuid import UUID
+
 from django.apps import apps as all_apps
 from django.apps.registry import Apps
 from django.contrib.auth.signals import user_logged_in
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -11,7 +13,10 @@ from apps.accounts.models import User
 from apps.accounts.visits import visitor_of
 from apps.arena.services.battles import battles_adopt
 from apps.arena.services.entries import arena_first, model_enter
+from apps.arena.services.sides import battle_texts_delete, other_side_stop
 from apps.catalog.models import LanguageModel
+from apps.conversations.models import Conversation, GenerationState, Purpose
+from apps.conversations.services.generations import generation_ended
 
 
 @receiver(post_save, sender=LanguageModel, dispatch_uid="arena.model_enter")
@@ -26,6 +31,20 @@ def adopt_visitors_battles(request: HttpRequest | None, user: User, **_: object)
     """Whoever judged first and signed in afterwards keeps the battles."""
     if (visitor_public_id := visitor_of(request)) is not None:
         battles_adopt(user=user, visitor_public_id=visitor_public_id)
+
+
+@receiver(generation_ended, dispatch_uid="arena.other_side_stop")
+def stop_the_other_side(generation_id: UUID, state: GenerationState, **_: object) -> None:
+    """Whichever process wrote the end, and whether or not a page watches."""
+    if state != GenerationState.COMPLETE:
+        other_side_stop(generation_id)
+
+
+@receiver(pre_delete, sender=Conversation, dispatch_uid="arena.texts_delete")
+def delete_both_sides(instance: Conversation, **_: object) -> None:
+    """The texts of a battle go together: one side alone can be neither judged nor shown, and nobody would find it."""
+    if instance.purpose == Purpose.BATTLE_SIDE:
+        battle_texts_delete(instance)
 
 
 def open_the_first_arena(apps: Apps = all_apps, **_: object) -> None:

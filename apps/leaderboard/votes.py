@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from apps.arena.models import Arena, Battle, Integrity, Position, Side, Verdict, Vote
+from apps.arena.models import Arena, Battle, Position, Side, Verdict, Vote
 from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.rating.battles import Battles
@@ -88,12 +88,8 @@ def _voter(battle: Battle) -> Voter | None:
 
 
 def _counted(arena: Arena) -> QuerySet[Vote]:
-    counts = Q(overruled=Integrity.COUNTED) | Q(overruled="", integrity=Integrity.COUNTED)
-    return (
-        Vote.objects.filter(counts, battle__arena=arena, battle__is_anonymous=True)
-        .select_related("battle")
-        .annotate(name_a=_name(Position.A), name_b=_name(Position.B))
-    )
+    votes: QuerySet[Vote] = Vote.objects.rated(arena).select_related("battle")
+    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B))
 
 
 def _name(position: Position) -> Subquery:

@@ -1,5 +1,6 @@
 """A page as the contract of the arena socket sees it, and an arena whose answers a test writes row by row."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from apps.catalog.models import LanguageModel
 from apps.conversations.models import Generation, GenerationState
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.services.generations import generation_finish
+from apps.core.threads import in_thread
 from apps.workers.models import HostedModel, HostedState, Worker
 from tests.fake_worker import FakeWorker, Step
-from tests.socket_page import Frame, SocketPage, open_socket_page
+from tests.socket_page import RECEIVE_WITHIN_S, Frame, SocketPage, open_socket_page
 
 COMPLETE = Outcome(GenerationState.COMPLETE, finish_reason="stop")
 STOPPED = Outcome(GenerationState.STOPPED)
@@ -63,7 +65,7 @@ def ended(
     for generation, outcome, text in zip(turn.generations, (a, b), texts, strict=True):
         assert generation_finish(generation.public_id, outcome, text)
     # As if somebody had read both.
-    asked_at = timezone.now() - timedelta(seconds=30)
+    asked_at = timezone.now() - timedelta(seconds=120)
     Generation.objects.filter(pk__in=[generation.pk for generation in turn.generations]).update(
         created_at=asked_at, finished_at=asked_at + timedelta(seconds=5)
     )
@@ -71,8 +73,22 @@ def ended(
 
 
 def asked_ago(seconds: float) -> None:
-    """Make it so long since both were asked, whatever the clock says."""
-    Generation.objects.update(created_at=timezone.now() - timedelta(seconds=seconds))
+    """Make it so long since both were asked and, if that is past, answered, whatever the clock says."""
+    now = timezone.now()
+    Generation.objects.update(
+        created_at=now - timedelta(seconds=seconds), ttft_ms=0, finished_at=now - timedelta(seconds=max(0, seconds))
+    )
+
+
+async def until_states(*states: str) -> None:
+    """Wait until the generations are in these, in the order of their names."""
+    async with asyncio.timeout(RECEIVE_WITHIN_S):
+        while await in_thread(_states) != sorted(states):
+            pass  # each look at the database lets the readers go on
+
+
+def _states() -> list[str]:
+    return sorted(Generation.objects.values_list("state", flat=True))
 
 
 def fought(actor: Actor, text: str = "Hi", *, texts: Sequence[str] = ("Yes.", "No."), **more: Any) -> Battle:
@@ -130,7 +146,7 @@ class ArenaPage(SocketPage):
     async def ask(self, text: str, **opening: Any) -> Frame:
         """Begin a battle, or go on with the one that is there; return how it was accepted."""
         if self.battle and not opening:
-            await self.send({"type": "battle.send", "ref": "r", "battle": self.battle, "text": text})
+            await self.send({"type": "battle.send", "ref": "r", "battle": self.battle, "turn": self.turn, "text": text})
         else:
             start = {"arena": DEFAULT_SLUG, "choice": None, "previous": None, "follows": None} | opening
             await self.send({"type": "battle.start", "ref": "r", "text": text, **start})

@@ -16,12 +16,12 @@ from apps.accounts.models import Endpoint, LedgerEntry, User
 from apps.accounts.services import api_key_create
 from apps.arena.models import Battle, Contestant, Vote
 from apps.conversations.live.registry import readers_release
-from apps.conversations.models import Conversation, Generation
+from apps.conversations.models import Conversation
 from apps.core.threads import in_thread
 from apps.moderation.models import Policy, Rule
 from apps.openai_api.api import battles
 from tests.arena.conftest import FOX, OWL
-from tests.arena.support import Two, asked_ago
+from tests.arena.support import Two, asked_ago, until_states
 from tests.fake_worker import Fail, Gate
 
 
@@ -110,7 +110,7 @@ async def test_a_failed_side_is_told_without_its_name_and_followed_by_a_new_oppo
     assert (await caller.post("/v1/battles", 409, **rematch))["error"]["code"] == "battle_not_revealed"
     assert (await caller.post("/v1/battles", **follow))["status"] == "ended"
     assert (await caller.post("/v1/battles", 409, **follow))["error"]["code"] == "battle_followed"
-    assert await in_thread(lambda: Generation.objects.filter(state="stopped").count()) == 1
+    await until_states("complete", "complete", "failed", "stopped")
 
 
 async def test_two_are_chosen_from_the_list(alice: User, two: Two) -> None:

@@ -29,7 +29,8 @@ from apps.arena.errors import (
     ContestantUnknown,
     NoOpponents,
 )
-from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Follows, Position, Side, Verdict
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Follows, Position, Side, Verdict, Vote
+from apps.arena.pairing import gain
 from apps.arena.selectors import arenas_visible, n_met, sides_get
 from apps.arena.services.battles import MAX_TURNS, Opening, battle_reveal, battle_send, battle_start, battle_stop
 from apps.arena.services.entries import contestant_retire
@@ -194,6 +195,19 @@ def test_visitors_do_not_meet_a_model_that_is_for_members(
     assert len(members) > 1
 
 
+def test_visitors_do_not_choose_a_model_for_members_that_an_admin_entered(
+    alices: Actor, visitor: UUID, arena: Arena
+) -> None:
+    ant, bee = model_ready("ant"), model_ready("bee", visibility=Visibility.MEMBERS)
+    entered = Contestant.objects.create(arena=arena, model=bee, name="bee, brief", system_prompt="Be brief.")
+    choice = (Contestant.objects.get(model=ant).public_id, entered.public_id)
+    with pytest.raises(ContestantUnknown):
+        started(Actor(visitor_public_id=visitor), choice=choice)
+    with pytest.raises(NoOpponents):
+        started(Actor(visitor_public_id=visitor))
+    assert names(started(alices, choice=choice).battle) == ["ant", "bee, brief"]
+
+
 def test_a_hidden_model_is_met_where_an_admin_entered_it(alices: Actor, arena: Arena) -> None:
     model_ready("ant")
     hidden = model_ready("secret", visibility=Visibility.HIDDEN)
@@ -258,6 +272,25 @@ def test_an_adaptive_arena_counts_the_votes_of_each_pair(alices: Actor, arena: A
     assert list(n_met(arena).values()) == [3]
     Arena.objects.update(pairing="adaptive")
     assert set(names(started(alices).battle)) == {"ant", "bee"}
+
+
+def test_an_adaptive_arena_of_three_spends_battles_where_least_is_known(
+    alices: Actor, models: list[LanguageModel]
+) -> None:
+    ant, bee = (Contestant.objects.get(name=name) for name in ("ant", "bee"))
+    Arena.objects.update(pairing="adaptive")
+    for seed in range(200):
+        battle = started(alices, seed=seed).battle
+        sides = Side.objects.filter(battle=battle)
+        sides.filter(position="a").update(contestant=(ant, bee)[seed % 2])
+        sides.filter(position="b").update(contestant=(bee, ant)[seed % 2])
+        Vote.objects.create(battle=battle, verdict=Verdict.A, n_turns=1)
+    assert n_met(Arena.objects.get()) == {frozenset({ant.pk, bee.pk}): 200}
+
+    drawn = Counter(frozenset(names(started(alices, seed=seed).battle)) for seed in range(150))
+    of_known = gain(200) / (gain(200) + 2 * gain(0))
+    assert drawn[frozenset({"ant", "bee"})] / 150 == pytest.approx(of_known, abs=0.03)
+    assert drawn[frozenset({"ant", "cow"})] / 150 == pytest.approx(0.5, abs=0.15)
 
 
 # --- What follows -----------------------------------------------------------------------------------------------------

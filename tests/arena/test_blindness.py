@@ -12,13 +12,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from apps.accounts import selectors
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.arena import selectors as arena_selectors
 from apps.arena.frames import BUCKET_BYTES, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
+from apps.arena.live.pacing import TICK_S, Written
 from apps.arena.models import Battle, Contestant, Position
 from apps.conversations.hints import Hint, hint_send
 from apps.conversations.live.answer import Answer
@@ -28,7 +31,7 @@ from apps.core.frames import Frame
 from apps.core.threads import in_thread
 from apps.workers.models import Worker
 from tests.arena.conftest import FOX, OWL, Opens, on_side
-from tests.arena.support import Two
+from tests.arena.support import Two, asked_ago, until_states
 from tests.conversations.conftest import until_hints_are_heard
 from tests.conversations.pages import open_page
 from tests.fake_worker import Gate
@@ -87,6 +90,59 @@ async def test_no_page_before_the_vote_holds_a_name_or_an_id_of_a_side(
         assert all(secret not in reply for secret in hidden)
         await page.vote("tie")
     assert OWL in await in_thread(fetched, alice, accepted["url"])
+
+
+async def test_what_a_model_thinks_is_seen_after_the_vote_alone(opens: Opens, alice: User, two: Two) -> None:
+    two.workers[OWL].play("<th", "ink>I am the owl, and I ponder.", "</think>\n\nThe ", "answer.")
+    two.workers[FOX].play("The answer.")
+    async with opens(alice) as page:
+        accepted = await page.ask("Hi")
+        await page.until_ended()
+        assert page.a.html == page.b.html == "<p>The answer.</p>\n"
+        assert all("ponder" not in text for _, text in page.sent)
+        await page.attach(accepted["battle"])
+        await page.until_ended()
+        assert all("ponder" not in text for _, text in page.sent)
+        assert "ponder" not in await in_thread(fetched, alice, accepted["url"])
+        await in_thread(asked_ago, 30)
+        told = await page.vote("tie")
+    assert (told["counts"], told["reasons"]) == (True, [])
+    assert "ponder" in await in_thread(fetched, alice, accepted["url"])
+
+
+async def test_a_reload_does_not_show_a_rest_that_is_not_due(opens: Opens, alice: User, two: Two) -> None:
+    """The slow one wrote three words: it would have taken an hour for as many as the other one."""
+    gate = Gate()
+    two.workers[OWL].play("three slow words")
+    two.workers[FOX].play("three quick words", gate, " and a great deal of a rest " * 20)
+    gate.open()
+    async with opens(alice) as page:
+        accepted = await page.ask("Hi")
+        await page.until_shown(a="three", b="three")
+        await until_states("complete", "complete")
+        await in_thread(ended_ago, 5.0, asked_s=65.0)
+    async with opens(alice) as page:
+        await page.attach(accepted["battle"])
+        for _ in range(4):
+            await page.next()
+        assert len(page.a.html) == len(page.b.html) == len("three slow words")
+        assert "a great deal" not in await in_thread(fetched, alice, accepted["url"])
+        ask = {"ref": "v", "battle": accepted["battle"], "turn": 1}
+        assert await page.refused(ask | {"type": "battle.vote", "verdict": "a"}) == "arena.not_ready"
+        assert await page.refused(ask | {"type": "battle.send", "text": "And?"}) == "arena.not_ready"
+        await in_thread(ended_ago, 90.0, asked_s=150.0)
+    reply = await in_thread(fetched, alice, accepted["url"])
+    assert reply.count("a great deal") > 1
+    async with opens(alice) as page:
+        await page.attach(accepted["battle"])
+        assert (await page.until_ended())["error"] is None
+
+
+def ended_ago(seconds: float, *, asked_s: float) -> None:
+    now = timezone.now()
+    Generation.objects.update(
+        created_at=now - timedelta(seconds=asked_s), ttft_ms=0, finished_at=now - timedelta(seconds=seconds)
+    )
 
 
 async def test_the_usage_page_and_its_file_do_not_tell_who_writes(
@@ -166,24 +222,34 @@ class _Arriving:
         if n >= len(self.text):
             self.outcome = Outcome(GenerationState.COMPLETE)
 
+    @property
+    def written(self) -> Written:
+        n = len(self.text)
+        return Written(self.starts_at * TICK_S, (self.starts_at + n / self.chars_per_tick) * TICK_S, n, n)
+
 
 async def frames_of(a: _Arriving, b: _Arriving, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a page gets of these two, tick by tick, as it is sent."""
     sides = {side.generation_id: side for side in (a, b)}
     ticks = iter(range(1, 10_000))
+    now = 0
 
     def arrive(tick: int) -> None:
         for side in sides.values():
             side.at(tick)
 
     async def tick(_: object) -> None:
-        arrive(next(ticks))
+        nonlocal now
+        now = next(ticks)
+        arrive(now)
 
     monkeypatch.setattr(feed, "reader_of", sides.__getitem__)
+    monkeypatch.setattr(arena_selectors, "written_get", lambda _: (a.written, b.written))
+    monkeypatch.setattr(feed, "_now_s", lambda: now * TICK_S)
     monkeypatch.setattr(feed._Ticks, "next", tick)
     arrive(0)
     battle = UUID(int=1)
-    return [dumped(frame) async for frame in follow(Watched(battle, 1, (a.generation_id, b.generation_id)))]
+    return [dumped(frame) async for frame in follow(Watched(battle, 1, (a.generation_id, b.generation_id), True))]
 
 
 TEXTS = [

@@ -11,7 +11,7 @@ from apps.core.threads import in_thread
 from gpu_worker.protocol import WorkerErrorCode
 from tests.accounts.support import limit
 from tests.arena.conftest import FOX, OWL, Opens, on_side
-from tests.arena.support import ArenaPage, Two
+from tests.arena.support import ArenaPage, Two, until_states
 from tests.fake_worker import Gate, Refuse
 
 
@@ -44,6 +44,16 @@ async def test_a_worker_that_dies_in_the_middle_ends_the_turn(opens: Opens, alic
         two.workers[OWL].kill()
         assert await failed(page) == "arena.side_failed"
         assert "never said" not in page.a.html + page.b.html
+
+
+async def test_a_side_that_fails_stops_the_other_also_if_nobody_watches(opens: Opens, alice: User, two: Two) -> None:
+    for worker in two.workers.values():
+        worker.play("Some words", Gate(), "never said")
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        await page.until_shown(a="Some", b="Some")
+    two.workers[OWL].kill()
+    await until_states("failed", "stopped")
 
 
 async def test_a_battle_that_is_too_long_for_one_says_so(opens: Opens, alice: User, two: Two) -> None:
@@ -87,7 +97,7 @@ async def test_a_side_that_an_admin_deletes_takes_the_battle_s_texts_and_not_its
         await in_thread(lambda: Conversation.objects.all().delete())
         for frame in (
             {"type": "battle.attach", "battle": page.battle},
-            {"type": "battle.send", "ref": "r", "battle": page.battle, "text": "And now?"},
+            {"type": "battle.send", "ref": "r", "battle": page.battle, "turn": 1, "text": "And now?"},
             {"type": "battle.vote", "ref": "r", "battle": page.battle, "turn": 1, "verdict": "a"},
         ):
             assert await page.refused(frame) == "arena.battle_not_found"

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.arena.live.pacing import CHARS_PER_TICK, Pace, Progress
+from apps.arena.live.pacing import (
+    CHARS_PER_TICK,
+    LONGEST_WAIT_S,
+    TICK_S,
+    Pace,
+    Progress,
+    Written,
+    rest_at_s,
+    rest_seen,
+    whole_at_s,
+)
 
 LONGEST_TICKS = 5000
 
@@ -16,14 +26,15 @@ def at(lengths: Sequence[int], tick: int) -> Progress:
     return Progress(lengths[min(tick, len(lengths) - 1)], tick >= len(lengths) - 1)
 
 
-def played(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    """`n_shown` at each tick until all is seen."""
+def played(a: Sequence[int], b: Sequence[int], *, waits: int = 0) -> list[int]:
+    """`n_shown` at each tick until all is seen; the rest is due so many ticks after both have ended."""
     pace = Pace()
-    shown = [pace.jump(at(a, 0), at(b, 0))]
+    ended_at = max(len(a), len(b)) - 1
+    shown = [pace.jump(at(a, 0), at(b, 0), rest=0 if ended_at + waits == 0 else None)]
     for tick in range(1, LONGEST_TICKS):
         if pace.is_done:
             return shown
-        shown.append(pace.advance(at(a, tick), at(b, tick)))
+        shown.append(pace.advance(at(a, tick), at(b, tick), is_rest_due=tick >= ended_at + waits))
     raise AssertionError("it never ends")
 
 
@@ -76,23 +87,27 @@ def test_an_answer_without_a_character_ends_too() -> None:
     assert played([0], [0]) == [0]
 
 
-def test_a_page_that_comes_back_sees_at_once_what_may_be_seen() -> None:
+def test_a_page_that_comes_back_sees_at_once_what_was_seen() -> None:
     pace = Pace()
-    assert pace.jump(Progress(5000, has_ended=True), Progress(700, has_ended=False)) == 700
+    longer, shorter = Progress(5000, has_ended=True), Progress(900, has_ended=True)
+    assert pace.jump(longer, Progress(700, has_ended=False), rest=None) == 700
+    assert pace.jump(longer, shorter, rest=None) == 900
     assert not pace.is_done
-    assert pace.jump(Progress(5000, has_ended=True), Progress(900, has_ended=True)) == 5000
+    assert pace.jump(longer, shorter, rest=100) == 1000
+    assert not pace.is_done
+    assert pace.jump(longer, shorter, rest=4100) == 5000
     assert pace.is_done
 
 
 @pytest.mark.parametrize("n_shown", [0, 10])
 def test_a_text_that_became_shorter_takes_nothing_back(n_shown: int) -> None:
     pace = Pace(n_shown)
-    assert pace.advance(Progress(3, has_ended=False), Progress(5, has_ended=False)) == max(n_shown, 3)
+    sides = Progress(3, has_ended=False), Progress(5, has_ended=False)
+    assert pace.advance(*sides, is_rest_due=False) == max(n_shown, 3)
 
 
-def test_the_rest_of_the_longer_one_waits_for_the_slower_one() -> None:
-    slow, quick = [10 * tick for tick in range(11)], [100 * tick for tick in range(4)]
-    shown = played(slow, quick)  # 100 characters in 10 ticks; 300 would take it 30
+def test_the_rest_of_the_longer_one_is_not_seen_before_it_is_due() -> None:
+    shown = played([10 * tick for tick in range(11)], [100 * tick for tick in range(4)], waits=20)
     assert shown[11:30] == [100] * 19
     assert shown[30] > 100
 
@@ -100,5 +115,66 @@ def test_the_rest_of_the_longer_one_waits_for_the_slower_one() -> None:
 def test_of_a_turn_that_was_stopped_no_rest_is_seen() -> None:
     pace = Pace()
     stopped = Progress(500, has_ended=True, was_stopped=True)
-    assert pace.jump(stopped, Progress(90, has_ended=True, was_stopped=True)) == 90
+    assert pace.jump(stopped, Progress(90, has_ended=True, was_stopped=True), rest=0) == 90
     assert pace.is_done
+
+
+# --- When the rest may be seen ----------------------------------------------------------------------------------------
+
+
+def written(n_chars: int, *, per_s: float, began_s: float = 0.0, n_thoughts: int = 0, **more: bool) -> Written:
+    n_written = n_chars + n_thoughts
+    return Written(began_s, began_s + n_written / per_s, n_chars, n_written, **more)
+
+
+speeds = st.floats(20, 2000)
+lengths = st.integers(1, 5000)
+starts = st.floats(0, 20)
+
+
+@given(lengths, lengths, speeds, speeds, starts, starts)
+def test_exchanging_two_speeds_does_not_change_when_the_rest_is_seen(
+    a: int, b: int, one: float, other: float, one_began: float, other_began: float
+) -> None:
+    as_drawn = written(a, per_s=one, began_s=one_began), written(b, per_s=other, began_s=other_began)
+    exchanged = written(a, per_s=other, began_s=other_began), written(b, per_s=one, began_s=one_began)
+    waits = [rest_at_s(*pair) - max(side.ended_s for side in pair) for pair in (as_drawn, exchanged)]
+    if max(waits) < LONGEST_WAIT_S - 0.001:
+        assert rest_at_s(*as_drawn) == pytest.approx(rest_at_s(*exchanged), abs=0.0011)
+        assert whole_at_s(*as_drawn) == pytest.approx(whole_at_s(*exchanged), abs=0.0011)
+
+
+def test_the_rest_comes_when_the_slower_one_would_have_written_it() -> None:
+    slow, quick = written(100, per_s=40), written(300, per_s=400)
+    assert rest_at_s(slow, quick) == rest_at_s(quick, slow) == 7.5
+    assert whole_at_s(slow, quick) == 7.5 + 3 * TICK_S
+    assert rest_seen(slow, quick, 7.4) is None
+    assert [rest_seen(slow, quick, 7.5 + n * TICK_S) for n in range(5)] == [64, 128, 192, 200, 200]
+
+
+def test_what_is_not_shown_took_its_time_too() -> None:
+    """Three quarters of what it wrote were thoughts, so it writes four times as fast as its answer grew."""
+    assert rest_at_s(written(100, per_s=40, n_thoughts=300), written(300, per_s=400)) == 10 + 200 / 40
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "waits_s"),
+    [
+        (written(100, per_s=1), written(5000, per_s=1000), LONGEST_WAIT_S),
+        (written(100, per_s=50), written(100, per_s=1000), 0),
+        (Written(0, 5, 0, 0), written(5000, per_s=1000), 0),
+        (written(10, per_s=1, was_stopped=True), written(5000, per_s=1000), 0),
+        (Written(9, 5, 10, 10), written(20, per_s=4), 0),
+    ],
+    ids=["for ever", "no rest", "an empty answer", "stopped", "a clock that went back"],
+)
+def test_nobody_waits_too_long_or_in_vain(a: Written, b: Written, waits_s: float) -> None:
+    assert rest_at_s(a, b) == max(a.ended_s, b.ended_s) + waits_s
+
+
+@given(lengths, lengths, speeds, speeds)
+def test_by_the_time_when_all_may_be_seen_all_was_seen(a: int, b: int, one: float, other: float) -> None:
+    sides = written(a, per_s=one), written(b, per_s=other)
+    assert rest_seen(*sides, whole_at_s(*sides) + 1e-6) == abs(a - b)
+    if a != b:
+        assert (rest_seen(*sides, whole_at_s(*sides) - TICK_S / 2) or 0) < abs(a - b)

@@ -2,18 +2,20 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.forms import modelform_factory
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor
 from apps.accounts.models import User
 from apps.arena.admin import ContestantForm
-from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Verdict
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant, Position, Verdict
 from apps.arena.services.battles import battle_send
 from apps.arena.services.votes import vote_cast
 from apps.catalog.models import LanguageModel
@@ -131,6 +133,57 @@ def test_a_battle_without_its_texts_says_so(alices_client: Client, alices: Actor
 def test_a_contestant_without_an_arena_is_refused_in_the_admin(models: list[LanguageModel]) -> None:
     form = modelform_factory(Contestant, form=ContestantForm, fields=["arena", "targets"])
     assert "arena" in form({"targets": [Contestant.objects.first().pk]}).errors  # type: ignore[union-attr]
+
+
+def test_an_arena_keeps_its_name_in_addresses_once_it_has_battles(
+    admin_client: Client, alices: Actor, arena: Arena, models: list[LanguageModel]
+) -> None:
+    page = f"/admin/arena/arena/{arena.pk}/change/"
+    assert 'name="slug"' in admin_client.get(page).content.decode()
+    fought(alices)
+    assert 'name="slug"' not in admin_client.get(page).content.decode()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), None, timedelta(days=-1)])
+def test_retiring_is_at_once_also_if_a_later_time_was_set(
+    admin_client: Client, models: list[LanguageModel], ahead: timedelta | None
+) -> None:
+    given = None if ahead is None else timezone.now() + ahead
+    Contestant.objects.filter(name="ant-7b").update(retired_at=given)
+    ant = Contestant.objects.get(name="ant-7b")
+    admin_client.post("/admin/arena/contestant/", {"action": "retire", "_selected_action": [ant.pk]})
+    ant.refresh_from_db()
+    assert ant.retired_at is not None
+    assert ant.retired_at <= timezone.now()
+    assert (ant.retired_at == given) is (ahead is not None and ahead < timedelta(0))
+
+
+def test_a_vote_that_was_only_looked_at_is_nobody_s_decision(
+    admin_client: Client, alices: Actor, models: list[LanguageModel]
+) -> None:
+    vote = vote_cast(actor=alices, battle_id=fought(alices).public_id, verdict=Verdict.A)
+    page = f"/admin/arena/vote/{vote.pk}/change/"
+    assert admin_client.post(page, {"overruled": "", "overruled_why": ""}).status_code == 302
+    vote.refresh_from_db()
+    assert (vote.overruled_at, vote.overruled_by) == (None, None)
+    admin_client.post(page, {"overruled": "not_counted", "overruled_why": "a test"})
+    vote.refresh_from_db()
+    decided_at = vote.overruled_at
+    assert decided_at is not None
+    admin_client.post(page, {"overruled": "not_counted", "overruled_why": "a test"})
+    vote.refresh_from_db()
+    assert vote.overruled_at == decided_at
+
+
+@pytest.mark.parametrize("position", list(Position))
+def test_the_texts_of_a_battle_are_deleted_together(
+    alices: Actor, models: list[LanguageModel], position: Position
+) -> None:
+    """With one alone the other would be kept where nobody is shown it any more."""
+    battle, other = fought(alices), fought(alices)
+    Conversation.objects.get(side__battle=battle, side__position=position).delete()
+    assert set(Conversation.objects.values_list("side__battle", flat=True)) == {other.pk}
+    assert battle.sides.filter(conversation=None).count() == 2
 
 
 def test_a_battle_that_failed_says_so_and_not_who(

@@ -7,12 +7,12 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.models import User
-from apps.arena.models import Battle, Position, Vote
+from apps.arena.models import Battle, Contestant, Position, Vote
 from apps.conversations.models import Generation
 from apps.core.threads import in_thread
 from apps.moderation.models import Incident, Policy, Rule
 from tests.arena.conftest import FOX, OWL, Opens, on_side
-from tests.arena.support import Two, asked_ago, open_arena_page
+from tests.arena.support import Two, asked_ago, open_arena_page, until_states
 from tests.fake_worker import Fail, Gate
 from tests.socket_page import cookies_of
 
@@ -89,18 +89,16 @@ async def test_a_page_that_comes_back_sees_both_sides_go_on(opens: Opens, alice:
 
 
 async def test_a_failed_side_ends_the_turn_without_a_word_about_who(opens: Opens, alice: User, two: Two) -> None:
-    gate = Gate()
     two.workers[OWL].play("Half an ans", Fail(message=f"{OWL} ran out of memory"))
-    two.workers[FOX].play("Still at ", gate, "it.")
+    two.workers[FOX].play("Still at ", Gate(), "it.")
     async with opens(alice) as page:
         await page.ask("Hi")
         end = await page.until_ended()
         assert end["error"]["code"] == "arena.side_failed"
         assert await page.refused(_vote(page.battle)) == "arena.battle_failed"
         assert all(OWL not in text for _, text in page.sent)
+        await until_states("failed", "stopped")
     assert not await in_thread(Vote.objects.exists)
-    assert await in_thread(lambda: Generation.objects.filter(is_stop_requested=True).count()) == 1
-    gate.open()
 
 
 async def test_a_new_opponent_gets_the_same_question(opens: Opens, alice: User, two: Two) -> None:
@@ -124,6 +122,38 @@ async def test_a_vote_on_a_turn_that_is_not_the_last_is_refused(opens: Opens, al
         await page.until_ended()
         assert await page.refused(_vote(page.battle, turn=1)) == "arena.changed"
         assert (await page.vote("a"))["verdict"] == "a"
+
+
+async def test_a_message_to_a_turn_that_is_not_the_last_is_refused(opens: Opens, alice: User, two: Two) -> None:
+    """A tab that was left open would go on from an answer that nobody sees there."""
+    async with opens(alice) as page:
+        await page.ask("One")
+        await page.until_ended()
+        await page.ask("Two")
+        await page.until_ended()
+        assert await page.refused(_send(page.battle, "Three", turn=1)) == "arena.changed"
+        assert await page.refused(_send(page.battle, "Three", turn=3)) == "arena.changed"
+        assert (await page.ask("Three"))["turn"] == 3
+
+
+async def test_names_come_with_a_turn_where_they_are_known_and_nowhere_else(
+    opens: Opens, alice: User, two: Two
+) -> None:
+    async with opens(alice) as page:
+        assert (await page.ask("One"))["names"] is None
+        await page.until_ended()
+        assert (await page.ask("Two"))["names"] is None
+        await page.until_ended()
+        await page.vote("a")
+        assert set((await page.ask("Three"))["names"]) == {OWL, FOX}
+        ids = await in_thread(lambda: [str(one.public_id) for one in Contestant.objects.order_by("-name")])
+        await page.until_ended()
+        named = await page.ask("Hi", choice=ids)
+        assert named["names"] == [OWL, FOX]
+        await page.until_ended()
+        rematch = await page.ask("Hi", previous=named["battle"], follows="rematch")
+        battle = await in_thread(Battle.objects.latest, "pk")
+        assert rematch["names"] == [await in_thread(on_side, battle, position) for position in Position]
 
 
 async def test_stopping_ends_both(opens: Opens, alice: User, two: Two) -> None:
@@ -162,7 +192,7 @@ async def test_charlie_finds_alice_s_battle_behind_no_frame(opens: Opens, alice:
         for frame in (
             {"type": "battle.attach", "battle": battle},
             {"type": "battle.stop", "battle": battle},
-            {"type": "battle.send", "ref": "r", "battle": battle, "text": "Hi"},
+            _send(battle, "Hi"),
             {"type": "battle.reveal", "ref": "r", "battle": battle},
             _vote(battle),
             _start("Hi", previous=battle, follows="rematch"),
@@ -179,8 +209,7 @@ async def test_what_is_asked_passes_the_gate_before_a_model_reads_it(opens: Open
         assert not await in_thread(Battle.objects.exists)
         await page.ask("Fine")
         await page.until_ended()
-        frame = {"type": "battle.send", "ref": "r", "battle": page.battle, "text": "What a bother"}
-        assert await page.refused(frame) == "moderation.refused"
+        assert await page.refused(_send(page.battle, "What a bother")) == "moderation.refused"
     assert all(len(worker.requests) == 1 for worker in two.workers.values())
     incidents = await in_thread(lambda: list(Incident.objects.values_list("surface", "direction")))
     assert incidents == [("arena", "in")] * 2
@@ -199,8 +228,7 @@ async def test_a_stranger_s_words_about_a_battle_are_not_looked_at(
         await page.until_ended()
         battle = page.battle
     async with opens(charlie) as page:
-        frame = {"type": "battle.send", "ref": "r", "battle": battle, "text": "What a bother"}
-        assert await page.refused(frame) == "arena.battle_not_found"
+        assert await page.refused(_send(battle, "What a bother")) == "arena.battle_not_found"
         assert await page.refused(_start("What a bother", arena="nowhere")) == "arena.not_found"
     assert not await in_thread(Incident.objects.exists)
 
@@ -226,6 +254,9 @@ async def test_what_either_side_answers_passes_the_gate(opens: Opens, alice: Use
         json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "choice": ["a"]}),
         json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": 7}),
         json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "follows": "fun"}),
+        json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "follows": "rematch"}),
+        json.dumps({"type": "battle.start", "ref": "r", "arena": "public", "text": "x", "previous": str(UUID(int=7))}),
+        json.dumps({"type": "battle.send", "ref": "r", "battle": str(UUID(int=7)), "text": "x"}),
     ],
 )  # fmt: skip
 async def test_a_malformed_frame_is_refused_and_the_socket_stays(opens: Opens, alice: User, frame: str) -> None:
@@ -247,6 +278,10 @@ async def test_a_page_of_another_site_gets_no_socket(alice: User, transactional_
 def _start(text: str, **more: object) -> dict[str, object]:
     start = {"type": "battle.start", "ref": "r", "arena": "public", "choice": None, "previous": None, "follows": None}
     return start | {"text": text} | more
+
+
+def _send(battle: str, text: str, turn: int = 1) -> dict[str, object]:
+    return {"type": "battle.send", "ref": "r", "battle": battle, "turn": turn, "text": text}
 
 
 def _vote(battle: str, turn: int = 1) -> dict[str, object]:

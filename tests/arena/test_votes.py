@@ -17,8 +17,8 @@ from apps.arena.errors import AlreadyRevealed, AlreadyVoted, BattleFailed, Battl
 from apps.arena.evidence import MIN_OTHERS
 from apps.arena.integrity import BURST_PER_MINUTE, MIN_HISTORY, SHADOW_WEIGHT, PastVote, Reason
 from apps.arena.models import Arena, Battle, Contestant, Follows, Integrity, Verdict, Vote
-from apps.arena.pages import names_told
-from apps.arena.selectors import sides_get
+from apps.arena.pages import battle_shown, names_told
+from apps.arena.selectors import TurnState, sides_get
 from apps.arena.services.battles import BattleTurn, battle_reveal, battle_send
 from apps.arena.services.votes import vote_cast, vote_overrule
 from apps.arena.verdicts import told_about
@@ -81,9 +81,29 @@ def test_no_vote_before_both_have_ended(alices: Actor, models: list[LanguageMode
         with pytest.raises(BattleNotReady):
             cast(alices, turn.battle)
         assert names_told(Battle.objects.get()) is None
-        generation_finish(turn.generations[0].public_id, COMPLETE, "Yes.")
+        generation_finish(turn.generations[0].public_id, COMPLETE, "Yes")
     generation_finish(turn.generations[1].public_id, COMPLETE, "No.")
     assert cast(alices, turn.battle)
+
+
+def test_no_vote_before_the_rest_of_the_longer_one_may_be_seen(alices: Actor, models: list[LanguageModel]) -> None:
+    battle = fought(alices, texts=("word " * 300, "No."))
+    Generation.objects.update(finished_at=timezone.now() - timedelta(seconds=50))
+    for _ in range(2):
+        shown = battle_shown(Battle.objects.get())
+        assert (shown.state, shown.turns[0].a, shown.turns[0].b) == (TurnState.RUNNING, None, None)
+        with pytest.raises(BattleNotReady):
+            cast(alices, battle)
+    Generation.objects.update(finished_at=timezone.now() - timedelta(seconds=75))
+    assert battle_shown(Battle.objects.get()).state == TurnState.ENDED
+    assert cast(alices, battle).counts
+
+
+def test_thoughts_are_no_evidence_and_no_answer(alices: Actor, models: list[LanguageModel]) -> None:
+    thinks = "<think>The user asks whether I am GPT-4. I am not: I am Claude.</think>\n\nYes."
+    assert cast(alices, ended(started(alices, "One"), texts=(thinks, "No."))).counts
+    empty = cast(alices, ended(started(alices, "Two"), texts=("<think>I am Claude, and out of", "No.")))
+    assert empty.reasons == [Reason.EMPTY_ANSWER]
 
 
 def test_no_vote_while_the_next_turn_is_written(alices: Actor, models: list[LanguageModel]) -> None:
@@ -257,11 +277,13 @@ def test_what_was_learned_with_the_names_of_another_battle_is_no_evidence(
 
 def test_what_could_not_be_seen_before_takes_its_time_too(alices: Actor, models: list[LanguageModel]) -> None:
     tail = ended(started(alices, "Tail"), texts=("word " * 1000, "No."))
-    late = ended(started(alices, "Late"))
+    late = ended(started(alices, "Late"), texts=("Yes", "No."))
     whole = ended(started(alices, "Whole"), texts=("word " * 1000, "word " * 1000))
     of = Generation.objects.filter
-    of(conversation__side__battle__in=[tail, whole]).update(finished_at=timezone.now() - timedelta(seconds=2))
-    of(conversation__side__battle=late).update(ttft_ms=29_900, finished_at=timezone.now())
+    # Its rest was begun to be shown 7 s ago, and was there half a second ago.
+    of(conversation__side__battle=tail).update(finished_at=timezone.now() - timedelta(seconds=67))
+    of(conversation__side__battle=whole).update(finished_at=timezone.now() - timedelta(seconds=2))
+    of(conversation__side__battle=late).update(ttft_ms=119_900, finished_at=timezone.now())
     assert cast(alices, tail).reasons == [Reason.TOO_FAST]
     assert cast(alices, late).reasons == [Reason.TOO_FAST]
     assert cast(alices, whole).counts

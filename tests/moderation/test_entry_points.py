@@ -70,7 +70,7 @@ FRAMES: list[tuple[type, dict[str, Any]]] = [
     ),
     (chat.TurnEdit, {"type": "turn.edit", "conversation": "chat", "message": "message", "model": MODEL, "text": SAID}),
     (arena.BattleStart, {"type": "battle.start", "arena": DEFAULT_SLUG, "text": SAID}),
-    (arena.BattleSend, {"type": "battle.send", "battle": "battle", "text": SAID}),
+    (arena.BattleSend, {"type": "battle.send", "battle": "battle", "turn": 1, "text": SAID}),
 ]
 
 WITHOUT_TEXTS = {

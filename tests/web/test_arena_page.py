@@ -238,6 +238,95 @@ def test_a_side_that_fails_offers_a_new_opponent(
     assert own_site.query("SELECT count(*) FROM arena_vote")[0][0] == 1
 
 
+def test_a_rematch_of_two_chosen_by_name_keeps_its_names_and_can_be_left_again(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site).open("/arena/side-by-side")
+    page = tab.page
+    tab.send("One")
+    wait_until_judged(page)
+    page.get_by_role("button", name="Tie").click()
+    page.get_by_role("button", name="Rematch").click()
+    page.get_by_role("button", name="New round instead").click()
+    expect(page.locator("#choice-A")).to_be_visible()
+    tab.send("Two")
+    wait_until_judged(page)
+    page.get_by_role("button", name="Tie").click()
+    page.get_by_role("button", name="Rematch").click()
+    tab.send("Three")
+    wait_until_judged(page)
+    shown = [side(page, letter).locator("[data-part=name]").inner_text() for letter in "ab"]
+    stored = own_site.query(
+        "SELECT c.name FROM arena_side s JOIN arena_contestant c ON c.id = s.contestant_id"
+        " WHERE s.battle_id = (SELECT max(id) FROM arena_battle) ORDER BY s.position"
+    )
+    assert shown == [name for (name,) in stored]
+    follows = own_site.query("SELECT follows FROM arena_battle ORDER BY id")
+    assert follows == [("",), ("new_round",), ("rematch",)]
+
+
+def test_when_one_fails_after_the_names_were_told_a_new_round_is_the_way_on(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site)
+    page = tab.page
+    tab.send("One")
+    wait_until_judged(page)
+    page.get_by_role("button", name="Tie").click()
+    expect(page.locator("#result")).to_be_visible()
+    scripted["owl"].fake.play(Fail())
+    tab.send("Two")
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("One of the two could not answer.")
+    expect(notice.get_by_role("button", name="New opponent")).to_have_count(0)
+    notice.get_by_role("button", name="New round").click()
+    tab.send("Three")
+    wait_until_judged(page)
+
+
+def test_a_battle_that_is_deleted_while_it_is_watched_is_no_dead_end(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    gate = Gate()
+    for worker in scripted.values():
+        worker.fake.play("Some words ", gate, "and more")
+    tab = tabs(own_site)
+    page = tab.page
+    tab.send("One")
+    expect(side(page, "a")).to_contain_text("Some words")
+    own_site.query("UPDATE arena_battle SET visitor_id = NULL RETURNING id")
+    page.get_by_role("button", name="Stop").click()
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("This battle does not exist, or it is not yours.")
+    expect(notice.get_by_role("button", name="Reload")).to_be_visible()
+    gate.open()
+    notice.get_by_role("button", name="New round").click()
+    tab.send("Two")
+    wait_until_judged(page)
+
+
+def test_a_tab_that_shows_an_older_turn_sends_nothing_into_the_newer_one(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site)
+    page = tab.page
+    tab.send("One")
+    wait_until_judged(page)
+    other = new_chat_page(page.context, own_site).open(page.url.removeprefix(own_site.url))
+    other.send("Two")
+    other.page.wait_for_function("() => document.querySelectorAll('.round[data-state=ended]').length === 2")
+    tab.send("Three")
+    expect(page.locator("#notice")).to_contain_text("gone on in another window")
+    assert tab.text_box.input_value() == "Three"
+    page.get_by_role("button", name="Reload").click()
+    expect(page.locator(".round")).to_have_count(2)
+    wait_until_judged(page)
+    assert tab.text_box.input_value() == "Three"
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelectorAll('.round[data-state=ended]').length === 3")
+    assert other.problems == []
+
+
 def test_hostile_answers_run_nothing(own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs) -> None:
     attacks = "\n\n".join(ATTACKS.values()).replace("alert(1)", "window.ran=1").encode("utf-8", "replace").decode()
     for worker in scripted.values():

@@ -11,6 +11,9 @@
 
 So what is seen, and when, follows from the two texts and from the pace of the slower one, as far as both write evenly,
 and not from which of them that was. What the texts themselves tell, also by their lengths, is seen.
+
+When the rest may be seen follows from what is stored of both answers, so it is the same for a page that watched, one
+that was reloaded, and a program.
 """
 
 import math
@@ -20,41 +23,71 @@ TICK_S = 0.25
 CHARS_PER_TICK = 64
 """256 characters a second, faster than anybody reads."""
 CATCH_UP_TICKS = 8
-LONGEST_WAIT_TICKS = 240
+LONGEST_WAIT_S = 60.0
 """Nobody waits for more than a minute for a rest that is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one answer has come: characters that are there, and whether more may follow."""
+    """How far one answer has come: characters that may be seen of it alone, and whether more may follow."""
 
     n_chars: int
     has_ended: bool
     was_stopped: bool = False
 
 
-class _Arrival:
-    """When the characters of one side came, in ticks."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer that has ended; its times in seconds by one clock."""
 
-    def __init__(self) -> None:
-        self._first: tuple[int, int] | None = None
-        self._last: tuple[int, int] | None = None
-        self.ended_at: int | None = None
+    began_s: float
+    """When its first character came."""
+    ended_s: float
+    n_chars: int
+    """To be seen."""
+    n_written: int
+    """With what is not shown."""
+    was_stopped: bool = False
 
-    def see(self, tick: int, side: Progress) -> None:
-        if side.has_ended:
-            self.ended_at = tick if self.ended_at is None else self.ended_at
-        elif side.n_chars:
-            self._last = tick, side.n_chars
-            self._first = self._first or self._last
+    def would_have_s(self, n_chars: int) -> float:
+        """When it would have had so many to be seen, going on as it went. What came at once would come at once."""
+        if self.n_written == 0:
+            return self.ended_s
+        took_s = max(0.0, self.ended_s - self.began_s)
+        return self.ended_s + (n_chars - self.n_chars) * took_s / self.n_written
 
-    def tick_of(self, n_chars: int) -> int:
-        """When it would have so many, going on as it went. What came at once would come at once."""
-        ended_at = self.ended_at or 0
-        if self._first is None or self._last is None or self._first[1] == self._last[1]:
-            return ended_at
-        n_ticks, n_came = self._last[0] - self._first[0], self._last[1] - self._first[1]
-        return max(ended_at, self._first[0] + math.ceil((n_chars - self._first[1]) * n_ticks / n_came))
+
+def rest_at_s(a: Written, b: Written) -> float:
+    """From when on the rest of the longer one may be seen; without a rest, when both have ended."""
+    ended_s = max(a.ended_s, b.ended_s)
+    if a.was_stopped or b.was_stopped:
+        return ended_s
+    longest = max(a.n_chars, b.n_chars)
+    would_have_s = max(side.would_have_s(longest) for side in (a, b))
+    # To the millisecond, as times are stored: who is the slower one must not be seen in the last digit.
+    return round(min(max(ended_s, would_have_s), ended_s + LONGEST_WAIT_S), 3)
+
+
+def whole_at_s(a: Written, b: Written) -> float:
+    """From when on all of both may be seen."""
+    n_ticks, n_left = 0, _rest_of(a, b)
+    while n_left:
+        n_left -= _step(n_left)
+        n_ticks += 1
+    return rest_at_s(a, b) + max(0, n_ticks - 1) * TICK_S
+
+
+def rest_seen(a: Written, b: Written, now_s: float) -> int | None:
+    """How many characters of the rest a page has seen by now that watched all the time; None before it may be seen."""
+    passed_s = now_s - rest_at_s(a, b)
+    if passed_s < 0:
+        return None
+    whole = left = _rest_of(a, b)
+    for _ in range(int(passed_s / TICK_S) + 1):
+        if not left:
+            break
+        left -= _step(left)
+    return whole - left
 
 
 class Pace:
@@ -63,43 +96,35 @@ class Pace:
     def __init__(self, n_shown: int = 0) -> None:
         self.n_shown = n_shown
         self.is_done = False
-        self._tick = 0
-        self._arrivals = _Arrival(), _Arrival()
 
-    def advance(self, a: Progress, b: Progress) -> int:
+    def advance(self, a: Progress, b: Progress, *, is_rest_due: bool) -> int:
         """A tick went by. Return `n_shown`; `is_done` when everything is seen and nothing will follow."""
-        self._tick += 1
-        self._see(a, b)
-        available = self._available(a, b)
-        waiting = max(0, available - self.n_shown)
-        self.n_shown += min(waiting, max(CHARS_PER_TICK, math.ceil(waiting / CATCH_UP_TICKS)))
-        self._look(a, b)
+        available = _all_of(a, b) if is_rest_due else _of_both(a, b)
+        self.n_shown += _step(max(0, available - self.n_shown))
+        self._look(a, b, is_rest_due)
         return self.n_shown
 
-    def jump(self, a: Progress, b: Progress) -> int:
-        """As `advance`, to all that may be seen: for a page that comes back to what it has seen."""
-        self._see(a, b)
-        self.n_shown = max(self.n_shown, self._available(a, b))
-        self._look(a, b)
+    def jump(self, a: Progress, b: Progress, *, rest: int | None) -> int:
+        """As `advance`, to all that was seen: for a page that comes back. `rest`: as `rest_seen`."""
+        self.n_shown = max(self.n_shown, min(_of_both(a, b) + (rest or 0), _all_of(a, b)))
+        self._look(a, b, rest is not None)
         return self.n_shown
 
-    def _see(self, *sides: Progress) -> None:
-        for arrival, side in zip(self._arrivals, sides, strict=True):
-            arrival.see(self._tick, side)
+    def _look(self, a: Progress, b: Progress, is_rest_due: bool) -> None:
+        self.is_done = is_rest_due and self.n_shown >= _all_of(a, b)
 
-    def _look(self, a: Progress, b: Progress) -> None:
-        self.is_done = a.has_ended and b.has_ended and self.n_shown >= _all_of(a, b)
 
-    def _available(self, a: Progress, b: Progress) -> int:
-        have_ended = a.has_ended and b.has_ended
-        return _all_of(a, b) if have_ended and self._tick >= self._rest_at(a, b) else min(a.n_chars, b.n_chars)
+def _step(n_waiting: int) -> int:
+    return min(n_waiting, max(CHARS_PER_TICK, math.ceil(n_waiting / CATCH_UP_TICKS)))
 
-    def _rest_at(self, a: Progress, b: Progress) -> int:
-        ended_at = max(arrival.ended_at or 0 for arrival in self._arrivals)
-        would_be = max(arrival.tick_of(max(a.n_chars, b.n_chars)) for arrival in self._arrivals)
-        return min(would_be, ended_at + LONGEST_WAIT_TICKS)
+
+def _of_both(a: Progress, b: Progress) -> int:
+    return min(a.n_chars, b.n_chars)
 
 
 def _all_of(a: Progress, b: Progress) -> int:
-    was_stopped = a.was_stopped or b.was_stopped
-    return min(a.n_chars, b.n_chars) if was_stopped else max(a.n_chars, b.n_chars)
+    return _of_both(a, b) if a.was_stopped or b.was_stopped else max(a.n_chars, b.n_chars)
+
+
+def _rest_of(a: Written, b: Written) -> int:
+    return 0 if a.was_stopped or b.was_stopped else abs(a.n_chars - b.n_chars)

@@ -59,6 +59,11 @@ class Battle(models.Model):
     def __str__(self) -> str:
         return f"Battle {str(self.public_id)[:8]}"
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the names are still to be told."""
+        return self.is_anonymous and self.revealed_at is None
+
 
 class Position(models.TextChoices):
     """Where a side stands: A is on the left."""

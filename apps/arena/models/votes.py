@@ -1,5 +1,7 @@
 """Votes. None is ever deleted: one that does not count says why, and an admin may decide otherwise."""
 
+from typing import Self
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -7,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.arena.models.battles import Battle
+from apps.arena.models.entries import Arena
 
 
 class Verdict(models.TextChoices):
@@ -23,6 +26,18 @@ class Integrity(models.TextChoices):
 
     COUNTED = "counted", "Counted"
     NOT_COUNTED = "not_counted", "Not counted"
+
+
+class VoteQuerySet(models.QuerySet["Vote"]):
+    """Votes by what is thought of them."""
+
+    def counting(self) -> Self:
+        """As `Vote.counts`: by an admin's decision, and without one as they were found."""
+        return self.filter(Q(overruled=Integrity.COUNTED) | Q(overruled="", integrity=Integrity.COUNTED))
+
+    def rated(self, arena: Arena) -> Self:
+        """Those of an arena that say who is better: they count, and nobody knew who wrote."""
+        return self.counting().filter(battle__arena=arena, battle__is_anonymous=True)
 
 
 class Vote(models.Model):
@@ -47,6 +62,8 @@ class Vote(models.Model):
     )
     overruled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    objects = VoteQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

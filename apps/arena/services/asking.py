@@ -28,11 +28,11 @@ async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
     return _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
 
 
-async def battle_continue(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
-    """Go on. Raises: as `battle_send`; TextRefused."""
+async def battle_continue(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = None) -> BattleTurn:
+    """Go on. `turn`: as in `battle_send`. Raises: as `battle_send`; TextRefused."""
     await in_thread(battles.message_check, actor=actor, battle_id=battle_id, text=text)
     text = await _passed(actor, text, reference=str(battle_id))
-    return _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text))
+    return _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text, turn=turn))
 
 
 async def battle_halt(*, actor: Actor, battle_id: UUID) -> None:

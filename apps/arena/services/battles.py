@@ -16,20 +16,20 @@ from apps.accounts.models import User, Visitor
 from apps.arena import selectors
 from apps.arena.errors import (
     ArenaClosed,
+    BattleChanged,
     BattleFailed,
     BattleFollowed,
     BattleNotFound,
     BattleNotReady,
     BattleTooLong,
 )
-from apps.arena.models import Battle, Follows, Position, Side
+from apps.arena.models import Battle, Follows, Side
 from apps.arena.selectors import TurnState
 from apps.arena.services import opponents
-from apps.arena.services.opponents import Following, Two
-from apps.conversations.chat_settings import ChatSettings
+from apps.arena.services.opponents import Following
+from apps.arena.services.sides import side_speak, sides_create
 from apps.conversations.models import Generation, Message, Role
 from apps.conversations.services.generations import generation_request_stop
-from apps.conversations.services.sides import SideOwner, side_ask, side_create
 from apps.conversations.services.turns import require_may_chat, text_checked
 
 MAX_TURNS = 50
@@ -102,18 +102,22 @@ def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTur
             follows=opening.follows or "",
             **_owner(actor),
         )
-        return _turn_add(battle, _sides_create(battle, two, text), text)
+        return _turn_add(battle, sides_create(battle, two, text), text)
 
 
-def battle_send(*, actor: Actor, battle_id: UUID, text: str) -> BattleTurn:
+def battle_send(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = None) -> BattleTurn:
     """Give both the next message, also after the vote: then it is no longer judged.
 
-    Raises: what `message_check` raises.
+    `turn`: the last one that was seen, where a page might show an older one.
+
+    Raises: what `message_check` raises; BattleChanged.
     """
     text = text_checked(text)
     with transaction.atomic():
         battle = battle_lock(actor, battle_id)
         taking_part_require(actor, battle)
+        if turn is not None and battle.n_turns != turn:
+            raise BattleChanged
         return _turn_add(battle, _require_goes_on(battle), text)
 
 
@@ -213,31 +217,8 @@ def _digest(text: str) -> str:
     return salted_hmac("arena.prompt", " ".join(text.casefold().split()), algorithm="sha256").hexdigest()
 
 
-def _sides_create(battle: Battle, two: Two, text: str) -> tuple[Side, Side]:
-    owner = SideOwner(battle.user_id, battle.visitor_id, battle.api_key_id)
-    a, b = (
-        Side.objects.create(
-            battle=battle,
-            position=position,
-            contestant=contestant,
-            conversation=side_create(
-                owner, text=text, settings=ChatSettings(contestant.system_prompt, contestant.sampling)
-            ),
-        )
-        for position, contestant in zip((Position.A, Position.B), two, strict=True)
-    )
-    return a, b
-
-
 def _turn_add(battle: Battle, sides: tuple[Side, Side], text: str) -> BattleTurn:
-    a, b = (_side_ask(side, text) for side in sides)
+    a, b = (side_speak(side, text) for side in sides)
     battle.n_turns += 1
     battle.save(update_fields=["n_turns"])
     return BattleTurn(battle, battle.n_turns, text, (a, b))
-
-
-def _side_ask(side: Side, text: str) -> Generation:
-    model = side.contestant.model
-    if model is None or side.conversation is None:
-        raise BattleFailed  # the model was deleted: nobody can go on for it
-    return side_ask(conversation=side.conversation, model=model, text=text).generation

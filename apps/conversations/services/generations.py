@@ -5,6 +5,7 @@ The database's clock decides about leases, because several machines read.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -12,11 +13,15 @@ from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.expressions import Combinable
 from django.db.models.fields import DateTimeField
 from django.db.models.functions import Now
+from django.dispatch import Signal
 from django.utils import timezone
 
 from apps.accounts.ledger import generation_forgo, generation_lose
 from apps.conversations.models import UNFINISHED, Generation, GenerationState, Message
 from apps.conversations.outcomes import Outcome
+
+generation_ended = Signal()
+"""Sent once for each generation, with its `generation_id` and `state`, when its end is stored."""
 
 READER_LEASE_S = 10
 """A reader that has not saved for so long is taken for dead. It saves every second."""
@@ -101,6 +106,8 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
             Message.objects.filter(generation__public_id=generation_id).update(content=text)
             if outcome.completion_tokens is None:
                 _settle_unheard(generation_id, text)
+            tell = partial(generation_ended.send_robust, None, generation_id=generation_id, state=outcome.state)
+            transaction.on_commit(tell)  # others lock rows of their own
     return written == 1
 
 

@@ -34,7 +34,7 @@ from apps.openai_api.schema.describe import described
 from apps.openai_api.shapes import Json, json_object
 
 WAIT_S = 120.0
-"""For both answers; after that the battle is returned as `running`, to be asked for again."""
+"""For both answers and their rest; after that the battle is returned as `running`, to be asked for again."""
 
 
 class BattleDoor(AsyncDoor):
@@ -45,7 +45,7 @@ class BattleDoor(AsyncDoor):
 
     async def _when_ended(self, turn: BattleTurn) -> Response:
         a, b = turn.generations
-        await turn_wait((a.public_id, b.public_id), within_s=WAIT_S)
+        await turn_wait((a.public_id, b.public_id), is_blind=turn.battle.is_blind, within_s=WAIT_S)
         return Response(await in_thread(self._battle, f"{turn.battle.public_id}"))
 
     def _battle(self, given_id: str) -> Json:

@@ -4,11 +4,10 @@
  * Events: `battle` (detail: {id, url} or null) when another battle is on the page, `said` (detail: a sentence).
  */
 
-import { clearNotice, showError, showNotice } from "../notice.js";
+import { clearNotice, showError } from "../notice.js";
 import { Outgoing } from "./outgoing.js";
 import { BattleStates } from "./states.js";
-
-const OVER = ["arena.already_voted", "arena.already_revealed", "arena.battle_not_found", "arena.changed"];
+import { Ways } from "./ways.js";
 
 export class BattlePage extends BattleStates {
   /** @type {{previous: string | null, follows: string | null}} */
@@ -20,6 +19,8 @@ export class BattlePage extends BattleStates {
     Object.assign(this, parts);
     const { socket, outbox, composer, votes, notice } = parts;
     this.outgoing = new Outgoing(outbox, notice, (request) => this.#giveBack(request));
+    this.newOpponent = () => this.#newOpponent();
+    this.ways = new Ways(/** @type {any} */ (this));
     socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
     socket.addEventListener("state", () => socket.state === "open" && this.#attach());
     composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
@@ -44,24 +45,26 @@ export class BattlePage extends BattleStates {
   send(text) {
     if (!this.battle && this.#isChoiceMissing) return this.outgoing.problem("Choose two models first.");
     clearNotice(this.notice);
+    const turn = this.rounds.lastTurn;
+    const request = this.battle ? { type: "battle.send", battle: this.battle, turn, text } : this.#start(text);
     this.rounds.addPending(text);
     this.composer.hold();
     this.move("sending");
     this.scroll.pin();
-    this.outgoing.put(this.battle ? { type: "battle.send", battle: this.battle, text } : this.#start(text));
+    this.outgoing.put(request);
   }
 
-  /** Empty the page for another battle. @param {"new_round" | "rematch"} follows */
-  begin(follows) {
+  /** Empty the page for another battle. @param {"new_round" | "rematch"} follows @param {string | null} [previous] */
+  begin(follows, previous = this.battle ?? this.#origin.previous) {
     if (this.state === "sending" || this.state === "casting") return; // its answer is about the battle that is shown
-    this.#origin = { previous: this.battle, follows };
+    this.#origin = previous ? { previous, follows } : { previous: null, follows: null };
     this.battle = null;
     this.isTold = false;
     this.rounds.clear();
     this.votes.hideResult();
     this.move("idle");
     clearNotice(this.notice);
-    if (follows === "rematch") showNotice(this.notice, "The same two again. Which of them is A is drawn anew.", { tone: "quiet" });
+    if (follows === "rematch") this.ways.rematch("The same two again. Which of them is A is drawn anew.");
     this.composer.focus();
     this.emit("battle", null);
   }
@@ -112,7 +115,7 @@ export class BattlePage extends BattleStates {
     if (frame.type === "battle.accepted") return this.#accepted(frame);
     if (frame.type === "battle.refused") return this.#refused(frame);
     if (frame.type === "battle.revealed") return this.#revealed(frame);
-    if (frame.type === "error") return showError(this.notice, frame.error);
+    if (frame.type === "error") return this.#unasked(frame.error);
     if (frame.battle !== this.battle || this.state !== "writing") return;
     if (frame.type === "battle.progress") this.rounds.progress(frame);
     else if (frame.type === "battle.turn_ended") this.#turnEnded(frame);
@@ -126,6 +129,7 @@ export class BattlePage extends BattleStates {
       this.rounds.clear();
       this.rounds.addPending("");
     }
+    if (frame.names) this.rounds.name(frame.names);
     this.rounds.confirmPending(frame);
     this.#origin = { previous: null, follows: null };
     const isNew = this.battle !== frame.battle;
@@ -162,24 +166,26 @@ export class BattlePage extends BattleStates {
   #failed(error) {
     this.rounds.end("failed");
     this.move("failed");
-    this.#offerAnother(error.message, "New opponent", error.code !== "arena.erased");
+    this.ways.failed(error);
     this.emit("said", error.message);
   }
 
-  /** What can be done about a battle that failed; two chosen by name are chosen anew. @param {string} text @param {string} label @param {boolean} [canGoOn] */
-  #offerAnother(text, label, canGoOn = true) {
-    const other = { label, run: () => this.#newOpponent() };
-    const round = { label: "New round", run: () => this.begin("new_round") };
-    showNotice(this.notice, text, { actions: canGoOn && !this.isNamed ? [other, round] : [round] });
+  /** A frame that could not be acted on: what is written may not be shown any more. @param {import("../explain.js").SiteError} error */
+  #unasked(error) {
+    if (this.state !== "writing") return showError(this.notice, error);
+    this.composer.mode = "answering"; // a stop that did not arrive can be asked for again
+    this.ways.unseen(error);
   }
 
   #refused(/** @type {any} */ { ref, error }) {
     const request = this.outgoing.take(ref);
     if (!request) return;
     this.#giveBack(request);
-    if (OVER.includes(error.code)) showNotice(this.notice, error.message, { actions: [{ label: "Reload", run: () => location.reload() }] });
-    else if (this.state === "failed") this.#offerAnother(error.message, request.follows ? "Try again" : "New opponent");
-    else showError(this.notice, error, request.text ? { again: () => this.composer.submit() } : {});
+    const again = () => this.composer.submit();
+    if (this.state === "failed") this.ways.failed(error, request.follows ? "Try again" : "New opponent");
+    else if (Ways.isOutdated(error.code)) this.ways.outdated(error);
+    else if (this.#origin.follows === "rematch") this.ways.rematch(error.message, again);
+    else showError(this.notice, error, request.text ? { again } : {});
   }
 
   /** What came to nothing returns to where it was. @param {import("./outgoing.js").BattleRequest} request */
