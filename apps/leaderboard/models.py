@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.arena.models import Arena, Contestant
+from apps.leaderboard.charts.kinds import TITLES
 
 
 class Snapshot(models.Model):
@@ -84,3 +85,28 @@ class SamplingChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.changed_at:%Y-%m-%d %H:%M}"
+
+
+class Chart(models.Model):
+    """A chart of a board as those see it who may see the same models. It can be drawn again at any time."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="+")
+    audience = models.CharField(max_length=64)
+    """Hash of what is hidden from those who see it: see `selectors.audience_of`."""
+    kind = models.CharField(max_length=20, choices=[(kind.value, title) for kind, title in TITLES.items()])
+    digest = models.CharField(max_length=64)
+    """Of all that it is made of, and of what drew it."""
+    summary = models.CharField(max_length=1000)
+    svg = models.TextField()
+    table = models.JSONField()
+    """For people: `head` and `cells`."""
+    data = models.JSONField()
+    """For files: `columns` and `rows`."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["snapshot", "audience", "kind"], name="chart_once_for_an_audience"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.snapshot_id}"

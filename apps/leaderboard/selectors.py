@@ -1,17 +1,21 @@
 """Reads of the leaderboard: the newest board of an arena, as far as somebody may see it."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant
 from apps.arena.pages import contestant_told
 from apps.catalog.selectors import models_visible
+from apps.leaderboard.charts.kinds import Kind
 from apps.leaderboard.errors import SnapshotUnknown
-from apps.leaderboard.models import Snapshot
+from apps.leaderboard.models import Chart, Snapshot
 from apps.leaderboard.rating.graph import Standing
 from apps.leaderboard.tables import WORDS
 
@@ -20,6 +24,8 @@ from apps.leaderboard.tables import WORDS
 class BoardRow:
     """One model of a board, with what the site knows of it."""
 
+    key: str
+    """Its name in the votes."""
     contestant_pk: int
     rank: int | None
     name: str
@@ -65,6 +71,23 @@ def board_seen(actor: Actor, snapshot: Snapshot) -> SeenBoard:
     return SeenBoard([_row(row, seen[row["name"]]) for row in rows if row["name"] in seen], hidden, config)
 
 
+def audience_of(actor: Actor, snapshot: Snapshot) -> str:
+    """One for all from whom the same names of a board are hidden: what was made for one of them is for all of them."""
+    return hashlib.sha256(json.dumps(sorted(board_seen(actor, snapshot).hidden)).encode()).hexdigest()
+
+
+def chart_newest(actor: Actor, arena: Arena, kind: Kind) -> Chart | None:
+    """As this actor may see it, of the newest board that has been drawn."""
+    is_drawn = Exists(Chart.objects.filter(snapshot=OuterRef("pk")))
+    snapshot = Snapshot.objects.filter(is_drawn, arena=arena).defer("votes", "pairs").first()
+    if snapshot is None:
+        return None
+    chart = Chart.objects.filter(snapshot=snapshot, audience=audience_of(actor, snapshot), kind=kind.value).first()
+    if chart is not None:
+        chart.snapshot = snapshot
+    return chart
+
+
 def _contestants_seen(actor: Actor, snapshot: Snapshot) -> dict[str, Contestant]:
     """Whom the board's names meant, whatever they are called now. A deleted model is as public as it was then."""
     meant = snapshot.contestants
@@ -90,6 +113,7 @@ def _row(row: dict[str, object], contestant: Contestant) -> BoardRow:
     told = contestant_told(contestant)
     standing = Standing(str(row["standing"]))
     return BoardRow(
+        key=str(row["name"]),
         contestant_pk=contestant.pk,
         rank=row["rank"],  # type: ignore[arg-type]  # from JSON
         name=told.name,

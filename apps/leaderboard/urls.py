@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from apps.leaderboard.views import board, downloads, log
+from apps.leaderboard.views import board, charts, downloads, log
 
 leaderboard_patterns = (
     [
@@ -11,6 +11,10 @@ leaderboard_patterns = (
         path("leaderboard/of/<slug:slug>/board.csv", downloads.board_csv, name="csv"),
         path("leaderboard/of/<slug:slug>/board.json", downloads.board_json, name="json"),
         path("leaderboard/of/<slug:slug>/votes.jsonl", downloads.votes, name="votes"),
+        path("leaderboard/of/<slug:slug>/charts", charts.chart, name="charts"),
+        path("leaderboard/of/<slug:slug>/charts/<slug:kind>", charts.chart, name="chart"),
+        path("leaderboard/of/<slug:slug>/charts/<slug:kind>.csv", charts.chart_csv, name="chart-csv"),
+        path("leaderboard/of/<slug:slug>/charts/<slug:kind>.json", charts.chart_json, name="chart-json"),
         path("leaderboard/of/<slug:slug>/log", log.log, name="log"),
         path("leaderboard/of/<slug:slug>/log.json", log.log_json, name="log-json"),
     ],

@@ -36,6 +36,7 @@ PAIRS = [
     ("accent", "paper", CONTROL),
     ("good", "paper", CONTROL),
     ("warning", "paper", CONTROL),
+    *[(f"chart-{i}", "paper", CONTROL) for i in range(1, 9)],
 ]
 
 

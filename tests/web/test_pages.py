@@ -18,6 +18,7 @@ PATHS = [
     "/arena/side-by-side",
     "/arena/rules",
     "/leaderboard",
+    "/leaderboard/of/public/charts",
     "/leaderboard/of/public/log",
     "/account/openings",
     "/accounts/login/",

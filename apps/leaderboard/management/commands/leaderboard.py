@@ -12,6 +12,7 @@ from apps.arena.models.entries import DEFAULT_SLUG
 from apps.core.errors import SiteError
 from apps.leaderboard.battle_files.reading import Reading, battles_read
 from apps.leaderboard.battle_files.rules import Cleaning
+from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.extras import Asked, columns, influence_lines
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.battles import Battles
@@ -80,6 +81,7 @@ class Command(BaseCommand):
         if arena is None:
             raise CommandError(f"there is no arena {options['arena']!r}")
         snapshot, is_new = snapshot_build(arena, config_of(options))
+        charts_draw(arena)
         self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
         self._print(*votes_read(votes_unpack(bytes(snapshot.votes))), options)
 
