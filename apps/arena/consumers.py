@@ -35,6 +35,7 @@ from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
 from apps.core.errors import SiteError
 from apps.core.frames import Frame
+from apps.core.networks import network_note_socket
 from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "none"
 
     async def connect(self) -> None:
+        network_note_socket(self.scope)
         self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
         self._feed: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()

@@ -37,6 +37,7 @@ from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn
 from apps.core.errors import SiteError
 from apps.core.frames import Frame
+from apps.core.networks import network_note_socket
 from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "none"
 
     async def connect(self) -> None:
+        network_note_socket(self.scope)
         self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
         self._feeds: dict[UUID, asyncio.Task[None]] = {}
         self._turns: set[asyncio.Task[None]] = set()

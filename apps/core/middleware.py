@@ -12,6 +12,8 @@ from inspect import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from apps.core.networks import network_note
+
 Handler = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
@@ -72,6 +74,19 @@ def request_id(get_response: Handler) -> Handler:
 
     def after(request: HttpRequest, response: HttpResponseBase) -> None:
         response["x-request-id"] = request_id_var.get()
+
+    return _wrap(get_response, before, after)
+
+
+@sync_and_async_middleware
+def client_network(get_response: Handler) -> Handler:
+    """Note from which network a request comes, for bans."""
+
+    def before(request: HttpRequest) -> None:
+        network_note(request.META)
+
+    def after(request: HttpRequest, response: HttpResponseBase) -> None:
+        return None
 
     return _wrap(get_response, before, after)
 

@@ -34,6 +34,7 @@ class Review(models.TextChoices):
     APPROVED = "approved", "Approved"
     REDACTED = "redacted", "Text taken out"
     BLOCKED = "blocked", "Author blocked"
+    BANNED = "banned", "Author banned"
 
 
 class RuleKind(models.TextChoices):

@@ -17,6 +17,14 @@ class ImageNotAccepted(TextRefused):
     code = "moderation.image_refused"
 
 
+class Banned(SiteError):
+    """A moderator keeps somebody from taking part, `until` a time; `reason` is the moderator's."""
+
+    code = "moderation.banned"
+    http_status = 403
+    whose = Whose.USER
+
+
 class ClassifierAway(SiteError):
     """The classifier did not judge the texts; `reason` is for the log and for whoever asks for a judgement alone."""
 

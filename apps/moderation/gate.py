@@ -17,6 +17,7 @@ from apps.core.texts import clean_text
 from apps.core.threads import in_thread
 from apps.moderation import classifier, matching, selectors
 from apps.moderation.actions import UNCHECKED, Finding, Verdict, most_severe, verdict_of
+from apps.moderation.bans import ban_check
 from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.errors import ClassifierAway, TextRefused
 from apps.moderation.selectors import Decided
@@ -47,9 +48,11 @@ async def texts_pass(
     `directions`: whose policies hold; for a text that others read as a model's, also those for answers.
     `must_be_judged`: whatever the policies say, nothing passes that somebody had no time for.
 
-    Raises: TextRefused; ClassifierAway, if they must be judged and were not.
+    Raises: Banned: nothing of theirs is looked at; TextRefused; ClassifierAway, if they must be judged and were not.
     """
     rules = await selectors.current()
+    if rules.has_bans:
+        await in_thread(ban_check, actor)
     looked_at = [clean_text(text) for text in (*texts, *fixed)]
     directions = [direction for direction in directions if rules.looks_at(surface, direction)]
     if not directions or not looked_at:

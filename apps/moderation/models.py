@@ -135,6 +135,8 @@ class Incident(models.Model):
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.CASCADE, related_name="+", verbose_name="API key")
     visitor_public_id = models.UUIDField(null=True)
+    network_digest = models.CharField(max_length=64, blank=True, editable=False)
+    """Of a visitor, so that a ban can hold for a new cookie too."""
     reference = models.CharField(max_length=64, blank=True, db_index=True)
     """The id of what is kept: a message, the generation of an answer, a chat for its title and prompt, a preset, a
     battle, a response; else the request's."""
@@ -155,6 +157,39 @@ class Incident(models.Model):
     def author(self) -> Actor:
         """Who sent the text, or was answered with it."""
         return Actor(self.user_id, self.visitor_public_id, self.api_key_id)
+
+
+class Ban(models.Model):
+    """Somebody may not take part: an account, a visitor, or all visitors of a network."""
+
+    user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    visitor_public_id = models.UUIDField(null=True, blank=True, verbose_name="visitor")
+    network_digest = models.CharField(max_length=64, blank=True, editable=False)
+    reason = models.CharField(max_length=300, help_text="Told to whoever is banned, so without names of others.")
+    expires_at = models.DateTimeField(null=True, blank=True, verbose_name="until", help_text="Blank: for good. UTC.")
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    by_name = models.CharField(max_length=150, editable=False, verbose_name="by")
+    created_at = models.DateTimeField(auto_now_add=True)
+    lifted_at = models.DateTimeField(null=True, editable=False)
+    lifted_by_name = models.CharField(max_length=150, blank=True, editable=False, verbose_name="lifted by")
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False) | Q(visitor_public_id__isnull=False) | ~Q(network_digest=""),
+                name="ban_is_of_somebody",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["user"], condition=Q(lifted_at=None), name="ban_of_user"),
+            models.Index(fields=["visitor_public_id"], condition=Q(lifted_at=None), name="ban_of_visitor"),
+            models.Index(fields=["network_digest"], condition=Q(lifted_at=None), name="ban_of_network"),
+        ]
+
+    def __str__(self) -> str:
+        whom = f"account {self.user}" if self.user is not None else f"visitor {self.visitor_public_id}"
+        return f"{whom}, {'for good' if self.expires_at is None else f'until {self.expires_at:%Y-%m-%d %H:%M}'}"
 
 
 class Opening(models.Model):

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import Count, Q
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now, TruncDate
 
 from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
 from apps.moderation.actions import Finding, Policies, action_for
 from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher
-from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
+from apps.moderation.models import Ban, Classifier, Incident, Opening, Policy, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class Decided:
     matchers: tuple[Matcher, ...]
     classifier: Classifier | None
     policies: Policies
+    has_bans: bool = False
+    """Whether anybody is banned: else nobody need be asked for."""
 
     @property
     def looks(self) -> bool:
@@ -89,12 +91,17 @@ def forget() -> None:
     _fresh = None
 
 
+def bans_in_force() -> QuerySet[Ban]:
+    return Ban.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), lifted_at=None)
+
+
 def _load() -> Decided:
     rules = Rule.objects.filter(is_active=True)
     return Decided(
         matchers=tuple(Matcher(rule.name, rule.category, RuleKind(rule.kind), rule.pattern) for rule in rules),
         classifier=Classifier.objects.filter(is_active=True).first(),
         policies={(row.surface, row.direction, row.category): Action(row.action) for row in Policy.objects.all()},
+        has_bans=bans_in_force().exists(),
     )
 
 

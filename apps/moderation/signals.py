@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from apps.accounts.models import User
 from apps.accounts.visits import visitor_of
 from apps.moderation import selectors
-from apps.moderation.models import Classifier, Policy, Rule
+from apps.moderation.models import Ban, Classifier, Policy, Rule
 from apps.moderation.services.openings import visitor_adopt
 
 
 @receiver([post_save, post_delete])
 def look_again(sender: type[Model], **_: object) -> None:
-    if sender in (Rule, Classifier, Policy):
+    if sender in (Ban, Rule, Classifier, Policy):
         # Whoever looks again before the commit would read what was, and keep it.
         transaction.on_commit(selectors.forget)
 

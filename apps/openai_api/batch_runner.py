@@ -19,6 +19,7 @@ from apps.accounts.selectors import keys_active
 from apps.core.errors import SiteError, Whose
 from apps.core.middleware import request_id_var
 from apps.core.threads import in_thread
+from apps.moderation.bans import ban_find
 from apps.openai_api.batch_answers import line_answered
 from apps.openai_api.batch_input import BadInput
 from apps.openai_api.errors import api_error
@@ -78,7 +79,8 @@ def _key_problem(key: ApiKey) -> str | None:
     """Why the batch may not go on."""
     now = timezone.now()
     if keys_active(now).filter(pk=key.pk).exists():
-        return None
+        ban = ban_find(Actor(user_id=key.user_id, api_key_id=key.pk))
+        return None if ban is None else "The owner of the batch's key was banned before all of it was answered."
     if key.revoked_at is not None:
         return "The key of the batch was revoked before all of it was answered."
     if key.expires_at is not None and key.expires_at <= now:

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.request_id",
+    "apps.core.middleware.client_network",
     "django.middleware.security.SecurityMiddleware",
     "apps.core.middleware.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -138,20 +138,25 @@ def chat_of(user: User) -> Message:
     return message
 
 
-@pytest.mark.parametrize("route", PAGES)
-def test_a_text_in_a_form_passes_the_gate(
-    client: Client, alice: User, worker: FakeWorker, rude: Rule, route: str
-) -> None:
-    client.force_login(alice)
-    message = chat_of(alice)
+def filled(route: str, form: dict[str, Any], message: Message) -> tuple[str, dict[str, Any]]:
+    """The address and fields of a form about this message."""
     chat_id = str(message.conversation.public_id)
     fields = {
         name: SimpleUploadedFile("chats.jsonl", b"\n".join(json.dumps(one).encode() for one in value))
         if isinstance(value, list)
         else value.replace("its id", chat_id)
-        for name, value in PAGES[route].items()
+        for name, value in form.items()
     }
     address = route.replace("<uuid:conversation_id>", chat_id).replace("<uuid:message_id>", str(message.public_id))
+    return address, fields
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_a_text_in_a_form_passes_the_gate(
+    client: Client, alice: User, worker: FakeWorker, rude: Rule, route: str
+) -> None:
+    client.force_login(alice)
+    address, fields = filled(route, PAGES[route], chat_of(alice))
     reply = client.post(f"/{address}", fields)
     assert reply.status_code == 403
     assert "House words (rude)" in reply.content.decode()

@@ -19,8 +19,8 @@ from apps.accounts.models import ApiKey, User, Visitor
 from apps.accounts.services import NewKey, api_key_create
 from apps.conversations.errors import AnswerRunning
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Purpose, Role, Share
-from apps.moderation import admin
 from apps.moderation.actions import REMOVED
+from apps.moderation.admin import incidents as incidents_admin
 from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
 from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.moderation.selectors import DayCount, incidents_by_day
@@ -225,7 +225,7 @@ def test_many_are_approved_at_once(client: Client, moderator: User) -> None:
 def test_of_very_many_some_are_approved_at_once_and_the_rest_is_told(
     client: Client, moderator: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
 ) -> None:
-    for module in (reviews, admin):
+    for module in (reviews, incidents_admin):
         monkeypatch.setattr(module, "APPROVED_AT_ONCE", 4)
     pks = [incident().pk for _ in range(6)]
     client.force_login(moderator)

@@ -25,6 +25,7 @@ from apps.conversations.selectors.conversations import conversations_owned, gene
 from apps.conversations.services.generations import lease_end
 from apps.conversations.texts import title_from
 from apps.core.texts import clean_text
+from apps.moderation.bans import ban_check
 from apps.workers.selectors import model_get_offered
 
 
@@ -172,7 +173,7 @@ def text_checked(text: str) -> str:
 
 
 def require_may_chat(actor: Actor) -> None:
-    """Raises: SignInRequired."""
+    """Raises: SignInRequired, Banned."""
     # A socket outlives the sign-in that opened it, so the account is looked at again.
     is_user = actor.user_id is not None and User.objects.filter(pk=actor.user_id, is_active=True).exists()
     is_visitor = actor.visitor_public_id is not None and site_settings.VISITORS_MAY_CHAT
@@ -180,6 +181,7 @@ def require_may_chat(actor: Actor) -> None:
     is_program = actor.api_key_id is not None and actor.user_id is None
     if not is_user and not is_visitor and not is_program:
         raise SignInRequired
+    ban_check(actor)
 
 
 def conversation_create(

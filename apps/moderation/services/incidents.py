@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
+from apps.core.networks import network_var
 from apps.moderation.actions import Finding
 from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.models import Incident
@@ -27,6 +28,7 @@ def incident_record(
         user_id=actor.user_id,
         api_key_id=actor.api_key_id,
         visitor_public_id=actor.visitor_public_id,
+        network_digest=network_var.get() if actor.visitor_public_id is not None else "",
         reference=reference,
     )
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
-from apps.moderation.models import Incident, Opening
+from apps.moderation.models import Ban, Incident, Opening
 
 
 def opening_record(*, reader: User, owner: Actor, what: str, address: str, why: str) -> None:
@@ -22,9 +22,12 @@ def opening_record(*, reader: User, owner: Actor, what: str, address: str, why: 
 
 
 def visitor_adopt(*, user: User, visitor_public_id: UUID) -> None:
-    """Their chats have gone to the account that this person signed in to: so does what was opened and found of them."""
+    """Their chats have gone to the account that this person signed in to: so does what was opened and found of them,
+    and a ban."""
     Opening.objects.filter(visitor_public_id=visitor_public_id).update(owner=user, visitor_public_id=None)
     Incident.objects.filter(visitor_public_id=visitor_public_id).update(user=user, visitor_public_id=None)
+    if not user.is_staff:
+        Ban.objects.filter(visitor_public_id=visitor_public_id, user=None).update(user=user)
 
 
 def _whose(owner: Actor) -> str:

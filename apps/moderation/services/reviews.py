@@ -1,6 +1,7 @@
 """What a moderator decides about an incident: nothing is wrong, the text goes, or its author does. Each once."""
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,6 +16,7 @@ from apps.moderation.errors import AlreadyReviewed, CannotBlock, NothingKept
 from apps.moderation.kept import Kept, TakenOut, keepers
 from apps.moderation.matching import findings_of
 from apps.moderation.models import Incident
+from apps.moderation.services.bans import ban_create, require_may_block
 
 APPROVED_AT_ONCE = 1000
 
@@ -66,14 +68,34 @@ def incident_block(incident: Incident, *, reviewer: User) -> None:
         elif incident.api_key_id is not None:
             api_key_revoke(ApiKey.objects.get(pk=incident.api_key_id))
         else:
-            raise CannotBlock(reason="a visitor has no account; VISITORS_MAY_CHAT decides about all of them")
+            raise CannotBlock(reason="a visitor has no account to switch off: ban them")
+
+
+def incident_ban(
+    incident: Incident, *, reviewer: User, reason: str, lasts: timedelta | None, with_network: bool = False
+) -> None:
+    """Keep its author from taking part for a while; of a visitor maybe also whoever comes from the same network.
+
+    Raises: AlreadyReviewed, CannotBlock.
+    """
+    with transaction.atomic():
+        _review(incident, Review.BANNED, reviewer)
+        if incident.user is None and incident.visitor_public_id is None:
+            raise CannotBlock(reason="nobody is known but a key: revoke it")
+        if not reason.strip():
+            raise CannotBlock(reason="give the reason, it is told to them")
+        ban_create(
+            by=reviewer,
+            reason=reason.strip().rstrip("."),
+            lasts=lasts,
+            user=incident.user,
+            visitor_public_id=incident.visitor_public_id,
+            network_digest=incident.network_digest if with_network else "",
+        )
 
 
 def _user_block(user: User, reviewer: User) -> None:
-    if user.pk == reviewer.pk:
-        raise CannotBlock(reason="this is you")
-    if user.is_staff and not reviewer.is_superuser:
-        raise CannotBlock(reason=f"{user} works in the admin; a superuser may")
+    require_may_block(user, reviewer)
     User.objects.filter(pk=user.pk).update(is_active=False)
 
 

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.actors import Actor
 from apps.moderation.answers import AnswerGate
+from apps.moderation.bans import ban_check
 from apps.moderation.choices import Surface
 from apps.openai_api.errors import api_error
 from apps.openai_api.keys import actor_of
@@ -45,6 +46,7 @@ class ApiDoor:
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         self.actor = self.who(request)
+        ban_check(self.actor)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]  # the view this is mixed into
 
     def who(self, request: Request) -> Actor:

@@ -1,10 +1,9 @@
-"""Admin pages of moderation: what is looked for, what is done about it, and what came of it."""
+"""What came of it: the queue of moderators, and what they opened."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
@@ -14,82 +13,14 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.models import User
 from apps.core.admin import RecordAdmin
 from apps.moderation.choices import Review
-from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
+from apps.moderation.models import Incident, Opening
 from apps.moderation.review_page import review_act, review_page
 from apps.moderation.selectors import incidents_by_day
 from apps.moderation.services.reviews import APPROVED_AT_ONCE, incidents_approve
-
-if TYPE_CHECKING:
-    _ClassifierForm = forms.ModelForm[Classifier]
-else:
-    _ClassifierForm = forms.ModelForm  # generic in its stubs only
-
-
-@admin.register(Rule)
-class RuleAdmin(ModelAdmin):
-    list_display = ("name", "category", "kind", "is_active")
-    list_filter = ("kind", "is_active")
-    search_fields = ("name", "category")
-
-
-@admin.register(Policy)
-class PolicyAdmin(ModelAdmin):
-    list_display = ("surface", "direction", "category_shown", "action")
-    list_filter = ("surface", "direction", "action")
-
-    @admin.display(description="category", ordering="category")
-    def category_shown(self, policy: Policy) -> str:
-        return policy.category or "everything else"
-
-
-class ClassifierForm(_ClassifierForm):
-    """A key goes in and never comes out."""
-
-    key = forms.CharField(
-        required=False,
-        max_length=1000,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Stored encrypted, sent to this address alone and shown nowhere. Blank: stays as it is. Another "
-        "address needs it again.",
-    )
-
-    class Meta:
-        model = Classifier
-        fields = ("name", "base_url", "model_name", "timeout_s", "judges_images", "is_active")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        is_moved = "base_url" in self.changed_data and bool(self.initial.get("base_url"))
-        if is_moved and self.instance.sealed_key and not cleaned.get("key"):
-            raise forms.ValidationError("The address has changed: give the key again, or it would go somewhere else.")
-        return cleaned
-
-    def save(self, commit: bool = True) -> Classifier:
-        if secret := self.cleaned_data["key"]:
-            self.instance.key = secret
-        return super().save(commit)
-
-
-@admin.register(Classifier)
-class ClassifierAdmin(ModelAdmin):
-    form = ClassifierForm
-    list_display = ("name", "base_url", "model_name", "timeout_s", "judges_images", "has_key", "is_active")
-    readonly_fields = ("has_key",)
-    fields = ("name", "base_url", "key", "has_key", "model_name", "timeout_s", "judges_images", "is_active")
-
-    def get_form(self, request: HttpRequest, obj: Classifier | None = None, change: bool = False, **kwargs: Any) -> Any:
-        # A field that is the form's own is not the model's.
-        kwargs["fields"] = ClassifierForm.Meta.fields
-        return super().get_form(request, obj, change, **kwargs)
-
-    @admin.display(description="has a key", boolean=True)
-    def has_key(self, classifier: Classifier) -> bool:
-        return bool(classifier.sealed_key)
 
 
 @admin.register(Incident)
