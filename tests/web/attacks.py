@@ -130,6 +130,8 @@ SLOW_ONES = {
     "fractions in fractions": "$" + "\\frac{" * 140 + "x" + "}" * 140 + "$ ",
     "braces in braces": ("$" + "{" * 400 + "x" + "}" * 400 + "$ ") * 50,
     "matrices": ("$\\begin{matrix}" + "a&" * 200 + "\\end{matrix}$ ") * 50,
+    "formulas without an end": "\\[\n" * 33_000,
+    "formulas without an end in quotes": "> \\[\n" * 20_000,
     "thoughts without an end": "<think>" + "x" * 1_000_000,
     "ends of thoughts": "<think>" + "</think" * 100_000,
 }

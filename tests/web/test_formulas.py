@@ -3,7 +3,7 @@
 import pytest
 
 from apps.conversations.markdown import BlockStream, render
-from apps.conversations.markdown.math import MAX_FORMULA_CHARS, math_html
+from apps.conversations.markdown.math import KEPT_CHARS, KEPT_FORMULAS, MAX_FORMULA_CHARS, kept, math_html
 
 
 def test_formulas_in_a_sentence_and_on_their_own() -> None:
@@ -77,3 +77,41 @@ def test_blocks_before_a_formula_that_is_still_open_are_shown_already() -> None:
     stream.feed("$$\n\n")
     assert len(stream.blocks) == 3
     assert "<math" in stream.blocks[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\[\na\n> \\[\n> b\n> \\]\n",
+        "- \\[\n  a\n- \\[\n  b\n  \\]\n",
+        "$$\na\n\\[\nb\n\\]\n",
+        "\\[\n\\[\n\n\\[\nb\n\\]",
+    ],
+    ids=["in a quote after it", "in the next item", "of the other kind", "openings before it"],
+)
+def test_a_formula_is_found_although_one_before_it_has_no_end(text: str) -> None:
+    assert "<math" in render(text)
+
+
+HOSTILE = [
+    r"\," * 100,
+    "a&" * 100,
+    "x^y" * 66,
+    r"\tr " * 50,
+    "&" * KEPT_CHARS,
+    r"\begin{matrix}" + "&" * 170 + r"\end{matrix}",
+]
+
+
+@pytest.mark.parametrize("latex", HOSTILE, ids=lambda latex: latex[:4])
+def test_all_formulas_that_are_kept_take_a_bounded_amount_of_memory(latex: str) -> None:
+    html = math_html(latex, is_display=False) or ""
+    assert len(html) * KEPT_FORMULAS < 32 * 1024**2
+
+
+def test_a_long_formula_is_not_kept() -> None:
+    kept.cache_clear()
+    math_html("x" * (KEPT_CHARS + 1), is_display=False)
+    assert kept.cache_info().currsize == 0
+    math_html("x" * KEPT_CHARS, is_display=False)
+    assert kept.cache_info().currsize == 1

@@ -242,6 +242,8 @@ LONG = {
     "lists by turns": "- a\n* b\n",
     "interrupted lists": "- a\n# b\n",
     "numbers that begin no list": "2. b\n",
+    "formulas without an end": "\\[\n\n",
+    "formulas far apart without an end": "\\[\n\n\n\n\n",
 }
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_FORMULA_CHARS = 1000
-_KEPT_FORMULAS = 4096
+KEPT_FORMULAS = 2048
+KEPT_CHARS = 200
+"""Longer formulas are not kept: MathML is up to 40 times as long as its LaTeX, and all together must stay small."""
 
 # fmt: off
 TAGS = frozenset((
@@ -60,11 +62,14 @@ class _NotShown(Exception):
     """A formula with a part missing, or deeper than browsers lay out well."""
 
 
-@lru_cache(maxsize=_KEPT_FORMULAS)
 def math_html(latex: str, *, is_display: bool) -> str | None:
     """The formula as MathML with its source as annotation; None if it is none that can be read."""
     if len(latex) > MAX_FORMULA_CHARS:
         return None
+    return (kept if len(latex) <= KEPT_CHARS else _converted)(latex, is_display)
+
+
+def _converted(latex: str, is_display: bool) -> str | None:
     try:
         spelled = _OPERATORS.sub(r"\\operatorname{\1}", _ENVIRONMENT.sub(_known_environment, latex))
         tree = convert_to_element(spelled)
@@ -74,6 +79,10 @@ def math_html(latex: str, *, is_display: bool) -> str | None:
     display = "block" if is_display else "inline"
     annotation = f'<annotation encoding="application/x-tex">{escape(latex)}</annotation>'
     return f'<math display="{display}"><semantics>{content}{annotation}</semantics></math>'
+
+
+kept = lru_cache(maxsize=KEPT_FORMULAS)(_converted)
+"""The short ones that were asked for last."""
 
 
 def _known_environment(match: re.Match[str]) -> str:

@@ -33,12 +33,8 @@ def _block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     closing = CLOSING_LINES.get(_line(state, start_line))
     if closing is None:
         return False
-    for line in range(start_line + 1, min(end_line, start_line + MAX_BLOCK_LINES)):
-        if state.sCount[line] < state.blkIndent and not state.isEmpty(line):
-            return False  # the container ends here
-        if _line(state, line) == closing:
-            break
-    else:
+    line = _closing_line(state, start_line, end_line, closing)
+    if line is None:
         return False
     if silent:
         return True
@@ -48,6 +44,31 @@ def _block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     token.markup = closing
     state.line = line + 1
     return True
+
+
+def _closing_line(state: StateBlock, start_line: int, end_line: int, closing: str) -> int | None:
+    """Where the block that may begin here is closed.
+
+    Where an earlier search of the same container found nothing is not searched again: many openings cost no more than
+    one does.
+    """
+    searched: dict[tuple[str, int, int, int], tuple[int, bool]] = state.env.setdefault("math_searched", {})
+    container = (closing, state.level, state.blkIndent, end_line)
+    last = min(end_line, start_line + MAX_BLOCK_LINES)
+    first, is_over = start_line + 1, False
+    known_to, ends_there = searched.get(container, (0, False))
+    if start_line < known_to:
+        first, is_over = max(first, known_to), ends_there
+    line = first
+    while line < last and not is_over:
+        if state.sCount[line] < state.blkIndent and not state.isEmpty(line):
+            is_over = True  # the container ends here
+        elif _line(state, line) == closing:
+            return line
+        else:
+            line += 1
+    searched[container] = (line, is_over)
+    return None
 
 
 def _line(state: StateBlock, line: int) -> str:
