@@ -14,6 +14,7 @@ from gpu_worker.engine.picture import Picture
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.images import ImageRefused, read_image
 from gpu_worker.modeling.source import ModelRefused
+from gpu_worker.prompts.continuing import begins_with, joined, split_partial
 from gpu_worker.prompts.conversation import ConversationTemplate
 from gpu_worker.prompts.encoding import Cover, Encoding, Shield, TextEncoder
 from gpu_worker.prompts.message import Message
@@ -45,6 +46,8 @@ class Prompt:
     stop_token_ids: tuple[int, ...] = ()
     pictures: tuple[Picture, ...] = ()
     """What the model sees, in the order of the places that are kept for it."""
+    begins_with: str = ""
+    """What stands at the end of the prompt and is the beginning of the answer: the mark of thoughts, or nothing."""
 
 
 class Prompter:
@@ -85,10 +88,12 @@ class Prompter:
         template: ConversationTemplate | None = None,
         tools: Sequence[Json] = (),
         add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
     ) -> Prompt:
         """The prompt of a chat, ending where the assistant's answer begins. `template`: for this chat alone.
 
-        `tools`: functions that the model may call, in OpenAI's shape.
+        `tools`: functions that the model may call, in OpenAI's shape. `continue_final_message`: the last message is the
+        beginning of the answer, and the prompt ends with it.
         Raises: WorkerError: no chat template, a template that refuses these messages or knows no tools, or more than
         the context.
         """
@@ -96,22 +101,26 @@ class Prompter:
         words, pictures = self._prepared(messages, template)
         texts = (message.content for message in messages)
         self._refuse_hopeless(sum(map(len, texts)) + sum(map(len, texts_in(list(tools)))))
+        partial = ""
+        if continue_final_message:
+            messages, partial = split_partial(messages)
         if template is None:
-            rendered, cover = self._render_own(messages, tools, add_generation_prompt)
+            rendered, cover = self._render_own(messages, tools, partial, add_generation_prompt)
             rendered = self._with_images(rendered, words)
         else:
-            rendered, cover = self._render_named(template, messages, tools, add_generation_prompt)
+            rendered, cover = self._render_named(template, messages, tools, partial, add_generation_prompt)
         ids = self._encoded(rendered, cover)
         if template is not None:
             ids = self._as_tokenizer_wants(rendered, ids)
         if self._context.room(len(ids)) < 1:
             raise context_exceeded(len(ids), self._context)
         text = rendered if cover is None else cover.reveal(rendered)
+        begins = begins_with(rendered) if add_generation_prompt and not partial else ""
         if template is None:
-            return Prompt(ids, text, pictures=pictures)
+            return Prompt(ids, text, pictures=pictures, begins_with=begins)
         # A format knows the numbers of its own models' tokens; another model may have fewer.
         known = tuple(token for token in template.stop_token_ids if token < self._n_tokens)
-        return Prompt(ids, text, template.stop, known)
+        return Prompt(ids, text, template.stop, known, begins_with=begins)
 
     def _prepared(
         self, messages: Sequence[Message], template: ConversationTemplate | None
@@ -183,18 +192,20 @@ class Prompter:
         template: ConversationTemplate,
         messages: Sequence[Message],
         tools: Sequence[Json],
+        partial: str,
         add_generation_prompt: bool,
     ) -> tuple[str, Cover | None]:
         if tools:
             raise invalid("tools", "prompt formats that are chosen by name know no tools")
         if any(message.tool_calls or message.role == "tool" for message in messages):
             raise invalid("messages", "prompt formats that are chosen by name know no tool calls")
-        texts, cover = self._shield.cover([message.content for message in messages])
+        (*texts, partial), cover = self._shield.cover([*(message.content for message in messages), partial])
         covered = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
-        return template.render(covered, add_generation_prompt=add_generation_prompt), cover
+        rendered = template.render(covered, add_generation_prompt=add_generation_prompt or bool(partial))
+        return joined(rendered, partial) if partial else rendered, cover
 
     def _render_own(
-        self, messages: Sequence[Message], tools: Sequence[Json], add_generation_prompt: bool
+        self, messages: Sequence[Message], tools: Sequence[Json], partial: str, add_generation_prompt: bool
     ) -> tuple[str, Cover | None]:
         if self._own is None:
             raise invalid(
@@ -206,15 +217,16 @@ class Prompter:
             raise invalid("messages", f"the chat template of {self._model} knows no tool_calls")
         has_short_ids = self.tool_format is MISTRAL
         turns = turns_of(messages, has_short_ids=has_short_ids, in_parts=self._images is not None)
-        texts, cover = self._shield.cover(list(texts_in([turns, list(tools)])))
-        turns, covered_tools = with_texts([turns, list(tools)], iter(texts))
+        texts, cover = self._shield.cover(list(texts_in([turns, list(tools), partial])))
+        turns, covered_tools, partial = with_texts([turns, list(tools), partial], iter(texts))
+        opens = add_generation_prompt or bool(partial)
         try:
-            rendered = self._own.render(turns, tools=covered_tools or None, add_generation_prompt=add_generation_prompt)
-            if tools and rendered == self._own.render(turns, add_generation_prompt=add_generation_prompt):
+            rendered = self._own.render(turns, tools=covered_tools or None, add_generation_prompt=opens)
+            if tools and rendered == self._own.render(turns, add_generation_prompt=opens):
                 raise invalid("tools", f"the chat template of {self._model} knows no tools")
         except TemplateFailed as exc:
             raise invalid("messages", f"the chat template of {self._model} {exc}") from exc
-        return rendered, cover
+        return joined(rendered, partial) if partial else rendered, cover
 
     def _encoded(self, rendered: str, cover: Cover | None) -> list[int]:
         if cover is not None:

@@ -51,16 +51,17 @@ class Choice(ABC):
 class ChatChoice(Choice):
     """An assistant's message."""
 
-    def __init__(self, index: int, tokens: TokenText | None = None) -> None:
-        """`tokens`: when log probabilities are asked for."""
+    def __init__(self, index: int, tokens: TokenText | None = None, begins_with: str = "") -> None:
+        """`tokens`: when log probabilities are asked for. `begins_with`: what its prompt has of the answer already."""
         super().__init__(index)
         self._tokens = tokens
+        self._texts = [begins_with]
         self._logprobs: list[Json] = []
         self._unsent: list[Json] = []
         """Of the entries, those that no chunk has carried yet."""
 
     def opening(self) -> list[Json]:
-        return [self._chunk({"role": "assistant", "content": ""})]
+        return [self._chunk({"role": "assistant", "content": self.text})]
 
     def take(self, output: StepOutput) -> list[Json]:
         self.count(output)

@@ -53,6 +53,8 @@ class ChatCall(Call):
     template: ConversationTemplate | None
     """The prompt format for this chat; None for what the worker uses for the model."""
     tools: ToolUse | None
+    continues: bool
+    """The last message is the beginning of the answer, to be gone on with."""
 
 
 def parse_chat(body: Json) -> ChatCall:
@@ -71,7 +73,10 @@ def parse_chat(body: Json) -> ChatCall:
         generation_id=_generation_id(fields),
         template=_template(fields),
         tools=parse_tools(fields),
+        continues=fields.flag("continue_final_message"),
     )
+    if call.continues and call.constraint is not None:
+        raise invalid("continue_final_message", f"it cannot be combined with {call.constraint.param}")
     if call.tools is not None and call.constraint is not None:
         raise invalid(call.constraint.param, "it cannot be combined with tools that may be called")
     call.check()

@@ -36,10 +36,11 @@ def choice_requests(
     return [Request(f"{request_id}-{i}", list(prompt_ids), one, now, pictures=pictures) for i, one in enumerate(seeded)]
 
 
-def chat_choices(call: ChatCall, tokens: TokenText, calling: Calling | None) -> list[ChatChoice]:
+def chat_choices(call: ChatCall, tokens: TokenText, calling: Calling | None, begins_with: str) -> list[ChatChoice]:
+    """`begins_with`: what the prompt has of the answer already. In front of JSON or a call it would be in the way."""
     named = tokens if call.has_logprobs else None
     if calling is None:
-        return [ChatChoice(i, named) for i in range(call.n)]
+        return [ChatChoice(i, named, begins_with if call.constraint is None else "") for i in range(call.n)]
     return [CallingChoice(i, calling.parser(), named) for i in range(call.n)]
 
 

@@ -77,7 +77,14 @@ class Worker:
         if generation_id is not None:
             self.store.refuse_known(generation_id)
         tools = [] if call.tools is None else call.tools.tools
-        prompt = await prompter.in_thread(partial(prompter.chat, call.messages, template=call.template, tools=tools))
+        render = partial(
+            prompter.chat,
+            call.messages,
+            template=call.template,
+            tools=tools,
+            continue_final_message=call.continues,
+        )
+        prompt = await prompter.in_thread(render)
         prompt_ids = prompt.ids
         self._refuse_if_draining()
         params = self._params(model, call, len(prompt_ids), field="messages")
@@ -97,7 +104,7 @@ class Worker:
         )
         if generation_id is not None:
             self.store.refuse_known(generation_id)
-        generation = Generation(opening, chat_choices(call, model.tokens, calling))
+        generation = Generation(opening, chat_choices(call, model.tokens, calling, prompt.begins_with))
         model.start(generation, choice_requests(opening.request_id, prompt_ids, params, call.n, prompt.pictures))
         if generation_id is not None:
             self.store.add(generation_id, generation)

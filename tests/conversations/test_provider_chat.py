@@ -10,9 +10,10 @@ import pytest
 from apps.accounts.models import LedgerEntry, User
 from apps.conversations.live.recovery import recover
 from apps.conversations.live.registry import readers_release
-from apps.conversations.models import Generation
+from apps.conversations.models import Generation, Message
 from apps.conversations.services import generations
 from apps.core.threads import in_thread
+from apps.workers.providers.continuing import GO_ON
 from apps.workers.services import providers
 from tests.conversations.conftest import MODEL, Opens
 from tests.workers.stand_in import StandIn, standing_in, stream
@@ -89,3 +90,38 @@ async def test_what_a_process_that_ended_had_saved_is_kept(opens: Opens, alice: 
     row = await Generation.objects.select_related("message").aget()
     assert (row.state, row.message.content) == ("failed", "first")
     assert len(provider.asked) == 1
+
+
+async def test_a_provider_is_asked_for_the_rest_in_words(opens: Opens, alice: User, provider: StandIn) -> None:
+    provider.replies += [
+        stream(piece("One, two", "length"), USAGE, "[DONE]"),
+        stream(piece(", three", "stop"), USAGE, "[DONE]"),
+    ]
+    async with opens(alice) as page:
+        accepted = await page.ask("Count")
+        await page.until_end(accepted["generation"])
+        await page.send({"type": "turn.continue", "ref": "r", "conversation": accepted["conversation"]["id"]})
+        answer = await page.until_end((await page.until("turn.accepted"))["generation"])
+    assert answer.html == "<p>One, two, three</p>\n"
+    body = provider.asked[-1].body
+    assert [message["content"] for message in body["messages"]] == ["Count", "One, two", GO_ON]
+    assert "continue_final_message" not in body
+
+
+async def test_a_provider_is_not_told_thoughts_without_an_end(opens: Opens, alice: User, provider: StandIn) -> None:
+    thought = {"id": "x", "choices": [{"index": 0, "delta": {"reasoning_content": "Hm"}, "finish_reason": None}]}
+    provider.replies += [
+        stream(thought, threading.Event()),
+        stream(piece("Yes", "stop"), USAGE, "[DONE]"),
+    ]
+    async with opens(alice) as page:
+        accepted = await page.ask("Really?")
+        await page.until_shown(accepted["generation"], "Hm")
+        await page.send({"type": "turn.stop", "generation": accepted["generation"]})
+        await page.until_end(accepted["generation"])
+        await in_thread(Message.objects.filter(role="assistant").update, content="<think>\nHm")
+        await page.send({"type": "turn.continue", "ref": "r", "conversation": accepted["conversation"]["id"]})
+        answer = await page.until_end((await page.until("turn.accepted"))["generation"])
+    assert [message["content"] for message in provider.asked[-1].body["messages"]] == ["Really?"]
+    assert answer.blocks[0].startswith("<details")
+    assert answer.blocks[1] == "<p>Yes</p>\n"

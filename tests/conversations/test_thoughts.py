@@ -18,7 +18,7 @@ from apps.core.threads import in_thread
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from tests.conversations.conftest import Opens
 from tests.conversations.test_services import answered, start
-from tests.fake_worker import Cut, FakeWorker, Gate, Thought
+from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Thought
 
 
 def shown(*deltas: dict[str, str | None], finish: str | None = "stop", thoughts: Thoughts | None = None) -> str:
@@ -47,7 +47,32 @@ def test_thoughts_without_an_answer_are_closed_at_the_end() -> None:
 
 def test_later_thoughts_and_those_of_a_continued_answer_are_left_out() -> None:
     assert shown({"content": "Yes"}, {"reasoning_content": "Hm."}, {"content": "."}) == "Yes."
-    assert shown({"reasoning_content": "Hm."}, {"content": "Yes."}, thoughts=Thoughts(is_shown=False)) == "Yes."
+    assert shown({"reasoning_content": "Hm."}, {"content": "Yes."}, thoughts=Thoughts("Half")) == "Yes."
+
+
+def test_thoughts_that_broke_off_go_on_or_end_before_the_answer() -> None:
+    def rest(*deltas: dict[str, str | None], is_asked_anew: bool) -> str:
+        thoughts = Thoughts("<think>\nHm")
+        thoughts.assigned(is_asked_anew=not is_asked_anew)  # by one that was away
+        thoughts.assigned(is_asked_anew=is_asked_anew)
+        return shown(*deltas, thoughts=thoughts)
+
+    assert rest({"content": ", so.</think>Yes."}, is_asked_anew=False) == ", so.</think>Yes."
+    assert rest({"content": "Yes."}, {"content": " No."}, is_asked_anew=True) == "\n</think>\n\nYes. No."
+    assert rest({"reasoning": ", so."}, {"content": "Yes."}, is_asked_anew=True) == ", so.\n</think>\n\nYes."
+
+
+async def test_the_rest_of_thoughts_is_asked_for_as_they_are(opens: Opens, alice: User, worker: FakeWorker) -> None:
+    worker.play("<think>\nHm", Fail())
+    worker.play(", so.\n</think>\n\nYes.")
+    async with opens(alice) as page:
+        accepted = await page.ask("Really?")
+        await page.until_end(accepted["generation"])
+        await page.send({"type": "turn.continue", "ref": "r", "conversation": accepted["conversation"]["id"]})
+        answer = await page.until_end((await page.until("turn.accepted"))["generation"])
+    assert worker.requests[-1]["messages"][-1]["content"] == "<think>\nHm"
+    assert [block.startswith("<details") for block in answer.blocks] == [True, False]
+    assert "Hm, so." in answer.blocks[0]
 
 
 def test_an_answer_without_thoughts_passes_untouched() -> None:

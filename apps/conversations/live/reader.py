@@ -211,7 +211,7 @@ class Reader:
 
     def _begin_anew(self, job: ReadingJob) -> None:
         self._gate = self._new_gate(job)
-        self._thoughts = Thoughts(is_shown=job.n_given_chars == 0)
+        self._thoughts = Thoughts(job.text[: job.n_given_chars])
 
     def _new_gate(self, job: ReadingJob) -> AnswerGate:
         return AnswerGate(
@@ -265,7 +265,9 @@ class Reader:
             # It was stopped or deleted elsewhere while it waited: there is nobody to ask a worker for.
             self._stop.set()
             raise GenerationGone
+        self._thoughts.assigned(is_asked_anew=target.upstream is not None)
         self._target, self.place = target, None
+        self._notify()
 
     async def _consume(self, events: AsyncGenerator[WorkerEvent, None]) -> bool:
         assert self._gate is not None  # noqa: S101  # made when it was loaded

@@ -11,18 +11,27 @@ from typing import Any
 
 from apps.conversations.markdown.thoughts import CLOSE, OPEN
 from apps.workers.events import WorkerEvent
+from apps.workers.providers.continuing import is_only_thoughts
 
 _NAMES = ("reasoning_content", "reasoning")
 """Source: vLLM, "Reasoning Outputs"; DeepSeek, "Thinking Mode". Newer versions of vLLM use the second name."""
 
 
 class Thoughts:
-    """Of one answer. `is_shown`: whether its text begins here, so that thoughts can stand in front of it."""
+    """Of one answer."""
 
-    def __init__(self, *, is_shown: bool = True) -> None:
-        self._is_shown = is_shown
+    def __init__(self, given: str = "") -> None:
+        """`given`: what there is of the answer already. Only where it is nothing, or thoughts without an end, thoughts
+        can follow."""
+        self._are_given = is_only_thoughts(given)
+        self._is_shown = not given or self._are_given
         self._is_open = False
         self._is_over = False
+
+    def assigned(self, *, is_asked_anew: bool) -> None:
+        """Somebody is about to answer. `is_asked_anew`: it is not shown the thoughts that are given, so they end where
+        its answer begins."""
+        self._is_open = self._are_given and is_asked_anew
 
     async def events(self, events: AsyncGenerator[WorkerEvent, None]) -> AsyncGenerator[WorkerEvent, None]:
         """The events, each with its thoughts in its text. Closing this closes them."""
@@ -47,7 +56,7 @@ class Thoughts:
     def _text(self, thought: str, content: str, *, has_ended: bool) -> str:
         shown = ""
         if thought and self._is_shown and not self._is_over:
-            shown += thought if self._is_open else f"{OPEN}\n{thought}"
+            shown += thought if self._is_open or self._are_given else f"{OPEN}\n{thought}"
             self._is_open = True
         if self._is_open and (content or has_ended):
             shown += f"\n{CLOSE}\n\n"

@@ -12,7 +12,7 @@ from apps.conversations.hints import Hint
 from apps.conversations.markdown.thoughts import without_thoughts
 from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Purpose, Role
 from apps.conversations.outcomes import Outcome
-from apps.conversations.selectors.conversations import failure_of, messages_get
+from apps.conversations.selectors.conversations import failure_of, hint_of, messages_get
 from apps.conversations.selectors.tree import tree_get
 
 
@@ -45,21 +45,18 @@ class ReadingJob:
     outcome: Outcome | None
 
 
-GO_ON = "Go on with your answer exactly where it broke off. Repeat nothing of it, and say nothing about it."
-"""How a model is asked for the rest of an answer: every template and every provider takes it."""
-
-
 def call_body(conversation_pk: int, *, before: UUID) -> dict[str, Any]:
     """What the worker is asked for generation `before`: the chat's prompt and messages, and how to draw words."""
     chat = Conversation.objects.only("system_prompt", "sampling").get(pk=conversation_pk)
     messages = prompt_messages(conversation_pk, before=before)
+    goes_on = {"continue_final_message": True} if messages[-1]["role"] == Role.ASSISTANT else {}
     if chat.system_prompt:
         messages.insert(0, {"role": "system", "content": chat.system_prompt})
-    return {**chat.sampling, "messages": messages}
+    return {**chat.sampling, "messages": messages, **goes_on}
 
 
 def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage]:
-    """What was said: the path to the message that generation `before` is to write, without that one.
+    """What was said: the path to the message that generation `before` is to write; of that one only what is given.
 
     What a model thought before it answered is left out, and so are answers that failed without a word. What a user said
     twice in a row is joined: many chat templates insist that the two sides take turns.
@@ -77,7 +74,6 @@ def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage
             prompt.append({"role": message.role, "content": content})
     if generation.n_given_chars:
         prompt.append({"role": Role.ASSISTANT, "content": generation.message.content[: generation.n_given_chars]})
-        prompt.append({"role": Role.USER, "content": GO_ON})
     return prompt
 
 
@@ -85,7 +81,7 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
     """For readers, which act for nobody: no owner is asked for. None if the conversation was deleted."""
     generation = (
         Generation.objects.filter(public_id=generation_id)
-        .select_related("message", "message__model", "conversation", "conversation__visitor")
+        .select_related("message", "message__model", "conversation__visitor", "conversation__active_leaf")
         .annotate(now=Now())
         .first()
     )
@@ -96,7 +92,7 @@ def reading_job_get(generation_id: UUID) -> ReadingJob | None:
         generation_id=generation_id,
         conversation_pk=generation.conversation_id,
         purpose=Purpose(generation.conversation.purpose),
-        hint=_hint(generation),
+        hint=hint_of(generation.conversation),
         owner=_owner(generation.conversation),
         model_name=model.name if model else "",
         worker_id=generation.worker_id,
@@ -122,11 +118,6 @@ def _owner(conversation: Conversation) -> Actor:
         visitor_public_id=visitor.public_id if visitor else None,
         api_key_id=conversation.api_key_id,
     )
-
-
-def _hint(generation: Generation) -> Hint:
-    # While it is written no other branch can be shown.
-    return Hint(generation.conversation.public_id, generation.conversation.title, generation.message.public_id)
 
 
 def _outcome(generation: Generation) -> Outcome:

@@ -21,6 +21,7 @@ from apps.workers.call import WorkerPath
 from apps.workers.errors import AnswerUnreadable, ProviderResting, WorkerMismatch
 from apps.workers.events import HEARTBEAT, WorkerEvent
 from apps.workers.providers.chat_completions import ChatCompletions, ChunkReader, is_list_of_models
+from apps.workers.providers.continuing import asked_to_go_on
 from apps.workers.providers.event_stream import EventStream
 from apps.workers.providers.failures import REST_WITHOUT_ACCESS_S, raise_for, raise_in_stream
 from apps.workers.providers.kinds import KINDS, Auth, Kind, Language
@@ -186,7 +187,8 @@ def _asking(
     kind = KINDS[upstream.kind]
     language = _language(kind, path, body["model"])
     timeout = httpx.Timeout(limit_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
-    return language, _request(target, kind, language.address, language.body(body, upstream), timeout)
+    asked = language.body(asked_to_go_on(body, kind), upstream)
+    return language, _request(target, kind, language.address, asked, timeout)
 
 
 def _language(kind: Kind, path: WorkerPath, model: str) -> ChatCompletions | Messages:

@@ -46,6 +46,8 @@ class Kind:
     """What the longest answer of a chat is called."""
     takes_stream_options: bool = True
     """If not, it tells the usage of every stream unasked."""
+    continues: bool = False
+    """Whether it goes on with an answer of which the prompt has the beginning."""
     lists_models: bool = True
     """If not, only a request shows whether it is there."""
 
@@ -59,6 +61,7 @@ _FULL_CHAT = _CHAT | _PENALTIES | _LOGPROBS | {"seed", "n", "logit_bias", "paral
 _TEXT = frozenset({"prompt", "seed"}) | _SAMPLING | _PENALTIES
 _FULL_TEXT = _TEXT | {"n", "best_of", "echo", "logprobs", "logit_bias", "suffix"}
 _VECTORS = frozenset({"input", "encoding_format"})
+_CONTINUES = frozenset({"continue_final_message", "add_generation_prompt"})
 _ENGINE = frozenset(
     {"top_k", "min_p", "repetition_penalty", "stop_token_ids", "min_tokens", "ignore_eos", "skip_special_tokens"}
 )
@@ -164,10 +167,11 @@ KINDS: dict[str, Kind] = {
             label="vLLM",
             base_url="http://HOST:8000/v1",
             takes=_doors(
-                _FULL_CHAT | _ENGINE | {"structured_outputs", "bad_words", "allowed_token_ids"},
+                _FULL_CHAT | _ENGINE | _CONTINUES | {"structured_outputs", "bad_words", "allowed_token_ids"},
                 _FULL_TEXT - {"best_of", "suffix"} | _ENGINE | {"structured_outputs", "allowed_token_ids"},
                 _VECTORS | {"dimensions"},
             ),
+            continues=True,
         ),
         # Source: SGLang, "OpenAI APIs - Completions", extra parameters.
         Kind(

@@ -12,10 +12,12 @@ from gpu_worker.protocol import WorkerErrorCode
 Json = dict[str, Any]
 
 ASKS_FOR_NOTHING: Mapping[str, tuple[object, ...]] = {
+    "add_generation_prompt": (True,),
     "allowed_token_ids": ([],),
     "audio": (),
     "bad_words": ([],),
     "best_of": (1,),
+    "continue_final_message": (False,),
     "dimensions": (),
     "echo": (False,),
     "encoding_format": ("float",),
