@@ -54,7 +54,9 @@ class ChatKeeper:
         with transaction.atomic():
             match _held(reference, author):
                 case Message() as message:
+                    versions = _versions(message)
                     messages_replace([message], author, taken_out)
+                    _versions_replace(message, versions, author, taken_out)
                 case Conversation() as chat:
                     _chat_replace(chat, author, taken_out)
                 case Preset() as preset:
@@ -77,6 +79,25 @@ def messages_replace(messages: Sequence[Message], author: Actor, taken_out: Take
         raise AnswerRunning
     for message, text in zip(messages, taken_out([message.content for message in messages]), strict=True):
         _message_replace(message, text, author, taken_out)
+
+
+def _versions(message: Message) -> list[Message]:
+    """Those beside it that went on with its text, or with whose text it went on."""
+    beside = Message.objects.filter(conversation_id=message.conversation_id, parent=message.parent, role=message.role)
+    written = beside.exclude(pk=message.pk).exclude(content="")
+    return [other for other in written if message.content and _is_beginning(message.content, other.content)]
+
+
+def _is_beginning(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _versions_replace(message: Message, versions: Sequence[Message], author: Actor, taken_out: TakenOut) -> None:
+    """Where nothing was taken out of the part that is theirs too, they stay as they are."""
+    left = Message.objects.values_list("content", flat=True).get(pk=message.pk)
+    for version in versions:
+        if not left.startswith(version.content):
+            messages_replace([version], author, taken_out)
 
 
 def _message_replace(message: Message, text: str, author: Actor, taken_out: TakenOut) -> None:
@@ -201,4 +222,6 @@ def _before(message: Message) -> list[Message]:
 
 
 def line_of(message: Message, *, is_subject: bool = False) -> Line:
-    return Line(message.get_role_display(), message.content, is_subject)
+    # What a file says that a model said, no model may have said.
+    speaker = f"{message.get_role_display()}{' (imported)' if message.is_imported else ''}"
+    return Line(speaker, message.content, is_subject)
