@@ -6,7 +6,7 @@ from django.test import Client
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
-from apps.conversations.errors import ChatNotFound
+from apps.conversations.errors import FeedbackRefused
 from apps.conversations.models import Feedback
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.pages import messages_shown
@@ -44,23 +44,30 @@ def test_a_thumb_is_given_changed_explained_and_taken_back(alice: User, alices: 
     assert thumbs(alices, turn) == ["", ""]
 
 
-def test_an_unknown_reason_is_none_and_a_long_comment_is_refused(alice: User, turn: Turn) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        ({"thumb": "down", "reason": "<b>"}, "chat.feedback_refused", "must be one of false, missed"),
+        ({"thumb": "sideways"}, "chat.feedback_refused", "must be up, down"),
+        ({"thumb": "up", "comment": "x" * (COMMENT_MAX_CHARS + 1)}, "chat.comment_too_long", "2,000"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
+    alice: User, turn: Turn, sent: dict[str, str], code: str, words: str
+) -> None:
     client = Client()
     client.force_login(alice)
-    client.post(url_of(turn), {"thumb": "down", "reason": "<b>"})
-    assert Feedback.objects.get().reason == ""
-    response = client.post(
-        url_of(turn),
-        {"thumb": "up", "comment": "x" * (COMMENT_MAX_CHARS + 1)},
-        headers={"Accept": "application/json"},
-    )
-    assert response.json()["error"]["code"] == "chat.comment_too_long"
-    assert not Feedback.objects.get().is_good
+    client.post(url_of(turn), {"thumb": "down", "reason": "style"})
+    error = client.post(url_of(turn), sent, headers={"Accept": "application/json"}).json()["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+    kept = Feedback.objects.get()
+    assert (kept.is_good, kept.reason) == (False, "style")
 
 
 def test_only_answers_get_feedback(alices: Actor, turn: Turn) -> None:
     assert turn.user_message is not None
-    with pytest.raises(ChatNotFound):
+    with pytest.raises(FeedbackRefused, match="only answers"):
         feedback_give(
             actor=alices,
             conversation_id=turn.conversation.public_id,

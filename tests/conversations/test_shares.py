@@ -7,7 +7,6 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from markdown_it import MarkdownIt
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
@@ -151,15 +150,16 @@ def test_an_admin_revokes_a_link_without_seeing_its_address(alices: Actor, chat:
 
 
 def test_a_shared_page_leaves_nothing_to_be_done_for_who_asks(
-    client: Client, alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+    client: Client, alices: Actor, chat: Conversation
 ) -> None:
     share = shared(alices, chat)
-
-    def refuse(*_: object, **__: object) -> str:
-        raise AssertionError("rendered for a stranger")
-
-    monkeypatch.setattr(MarkdownIt, "render", refuse)
     assert "<em>fox</em>" in client.get(f"/shared/{share.token}").content.decode()
+    share.messages = [kept | {"content": "*another*"} for kept in share.messages]
+    share.save()
+    # Whoever asks gets the page that was kept: nothing is made of the text.
+    page = client.get(f"/shared/{share.token}").content.decode()
+    assert "<em>fox</em>" in page
+    assert "another" not in page
 
 
 def test_a_page_for_everybody_has_a_longest_length(
@@ -238,3 +238,24 @@ def test_an_admin_finds_a_link_by_its_address_and_revokes_it(
     assert share.revoked_at is not None
     assert share.messages == []
     assert share_get(other.token) == other
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"), [("SHARED_HTML_MAX_CHARS", 10, "of HTML"), ("RENDER_WITHIN_S", -1.0, "to make")]
+)
+def test_the_page_of_a_link_has_a_longest_length_and_a_longest_time(
+    alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch, name: str, value: float, words: str
+) -> None:
+    monkeypatch.setattr(shares, name, value)
+    with pytest.raises(ShareTooLong, match=words):
+        shared(alices, chat)
+    assert not Share.objects.exists()
+
+
+def test_whoever_has_too_many_links_is_told_before_anybody_looks_at_the_chat(
+    alices: Actor, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "SHARES_MAX", 0)
+    Message.objects.update(content="x" * 300_001)
+    with pytest.raises(TooManyShares):
+        shared(alices, chat)

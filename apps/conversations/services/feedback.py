@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from apps.accounts.actors import Actor
-from apps.conversations.errors import ChatNotFound, CommentTooLong
+from apps.conversations.errors import CommentTooLong, FeedbackRefused
 from apps.conversations.models import Feedback, Role
 from apps.conversations.selectors.conversations import conversation_get, message_get
 from apps.core.texts import clean_text
@@ -24,15 +24,16 @@ def feedback_give(
 ) -> None:
     """Say it, say it otherwise, or with None take it back. The caller has let the comment pass the gate.
 
-    Raises: ChatNotFound: there is no such answer.
+    Raises: ChatNotFound; FeedbackRefused: it is no answer, or there is no such reason.
     """
     message = message_get(conversation_get(actor, conversation_id), message_id)
     if message.role != Role.ASSISTANT:
-        raise ChatNotFound
+        raise FeedbackRefused(reason="only answers can be judged, and this is a message of your own")
     if is_good is None:
         Feedback.objects.filter(message=message).delete()
         return
-    known = reason if reason in Feedback.Reason.values else ""
+    if reason and reason not in Feedback.Reason.values:
+        raise FeedbackRefused(reason=f"its reason must be one of {', '.join(Feedback.Reason.values)}, or none")
     Feedback.objects.update_or_create(
-        message=message, defaults={"is_good": is_good, "reason": known, "comment": comment}
+        message=message, defaults={"is_good": is_good, "reason": reason, "comment": comment}
     )

@@ -6,6 +6,7 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
+from apps.conversations.errors import FeedbackRefused
 from apps.conversations.kept import COMMENT_MARK
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.services.feedback import comment_clean, feedback_give
@@ -13,8 +14,8 @@ from apps.conversations.views.support import actor_of, for_people
 from apps.moderation.choices import Surface
 from apps.moderation.gate import text_pass
 
-THUMBS = {"up": True, "down": False}
-"""Any other value takes it back."""
+THUMBS = {"up": True, "down": False, "": None}
+"""Nothing takes it back."""
 
 
 @require_POST
@@ -22,6 +23,9 @@ THUMBS = {"up": True, "down": False}
 def feedback(request: HttpRequest, conversation_id: UUID, message_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     conversation_get(actor, conversation_id)  # nobody looks at a text of somebody who may not say it here
+    thumb = request.POST.get("thumb", "")
+    if thumb not in THUMBS:
+        raise FeedbackRefused(reason="'thumb' must be up, down, or nothing to take it back")
     comment = comment_clean(request.POST.get("comment", ""))
     if comment:
         reference = f"{COMMENT_MARK}{message_id}"
@@ -30,7 +34,7 @@ def feedback(request: HttpRequest, conversation_id: UUID, message_id: UUID) -> H
         actor=actor,
         conversation_id=conversation_id,
         message_id=message_id,
-        is_good=THUMBS.get(request.POST.get("thumb", "")),
+        is_good=THUMBS[thumb],
         reason=request.POST.get("reason", ""),
         comment=comment,
     )
