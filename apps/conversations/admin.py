@@ -18,7 +18,7 @@ class MessageInline(TabularInline):
     fk_name = "conversation"
     extra = 0
     can_delete = False
-    fields = readonly_fields = ("public_id", "parent", "role", "model", "content", "created_at")
+    fields = readonly_fields = ("public_id", "parent", "role", "author", "is_imported", "content", "created_at")
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False

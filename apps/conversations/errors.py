@@ -36,6 +36,22 @@ class NothingToContinue(SiteError):
     whose = Whose.USER
 
 
+class ColumnsWrong(SiteError):
+    """Fewer or more models side by side than may be, or others than are shown."""
+
+    code = "chat.columns_wrong"
+    http_status = 400
+    whose = Whose.USER
+
+
+class ChooseOne(SiteError):
+    """Something that is about one branch, while several are shown side by side."""
+
+    code = "chat.choose_one"
+    http_status = 409
+    whose = Whose.USER
+
+
 class NothingToAnswer(SiteError):
     """An answer to which there is no question: an imported chat may begin with one."""
 
@@ -158,7 +174,7 @@ class ShareNotFound(SiteError):
 
 
 class ShareTooLong(SiteError):
-    """A chat with more text than a page for everybody may have."""
+    """A chat of which the page for everybody would be too long, or too much work."""
 
     code = "chat.share_too_long"
     http_status = 409
@@ -179,6 +195,14 @@ class TooManyChats(SiteError):
 
     code = "chat.too_many_chats"
     http_status = 409
+    whose = Whose.USER
+
+
+class FeedbackRefused(SiteError):
+    """An opinion about something that is no answer, or one that is none of those that there are."""
+
+    code = "chat.feedback_refused"
+    http_status = 400
     whose = Whose.USER
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -34,6 +35,8 @@ class Hint:
     conversation: UUID
     title: str
     leaf: UUID | None
+    n_columns: int = 0
+    """How many are shown side by side; `leaf` is the end of the first one."""
 
 
 async def hint_send(actor: Actor, hint: Hint) -> None:
@@ -44,6 +47,7 @@ async def hint_send(actor: Actor, hint: Hint) -> None:
         "conversation": str(hint.conversation),
         "title": hint.title,
         "leaf": str(hint.leaf) if hint.leaf else "",
+        "n_columns": hint.n_columns,
     }
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
@@ -96,9 +100,10 @@ class _Switchboard:
         while True:
             self._hand_on(await layer.receive(channel))
 
-    def _hand_on(self, message: dict[str, str]) -> None:
+    def _hand_on(self, message: dict[str, Any]) -> None:
         leaf = UUID(message["leaf"]) if message["leaf"] else None
-        hint = Hint(UUID(message["conversation"]), message["title"], leaf)
+        # A process of an older version knows nothing of columns.
+        hint = Hint(UUID(message["conversation"]), message["title"], leaf, message.get("n_columns", 0))
         for waiting in self.pages.get(message["owner"], ()):
             if not waiting.full():
                 waiting.put_nowait(hint)

@@ -3,10 +3,11 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
@@ -39,6 +40,8 @@ class Conversation(models.Model):
     title = models.CharField(max_length=200)
     active_leaf = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     """The last message of the path that is shown; its ancestors are the rest of it."""
+    columns = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    """Keys of the last messages of branches that are shown side by side, `active_leaf` the first; empty: one is."""
     is_pinned = models.BooleanField(default=False)
     is_archived = models.BooleanField(default=False)
     """Kept out of the history, until somebody speaks in it again."""
@@ -136,6 +139,14 @@ MESSAGE_WORDS = SearchVector(Left("content", SEARCHED_CHARS), config="simple")
 """Words as they are, of any language: `simple` knows no endings."""
 
 
+class End(models.TextChoices):
+    """How an answer broke off; empty, where this may stand: it did not."""
+
+    STOPPED = "stopped", "Stopped"
+    LENGTH = "length", "Cut at its longest length"
+    FAILED = "failed", "Failed"
+
+
 class Message(models.Model):
     """One message; siblings (same parent) are alternatives, such as regenerated answers."""
 
@@ -150,11 +161,19 @@ class Message(models.Model):
     """Name of the model of an imported answer, if it is none of this site's."""
     is_imported = models.BooleanField(default=False)
     """A person brought it in a file: nobody knows whether it was really said, nor by which model."""
+    copied_end = models.CharField(max_length=10, choices=End, blank=True)
+    """Of an answer whose generation is elsewhere, because it came by a fork or an import: how it broke off."""
+    is_whole = models.BooleanField(default=True)
+    """Nobody writes on it any more. Only then its words are indexed: else each piece of an answer would cost that."""
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["id"]
-        indexes = [GinIndex(MESSAGE_WORDS, name="message_words")]
+        constraints = [
+            # The tree is walked upwards without a look back: no message may come round to itself.
+            models.CheckConstraint(condition=Q(parent=None) | Q(parent__lt=F("id")), name="message_after_its_parent"),
+        ]
+        indexes = [GinIndex(MESSAGE_WORDS, name="message_words", condition=Q(is_whole=True))]
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} message {str(self.public_id)[:8]}"
@@ -207,6 +226,8 @@ UNFINISHED = (GenerationState.QUEUED, GenerationState.RUNNING)
 LENGTH = "length"
 """Finish reason of an answer that was cut at its longest length. Source: OpenAI API reference, `finish_reason`."""
 
+_BROKEN_OFF = {GenerationState.STOPPED: End.STOPPED, GenerationState.FAILED: End.FAILED}
+
 
 class Generation(models.Model):
     """The work of writing one assistant message on a worker. It outlives the page that asked for it.
@@ -218,7 +239,7 @@ class Generation(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     """Also the id of the generation at the worker."""
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="generations")
-    """The message's own, kept here too so that the database can forbid two unfinished answers."""
+    """The message's own, kept here too so that the database can forbid two unfinished answers in one column."""
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="generation")
     worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=10, choices=GenerationState, default=GenerationState.QUEUED)
@@ -226,6 +247,8 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
     is_error_retryable = models.BooleanField(default=False)
+    column = models.PositiveSmallIntegerField(default=0)
+    """Its place among the answers that are written side by side, so that the database can forbid any others."""
     n_given_chars = models.PositiveIntegerField(default=0)
     """The message's text begins with so many characters of an answer that broke off, which this one goes on with."""
     is_stop_requested = models.BooleanField(default=False)
@@ -244,9 +267,9 @@ class Generation(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["conversation"],
+                fields=["conversation", "column"],
                 condition=Q(state__in=["queued", "running"]),
-                name="generation_one_unfinished_per_conversation",
+                name="generation_one_unfinished_per_column",
             ),
         ]
         indexes = [
@@ -261,6 +284,7 @@ class Generation(models.Model):
         return f"Generation {str(self.public_id)[:8]} ({self.get_state_display()})"
 
     @property
-    def broke_off(self) -> bool:
-        """Whether it ended before the model had said all that it wanted to say."""
-        return self.state in (GenerationState.STOPPED, GenerationState.FAILED) or self.finish_reason == LENGTH
+    def end(self) -> str:
+        """How it ended before the model had said all that it wanted to say: an `End`, or empty."""
+        cut = End.LENGTH if self.finish_reason == LENGTH else ""
+        return _BROKEN_OFF.get(GenerationState(self.state), cut)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 BEFORE_CHARS = 40
 AFTER_CHARS = 100
-SEARCHED_CHARS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,6 @@ class Snippet:
 
 def snippet_of(text: str, words: Sequence[str]) -> Snippet:
     """Around the first of the words that is there; the beginning, if none is: they may be spelled otherwise there."""
-    text = text[:SEARCHED_CHARS]
     pattern = "|".join(re.escape(word) for word in words)
     match = re.search(rf"\b(?:{pattern})", text, re.IGNORECASE) or re.search(pattern, text, re.IGNORECASE)
     start, end = match.span() if match else (0, 0)

@@ -25,7 +25,7 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get, path_list
 from apps.conversations.selectors.pages import messages_shown
-from apps.conversations.selectors.reading import GO_ON, prompt_messages
+from apps.conversations.selectors.reading import call_body, prompt_messages
 from apps.conversations.selectors.tree import Siblings, siblings_get
 from apps.conversations.services.branches import branch_show, conversation_fork
 from apps.conversations.services.conversations import conversation_rename
@@ -144,11 +144,10 @@ def test_the_rest_of_a_stopped_answer_is_asked_for_after_what_there_is(alices: A
 
     rest = turn_continue(actor=alices, conversation_id=turn.conversation.public_id)
 
-    assert prompt_messages(turn.conversation.pk, before=rest.generation.public_id) == [
-        {"role": "user", "content": "Count"},
-        {"role": "assistant", "content": "One, two"},
-        {"role": "user", "content": GO_ON},
-    ]
+    assert call_body(turn.conversation.pk, before=rest.generation.public_id) == {
+        "messages": [{"role": "user", "content": "Count"}, {"role": "assistant", "content": "One, two"}],
+        "continue_final_message": True,
+    }
     assert rest.assistant_message.content == "One, two"
     assert siblings_get(rest.assistant_message).previous == turn.assistant_message.public_id
 
@@ -175,7 +174,7 @@ def test_there_is_nothing_to_go_on_with(alices: Actor, model: LanguageModel, how
 def test_only_what_broke_off_goes_on(alices: Actor, model: LanguageModel, outcome: Outcome, goes_on: bool) -> None:
     turn = start(alices)
     generation_finish(turn.generation.public_id, outcome, "Half")
-    assert Generation.objects.get().broke_off is goes_on
+    assert bool(Generation.objects.get().end) is goes_on
 
 
 def test_a_rest_that_was_never_asked_for_costs_nothing(alice: User, alices: Actor, model: LanguageModel) -> None:
@@ -200,7 +199,8 @@ async def test_the_rest_is_written_behind_what_there_was(opens: Opens, alice: Us
     assert rest["user_message"] is None
     assert rest["assistant_message"]["siblings"]["count"] == 2
     assert (answer.state, answer.html) == ("complete", "<p>One, two, three.</p>\n")
-    assert worker.requests[-1]["messages"][-1]["content"] == GO_ON
+    assert worker.requests[-1]["messages"][-1] == {"role": "assistant", "content": "One, two"}
+    assert worker.requests[-1]["continue_final_message"] is True
 
 
 async def test_a_page_that_comes_late_to_a_rest_sees_all_of_it_once(

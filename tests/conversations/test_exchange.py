@@ -10,11 +10,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import AsyncClient, Client
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.catalog.errors import ModelUnknown
 from apps.catalog.models import LanguageModel
 from apps.conversations.chat_settings import settings_parse
 from apps.conversations.errors import ImportRefused, SignInRequired, TooManyChats
@@ -22,20 +24,25 @@ from apps.conversations.exchange import drafts as limits
 from apps.conversations.exchange.drafts import Draft
 from apps.conversations.exchange.exports import Format, chat_export
 from apps.conversations.exchange.reading import drafts_read
-from apps.conversations.models import Conversation, Message
-from apps.conversations.selectors.conversations import path_list
+from apps.conversations.kept import ChatKeeper
+from apps.conversations.models import Conversation, GenerationState, Message
+from apps.conversations.outcomes import Failure, Outcome
+from apps.conversations.selectors.conversations import end_of, path_list
 from apps.conversations.selectors.exchange import AT_ONCE, chat_whole_get
+from apps.conversations.selectors.pages import messages_shown
 from apps.conversations.services import planting
 from apps.conversations.services.branches import branch_show, conversation_fork
+from apps.conversations.services.generations import generation_finish
 from apps.conversations.services.imports import chats_import, import_alone
 from apps.conversations.services.keeping import Change, conversations_change
 from apps.conversations.services.settings import conversation_configure
 from apps.conversations.services.shares import share_create
+from apps.conversations.services.turns import turn_continue
 from apps.core.threads import in_thread
 from apps.moderation import selectors as moderation
 from apps.moderation.models import Policy, Rule
 from tests.conversations.test_branches import edited
-from tests.conversations.test_services import answered
+from tests.conversations.test_services import answered, start
 from tests.conversations.test_settings import ALL
 
 
@@ -90,7 +97,8 @@ def shape(conversation: Conversation) -> dict[str, Any]:
         "kept": (conversation.folder, conversation.is_pinned, conversation.is_archived),
         "settings": (conversation.system_prompt, conversation.sampling),
         "messages": [
-            (m.role, m.content, m.author, m.created_at, m.parent.content if m.parent else None) for m in messages
+            (m.role, m.content, m.author, m.created_at, end_of(m), m.parent.content if m.parent else None)
+            for m in messages
         ],
         "shown": [m.content for m in path_list(conversation)],
     }
@@ -309,6 +317,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_words(raw: bytes) -> None:
     [
         ("MESSAGES_OF_CHAT_MAX", lambda: ours(*[message(id=str(n)) for n in range(11)])),
         ("MESSAGES_MAX", lambda: OURS | {"chats": [{"messages": [message()]} for _ in range(11)]}),
+        ("CHAT_MAX_CHARS", lambda: ours(message(id="a", content="123456"), message(id="b", content="78901"))),
         ("CHATS_MAX", lambda: OURS | {"chats": [{"messages": [message()]} for _ in range(11)]}),
     ],
 )
@@ -443,3 +452,67 @@ def test_of_one_person_one_file_is_imported_at_a_time(transactional_db: None, al
     assert response.status_code == 400
     assert "another file of yours" in response.content.decode()
     assert post(client, lines({"messages": [{"role": "user", "content": "x"}]})).status_code == 200
+
+
+def test_a_time_in_the_future_becomes_now(alices: Actor, model: LanguageModel) -> None:
+    later = "2099-01-01T00:00:00+00:00"
+    chats_import(actor=alices, drafts=read(ours(message(created_at=later), created_at=later)))
+    chat, now = Conversation.objects.get(), timezone.now()
+    assert max(chat.created_at, chat.updated_at, chat.messages.get().created_at) <= now
+
+
+def test_staff_see_that_an_answer_came_in_a_file(
+    admin_client: Client, alices: Actor, model: LanguageModel, admin_user: User
+) -> None:
+    answer = message(id="b", parent="a", role="assistant", content="I, said the fox.", model="a stranger")
+    chats_import(actor=alices, drafts=read(ours(message(id="a"), answer)))
+    chat = Conversation.objects.get()
+    page = admin_client.get(f"/admin/conversations/conversation/{chat.pk}/change/").content.decode()
+    assert "Is imported" in page
+    assert "a stranger" in page
+    answer_id = str(chat.messages.get(role="assistant").public_id)
+    kept = ChatKeeper().open(answer_id, author=alices, reader=admin_user)
+    assert kept is not None
+    assert [line.speaker for line in kept.lines] == ["User (imported)", "Assistant (imported)"]
+
+
+@pytest.mark.parametrize(("end", "heading"), [("stopped", "(stopped)"), ("length", "(cut"), ("failed", "(failed)")])
+def test_how_an_answer_broke_off_goes_along_in_a_file_and_a_fork(
+    alices: Actor, model: LanguageModel, end: str, heading: str
+) -> None:
+    outcomes = {
+        "stopped": Outcome(GenerationState.STOPPED),
+        "length": Outcome(GenerationState.COMPLETE, finish_reason="length"),
+        "failed": Outcome(GenerationState.FAILED, error=Failure("workers.died", "It died.", retryable=True)),
+    }
+    turn = start(alices, "Count")
+    generation_finish(turn.generation.public_id, outcomes[end], "One, two")
+    whole = chat_whole_get(alices, turn.conversation.public_id)
+    assert f"## {model} {heading}" in chat_export(whole, Format.MARKDOWN)
+
+    chats_import(actor=alices, drafts=drafts_read(chat_export(whole, Format.JSON).encode()))
+    answer_id = turn.assistant_message.public_id
+    conversation_fork(actor=alices, conversation_id=turn.conversation.public_id, message_id=answer_id)
+
+    copies = Conversation.objects.exclude(pk=turn.conversation.pk)
+    assert copies.count() == 2
+    for copy in copies:
+        assert end_of(path_list(copy)[-1]) == end
+        _, shown = messages_shown(copy)
+        of_end = shown.finish_reason if end == "length" else shown.state
+        assert of_end == end
+        rest = turn_continue(actor=alices, conversation_id=copy.public_id)
+        assert rest.assistant_message.content == "One, two"
+
+
+def test_a_rest_of_a_foreign_models_answer_is_refused_by_that_models_name(alices: Actor, model: LanguageModel) -> None:
+    answer = message(id="b", parent="a", role="assistant", content="One, two", model="gpt-x", end="stopped")
+    chats_import(actor=alices, drafts=read(ours(message(id="a"), answer)))
+    with pytest.raises(ModelUnknown, match="gpt-x"):
+        turn_continue(actor=alices, conversation_id=Conversation.objects.get().public_id)
+
+
+@pytest.mark.parametrize("end", ["exploded", 7, None, ["stopped"]])
+def test_an_end_that_there_is_not_is_none(end: object) -> None:
+    (draft,) = read(ours(message(id="a", role="assistant", end=end)))
+    assert draft.messages[0].end == ""

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.signals import user_logged_in
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.test import AsyncClient, Client
 
 from apps.accounts import ledger
@@ -21,9 +21,10 @@ from apps.conversations.models import Conversation, Generation, GenerationState,
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.conversations import conversation_get
 from apps.conversations.selectors.reading import prompt_messages
+from apps.conversations.selectors.search import chats_search
 from apps.conversations.services import keeping
 from apps.conversations.services.conversations import conversation_delete, conversation_rename
-from apps.conversations.services.generations import generation_finish
+from apps.conversations.services.generations import generation_claim, generation_finish, generation_keep
 from apps.conversations.services.keeping import Change, conversations_change
 from apps.conversations.services.turns import Turn, turn_regenerate, turn_start
 from apps.core.errors import SiteError
@@ -101,7 +102,7 @@ def test_a_text_that_is_no_message_is_refused_and_nothing_is_stored(
 def test_the_database_itself_forbids_two_unfinished_answers(alices: Actor, model: LanguageModel) -> None:
     turn = start(alices)
     other = Message.objects.create(conversation=turn.conversation, role="assistant")
-    with pytest.raises(IntegrityError, match="generation_one_unfinished_per_conversation"):
+    with pytest.raises(IntegrityError, match="generation_one_unfinished_per_column"):
         Generation.objects.create(conversation=turn.conversation, message=other)
 
 
@@ -285,3 +286,25 @@ async def test_other_tabs_hear_of_a_chat_that_is_deleted(
         assert (await page.until("conversation.changed"))["conversation"] == str(chats[0].public_id)
         await client.post("/chats/change", {"change": "delete", "chat": str(chats[1].public_id)})
         assert (await page.until("conversation.changed"))["conversation"] == str(chats[1].public_id)
+
+
+def test_a_message_follows_none_that_is_younger(alices: Actor, model: LanguageModel) -> None:
+    turn = answered(alices)
+    assert turn.user_message is not None
+    for parent in (turn.assistant_message, turn.user_message):
+        with pytest.raises(IntegrityError, match="message_after_its_parent"), transaction.atomic():
+            Message.objects.filter(pk=turn.user_message.pk).update(parent=parent)
+
+
+def test_the_words_of_an_answer_are_indexed_once_it_is_whole(alices: Actor, model: LanguageModel) -> None:
+    turn = start(alices, "A question")
+    reader = uuid4()
+    assert generation_claim(turn.generation.public_id, reader)
+    generation_keep(turn.generation.public_id, reader, text="A fox", ttft_ms=None)
+    assert chats_search(alices, "fox") == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'message_words'")
+        (definition,) = cursor.fetchone() or ("",)
+    assert "WHERE is_whole" in definition
+    generation_finish(turn.generation.public_id, COMPLETE, "A fox.")
+    assert [hit.snippet.found for hit in chats_search(alices, "fox") if hit.snippet] == ["fox"]

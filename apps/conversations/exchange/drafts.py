@@ -18,10 +18,13 @@ MESSAGES_MAX = 50_000
 """In all chats of a file together."""
 MESSAGES_OF_CHAT_MAX = 5_000
 TEXT_MAX_CHARS = 500_000
+CHAT_MAX_CHARS = 1_000_000
+"""In all messages of a chat together: a page shows a whole path of them."""
 TITLE_MAX_CHARS = 200
 FOLDER_MAX_CHARS = 80
 MODEL_MAX_CHARS = 100
 ROLES = ("user", "assistant")
+ENDS = ("stopped", "length", "failed")
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class DraftMessage:
     created_at: datetime | None = None
     public_id: UUID = field(default_factory=uuid4)
     """It will have it: what moderation finds in it leads there."""
+    end: str = ""
+    """How an answer broke off: one of `ENDS`, or empty."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,8 @@ class Draft:
     n_left_out: int = 0
     """Messages without text: images, calls of tools, and the like."""
     public_id: UUID = field(default_factory=uuid4)
+    n_chars: int = 0
+    """Of its messages, counted by `add`."""
 
     def add(self, message: DraftMessage) -> int:
         """Return its place. Raises: ImportRefused."""
@@ -62,6 +69,9 @@ class Draft:
             raise ImportRefused(reason=f"a message is neither of a user nor of an assistant: {message.role[:40]!r}")
         if len(message.content) > TEXT_MAX_CHARS:
             raise ImportRefused(reason=f"a message has more than {TEXT_MAX_CHARS:,} characters")
+        self.n_chars += len(message.content)
+        if self.n_chars > CHAT_MAX_CHARS:
+            raise ImportRefused(reason=f"a chat has more than {CHAT_MAX_CHARS:,} characters; split it")
         self.messages.append(message)
         return len(self.messages) - 1
 

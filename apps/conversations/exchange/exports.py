@@ -10,7 +10,8 @@ from typing import Any, assert_never
 
 from apps.accounts.actors import Actor
 from apps.conversations.exchange.ours import FORMAT, VERSION
-from apps.conversations.models import Conversation, Message, Role
+from apps.conversations.models import Conversation, End, Message, Role
+from apps.conversations.selectors.conversations import end_of
 from apps.conversations.selectors.exchange import WholeChat, chats_whole_after
 from apps.core.threads import in_thread
 
@@ -76,8 +77,13 @@ def _markdown(conversation: Conversation, shown: Sequence[Message]) -> str:
     if conversation.system_prompt:
         parts += ["## System", conversation.system_prompt]
     for message in shown:
-        parts += [f"## {'You' if message.role == Role.USER else message.author or 'Answer'}", message.content]
+        parts += [f"## {'You' if message.role == Role.USER else _answer_heading(message)}", message.content]
     return "\n\n".join(parts)
+
+
+def _answer_heading(message: Message) -> str:
+    end = end_of(message)
+    return (message.author or "Answer") + (f" ({End(end).label.lower()})" if end else "")
 
 
 def _openai(conversation: Conversation, shown: Sequence[Message]) -> list[dict[str, str]]:
@@ -108,4 +114,5 @@ def _message(message: Message, public_ids: dict[int, str]) -> dict[str, Any]:
         "content": message.content,
         "model": message.model.name if message.model else message.written_by,
         "created_at": message.created_at.isoformat(),
+        "end": end_of(message),
     }

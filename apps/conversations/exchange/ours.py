@@ -11,6 +11,7 @@ from typing import Any
 from apps.conversations.chat_settings import ChatSettings, settings_fields, settings_parse
 from apps.conversations.errors import ImportRefused, SettingRefused
 from apps.conversations.exchange.drafts import (
+    ENDS,
     FOLDER_MAX_CHARS,
     Draft,
     DraftMessage,
@@ -59,11 +60,17 @@ def _chat(chat: dict[str, Any]) -> Draft:
                 content=text_of(message.get("content"), "the content of a message"),
                 model=name_of(message.get("model")),
                 created_at=time_of(message.get("created_at")),
+                end=_end(message),
             )
         )
     active = chat.get("active")
     draft.active = places.get(active) if isinstance(active, str) else None
     return draft
+
+
+def _end(message: dict[str, Any]) -> str:
+    end = message.get("end")
+    return end if message.get("role") == "assistant" and end in ENDS else ""
 
 
 def _parent(value: object, places: dict[str, int]) -> int | None:

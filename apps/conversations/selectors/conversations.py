@@ -38,8 +38,14 @@ def hint_get(actor: Actor, conversation_id: UUID) -> Hint:
     conversation = conversations_owned(actor).filter(public_id=conversation_id).select_related("active_leaf").first()
     if conversation is None:
         raise ChatNotFound
+    return hint_of(conversation)
+
+
+def hint_of(conversation: Conversation) -> Hint:
+    """Needs its active leaf."""
     leaf = conversation.active_leaf
-    return Hint(conversation.public_id, conversation.title, leaf.public_id if leaf else None)
+    shown = leaf.public_id if leaf else None
+    return Hint(conversation.public_id, conversation.title, shown, len(conversation.columns))
 
 
 def generation_get_owned(actor: Actor, generation_id: UUID) -> Generation:
@@ -73,6 +79,12 @@ def messages_get(keys: list[int]) -> list[Message]:
 def generation_of(message: Message) -> Generation | None:
     """None for what a person said, and for an answer that was not written here: one of a fork or an import."""
     return getattr(message, "generation", None)
+
+
+def end_of(message: Message) -> str:
+    """How an answer broke off, wherever it was written: an `End`, or empty."""
+    generation = generation_of(message)
+    return message.copied_end if generation is None else generation.end
 
 
 def failure_of(generation: Generation) -> Failure | None:

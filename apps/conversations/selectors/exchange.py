@@ -44,7 +44,7 @@ def chats_whole_after(actor: Actor, last_pk: int) -> list[WholeChat]:
 
 
 def _whole(conversations: list[Conversation]) -> list[WholeChat]:
-    messages = Message.objects.filter(conversation__in=conversations).select_related("model")
+    messages = Message.objects.filter(conversation__in=conversations).select_related("model", "generation")
     ordered = messages.order_by("conversation_id", "pk")
     grouped = {key: list(group) for key, group in groupby(ordered, key=lambda message: message.conversation_id)}
     return [WholeChat(conversation, grouped.get(conversation.pk, [])) for conversation in conversations]

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
 from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Left
+from django.db.models import Func, QuerySet, TextField, Value
+from django.db.models.functions import Coalesce, Left
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import SearchTooBroad
@@ -26,6 +26,9 @@ QUERY_MAX_CHARS = 200
 WORDS_MAX = 8
 FOUND_MAX = 50
 WITHIN_MS = 2000
+
+N_AROUND = 200
+"""More than a snippet shows on either side, so that it can tell whether there is more."""
 
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 _OPERATORS = re.compile(r'"|(?:^|\s)-\w|\sor\s', re.IGNORECASE)
@@ -70,19 +73,37 @@ def _titles(actor: Actor, text: str) -> list[Hit]:
 
 
 def _messages(actor: Actor, text: str, words: list[str]) -> list[Hit]:
-    own = Message.objects.filter(conversation__in=conversations_owned(actor)).select_related("conversation", "model")
-    own = own.defer("content").annotate(searched=Left("content", SEARCHED_CHARS))
+    own = Message.objects.filter(conversation__in=conversations_owned(actor), is_whole=True).select_related(
+        "conversation", "model"
+    )
+    own = own.defer("content").annotate(around=_around(words))
     found = _containing(own, text) if _is_unspaced(text) else _matching(own, text, words)
     return [
         Hit(
             message.conversation.public_id,
             message.conversation.title,
             f"{conversation_url(message.conversation.public_id)}#message-{message.public_id}",
-            snippet_of(message.searched, words),  # type: ignore[attr-defined]  # annotated above
+            snippet_of(message.around, words),  # type: ignore[attr-defined]  # annotated above
             "You" if message.role == Role.USER else message.author or "Answer",
         )
         for message in found.order_by("-pk")[:FOUND_MAX]
     ]
+
+
+def _around(words: list[str]) -> Coalesce:
+    """As much of a message as a snippet needs: the rest of it, which may be long, stays in the database."""
+    any_of = "|".join(words)  # letters, digits and underscores: nothing that means something in a pattern
+    near = [f"(?i).{{0,{N_AROUND}}}{start}(?:{any_of}).{{0,{N_AROUND}}}" for start in (r"\m", "")]
+    found = [_Substring(Left("content", SEARCHED_CHARS), Value(pattern)) for pattern in near]
+    return Coalesce(*found, Left("content", N_AROUND), output_field=TextField())
+
+
+class _Substring(Func):
+    """The first part of a text that a pattern matches. Source: PostgreSQL, "POSIX Regular Expressions"."""
+
+    function = "SUBSTRING"
+    arg_joiner = " FROM "
+    output_field = TextField()
 
 
 def _matching(messages: QuerySet[Message], text: str, words: list[str]) -> QuerySet[Message]:

@@ -44,7 +44,7 @@ def title_checked(title: str) -> str:
 
 
 def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:
-    """Stop the answer that is being written, if there is one, and delete everything. Call it from a sync context.
+    """Stop what is being written, if anything is, and delete everything. Call it from a sync context.
 
     Raises: ChatNotFound.
     """
@@ -56,13 +56,15 @@ def conversation_delete(*, actor: Actor, conversation_id: UUID) -> None:
         if conversation is None:
             raise ChatNotFound
         unfinished = Generation.objects.select_for_update().filter(conversation=conversation, state__in=UNFINISHED)
-        running = unfinished.first()
-        if running is not None and running.worker_id is None:
-            generation_forgo(running.public_id)
+        running = list(unfinished)
+        for generation in running:
+            if generation.worker_id is None:
+                generation_forgo(generation.public_id)
         conversation.delete()
     # Afterwards, so that a reader that sees the end finds no row to write it to.
-    if running is not None and running.worker_id is not None:
-        async_to_sync(_cancel)(running.worker_id, running.public_id)
+    for generation in running:
+        if generation.worker_id is not None:
+            async_to_sync(_cancel)(generation.worker_id, generation.public_id)
 
 
 def conversations_adopt(*, user: User, visitor_public_id: UUID) -> int:

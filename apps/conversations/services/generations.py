@@ -103,7 +103,7 @@ def generation_finish(generation_id: UUID, outcome: Outcome, text: str) -> bool:
             finished_at=Now(),
         )
         if written:
-            Message.objects.filter(generation__public_id=generation_id).update(content=text)
+            Message.objects.filter(generation__public_id=generation_id).update(content=text, is_whole=True)
             if outcome.completion_tokens is None:
                 _settle_unheard(generation_id, text)
             tell = partial(generation_ended.send_robust, None, generation_id=generation_id, state=outcome.state)

@@ -69,14 +69,16 @@ def _chat_import(actor: Actor, draft: Draft, models: dict[str, LanguageModel]) -
     chat.updated_at = max(message.created_at for message in made)
     chat.save(update_fields=["active_leaf", "folder", "is_pinned", "is_archived", "updated_at"])
     if draft.created_at is not None:
-        Conversation.objects.filter(pk=chat.pk).update(created_at=draft.created_at)
+        Conversation.objects.filter(pk=chat.pk).update(created_at=min(draft.created_at, timezone.now()))
 
 
 def _seeds(draft: Draft, models: dict[str, LanguageModel]) -> Iterator[Seed]:
-    """With a time for every message: its own, or that of the one before."""
-    time = draft.created_at or timezone.now()
+    """With a time for every message: its own, or that of the one before. None is in the future: nothing that is said
+    here later could come above such a chat."""
+    now = timezone.now()
+    time = min(draft.created_at or now, now)
     for message in draft.messages:
-        time = message.created_at or time
+        time = min(message.created_at or time, now)
         model = models.get(message.model)
         yield Seed(
             parent=message.parent,
@@ -87,4 +89,5 @@ def _seeds(draft: Draft, models: dict[str, LanguageModel]) -> Iterator[Seed]:
             created_at=time,
             is_imported=True,
             public_id=message.public_id,
+            end=message.end,
         )

@@ -28,6 +28,8 @@ class Seed:
     created_at: datetime
     is_imported: bool = False
     public_id: UUID = field(default_factory=uuid4)
+    end: str = ""
+    """How an answer broke off: an `End`, or empty."""
 
 
 def require_room(actor: Actor, n_chats: int) -> None:
@@ -48,6 +50,7 @@ def messages_plant(conversation: Conversation, seeds: Sequence[Seed]) -> list[Me
             written_by=seed.written_by,
             created_at=seed.created_at,
             is_imported=seed.is_imported,
+            copied_end=seed.end,
         )
         for seed in seeds
     ]

@@ -1,6 +1,7 @@
 """Links to a chat as it is now, for everyone who has the address: made, revoked, and forgotten when they are over."""
 
 import secrets
+import time
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
-from apps.conversations.errors import ChatBehind, ChatNotFound, NothingToShare, ShareTooLong, TooManyShares
+from apps.conversations.errors import ChatBehind, ChatNotFound, ChooseOne, NothingToShare, ShareTooLong, TooManyShares
 from apps.conversations.markdown import render, render_user
 from apps.conversations.models import UNFINISHED, Conversation, Role, Share
 from apps.conversations.selectors.conversations import (
@@ -33,6 +34,8 @@ from apps.moderation.gate import texts_pass
 SHARES_MAX = 100
 SHARED_MAX_CHARS = 300_000
 """In all messages together: a page that anybody may ask for."""
+SHARED_HTML_MAX_CHARS = 3_000_000
+RENDER_WITHIN_S = 10.0
 TOKEN_BYTES = 24
 """Nobody guesses 192 bits."""
 PRUNED_AT_ONCE = 500
@@ -61,18 +64,18 @@ def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None
     """Keep a copy of the path that is shown; later messages and the system prompt are not in it. None: for ever.
 
     It is looked at once more, by the rules of today: others will read it. Call it from a sync context.
-    Raises: SignInRequired, ChatNotFound, NothingToShare, ShareTooLong, TooManyShares, TextRefused;
+    Raises: SignInRequired, ChatNotFound, ChooseOne, NothingToShare, ShareTooLong, TooManyShares, TextRefused;
         ChatBehind: the chat changed while it was looked at.
     """
     conversation = conversation_get(actor, conversation_id)
     require_may_chat(actor)
+    # Counted before the work as well as after it: whoever has too many links costs nothing more.
+    _require_place(actor)
     copy = _copy(conversation)
     passed = _rendered(async_to_sync(_copy_pass)(actor, copy, str(conversation_id)))
     with transaction.atomic():
         _owner_lock(actor)
-        own = shares_valid().filter(conversation__in=conversations_owned(actor))
-        if own.count() >= SHARES_MAX:
-            raise TooManyShares(limit=SHARES_MAX)
+        _require_place(actor)
         # Locked, so that nothing is taken out of it by a moderator without the copy learning of it.
         locked = Conversation.objects.select_for_update(no_key=True).filter(pk=conversation.pk).first()
         if locked is None or _copy(locked) != copy:
@@ -115,7 +118,9 @@ def message_html(role: str, content: str) -> str:
 
 
 def _copy(conversation: Conversation) -> Copy:
-    """Without what is being written. Raises: NothingToShare, ShareTooLong."""
+    """Without what is being written. Raises: ChooseOne, NothingToShare, ShareTooLong."""
+    if conversation.columns:
+        raise ChooseOne
     messages = tuple(
         SharedMessage(message.role, message.content, message.author, message.is_imported, str(message.public_id))
         for message in path_list(conversation)
@@ -124,7 +129,7 @@ def _copy(conversation: Conversation) -> Copy:
     if not messages:
         raise NothingToShare
     if sum(len(message.content) for message in messages) > SHARED_MAX_CHARS:
-        raise ShareTooLong(limit=f"{SHARED_MAX_CHARS:,}")
+        raise ShareTooLong(reason=f"its messages have more than {SHARED_MAX_CHARS:,} characters")
     return Copy(conversation.title, messages)
 
 
@@ -149,8 +154,24 @@ async def _texts_pass(actor: Actor, texts: list[tuple[str, str]], direction: Dir
 
 
 def _rendered(copy: Copy) -> Copy:
-    messages = (replace(message, html=message_html(message.role, message.content)) for message in copy.messages)
+    """Raises: ShareTooLong: the page would be too long, or takes too long to make."""
+    n_chars, give_up_at = 0, time.monotonic() + RENDER_WITHIN_S
+    messages: list[SharedMessage] = []
+    for message in copy.messages:
+        html = message_html(message.role, message.content)
+        n_chars += len(html)
+        if n_chars > SHARED_HTML_MAX_CHARS:
+            raise ShareTooLong(reason=f"its page would have more than {SHARED_HTML_MAX_CHARS:,} characters of HTML")
+        if time.monotonic() > give_up_at:
+            raise ShareTooLong(reason=f"its page takes longer to make than {RENDER_WITHIN_S:g} s")
+        messages.append(replace(message, html=html))
     return replace(copy, messages=tuple(messages))
+
+
+def _require_place(actor: Actor) -> None:
+    """Raises: TooManyShares."""
+    if shares_valid().filter(conversation__in=conversations_owned(actor)).count() >= SHARES_MAX:
+        raise TooManyShares(limit=SHARES_MAX)
 
 
 def _owner_lock(actor: Actor) -> None:

@@ -21,7 +21,7 @@ from apps.conversations.errors import (
     SignInRequired,
 )
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Role
-from apps.conversations.selectors.conversations import conversations_owned, generation_of, message_get
+from apps.conversations.selectors.conversations import conversations_owned, end_of, message_get
 from apps.conversations.services.generations import lease_end
 from apps.conversations.texts import title_from
 from apps.core.texts import clean_text
@@ -139,12 +139,9 @@ def turn_continue(*, actor: Actor, conversation_id: UUID, message_id: UUID | Non
     with transaction.atomic():
         conversation = conversation_lock(actor, conversation_id)
         partial = conversation.active_leaf if message_id is None else message_get(conversation, message_id)
-        generation = generation_of(partial) if partial is not None else None
-        if partial is None or partial.parent is None or generation is None:
+        if partial is None or partial.parent is None or not end_of(partial) or not partial.content:
             raise NothingToContinue
-        if not generation.broke_off or not partial.content:
-            raise NothingToContinue
-        model = model_get_offered(actor, partial.model.name if partial.model else "")
+        model = model_get_offered(actor, partial.model.name if partial.model else partial.written_by)
         answer, generation = answer_begin(conversation, partial.parent, model, given=partial.content)
     return Turn(conversation, None, answer, generation)
 
@@ -244,18 +241,25 @@ def question_create(
 
 
 def answer_begin(
-    conversation: Conversation, question: Message, model: LanguageModel, *, given: str = ""
+    conversation: Conversation, question: Message, model: LanguageModel, *, given: str = "", column: int = 0
 ) -> tuple[Message, Generation]:
-    """Add an empty answer, or one that begins with what is given, and show it. The caller holds the conversation."""
+    """Add an empty answer, or one that begins with what is given, and show it alone. The caller holds the conversation.
+
+    `column`: its place, if others are written beside it.
+    """
     answer = Message.objects.create(
-        conversation=conversation, parent=question, role=Role.ASSISTANT, model=model, content=given
+        conversation=conversation, parent=question, role=Role.ASSISTANT, model=model, content=given, is_whole=False
     )
     # The lease keeps the recovery away until the process that wrote this has begun to read.
     generation = Generation.objects.create(
-        conversation=conversation, message=answer, n_given_chars=len(given), reader_lease_expires_at=lease_end()
+        conversation=conversation,
+        message=answer,
+        column=column,
+        n_given_chars=len(given),
+        reader_lease_expires_at=lease_end(),
     )
-    conversation.active_leaf = answer
+    conversation.active_leaf, conversation.columns = answer, []
     conversation.updated_at = timezone.now()
     conversation.is_archived = False
-    conversation.save(update_fields=["active_leaf", "updated_at", "is_archived"])
+    conversation.save(update_fields=["active_leaf", "columns", "updated_at", "is_archived"])
     return answer, generation

@@ -17,7 +17,7 @@ from apps.conversations.models import UNFINISHED, Conversation, Feedback
 from apps.conversations.routing import SOCKET_PATH
 from apps.conversations.selectors.conversations import conversation_get, message_get
 from apps.conversations.selectors.history import history_list
-from apps.conversations.selectors.pages import messages_shown
+from apps.conversations.selectors.pages import ShownThread, thread_shown
 from apps.conversations.views.support import actor_of, for_people, uuid_or_none
 from apps.workers.selectors import models_offered
 
@@ -70,7 +70,9 @@ def message_text(request: HttpRequest, conversation_id: UUID, message_id: UUID) 
 
 def messages_page(request: HttpRequest, conversation: Conversation) -> HttpResponse:
     """The shown path as it stands in the page."""
-    return render(request, "conversations/_messages.html", {"messages": messages_shown(conversation)})
+    shown = thread_shown(conversation)
+    context = {"messages": shown.messages, "columns": shown.columns}
+    return render(request, "conversations/_messages.html", context)
 
 
 def _chat_page(request: HttpRequest, conversation: Conversation | None) -> HttpResponse:
@@ -83,13 +85,14 @@ def _chat_page(request: HttpRequest, conversation: Conversation | None) -> HttpR
 
 
 def _chat_context(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> dict[str, Any]:
-    messages = messages_shown(conversation) if conversation else []
-    running = next((m.generation for m in messages if m.state in UNFINISHED), None)
+    shown = thread_shown(conversation) if conversation else ShownThread([], [])
+    running = next((m.generation for m in shown.all_messages if m.state in UNFINISHED), None)
     conversation_id = conversation.public_id if conversation else None
     limits = {"message_max_chars": settings.MESSAGE_MAX_CHARS}
     return {
         "conversation": conversation,
-        "messages": messages,
+        "messages": shown.messages,
+        "columns": shown.columns,
         "history": history_list(actor, current=conversation_id),
         "models": models_offered(actor),
         "viewer": {
