@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 
 from apps.accounts.actors import Actor
 from apps.conversations.chat_settings import ChatSettings, settings_parse
-from apps.conversations.frames import TurnAsked, TurnContinue, TurnEdit, TurnRegenerate, TurnSend
+from apps.conversations.frames import TurnAlone, TurnBeside, TurnContinue, TurnEdit, TurnRegenerate, TurnSend
+from apps.conversations.services.beside import Said, models_beside, turn_beside
+from apps.conversations.services.beside import TurnBeside as StoredBeside
 from apps.conversations.services.turns import (
     Turn,
     turn_check,
@@ -21,7 +23,7 @@ from apps.moderation.choices import Surface
 from apps.moderation.gate import text_pass
 
 
-async def turn_begin(actor: Actor, frame: TurnAsked) -> Turn:
+async def turn_begin(actor: Actor, frame: TurnAlone) -> Turn:
     """Raises: what the service of this turn raises, SettingRefused, TextRefused."""
     match frame:
         case TurnSend():
@@ -42,6 +44,36 @@ async def turn_begin(actor: Actor, frame: TurnAsked) -> Turn:
 
 
 async def _said(actor: Actor, frame: TurnSend) -> Turn:
+    said, settings = await _looked_at(actor, frame)
+    start = partial(
+        turn_start,
+        model_name=frame.model,
+        text=said.text,
+        new_id=said.message_id,
+        new_chat_id=said.chat_id,
+        settings=settings,
+        leaf_id=frame.leaf,
+    )
+    return await in_thread(start, actor=actor, conversation_id=frame.conversation)
+
+
+async def beside_begin(actor: Actor, frame: TurnBeside) -> StoredBeside:
+    """Raises: what `services.beside.turn_beside` raises, SettingRefused, TextRefused."""
+    await in_thread(models_beside, actor, frame.models, frame.leaves)
+    said, settings = await _looked_at(actor, frame)
+    start = partial(
+        turn_beside,
+        model_names=frame.models,
+        said=said,
+        settings=settings,
+        leaf_id=frame.leaf,
+        leaf_ids=frame.leaves,
+    )
+    return await in_thread(start, actor=actor, conversation_id=frame.conversation)
+
+
+async def _looked_at(actor: Actor, frame: TurnSend | TurnBeside) -> tuple[Said, ChatSettings | None]:
+    """The text, however many models will read it, and the settings of a chat that begins with it."""
     settings: ChatSettings | None = None
     # An old chat keeps its own settings.
     if frame.settings is not None and frame.conversation is None:
@@ -50,24 +82,16 @@ async def _said(actor: Actor, frame: TurnSend) -> Turn:
     text = await _passed(actor, frame, new_id)
     if settings is not None:
         settings = await settings_pass(actor, settings, reference=str(new_chat_id))
-    start = partial(
-        turn_start,
-        model_name=frame.model,
-        text=text,
-        new_id=new_id,
-        new_chat_id=new_chat_id,
-        settings=settings,
-        leaf_id=frame.leaf,
-    )
-    return await in_thread(start, actor=actor, conversation_id=frame.conversation)
+    return Said(text, new_id, new_chat_id), settings
 
 
-async def _passed(actor: Actor, frame: TurnSend | TurnEdit, new_id: UUID) -> str:
+async def _passed(actor: Actor, frame: TurnSend | TurnBeside | TurnEdit, new_id: UUID) -> str:
     """Look at a text that may be sent here, by whoever it is and as long as it is.
 
     `new_id`: of the message that it will be, so that what is found leads there.
     """
-    check = partial(turn_check, model_name=frame.model, text=frame.text)
+    model_name = frame.models[0] if isinstance(frame, TurnBeside) else frame.model
+    check = partial(turn_check, model_name=model_name, text=frame.text)
     message_id = frame.message if isinstance(frame, TurnEdit) else None
     await in_thread(check, actor=actor, conversation_id=frame.conversation, message_id=message_id)
     return await text_pass(frame.text, surface=Surface.CHAT, actor=actor, reference=str(new_id))

@@ -14,25 +14,27 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.accounts.actors import Actor, actor_get
 from apps.conversations import frames
-from apps.conversations.begin import turn_begin
+from apps.conversations.begin import beside_begin, turn_begin
 from apps.conversations.errors import TooManyAttached
 from apps.conversations.frames import (
     ConversationLook,
     GenerationAttach,
     Incoming,
     TurnAsked,
+    TurnBeside,
     TurnContinue,
     TurnEdit,
     TurnRegenerate,
     TurnSend,
     TurnStop,
 )
-from apps.conversations.hints import Hint, hint_send, hints
+from apps.conversations.hints import hint_send, hints
 from apps.conversations.live import feed
 from apps.conversations.live.registry import reader_of
 from apps.conversations.outcomes import Failure
-from apps.conversations.selectors.accepted import accepted_frame
-from apps.conversations.selectors.conversations import generation_get_owned, hint_get
+from apps.conversations.selectors.accepted import accepted_beside_frame, accepted_frame
+from apps.conversations.selectors.conversations import generation_get_owned, hint_get, hint_of
+from apps.conversations.services.beside import TurnBeside as StoredBeside
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn
 from apps.core.errors import SiteError
@@ -110,9 +112,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _obey(self, frame: Incoming) -> None:
         match frame:
+            case TurnBeside():
+                self._check_room(len(frame.models))
+                await self._begun_beside(frame.ref, await beside_begin(self._actor, frame))
             case TurnSend() | TurnEdit() | TurnRegenerate() | TurnContinue():
                 self._check_room()
-                await self._accepted(frame.ref, await turn_begin(self._actor, frame))
+                await self._begun(frame.ref, await turn_begin(self._actor, frame))
             case TurnStop():
                 generation = await in_thread(generation_get_owned, self._actor, frame.generation)
                 if await in_thread(generation_request_stop, generation.public_id):
@@ -128,18 +133,24 @@ class ChatConsumer(AsyncWebsocketConsumer):
             case _:
                 assert_never(frame)
 
-    async def _accepted(self, ref: str, turn: Turn) -> None:
+    async def _begun(self, ref: str, turn: Turn) -> None:
         # Reading begins before the page hears of it: its going away now must not delay the answer.
         reader_of(turn.generation.public_id)
         await self._send_frame(await in_thread(accepted_frame, ref, turn))
         await self._attach(turn.generation.public_id)
-        conversation = turn.conversation
-        await hint_send(self._actor, Hint(conversation.public_id, conversation.title, turn.assistant_message.public_id))
+        await hint_send(self._actor, hint_of(turn.conversation))
+
+    async def _begun_beside(self, ref: str, turn: StoredBeside) -> None:
+        """The page attaches by itself, when it has drawn the columns."""
+        for generation in turn.generations:
+            reader_of(generation.public_id)
+        await self._send_frame(accepted_beside_frame(ref, turn))
+        await hint_send(self._actor, hint_of(turn.conversation))
 
     # --- Following answers --------------------------------------------------------------------------------------------
 
-    def _check_room(self) -> None:
-        if len(self._feeds) >= ATTACHED_MAX:
+    def _check_room(self, n_answers: int = 1) -> None:
+        if len(self._feeds) + n_answers > ATTACHED_MAX:
             raise TooManyAttached(limit=ATTACHED_MAX)
 
     async def _attach(self, generation_id: UUID) -> None:
@@ -175,7 +186,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _refuse(self, frame: Incoming | None, error: SiteError) -> None:
         failure = Failure.of(error)
         match frame:
-            case TurnSend() | TurnEdit() | TurnRegenerate() | TurnContinue():
+            case TurnSend() | TurnBeside() | TurnEdit() | TurnRegenerate() | TurnContinue():
                 await self._send_frame(frames.refused(frame.ref, failure))
             case _:
                 await self._send_frame(frames.error(failure))

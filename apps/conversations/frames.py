@@ -12,10 +12,11 @@ from apps.conversations.hints import Hint
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.selectors.tree import Siblings
 from apps.core.errors import BadFrame
-from apps.core.frames import FRAME_MAX_BYTES, REF_CHARS, Frame, object_read, text_of, uuid_of, uuid_or_none
+from apps.core.frames import FRAME_MAX_BYTES, REF_CHARS, Frame, as_uuid, object_read, text_of, uuid_of, uuid_or_none
 from apps.workers.fairness import Place
 
 _MODEL_CHARS = 200
+_LIST_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class TurnSend:
     """Of a chat that begins with this: the texts of the form; see `chat_settings`."""
     leaf: UUID | None
     """The last message that the page shows, to which this is said; None: whichever the site shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBeside:
+    ref: str
+    conversation: UUID | None
+    models: tuple[str, ...]
+    text: str
+    settings: dict[str, str] | None
+    leaf: UUID | None
+    leaves: tuple[UUID, ...] | None
+    """The ends of the columns that the page shows, in the order of the models; None: there are none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +83,11 @@ class ConversationLook:
     conversation: UUID
 
 
-TurnAsked = TurnSend | TurnEdit | TurnRegenerate | TurnContinue
-"""What `turn.accepted` or `turn.refused` answers."""
+TurnAlone = TurnSend | TurnEdit | TurnRegenerate | TurnContinue
+"""What one model answers."""
+
+TurnAsked = TurnAlone | TurnBeside
+"""What `turn.accepted`, `turn.accepted_beside` or `turn.refused` answers."""
 
 Incoming = TurnAsked | TurnStop | GenerationAttach | ConversationLook
 
@@ -89,6 +105,18 @@ def parse(text: str | None) -> Incoming:
                 text=text_of(values, "text", FRAME_MAX_BYTES),
                 settings=_texts(values.get("settings"), NAMES),
                 leaf=uuid_or_none(values, "leaf"),
+            )
+        case "turn.beside":
+            names = "ref", "conversation", "models", "text", "settings", "leaf", "leaves"
+            _only({"settings": None, "leaf": None, "leaves": None} | values, *names)
+            return TurnBeside(
+                ref=text_of(values, "ref", REF_CHARS),
+                conversation=uuid_or_none(values, "conversation"),
+                models=tuple(text_of({"models": name}, "models", _MODEL_CHARS) for name in _list(values, "models")),
+                text=text_of(values, "text", FRAME_MAX_BYTES),
+                settings=_texts(values.get("settings"), NAMES),
+                leaf=uuid_or_none(values, "leaf"),
+                leaves=None if values.get("leaves") is None else _uuids(values, "leaves"),
             )
         case "turn.edit":
             _only(values, "ref", "conversation", "message", "model", "text")
@@ -143,6 +171,7 @@ def changed(hint: Hint) -> Frame:
         "conversation": str(hint.conversation),
         "title": hint.title,
         "leaf": hint.leaf and str(hint.leaf),
+        "n_columns": hint.n_columns,
     }
 
 
@@ -156,12 +185,13 @@ def snapshot(generation: UUID, state: str, blocks: Sequence[str], tail: str) -> 
     }
 
 
-def queued(generation: UUID, place: Place) -> Frame:
+def queued(generation: UUID, place: Place | None) -> Frame:
+    """None: it waits no longer."""
     return {
         "type": "generation.queued",
         "generation": str(generation),
-        "place": place.number,
-        "eta_s": place.eta_s,
+        "place": place and place.number,
+        "eta_s": place and place.eta_s,
     }
 
 
@@ -205,6 +235,17 @@ def _only(values: Frame, *fields: str) -> None:
         raise BadFrame(reason=f"{values['type']} without {', '.join(sorted(missing))}")
     if len(values) > len(expected):
         raise BadFrame(reason=f"{values['type']} with unknown fields")
+
+
+def _list(values: Frame, name: str) -> list[object]:
+    value = values.get(name)
+    if not isinstance(value, list) or len(value) > _LIST_MAX:
+        raise BadFrame(reason=f"{name} that is not a list of at most {_LIST_MAX}")
+    return value
+
+
+def _uuids(values: Frame, name: str) -> tuple[UUID, ...]:
+    return tuple(as_uuid(value, name) for value in _list(values, name))
 
 
 def _texts(value: object, names: frozenset[str]) -> dict[str, str] | None:

@@ -1,11 +1,13 @@
 """Charlie, who owns nothing here, knocks on every door; and frames that are in no contract."""
 
 import json
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.test import Client
+from django.urls import reverse
 
 from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User
@@ -14,6 +16,7 @@ from apps.conversations.consumers import ATTACHED_MAX
 from apps.conversations.frames import parse
 from apps.conversations.models import Conversation, Message
 from apps.conversations.services.turns import Turn, turn_start
+from apps.conversations.urls import chat_patterns
 from apps.core.errors import BadFrame
 from apps.core.frames import FRAME_MAX_BYTES
 from apps.core.threads import in_thread
@@ -26,8 +29,10 @@ def alices_turn(alice: User) -> Turn:
     return turn_start(actor=Actor(user_id=alice.pk), conversation_id=None, model_name=MODEL, text="Alice's secret")
 
 
+OTHER = "another"
 STRANGERS_FRAMES = [
     {"type": "turn.send", "ref": "r", "conversation": "CONVERSATION", "model": MODEL, "text": "Hi"},
+    {"type": "turn.beside", "ref": "r", "conversation": "CONVERSATION", "models": [MODEL, OTHER], "text": "Hi"},
     {"type": "turn.regenerate", "ref": "r", "conversation": "CONVERSATION", "model": None},
     {"type": "turn.regenerate", "ref": "r", "conversation": "CONVERSATION", "model": None, "message": "ANSWER"},
     {
@@ -47,8 +52,9 @@ STRANGERS_FRAMES = [
 
 @pytest.mark.parametrize("frame", STRANGERS_FRAMES, ids=lambda frame: frame["type"])
 async def test_charlie_gets_nothing_of_alices_over_the_socket(
-    opens: Opens, alice: User, charlie: User, worker: FakeWorker, frame: dict[str, str | None]
+    opens: Opens, alice: User, charlie: User, worker: FakeWorker, frame: dict[str, Any]
 ) -> None:
+    await LanguageModel.objects.acreate(name=OTHER)
     turn = await in_thread(alices_turn, alice)
     assert turn.user_message is not None
     known = {
@@ -57,7 +63,7 @@ async def test_charlie_gets_nothing_of_alices_over_the_socket(
         "QUESTION": str(turn.user_message.public_id),
         "ANSWER": str(turn.assistant_message.public_id),
     }
-    asked = {key: known.get(value, value) if value else value for key, value in frame.items()}
+    asked = {key: known.get(value, value) if isinstance(value, str) else value for key, value in frame.items()}
     for who in (charlie, uuid4()):
         async with opens(who) as page:
             assert await page.refused(asked) == "chat.not_found"
@@ -69,27 +75,22 @@ async def test_charlie_gets_nothing_of_alices_over_the_socket(
     assert not worker.cancelled
 
 
-STRANGERS_PATHS = [
-    ("get", "/chat/{}"),
-    ("get", "/chat/{}/messages"),
-    ("get", "/chat/{}/messages/{message}/text"),
-    ("get", "/chat/{}/export"),
-    ("get", "/chat/{}/links"),
-    ("post", "/chat/{}/links/create"),
-    ("get", "/chat/{}/settings"),
-    ("post", "/chat/{}/settings/save"),
-    ("post", "/chat/{}/messages/{message}/feedback"),
-    ("post", "/chat/{}/branch"),
-    ("post", "/chat/{}/fork"),
-    ("post", "/chat/{}/rename"),
-    ("post", "/chat/{}/delete"),
-]
+DOORS = {
+    pattern.name: set(pattern.pattern.converters)
+    for pattern in chat_patterns[0]
+    if "conversation_id" in pattern.pattern.converters
+}
+"""Every address of a chat, by what it names."""
 
 
-@pytest.mark.parametrize(("method", "path"), STRANGERS_PATHS)
+def test_there_are_doors_to_knock_at() -> None:
+    assert {"conversation", "messages", "branch", "delete"} <= DOORS.keys()
+
+
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("who", ["charlie", "a visitor", "nobody"])
 def test_charlie_gets_nothing_of_alices_over_http(
-    alice: User, charlie: User, model: LanguageModel, method: str, path: str, who: str
+    alice: User, charlie: User, model: LanguageModel, door: str, who: str
 ) -> None:
     turn = alices_turn(alice)
     client = Client()
@@ -98,10 +99,12 @@ def test_charlie_gets_nothing_of_alices_over_http(
     elif who == "a visitor":
         client.cookies[VISITOR_COOKIE] = visitor_cookie_value(uuid4())
     message = turn.assistant_message.public_id
-    url = path.format(turn.conversation.public_id, message=message)
-    response = getattr(client, method)(url, {"title": "mine now", "message": str(message)})
-    assert response.status_code == 404
-    assert b"secret" not in response.content
+    ids = {"conversation_id": turn.conversation.public_id, "message_id": message}
+    url = reverse(f"chat:{door}", kwargs={name: ids[name] for name in DOORS[door]})
+    sent = {"title": "mine now", "message": str(message), "thumb": "up"}
+    responses = {way: getattr(client, way)(url, sent) for way in ("get", "post")}
+    assert sorted(response.status_code for response in responses.values()) in ([404, 404], [404, 405])
+    assert not any(b"secret" in response.content for response in responses.values())
     assert Conversation.objects.get().title == "Alice's secret"
 
 

@@ -21,6 +21,7 @@ async def test_a_page_sees_its_place_in_the_queue_until_its_answer_begins(
             "type": "generation.queued", "generation": second["generation"], "place": 1, "eta_s": None,
         }  # fmt: skip
         gate.open()
+        assert (await alices.until("generation.queued"))["place"] is None
         assert (await alices.until_end(second["generation"])).html == "<p>Hello there.</p>\n"
         assert (await bobs.until_end(first["generation"])).state == "complete"
 

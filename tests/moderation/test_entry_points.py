@@ -68,6 +68,10 @@ FRAMES: list[tuple[type, dict[str, Any]]] = [
             "settings": {"system_prompt": SAID},
         },
     ),
+    (
+        chat.TurnBeside,
+        {"type": "turn.beside", "conversation": None, "models": [MODEL, "owl-7b"], "text": SAID},
+    ),
     (chat.TurnEdit, {"type": "turn.edit", "conversation": "chat", "message": "message", "model": MODEL, "text": SAID}),
     (arena.BattleStart, {"type": "battle.start", "arena": DEFAULT_SLUG, "text": SAID}),
     (arena.BattleSend, {"type": "battle.send", "battle": "battle", "turn": 1, "text": SAID}),

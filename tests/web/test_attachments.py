@@ -104,3 +104,20 @@ def test_what_cannot_be_attached_is_said_and_the_box_stays(
     tab.page.set_input_files("#attach-file", file)
     expect(tab.notice).to_contain_text(words)
     assert tab.text_box.input_value() == "My words"
+
+
+@pytest.mark.browser
+@pytest.mark.processes
+def test_what_a_word_processor_copies_is_pasted_as_text(tab: ChatPage, worker: ScriptedWorker) -> None:
+    tab.open(model=worker.model)
+    was_left_alone = tab.text_box.evaluate(
+        """(box) => {
+            const data = new DataTransfer();
+            data.setData("text/plain", "two cells");
+            data.items.add(new File([new Uint8Array([137, 80, 78, 71, 0])], "image.png", { type: "image/png" }));
+            const options = { clipboardData: data, bubbles: true, cancelable: true };
+            return box.dispatchEvent(new ClipboardEvent("paste", options));
+        }"""
+    )
+    assert was_left_alone  # so the browser pastes the text
+    assert tab.notice.inner_text() == ""

@@ -1,12 +1,14 @@
 """A person says it differently, asks again, goes on, and finds every version again, in every tab."""
 
+import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.fake_worker import Fail, FakeWorker, Gate
-from tests.web.support import ChatPage, ScriptedWorker, new_chat_page
+from tests.live import wait_until
+from tests.web.support import ChatPage, ScriptedWorker, new_chat_page, sign_up
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -33,6 +35,17 @@ def edit(tab: ChatPage, message: Locator, text: str) -> None:
     tab.page.locator(".editor__text").fill(text)
     tab.page.keyboard.press("Enter")
     tab.page.locator(".editor").wait_for(state="detached")
+
+
+def first_version(tab: ChatPage) -> str:
+    """The id of the first answer to the shown question."""
+    (row,) = tab.site.query(
+        "SELECT message.public_id FROM conversations_message message JOIN conversations_conversation chat"
+        " ON chat.id = message.conversation_id WHERE chat.public_id = %s AND message.role = 'assistant'"
+        " ORDER BY message.id LIMIT 1",
+        tab.conversation,
+    )
+    return str(row[0])
 
 
 def place(message: Locator) -> str:
@@ -236,3 +249,74 @@ def test_a_message_goes_to_the_branch_that_its_tab_shows(
     ask(tab, fake, "When?", "At night.")
 
     assert [message["content"] for message in fake.requests[-1]["messages"]] == ["Fox?", "A red one.", "When?"]
+
+
+def test_try_again_asks_the_model_that_failed_not_one_that_was_chosen_for_another_answer(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    ask(tab, fake, "Fox?", "A red one.")
+    act(tab.answers.first, "again-with")
+    dialog = tab.page.locator("#dialog-again")
+    dialog.locator("select").select_option("demo-base")
+    dialog.get_by_role("button", name="Regenerate").click()
+    expect(tab.last_answer.locator(".message__model")).to_contain_text("demo-base")
+    tab.wait_for_state("complete")
+
+    fake.play("In", Fail())
+    fake.play("In the wood.")
+    tab.send("Where?")
+    tab.wait_for_state("failed")
+    tab.last_answer.get_by_role("button", name="Try again").click()
+
+    tab.wait_for_text("In the wood.")
+    expect(tab.last_answer.locator(".message__model")).to_contain_text(worker.model)
+
+
+def test_of_two_branches_that_are_asked_for_at_once_the_last_one_stays(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker
+) -> None:
+    tab.open(model=worker.model)
+    for answer in ("First.", "Second.", "Third."):
+        if answer == "First.":
+            ask(tab, fake, "Fox?", answer)
+        else:
+            fake.play(answer)
+            act(tab.last_answer, "again")
+            tab.wait_for_text(answer)
+            tab.wait_for_state("complete")
+    held: list[Route] = []
+    tab.page.route("**/branch", lambda route: held.append(route))  # noqa: PLW0108  # it must be a Python function
+    back = tab.last_answer.locator('[data-step="previous"]')
+    back.click()
+    back.evaluate("(button, id) => { button.dataset.show = id; }", first_version(tab))
+    back.click()
+    wait_until(lambda: tab.page.wait_for_function("() => true") and len(held) == 2, what="both requests")
+    held[1].continue_()
+    tab.wait_for_text("First.")
+    with tab.page.expect_response("**/branch"):
+        held[0].fulfill(body="<p>late</p>", content_type="text/html")
+    expect(tab.last_answer).to_contain_text("First.")
+
+
+def test_an_imported_answer_among_several_is_replaced_as_a_reload_shows_it(
+    tab: ChatPage, worker: ScriptedWorker, fake: FakeWorker, tmp_path: Path
+) -> None:
+    sign_up(tab)
+    turns = [("user", "Fox?"), ("assistant", "A red one."), ("assistant", "And a grey one.")]
+    file = tmp_path / "chats.jsonl"
+    file.write_text(json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]}))
+    tab.page.goto(tab.site.url + "/chats/import")
+    tab.page.set_input_files("#import-file", file)
+    tab.page.get_by_role("button", name="Import").click()
+    tab.page.locator(".chats__item a").click()
+    tab.page.select_option("#model", worker.model)
+
+    fake.play("A white one.")
+    act(tab.last_answer, "again")
+
+    tab.wait_for_text("A white one.")
+    tab.wait_for_state("complete")
+    assert said(tab) == ["Fox?", "A white one."]
+    tab.page.reload()
+    assert said(tab) == ["Fox?", "A white one."]

@@ -314,3 +314,27 @@ def test_pictures_are_taken(
 
     assert background == {"light": "rgb(252, 251, 248)", "dark": "rgb(24, 23, 21)"}[theme]
     assert tab.page.evaluate(OVERFLOW_PX) <= 0
+
+
+def test_keys_that_are_a_character_can_be_switched_off_and_stay_off(tab: ChatPage) -> None:
+    tab.open()
+    tab.page.locator("#thread").focus()
+    tab.page.keyboard.press("?")
+    dialog = tab.page.get_by_role("dialog", name="Keyboard shortcuts")
+    dialog.get_by_role("checkbox").uncheck()
+    tab.page.keyboard.press("Escape")
+
+    for path in ("/chat", "/arena"):
+        tab.page.goto(tab.site.url + path)
+        tab.page.evaluate("document.activeElement.blur()")
+        tab.page.keyboard.press("/")
+        tab.page.keyboard.press("?")
+        expect(dialog).to_be_hidden()
+        expect(tab.page.locator("textarea:focus")).to_have_count(0)
+
+    tab.page.get_by_role("button", name="Keyboard shortcuts").click()
+    dialog.get_by_role("checkbox").check()
+    tab.page.keyboard.press("Escape")
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.page.keyboard.press("/")
+    expect(tab.page.locator("textarea:focus")).to_have_count(1)

@@ -54,9 +54,9 @@ class _Mark:
         self._place: Place | None = None
 
     def place(self) -> Frame | None:
-        """Where the answer stands in the queue, if the subscriber does not know it yet."""
+        """Where the answer stands in the queue, or that it has left it, if the subscriber does not know it yet."""
         place = self._reader.place
-        if place is None or place == self._place:
+        if place == self._place or self._answer.has_begun:
             return None
         self._place = place
         return frames.queued(self._reader.generation_id, place)

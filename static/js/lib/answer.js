@@ -22,6 +22,7 @@ const NEXT = Object.freeze({
   failed: ["failed"],
 });
 
+const WAITING = "Waiting for the model…"; // as in templates/conversations/_answer.html
 const LENGTH = "length"; // why an answer ended that was cut
 const CUT_OFF = "The answer reached its length limit and may be cut off.";
 
@@ -31,7 +32,7 @@ export class Answer {
 
   /**
    * @param {HTMLElement} article made from templates/conversations/_answer.html
-   * @param {{again: () => void}} steps
+   * @param {{again?: () => void}} steps
    */
   constructor(article, { again }) {
     this.article = article;
@@ -73,15 +74,21 @@ export class Answer {
     this.#parts.model.textContent = model;
   }
 
+  #wait() {
+    this.#parts.waiting.textContent = WAITING;
+  }
+
   /** @param {{state: AnswerState, blocks: string[], tail: string}} frame */
   snapshot({ state, blocks, tail }) {
+    this.#wait();
     this.#parts.body.replaceChildren();
     this.blocks({ blocks, tail });
     this.#move(state);
   }
 
-  /** @param {{place: number, eta_s: number | null}} frame */
+  /** @param {{place: number | null, eta_s: number | null}} frame without a place it waits no longer for its turn */
   queued({ place, eta_s }) {
+    if (place === null) return this.#wait();
     const time = eta_s === null ? "" : `, about ${Math.max(1, Math.round(eta_s))} s`;
     this.#parts.waiting.textContent = `Place ${place} in the queue${time}`;
   }

@@ -22,9 +22,14 @@ export class Attachments {
     this.parts = parts;
     one("#attach").addEventListener("click", () => this.#input.click());
     this.#input.addEventListener("change", () => this.#take([...(this.#input.files ?? [])]));
-    this.#form.addEventListener("paste", (event) => this.#dropped(event, event.clipboardData));
+    this.#form.addEventListener("paste", (event) => this.#pasted(event));
     this.#form.addEventListener("dragover", (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     this.#form.addEventListener("drop", (event) => this.#dropped(event, event.dataTransfer));
+  }
+
+  /** What a word processor or a table copies is a text, and beside it a picture of it. @param {ClipboardEvent} event */
+  #pasted(event) {
+    if (!event.clipboardData?.getData("text/plain")) this.#dropped(event, event.clipboardData);
   }
 
   /** @param {Event} event @param {DataTransfer | null} data */

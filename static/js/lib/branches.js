@@ -3,6 +3,8 @@
 import { get, post } from "./http.js";
 
 export class Branches {
+  /** The last request; what an earlier one brings is not shown any more. */
+  #asked = 0;
   #isAsking = false;
   #isBehind = false;
 
@@ -23,10 +25,9 @@ export class Branches {
 
   /** @param {string} message @param {"previous" | "next" | ""} [step] of the switcher that was used */
   async show(message, step = "") {
-    this.#isAsking = true;
-    const { response, problem } = await post(`${this.parts.address()}/branch`, { message }, "text/html");
-    const html = response && (await response.text());
-    this.#isAsking = false;
+    const answer = await this.#ask(() => post(`${this.parts.address()}/branch`, { message }, "text/html"));
+    if (!answer) return;
+    const { html, problem } = answer;
     // A hint that came meanwhile is most likely about this very change.
     if (this.#isBehind) this.parts.look();
     this.#isBehind = false;
@@ -48,14 +49,27 @@ export class Branches {
   async catchUp() {
     this.#isBehind = true;
     if (this.#isAsking || this.parts.isBusy()) return;
-    this.#isAsking = true;
-    const { response } = await get(`${this.parts.address()}/messages`);
-    const html = response && (await response.text());
-    this.#isAsking = false;
-    if (html === null || this.parts.isBusy()) return; // the next hint, turn or connection tries again
+    const answer = await this.#ask(() => get(`${this.parts.address()}/messages`));
+    if (!answer || answer.html === null || this.parts.isBusy()) return; // the next hint, turn or connection tries again
     this.#isBehind = false;
-    this.parts.thread.replace(html);
+    this.parts.thread.replace(answer.html);
     this.parts.replaced();
+    // Another tab may have changed it again since this was read.
+    this.parts.look();
+  }
+
+  /**
+   * @param {() => Promise<import("./http.js").Reply>} request
+   * @returns {Promise<{html: string | null, problem: string} | null>} nothing if something else was asked for meanwhile
+   */
+  async #ask(request) {
+    const number = (this.#asked += 1);
+    this.#isAsking = true;
+    const { response, problem } = await request();
+    const html = response && (await response.text());
+    if (number !== this.#asked) return null;
+    this.#isAsking = false;
+    return { html, problem };
   }
 
   /** What was under way is over. */

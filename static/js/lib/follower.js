@@ -1,4 +1,7 @@
-/** Brings the frames of one answer onto the page and to a screen reader: that of the last answer shown, no other's. */
+/**
+ * Brings the frames of answers onto the page. A screen reader hears the last one while it is written; of several side by
+ * side it hears which has ended, because nobody could follow them all.
+ */
 
 const ENDS = Object.freeze({
   complete: "The answer is complete.",
@@ -19,20 +22,22 @@ export class Follower {
 
   /** @param {any} frame a `generation.*` one */
   receive(frame) {
-    const { reader, thread } = this.parts;
-    const answer = thread.last;
-    if (!answer || answer.generation !== frame.generation) return;
-    switch (frame.type) {
+    const { thread } = this.parts;
+    const answer = thread.answerOf(frame.generation);
+    const reader = thread.columns.length ? null : this.parts.reader;
+    switch (answer && frame.type) {
       case "generation.snapshot":
         answer.snapshot(frame);
-        return reader.restart(answer.tail);
+        return reader?.restart(answer.tail);
       case "generation.queued":
         return answer.queued(frame);
       case "generation.delta":
         answer.delta(frame.text);
-        return reader.tail(answer.tail);
-      case "generation.blocks":
-        return reader.blocks(answer.blocks(frame), answer.tail);
+        return reader?.tail(answer.tail);
+      case "generation.blocks": {
+        const words = answer.blocks(frame);
+        return reader?.blocks(words, answer.tail);
+      }
       case "generation.end":
         return this.#ended(answer, frame);
     }
@@ -41,7 +46,8 @@ export class Follower {
   /** @param {import("./answer.js").Answer} answer @param {import("./protocol.js").EndFrame} frame */
   #ended(answer, frame) {
     answer.end(frame);
-    this.parts.reader.say(ENDS[frame.state]);
+    const { reader, thread } = this.parts;
+    reader.say(thread.columns.length ? `${answer.model}: ${ENDS[frame.state]}` : ENDS[frame.state]);
     this.parts.ended();
   }
 }

@@ -9,10 +9,11 @@
  */
 
 /** @typedef {{type: "turn.send", ref: string, conversation: string | null, model: string, text: string, settings: Record<string, string> | null, leaf: string | null}} SendRequest */
+/** @typedef {{type: "turn.beside", ref: string, conversation: string | null, models: string[], text: string, settings: Record<string, string> | null, leaf: string | null, leaves: string[] | null}} BesideRequest */
 /** @typedef {{type: "turn.edit", ref: string, conversation: string, message: string, model: string, text: string}} EditRequest */
 /** @typedef {{type: "turn.regenerate", ref: string, conversation: string, model: string | null, message: string | null}} RegenerateRequest */
 /** @typedef {{type: "turn.continue", ref: string, conversation: string, message: string | null}} ContinueRequest */
-/** @typedef {SendRequest | EditRequest | RegenerateRequest | ContinueRequest} Request */
+/** @typedef {SendRequest | BesideRequest | EditRequest | RegenerateRequest | ContinueRequest} Request */
 
 export class Outbox extends EventTarget {
   /** @type {Request | null} */
@@ -83,4 +84,9 @@ export class Outbox extends EventTarget {
   #emit(type, request) {
     this.dispatchEvent(new CustomEvent(type, { detail: request }));
   }
+}
+
+/** Whether it is a message of the message box. @param {Request} request */
+export function isSaid(request) {
+  return request.type === "turn.send" || request.type === "turn.beside";
 }

@@ -9,14 +9,16 @@
  * @property {"turn.accepted"} type
  * @property {string} ref
  * @property {{id: string, title: string, url: string}} conversation
+ * @property {string | null} after the message after which these stand
  * @property {{id: string, html: string, siblings: Siblings} | null} user_message
  * @property {{id: string, model: string, siblings: Siblings}} assistant_message
  * @property {string} generation
  */
 
+/** @typedef {{type: "turn.accepted_beside", ref: string, conversation: {id: string, title: string, url: string}, generations: string[]}} BesideFrame */
 /** @typedef {{type: "turn.refused", ref: string, error: SiteError}} RefusedFrame */
 /** @typedef {{type: "generation.snapshot", generation: string, state: AnswerState, blocks: string[], tail: string}} SnapshotFrame */
-/** @typedef {{type: "generation.queued", generation: string, place: number, eta_s: number | null}} QueuedFrame */
+/** @typedef {{type: "generation.queued", generation: string, place: number | null, eta_s: number | null}} QueuedFrame */
 /** @typedef {{type: "generation.delta", generation: string, text: string}} DeltaFrame */
 /** @typedef {{type: "generation.blocks", generation: string, blocks: string[], tail: string}} BlocksFrame */
 

@@ -11,8 +11,8 @@ export class Thread {
   #empty = /** @type {HTMLElement} */ (one("#empty"));
   /** @type {HTMLElement | null} */
   #pending = null;
-  /** @type {Answer | null} */
-  last = null;
+  /** @type {Answer[]} all of them, in the order of the page */
+  answers = [];
 
   /** @param {{again: () => void, removed: () => void}} steps */
   constructor(steps) {
@@ -20,9 +20,30 @@ export class Thread {
     this.#dress();
   }
 
-  /** The id of the last message, if it is stored. */
+  get last() {
+    return this.answers.at(-1) ?? null;
+  }
+
+  /** Those that are being written. */
+  get live() {
+    return this.answers.filter((answer) => answer.isLive);
+  }
+
+  /** The id of the last message, of the first column if there are several; nothing, if it is not stored. */
   get leaf() {
-    return /** @type {HTMLElement | null} */ (this.#list.lastElementChild)?.dataset.message ?? "";
+    const last = /** @type {HTMLElement | null} */ (this.#list.lastElementChild);
+    return this.columns[0]?.leaf ?? last?.dataset.message ?? "";
+  }
+
+  /** Branches side by side, none if one is shown: what each ends with, and which model writes there. */
+  get columns() {
+    const columns = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".column"));
+    return [...columns].map(({ dataset }) => ({ leaf: dataset.leaf ?? "", model: dataset.model ?? "" }));
+  }
+
+  /** @param {string} generation @returns {Answer | null} */
+  answerOf(generation) {
+    return this.answers.find((answer) => answer.generation === generation) ?? null;
   }
 
   /** The last message that the person wrote. */
@@ -63,25 +84,21 @@ export class Thread {
     this.#empty.hidden = this.#list.childElementCount > 0;
   }
 
-  /**
-   * Show what a request has stored, in the place of what it replaces.
-   * @param {import("./outbox.js").Request} request @param {AcceptedFrame} frame
-   */
-  accept(request, frame) {
-    this.#keepFocus(() => this.#accept(request, frame));
+  /** Show what a turn has stored, in the place of what it replaces. @param {AcceptedFrame} frame */
+  accept(frame) {
+    this.#keepFocus(() => this.#accept(frame));
     this.steps.removed();
   }
 
-  /** @param {import("./outbox.js").Request} request @param {AcceptedFrame} frame */
-  #accept(request, { user_message: question, assistant_message: answer, generation }) {
-    if (request.type === "turn.edit") this.#cut(this.article(request.message));
-    if (request.type === "turn.regenerate") this.#cut((request.message && this.article(request.message)) || this.last?.article);
-    if (request.type === "turn.continue") this.#cut(this.last?.article);
+  /** @param {AcceptedFrame} frame */
+  #accept({ after, user_message: question, assistant_message: answer, generation }) {
+    this.#cutAfter(after);
     if (question) this.#confirm(question);
     const article = piece("answer");
     showSiblings(article, answer.siblings);
-    this.last = new Answer(article, this.steps);
-    this.last.name({ message: answer.id, model: answer.model, generation });
+    const added = new Answer(article, this.steps);
+    this.answers.push(added);
+    added.name({ message: answer.id, model: answer.model, generation });
     this.#add(article);
   }
 
@@ -108,20 +125,23 @@ export class Thread {
     article.focus({ preventScroll: true });
   }
 
-  /** Take away this message and all after it. @param {Element | null | undefined} article */
-  #cut(article) {
+  /** Take away all after this message, but not what waits to be confirmed. @param {string | null} message nothing: all */
+  #cutAfter(message) {
+    const last = message && this.article(message);
+    let article = last ? last.nextElementSibling : message ? null : this.#list.firstElementChild;
     while (article) {
       const next = article.nextElementSibling;
-      article.remove();
+      if (article !== this.#pending) article.remove();
       article = next;
     }
+    this.answers = this.answers.filter((answer) => answer.article.isConnected);
   }
 
   /** Make answers of the articles that the server wrote. */
   #dress() {
-    this.last = null;
     const articles = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".message--answer"));
-    for (const article of articles) this.last = new Answer(article, this.steps);
+    // In a column nothing is answered again: that would leave the others behind.
+    this.answers = [...articles].map((article) => new Answer(article, article.closest(".column") ? {} : this.steps));
   }
 
   /** @param {HTMLElement} article */

@@ -3,21 +3,21 @@
  * (the answer) and Composer (what a person can do); this is where they meet.
  *
  * Events: `conversation` (detail: {id, title, url}) when a turn was stored, `ended` when an answer ended, `changed`
- * (detail: the hint) when a chat changed elsewhere, `behind` when that was the open one and it shows other messages.
+ * (detail: the hint) when a chat changed elsewhere, `behind` when the open one shows other messages at the site.
  */
 
+import { Asked } from "./asked.js";
 import { Delivery } from "./delivery.js";
 import { Follower } from "./follower.js";
+import { LiveAnswers } from "./live.js";
 import { clearNotice, showError } from "./notice.js";
 import { OneAtATime } from "./one_at_a_time.js";
+import { isSaid } from "./outbox.js";
 
 /** @typedef {import("./protocol.js").AcceptedFrame} AcceptedFrame */
 /** @typedef {import("./outbox.js").Request} Request */
 
 export class Turns extends OneAtATime {
-  /** The model that was asked last, and what the picker said then. */
-  #chosen = { model: "", picked: "" };
-
   /**
    * @param {object} parts
    * @param {import("./socket.js").ChatSocket} parts.socket
@@ -29,6 +29,7 @@ export class Turns extends OneAtATime {
    * @param {import("./editor.js").Editor} parts.editor
    * @param {HTMLElement} parts.notice
    * @param {() => string} parts.model name of the chosen model
+   * @param {() => string[]} parts.beside names of the models that answer side by side; fewer than two: one answers
    * @param {() => Record<string, string> | null} parts.settings of a chat that begins
    * @param {string | null} parts.conversation
    */
@@ -36,20 +37,18 @@ export class Turns extends OneAtATime {
     super();
     Object.assign(this, parts);
     const { socket, outbox, composer, notice, thread, reader } = parts;
+    this.asked = new Asked(parts.model);
+    this.live = new LiveAnswers({ thread, socket, problem: (words) => this.problem(words) });
     this.follower = new Follower({ thread, reader, ended: () => this.#ended() });
     const again = (/** @type {Request} */ request) => this.#again(request);
     const giveBack = (/** @type {Request} */ request) => this.#giveBack(request);
     this.delivery = new Delivery({ outbox, notice, again, giveBack });
     socket.addEventListener("frame", (event) => this.#receive(/** @type {CustomEvent} */ (event).detail));
-    socket.addEventListener("state", () => socket.state === "open" && (this.#attach(), this.look()));
+    socket.addEventListener("state", () => socket.state === "open" && (this.live.attach(), this.look()));
     composer.addEventListener("submit", (event) => this.send(/** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.#stop());
     composer.addEventListener("problem", (event) => this.problem(/** @type {CustomEvent} */ (event).detail));
-    if (this.#live()) composer.mode = "answering";
-  }
-
-  #live() {
-    return this.thread.last?.isLive ? this.thread.last : null;
+    if (this.live.areThere) composer.mode = "answering";
   }
 
   /** @param {string} text */
@@ -59,7 +58,12 @@ export class Turns extends OneAtATime {
     this.thread.addPending(text);
     this.composer.hold();
     this.scroll.pin();
-    this.#put({ type: "turn.send", conversation, model: this.model(), text, settings: this.settings(), leaf });
+    const { columns } = this.thread;
+    const models = columns.length ? columns.map(({ model }) => model) : this.beside();
+    const said = { conversation, text, settings: this.settings(), leaf };
+    if (models.length < 2) return this.#put({ ...said, type: "turn.send", model: this.model() });
+    const leaves = columns.length ? columns.map((column) => column.leaf) : null;
+    this.#put({ ...said, type: "turn.beside", models, leaves });
   }
 
   /** @param {string} message that is replaced @param {string} text */
@@ -69,22 +73,15 @@ export class Turns extends OneAtATime {
     this.whenQuiet(() => this.#put({ type: "turn.edit", conversation, message, model: this.model(), text }));
   }
 
-  /** @param {string | null} [message] the answer; without it the last one @param {string} [model] */
-  regenerate(message = null, model = this.model()) {
+  /** @param {string | null} message the answer; nothing: the last one @param {string | null} [model] nothing: its own */
+  regenerate(message, model = this.model()) {
     const { conversation } = this;
-    this.#chosen = { model, picked: this.model() };
     if (conversation) this.whenFree(() => this.#put({ type: "turn.regenerate", conversation, model: model || null, message }));
   }
 
   /** Answer the last question again, which failed. */
   tryAgain() {
-    this.regenerate(null, this.#modelAgain());
-  }
-
-  /** The one that was asked last, until another is picked since. */
-  #modelAgain() {
-    const { model, picked } = this.#chosen;
-    return picked === this.model() ? model || picked : this.model();
+    this.regenerate(this.thread.leaf || null, this.asked.again);
   }
 
   /** Ask for the rest of the last answer. */
@@ -95,8 +92,8 @@ export class Turns extends OneAtATime {
 
   /** The thread was replaced: what runs in it is followed. */
   threadReplaced() {
-    this.composer.mode = this.#live() ? "answering" : "ready";
-    this.#attach();
+    this.composer.mode = this.live.areThere ? "answering" : "ready";
+    this.live.attach();
   }
 
   /** Ask how the open chat stands: hints may have been lost. */
@@ -107,27 +104,20 @@ export class Turns extends OneAtATime {
   /** @param {any} request without its mark */
   #put(request) {
     clearNotice(this.notice);
+    this.asked.note(request);
     this.composer.mode = "sending";
     this.outbox.put({ ...request, ref: this.outbox.nextRef() });
   }
 
   #stop() {
-    const answer = this.#live();
-    if (!answer) return;
-    const wentOut = this.socket.send({ type: "turn.stop", generation: answer.generation });
-    if (wentOut) this.composer.mode = "stopping";
-    else this.problem("There is no connection just now, so the answer goes on. Stop it when the connection is back.");
-  }
-
-  #attach() {
-    const answer = this.#live();
-    if (answer) this.socket.send({ type: "generation.attach", generation: answer.generation });
+    if (this.live.stopAll()) this.composer.mode = "stopping";
   }
 
   /** @param {any} frame */
   #receive(frame) {
     switch (frame.type) {
       case "turn.accepted":
+      case "turn.accepted_beside":
         return this.#accepted(frame);
       case "turn.refused":
         return this.#refused(frame);
@@ -140,18 +130,20 @@ export class Turns extends OneAtATime {
     }
   }
 
-  /** @param {AcceptedFrame} frame */
+  /** @param {AcceptedFrame | import("./protocol.js").BesideFrame} frame */
   #accepted(frame) {
     const request = this.outbox.take(frame.ref);
     if (!request) return;
     clearNotice(this.notice);
     if (request.type === "turn.edit") this.editor.close();
-    this.thread.accept(request, frame);
+    if (frame.type === "turn.accepted") this.thread.accept(frame);
     this.reader.restart("");
     this.composer.mode = "answering";
     this.conversation = frame.conversation.id;
-    if (request.type === "turn.send") this.composer.moveDraft(frame.conversation.id);
+    if (isSaid(request)) this.composer.moveDraft(frame.conversation.id);
     this.dispatchEvent(new CustomEvent("conversation", { detail: frame.conversation }));
+    // The site draws the columns.
+    if (frame.type === "turn.accepted_beside") this.dispatchEvent(new CustomEvent("behind"));
   }
 
   /** @param {import("./protocol.js").RefusedFrame} frame */
@@ -166,7 +158,7 @@ export class Turns extends OneAtATime {
   #giveBack(request) {
     this.composer.mode = "ready";
     if (request.type === "turn.edit") this.editor.reopen();
-    if (request.type !== "turn.send") return;
+    if (!isSaid(request)) return;
     this.thread.dropPending();
     this.composer.giveBack();
     this.composer.focus();
@@ -174,26 +166,28 @@ export class Turns extends OneAtATime {
 
   /** @param {Request} request */
   #again(request) {
-    if (request.type === "turn.send") this.composer.submit();
+    if (isSaid(request)) this.composer.submit();
     else if (request.type === "turn.edit" && this.editor.isOpen) this.editor.submit();
-    else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.#modelAgain() } : {}) }));
+    else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.asked.again } : {}) }));
   }
 
-  /** @param {{conversation: string, title: string, leaf: string | null}} hint */
+  /** @param {{conversation: string, title: string, leaf: string | null, n_columns: number}} hint */
   #changed(hint) {
     this.dispatchEvent(new CustomEvent("changed", { detail: hint }));
     const isOpen = hint.conversation === this.conversation && hint.leaf;
-    if (isOpen && hint.leaf !== this.thread.leaf) this.dispatchEvent(new CustomEvent("behind"));
+    const { leaf, columns } = this.thread;
+    if (isOpen && (hint.leaf !== leaf || hint.n_columns !== columns.length)) this.dispatchEvent(new CustomEvent("behind"));
   }
 
   #ended() {
+    if (this.live.areThere) return;
     this.composer.mode = "ready";
     this.dispatchEvent(new CustomEvent("ended"));
   }
 
   /** A frame of ours was not accepted; while an answer runs that means it could not be attached to or stopped. */
   #error(/** @type {import("./explain.js").SiteError} */ error) {
-    if (this.#live()) this.composer.mode = "answering";
+    if (this.live.areThere) this.composer.mode = "answering";
     showError(this.notice, error);
   }
 }
