@@ -206,11 +206,11 @@ def test_of_an_import_each_message_has_its_incident(moderator: User, alice: User
     async_to_sync(drafts_pass)(actor, drafts)
     chats_import(actor=actor, drafts=drafts)
     shown = [opened(moderator, one) for one in Incident.objects.order_by("pk")]
-    first = [("User", SAID)]
+    first = [("User (imported)", SAID)]
     assert shown == [
         [("Title", SAID), ("System prompt", "Be kind.")],
         first,
-        [*first, ("Assistant", "Hm"), ("User", SAID)],
+        [*first, ("Assistant (imported)", "Hm"), *first],
     ]
 
 

@@ -57,6 +57,7 @@ class Opened:
 
     tab: ChatPage
     chat: str
+    columns: str
     link: str
     battle: str
 
@@ -75,9 +76,10 @@ def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
         tab.wait_for_state("complete")
         chat = tab.page.url
         link = _shared(tab)
+        columns = _ask_both(tab, (owl, fox))
         _make_key(tab)
         battle = _fight(tab, (owl, fox))
-        yield Opened(tab, chat, link, battle)
+        yield Opened(tab, chat, columns, link, battle)
         tab.page.context.close()
         live_site.query(
             "DELETE FROM workers_hostedmodel WHERE model_id IN"
@@ -92,6 +94,19 @@ def _shared(tab: ChatPage) -> str:
     return str(
         tab.page.locator("#share-links input[readonly], #share-links a").first.evaluate("e => e.value || e.href")
     )
+
+
+def _ask_both(tab: ChatPage, fakes: tuple[FakeWorker, FakeWorker]) -> str:
+    for fake in fakes:
+        fake.play(ANSWER)
+    tab.open(model="owl")
+    tab.page.click("#beside-open")
+    for name in MODELS:
+        tab.page.get_by_role("checkbox", name=name).check()
+    tab.page.get_by_role("button", name="Ask these").click()
+    tab.send("How do I make tea?")
+    tab.wait_for_state("complete", count=2)
+    return tab.page.url
 
 
 def _make_key(tab: ChatPage) -> None:
@@ -156,6 +171,8 @@ OF_A_PERSON: dict[str, Open] = {
     "chat": _chat,
     "chat, settings": _dialog("#settings-open", "#dialog-settings"),
     "chat, share": _dialog("#share-open", "#dialog-share"),
+    "chat, several models": _dialog("#beside-open", "#dialog-beside"),
+    "chat, side by side": lambda page, site, person: _goto(page, person.columns),
     "chat, shortcuts": _dialog("[data-opens=dialog-shortcuts]", "#dialog-shortcuts"),
     "chats": at("/chats"),
     "chats, import": at("/chats/import"),

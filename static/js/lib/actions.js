@@ -19,6 +19,9 @@ export function listenForActions({ turns, branches, editor, feedback }) {
 
   one("#messages").addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
+    const column = /** @type {HTMLElement | null | undefined} */ (button?.closest(".column"));
+    const chosen = button?.dataset.choose;
+    if (chosen) return turns.whenFree(() => (pick(column?.dataset.model ?? ""), branches.show(chosen)));
     const article = /** @type {HTMLElement | null | undefined} */ (button?.closest(".message"));
     if (!button || !article || button.getAttribute("aria-disabled") === "true") return;
     const message = article.dataset.message ?? "";
@@ -35,12 +38,22 @@ export function listenForActions({ turns, branches, editor, feedback }) {
         return openDialog("dialog-again");
       case "go-on":
         return turns.goOn();
+      case "stop":
+        return turns.live.stop(article.dataset.generation ?? "");
       case "thumb":
         return feedback.press(article, button);
       case "fork":
         return branches.fork(message);
     }
   });
+}
+
+/** The chat goes on with this model. @param {string} model */
+function pick(model) {
+  const picker = /** @type {HTMLSelectElement} */ (one("#model"));
+  if (![...picker.options].some((option) => option.value === model)) return;
+  picker.value = model;
+  picker.dispatchEvent(new Event("change"));
 }
 
 /** The picker's models, with their states, as they are now. @param {HTMLSelectElement} select */

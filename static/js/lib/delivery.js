@@ -6,6 +6,7 @@ import { clearNotice, showError, showNotice } from "./notice.js";
 
 const WHAT = Object.freeze({
   "turn.send": "Your message",
+  "turn.beside": "Your message",
   "turn.edit": "Your changed message",
   "turn.regenerate": "Your wish for another answer",
   "turn.continue": "Your wish for the rest of the answer",

@@ -2,6 +2,7 @@
 
 import { listenForActions } from "../lib/actions.js";
 import { Attachments } from "../lib/attach.js";
+import { Beside } from "../lib/beside.js";
 import { Branches } from "../lib/branches.js";
 import { Composer } from "../lib/composer.js";
 import { showConnection } from "../lib/connection.js";
@@ -62,17 +63,19 @@ const turns = new Turns({
   editor,
   notice: one("#notice"),
   model: () => picker.model,
+  beside: () => beside.models,
   settings: () => settings.forNewChat,
   conversation: data.conversation,
 });
 
+const beside = new Beside({ thread, problem: (words) => turns.problem(words) });
 const branches = new Branches({
   thread,
   scroll,
   address,
   isBusy: () => turns.isBusy,
   look: () => turns.look(),
-  replaced: () => turns.threadReplaced(),
+  replaced: () => (turns.threadReplaced(), beside.show()),
   say: (words) => reader.say(words),
   problem: (words) => turns.problem(words),
 });
@@ -123,6 +126,7 @@ listenForKeys({
 showConnection(socket, one("#connection"));
 composer.openDraft(data.conversation ?? "");
 if (matchMedia("(hover: hover)").matches) composer.focus();
+beside.show();
 scroll.pin();
 new Search();
 new Attachments({ composer, problem: (words) => turns.problem(words), say: (words) => reader.say(words) });
