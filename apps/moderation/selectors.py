@@ -39,7 +39,7 @@ class Decided:
 
     def acts_on(self, surface: Surface) -> bool:
         """Whether something is done there about any category that a rule or the classifier may find in what is sent."""
-        categories = {matcher.category for matcher in self.matchers}
+        categories = {category for matcher in self.matchers for category in matcher.categories}
         if self.classifier is not None:
             here = (surface, Direction.IN)
             categories |= {"", *(category for *where, category in self.policies if tuple(where) == here)}

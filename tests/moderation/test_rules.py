@@ -79,6 +79,8 @@ def test_all_texts_of_a_request_together_have_a_limit_too(monkeypatch: pytest.Mo
         (RuleKind.WORDS, " \n "),
         (RuleKind.LENGTH, "many"),
         (RuleKind.LENGTH, "-1"),
+        (RuleKind.LANGUAGES, " \n "),
+        (RuleKind.ONLY_LANGUAGES, "en\nEnglish"),
     ],
 )
 def test_patterns_that_cannot_be_used_are_told(kind: RuleKind, pattern: str) -> None:
