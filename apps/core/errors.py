@@ -142,6 +142,19 @@ WORDS: dict[str, str] = {
     "chat.comment_too_long": "A comment may have {limit} characters at most. Shorten it.",
     "chat.title_empty": "A conversation needs a title. Write one first.",
     "chat.too_many_attached": "This page follows {limit} answers already. Wait for one, or open another page.",
+    "datasets.file_unreadable": "{path} cannot be read: {reason}.",
+    "datasets.format_unknown": "{path} is in no format that is known here: {seen}. Known are {known}; name one with "
+    "--format.",
+    "datasets.record_refused": "{where}: {reason}. Mend it, or leave out --strict to count such records and go on.",
+    "datasets.recipe_wrong": "The recipe cannot be used: {reason}.",
+    "datasets.output_exists": "{path} is there already, and what was made is never changed. Choose another name, or "
+    "replace it with --force.",
+    "datasets.output_unwritable": "{path} cannot be written: {reason}. Make room or choose another folder, and start "
+    "again.",
+    "datasets.work_stale": "{path} is what a run left that was broken off, with another recipe, other input or "
+    "another version. Begin anew with --force, or remove it.",
+    "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
+    "same command again, with fewer --workers: it goes on where it was.",
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",

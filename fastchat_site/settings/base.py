@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "apps.moderation",
     "apps.conversations",
     "apps.arena",
+    "apps.datasets",
     "apps.leaderboard",
     "apps.openai_api",
     "apps.training",

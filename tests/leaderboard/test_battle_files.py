@@ -1,6 +1,5 @@
 """FastChat's clean-battle files: read piece by piece, refused by line and field, cleaned by rules that have counts."""
 
-import io
 import json
 from dataclasses import astuple
 from pathlib import Path
@@ -8,13 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from apps.leaderboard.battle_files import stream
 from apps.leaderboard.battle_files.reading import battles_read
 from apps.leaderboard.battle_files.rules import Cleaning, Reason
-from apps.leaderboard.battle_files.stream import Broken, stream_values
 from apps.leaderboard.errors import BattleFileCut, BattleFileRefused, BattleFileUnreadable
 from apps.leaderboard.rating.battles import Battles, Outcome
 from apps.leaderboard.rating.board import BoardConfig, board_make
@@ -41,50 +36,6 @@ def read(folder: Path, *rows: Any, cleaning: Cleaning | None = None, **options: 
     return battles_read(written(folder, json.dumps(list(rows))), cleaning or Cleaning(), **options)
 
 
-def values(text: str) -> list[Any]:
-    return [value for _, value in stream_values(io.StringIO(text))]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=6), st.sampled_from([None, 0, 2]))
-def test_an_array_streamed_is_the_array_loaded(rows: list[dict[str, Any]], indent: int | None) -> None:
-    assert values(json.dumps(rows, indent=indent, ensure_ascii=False)) == rows
-
-
-def test_rows_across_the_borders_of_chunks_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "ROW_MAX_CHARS", 300)
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", 7)
-    rows = [row(i, model_a="Ünïcode 模型") for i in range(40)]
-    for text in (json.dumps(rows), json.dumps(rows, indent=2), "\n".join(map(json.dumps, rows))):
-        assert values(text) == rows
-
-
-@pytest.mark.parametrize("indent", [None, 2])
-def test_a_broken_row_is_given_with_its_line_and_reading_goes_on(indent: int | None) -> None:
-    lines = [json.dumps(row(i), indent=indent) for i in range(4)]
-    lines[1] = lines[1].replace('"winner":', '"winner"')
-    text = "[\n" + ",\n".join(lines) + "\n]\n"
-    found = list(stream_values(io.StringIO(text)))
-    assert [isinstance(value, Broken) for _, value in found] == [False, True, False, False]
-    assert found[1][0] == 2 + lines[0].count("\n") + 1
-    assert [value["question_id"][-1] for _, value in found if not isinstance(value, Broken)] == ["0", "2", "3"]
-
-
-def test_resuming_does_not_depend_on_where_chunks_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "ROW_MAX_CHARS", 40)
-    text = '[\n{"a": 1},\n{"a": nope, "b": "' + "x" * 25 + '"},\n{"a": 3},\n{"a": }\n]'
-    for size in range(1, 60):
-        monkeypatch.setattr(stream, "_CHUNK_CHARS", size)
-        kinds = ["broken" if isinstance(value, Broken) else value for value in values(text)]
-        assert kinds == [{"a": 1}, "broken", {"a": 3}, "broken"], size
-
-
 @pytest.mark.parametrize("cut", [1, 2, 9, 300])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
     """What it lost, nobody would miss."""
@@ -100,27 +51,6 @@ def test_a_file_of_one_line_is_refused_at_its_broken_row_since_the_rest_cannot_b
         battles_read(written(tmp_path, text), Cleaning())
     with pytest.raises(BattleFileCut, match="something follows"):
         battles_read(written(tmp_path, json.dumps([row(0)]) + json.dumps([row(1)])), Cleaning())
-
-
-def test_the_last_line_of_json_lines_may_be_broken_if_it_is_whole() -> None:
-    found = values(json.dumps(row(0)) + '\n{"model_a": nope}\n')
-    assert [isinstance(value, Broken) for value in found] == [False, True]
-    with pytest.raises(BattleFileCut):
-        values(json.dumps(row(0)) + '\n{"model_a": "ow')
-
-
-def test_a_row_that_is_too_long_is_that_wherever_chunks_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "ROW_MAX_CHARS", 400)
-    rows = [row(0), row(1, language="x" * 300), row(2)]
-    for size in range(50, 900, 13):
-        monkeypatch.setattr(stream, "_CHUNK_CHARS", size)
-        found = values("\n".join(map(json.dumps, rows)) + "\n")
-        assert found == [rows[0], Broken("longer than 400 characters"), rows[2]], size
-
-
-def test_numbers_that_are_none_and_depths_without_end_are_broken() -> None:
-    assert isinstance(values('{"tstamp": NaN}\n')[0], Broken)
-    assert isinstance(values("[\n" + "[" * 100_000 + "\n]")[0], Broken)
 
 
 def test_a_file_becomes_battles_whose_numbers_do_not_depend_on_the_order(tmp_path: Path) -> None:

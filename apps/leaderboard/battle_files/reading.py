@@ -2,18 +2,21 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from apps.core.json_stream import Broken, FileCut, Row, stream_values
 from apps.leaderboard.battle_files.rows import BattleRow, FieldWrong, row_parse
 from apps.leaderboard.battle_files.rules import Cleaning, Reason, dropped_for
-from apps.leaderboard.battle_files.stream import Broken, stream_values
-from apps.leaderboard.errors import BattleFileRefused, BattleFileUnreadable
+from apps.leaderboard.errors import BattleFileCut, BattleFileRefused, BattleFileUnreadable
 from apps.leaderboard.rating.battles import Battles, IntArray
 
+ROW_MAX_CHARS = 2 * 1024 * 1024
+"""A row may be so long, two conversations of some hundred thousand tokens each; a longer one is broken."""
 MESSAGES_MAX = 10
 _NOBODY = -1
 
@@ -56,7 +59,7 @@ def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -
     """The same of an open file. Raises: BattleFileCut, BattleFileRefused, RatingRefused."""
     columns, reading = _Columns(), Reading()
     seen: set[str] = set()
-    for line, value in stream_values(file):
+    for line, value, _ in _values(file):
         reading.n_rows += 1
         row = _row_checked(line, value, reading, seen, is_strict=is_strict)
         if row is None:
@@ -67,6 +70,13 @@ def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -
             columns.add(row)
     reading.judges = columns.judges
     return columns.battles(), reading
+
+
+def _values(file: TextIO) -> Iterator[Row]:
+    try:
+        yield from stream_values(file, row_max_chars=ROW_MAX_CHARS)
+    except FileCut as exc:
+        raise BattleFileCut(line=exc.line, reason=exc.reason) from exc
 
 
 def _row_checked(line: int, value: object, reading: Reading, seen: set[str], *, is_strict: bool) -> BattleRow | None:

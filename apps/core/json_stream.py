@@ -8,13 +8,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
-from apps.leaderboard.errors import BattleFileCut
-
-ROW_MAX_CHARS = 2 * 1024 * 1024
-"""A row may be so long, two conversations of some hundred thousand tokens each; a longer one is broken."""
-_CHUNK_CHARS = 2 * ROW_MAX_CHARS
 _BETWEEN = re.compile(r"[\s,]*")
 _INDENT_MAX = 100
 _INDENT = re.compile(r"[ \t]*\Z")
@@ -27,18 +22,38 @@ class Broken:
     reason: str
 
 
-def stream_values(file: TextIO) -> Iterator[tuple[int, Any | Broken]]:
-    """Each value with the number of the line on which it begins, from 1. Raises: BattleFileCut."""
-    reader = _Reader(file)
+class Row(NamedTuple):
+    """`line`: where it begins, from 1. `n_chars`: how long it is."""
+
+    line: int
+    value: Any | Broken
+    n_chars: int
+
+
+class FileCut(ValueError):
+    """What follows cannot be read, as in a file of which the end is missing."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line, self.reason = line, reason
+
+
+def stream_values(file: TextIO, *, row_max_chars: int, chunk_chars: int = 0) -> Iterator[Row]:
+    """A row of over `row_max_chars` is `Broken`.
+
+    `chunk_chars` are read at a time, twice the longest row if nothing is said: memory holds some times as many.
+    Raises: FileCut.
+    """
+    reader = _Reader(file, row_max_chars, chunk_chars or 2 * row_max_chars)
     while not reader.is_at_end():
-        yield reader.line, reader.value()
+        yield reader.row()
 
 
 class _Reader:
     """A window on the file: at least one whole row ahead of `at`, or all there is."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, file: TextIO, row_max_chars: int, chunk_chars: int) -> None:
+        self._file, self._row_max_chars, self._chunk_chars = file, row_max_chars, chunk_chars
         self._text = ""
         self._at = 0
         self._n_taken = 0
@@ -55,12 +70,12 @@ class _Reader:
         if not self._is_array:
             return not ahead
         if not ahead:
-            raise BattleFileCut(line=self.line, reason="the file ends before its array does")
+            raise FileCut(self.line, "the file ends before its array does")
         if ahead != "]":
             return False
         self._take(1)
         if self._skip():
-            raise BattleFileCut(line=self.line, reason="something follows the end of the array")
+            raise FileCut(self.line, "something follows the end of the array")
         return True
 
     def _skip(self) -> str:
@@ -77,7 +92,7 @@ class _Reader:
         self._at += n
         self._n_taken += n
 
-    def value(self) -> Any | Broken:
+    def row(self) -> Row:
         """What begins here; skipped when it is broken."""
         self._fill()
         row_start = self._row_start = self._row_start or self._begins_like_this()
@@ -86,17 +101,15 @@ class _Reader:
             found, end = self._decoder.raw_decode(self._text, self._at)
         except (ValueError, RecursionError) as exc:
             if not self._resume(row_start) and (self._is_array or self._last != "\n"):
-                raise BattleFileCut(
-                    line=line, reason=f"{_reason(exc)}, and no later line begins as a row does"
-                ) from exc
-            return self._broken(before, _reason(exc))
+                raise FileCut(line, f"{_reason(exc)}, and no later line begins as a row does") from exc
+            return Row(line, self._broken(before, _reason(exc)), self._n_taken - before)
         self._take(end - self._at)
-        return self._broken(before) or found
+        return Row(line, self._broken(before) or found, self._n_taken - before)
 
     def _broken(self, before: int, reason: str = "") -> Broken | None:
         """A row that is too long is that, whether or not all of it was in the window."""
-        is_long = self._n_taken - before > ROW_MAX_CHARS
-        reason = f"longer than {ROW_MAX_CHARS:,} characters" if is_long else reason
+        is_long = self._n_taken - before > self._row_max_chars
+        reason = f"longer than {self._row_max_chars:,} characters" if is_long else reason
         return Broken(reason) if reason else None
 
     def _begins_like_this(self) -> re.Pattern[str]:
@@ -119,8 +132,8 @@ class _Reader:
 
     def _fill(self) -> bool:
         """Read on until a row is ahead. False when nothing is left to read."""
-        while len(self._text) - self._at < ROW_MAX_CHARS:
-            chunk = self._file.read(_CHUNK_CHARS)
+        while len(self._text) - self._at < self._row_max_chars:
+            chunk = self._file.read(self._chunk_chars)
             if not chunk:
                 return False
             self._last = chunk[-1]

@@ -1,0 +1,48 @@
+"""What goes wrong with files, recipes and datasets, always the user's to mend."""
+
+from apps.core.errors import SiteError, Whose
+
+
+class DatasetError(SiteError):
+    http_status = 400
+    whose = Whose.USER
+
+
+class FileUnreadable(DatasetError):
+    code = "datasets.file_unreadable"
+
+
+class FormatUnknown(DatasetError):
+    """No shape that is read here fits the first record."""
+
+    code = "datasets.format_unknown"
+
+
+class RecordRefused(DatasetError):
+    """With --strict: the first record that cannot be read."""
+
+    code = "datasets.record_refused"
+
+
+class RecipeWrong(DatasetError):
+    code = "datasets.recipe_wrong"
+
+
+class OutputExists(DatasetError):
+    code = "datasets.output_exists"
+
+
+class OutputUnwritable(DatasetError):
+    code = "datasets.output_unwritable"
+
+
+class WorkStale(DatasetError):
+    """What an earlier run left belongs to another recipe, other input or other code."""
+
+    code = "datasets.work_stale"
+
+
+class WorkerLost(DatasetError):
+    """A process of the run ended by itself, most likely killed for memory."""
+
+    code = "datasets.worker_lost"

@@ -1,0 +1,77 @@
+"""Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd. Streamed."""
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import zstandard
+
+from apps.core.json_stream import Broken, FileCut, stream_values
+from apps.datasets.errors import FileUnreadable, FormatUnknown
+from apps.datasets.formats.shapes import Shape, shape_of
+
+ROW_MAX_CHARS = 8 * 1024 * 1024
+"""Of one record. One that is longer is counted as broken, and not read into memory whole."""
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+_WINDOW_BYTES = 128 * 1024 * 1024
+"""A zstd file may ask for as much memory, and no more."""
+_TRIED = 100
+"""Records that are looked at to find out the shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A record as it stands in its file. `line` from 1, `number` from 0; `value` is JSON, or why it is none."""
+
+    number: int
+    line: int
+    value: Any | Broken
+    n_chars: int
+
+
+def raw_records(path: Path) -> Iterator[Raw]:
+    """Raises: FileUnreadable, as soon as it is known."""
+    try:
+        with _opened(path) as file:
+            values = stream_values(file, row_max_chars=ROW_MAX_CHARS)
+            for number, row in enumerate(values):
+                yield Raw(number, row.line, row.value, row.n_chars)
+    except FileCut as exc:
+        raise FileUnreadable(path=str(path), reason=str(exc)) from exc
+    except (OSError, EOFError, zstandard.ZstdError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise FileUnreadable(path=str(path), reason=reason) from exc
+
+
+def shape_find(path: Path) -> Shape:
+    """By the first record that has one. Raises: FileUnreadable, FormatUnknown."""
+    found: object = None
+    for raw, _ in zip(raw_records(path), range(_TRIED), strict=False):
+        if isinstance(raw.value, Broken):
+            continue
+        found = raw.value
+        if shape := shape_of(raw.value):
+            return shape
+    if isinstance(found, dict):
+        seen = f"the first record has {', '.join(map(str, list(found)[:8])) or 'nothing'}"
+    else:
+        seen = "there is no record" if found is None else "its records are no objects"
+    raise FormatUnknown(path=str(path), seen=seen, known=", ".join(Shape))
+
+
+def _opened(path: Path) -> TextIO:
+    """As text. A byte that is not UTF-8 becomes a lone surrogate, which `clean_json` replaces."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    text: TextIO
+    if magic.startswith(_GZIP):
+        text = gzip.open(path, "rt", **_TEXT)
+    elif magic == _ZSTD:
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
+        text = zstandard.open(path, "rt", dctx=unpacker, **_TEXT)
+    else:
+        text = path.open(**_TEXT)
+    return text

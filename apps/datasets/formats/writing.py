@@ -1,0 +1,99 @@
+"""The shapes in which sets come out, and what is counted while they do. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from apps.datasets.records import Message, Record, Role
+
+LENGTH_EDGES = (0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
+"""In characters of a conversation."""
+
+
+class Form(StrEnum):
+    """`MESSAGES`: {"id", "messages": [{"role", "content"}], ...}, one a line. `SHAREGPT`: as FastChat trains on."""
+
+    MESSAGES = "messages"
+    SHAREGPT = "sharegpt"
+
+
+_SPEAKERS: dict[str, str] = {Role.USER: "human", Role.ASSISTANT: "gpt"}
+
+
+def rendered(record: Record, form: Form, names: tuple[str, ...]) -> bytes:
+    """A line. "source" names the file, the record in it, and the steps that changed it."""
+    file, number = record.source
+    source = {"file": names[file] if file >= 0 else None, "record": number, "steps": record.steps}
+    row: dict[str, Any] = {"id": record.id}
+    if record.model:
+        row["model"] = record.model
+    row |= _conversation(record, form)
+    row |= {name: value for name, value in record.fields.items() if name not in row}
+    return orjson.dumps(row | {"source": source}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _conversation(record: Record, form: Form) -> dict[str, Any]:
+    if form is Form.SHAREGPT:
+        turns = record.messages
+        said: dict[str, Any] = {}
+        if turns and turns[0].role == Role.SYSTEM and not turns[0].extra:
+            said, turns = {"system": turns[0].content}, turns[1:]
+        said["conversations"] = [
+            {"from": _SPEAKERS.get(turn.role, turn.role), "value": turn.content, **turn.extra} for turn in turns
+        ]
+        if record.chosen is not None and record.rejected is not None:
+            said |= {"chosen": _turns(record.chosen), "rejected": _turns(record.rejected)}
+        return said
+    if record.chosen is not None and record.rejected is not None:
+        prompt = _turns(record.messages)
+        return {"prompt": prompt, "chosen": _turns(record.chosen), "rejected": _turns(record.rejected)}
+    return {"messages": _turns(record.messages)}
+
+
+def _turns(messages: list[Message]) -> list[dict[str, Any]]:
+    return [{"role": message.role, "content": message.content, **message.extra} for message in messages]
+
+
+@dataclass(slots=True)
+class Written:
+    """What a set has in it. `lengths`: conversations by the edge of `LENGTH_EDGES` at or below their characters."""
+
+    n_conversations: int = 0
+    n_messages: int = 0
+    n_chars: int = 0
+    lengths: Counter[int] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Record) -> None:
+        n_chars = sum(len(message.content) for message in record.all_messages())
+        self.n_conversations += 1
+        self.n_messages += sum(1 for _ in record.all_messages())
+        self.n_chars += n_chars
+        self.lengths[max(edge for edge in LENGTH_EDGES if edge <= n_chars)] += 1
+        if isinstance(language := record.fields.get("language"), str):
+            self.languages[language] += 1
+        if record.model:
+            self.models[record.model] += 1
+
+    def join(self, other: "Written") -> None:
+        self.n_conversations += other.n_conversations
+        self.n_messages += other.n_messages
+        self.n_chars += other.n_chars
+        self.lengths += other.lengths
+        self.languages += other.languages
+        self.models += other.models
+
+    def as_dict(self) -> dict[str, Any]:
+        """Of JSON, with counts in a fixed order."""
+        return {
+            "n_conversations": self.n_conversations,
+            "n_messages": self.n_messages,
+            "n_chars": self.n_chars,
+            "lengths": {str(edge): self.lengths[edge] for edge in sorted(self.lengths)},
+            "languages": dict(sorted(self.languages.items())),
+            "models": dict(sorted(self.models.items())),
+        }

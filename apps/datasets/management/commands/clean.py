@@ -1,0 +1,120 @@
+"""`manage.py clean RECIPE --input FILE --output FOLDER`: training sets from raw conversations."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core.errors import SiteError
+from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
+from apps.datasets.formats.shapes import Shape
+from apps.datasets.formats.writing import Form
+from apps.datasets.recipe import recipe_read
+from apps.datasets.report import report_text
+from apps.datasets.run import Options, inputs_of
+from apps.datasets.steps.all import STEPS
+
+_TOLD_EVERY_S = 1.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Clean conversations by a recipe. "
+        "Example: manage.py clean configs/recipes/prepare_all.yaml --input dump.json --output data/sharegpt"
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE.yaml")
+        parser.add_argument("--input", type=Path, nargs="+", default=[], metavar="FILE", help="JSON or JSON lines")
+        parser.add_argument("--output", type=Path, metavar="FOLDER", help="what comes out; must not exist")
+        parser.add_argument("--format", choices=list(map(str, Shape)), help="of the input; found out by default")
+        parser.add_argument(
+            "--write", choices=list(map(str, Form)), default=str(Form.MESSAGES), help="format of the output"
+        )
+        parser.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="parameter")
+        parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+        parser.add_argument("--strict", action="store_true", help="refuse the input at the first record that is wrong")
+        parser.add_argument("--dry-run", type=_positive, metavar="N", help="show what happens to the first N records")
+        parser.add_argument("--force", action="store_true", help="replace the output, and what a broken run has left")
+        parser.add_argument("--steps", action="store_true", help="list the steps that a recipe may name")
+
+    def handle(self, *args: object, **options: Any) -> None:
+        if options["steps"]:
+            self._list_steps()
+            return
+        if options["recipe"] is None or not options["input"]:
+            raise CommandError("give a RECIPE.yaml and --input FILE; --steps lists what a recipe may do")
+        if (options["output"] is None) == (options["dry_run"] is None):
+            raise CommandError("give either --output FOLDER or --dry-run N")
+        try:
+            self._clean(options)
+        except SiteError as exc:
+            raise CommandError(exc.message) from exc
+
+    def _clean(self, options: dict[str, Any]) -> None:
+        recipe = recipe_read(options["recipe"], dict(options["set"]))
+        inputs = inputs_of(options["input"], Shape(options["format"]) if options["format"] else None)
+        for one in inputs:
+            self.stderr.write(f"{one.path} is read as {one.shape}")
+        how = Options(options["workers"], options["strict"], Form(options["write"]))
+        if options["dry_run"]:
+            self._tell(recipe_try(recipe, inputs, options["dry_run"], how))
+            return
+        progress = _Progress(sys.stderr.isatty())
+        cleaned = recipe_run(recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show)
+        progress.end()
+        self._tell(cleaned)
+        for made in cleaned.sets:
+            self.stdout.write(f"{made.path}  {made.written.n_conversations} conversations")
+
+    def _tell(self, cleaned: Cleaned) -> None:
+        self.stdout.write(report_text(cleaned.common), ending="")
+        for one in cleaned.sets:
+            self.stdout.write(f"\n{one.name}: {one.written.n_conversations} conversations")
+            self.stdout.write(report_text(one.reports), ending="")
+
+    def _list_steps(self) -> None:
+        for name, kind in sorted(STEPS.items()):
+            first, *_ = (kind.__doc__ or "").split("\n\n")
+            self.stdout.write(f"{name:<18} {' '.join(first.split())}")
+
+
+class _Progress:
+    """On a terminal one line that changes, elsewhere a line at the end of each piece."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        self._is_terminal, self._told_at, self._what, self._began = is_terminal, 0.0, "", 0.0
+
+    def show(self, what: str, done: int, n_all: int) -> None:
+        now = monotonic()
+        if what != self._what:
+            self._what, self._began = what, now
+        if not self._is_terminal or now - self._told_at < _TOLD_EVERY_S:
+            return
+        self._told_at = now
+        left = f" of {n_all}, {(now - self._began) / done * (n_all - done):.0f} s left" if n_all else ""
+        sys.stderr.write(f"\r\033[K{what}: {done} chunk(s){left}")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._is_terminal:
+            sys.stderr.write("\r\033[K")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("at least 1")
+    return number
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise ArgumentTypeError("write NAME=VALUE")
+    return name, value

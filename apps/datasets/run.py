@@ -1,0 +1,333 @@
+"""A recipe carried out: rows go through its steps chunk by chunk, in as many processes as are given.
+
+Memory does not grow with the rows, but for the keys by which choices are made (some bytes for each row). What a run has
+done stays beside its output until it is finished, so that one that was killed goes on where it was.
+"""
+
+import multiprocessing
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import TypeVar
+
+from apps.datasets.chunks import (
+    FromChunk,
+    FromFile,
+    Rendered,
+    RenderTask,
+    Result,
+    Task,
+    render_run,
+    result_load,
+    result_store,
+    row_id,
+    task_run,
+    without,
+)
+from apps.datasets.errors import WorkerLost
+from apps.datasets.formats.files import Raw, raw_records, shape_find
+from apps.datasets.formats.shapes import Shape
+from apps.datasets.formats.writing import Form
+from apps.datasets.recipe import Output, Recipe
+from apps.datasets.report import EXAMPLES_MAX, StepReport
+from apps.datasets.steps.base import AddStep, ChoiceStep, MapStep, Step
+from apps.datasets.tokens import counters_close
+
+CHUNK_ROWS = 250
+CHUNK_CHARS = 2_000_000
+"""A chunk ends with the record that makes it so long."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many rows or chunks of it are done, and how many there are (0: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    path: Path
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`only_first`: this many records of each file, for a look at what a recipe does."""
+
+    n_workers: int = 1
+    is_strict: bool = False
+    form: Form = Form.MESSAGES
+    only_first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMade:
+    name: str
+    parts: list[Rendered]
+    reports: list[StepReport]
+    """Of the steps of this output alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Steps that rows go through at one go: records are added, each is looked at alone, then some are chosen."""
+
+    add: AddStep | None
+    maps: tuple[MapStep, ...]
+    choices: tuple[ChoiceStep, ...]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Where rows are, and what happened to them since the output above."""
+
+    chunks: list[FromChunk]
+    reports: list[StepReport] = field(default_factory=list)
+
+
+def inputs_of(paths: Iterable[Path], shape: Shape | None = None) -> list[Input]:
+    """Raises: FileUnreadable, FormatUnknown."""
+    return [Input(path, shape or shape_find(path)) for path in paths]
+
+
+class Run:
+    """One recipe on some files, with a folder for what is under way."""
+
+    def __init__(
+        self, recipe: Recipe, inputs: list[Input], folder: Path, options: Options, progress: Progress | None = None
+    ) -> None:
+        self._recipe, self._inputs, self._folder, self._options = recipe, inputs, folder, options
+        self._progress = progress or (lambda what, done, n_all: None)
+        self._names = tuple(one.path.name for one in inputs)
+
+    def outputs(self) -> tuple[list[StepReport], list[OutputMade]]:
+        """The reports of the common steps, and what came out.
+
+        Raises: FileUnreadable, RecordRefused, RecipeWrong, WorkerLost, OSError.
+        """
+        with _pool(self._options.n_workers) as pool:
+            common = self._through(pool, "common", self._recipe.steps, None)
+            made: dict[str, _Rows] = {}
+            outputs = []
+            for output in self._recipe.outputs:
+                rows = made[output.name] = self._output(pool, output, made, common)
+                outputs.append(OutputMade(output.name, self._rendered(pool, output.name, rows), rows.reports))
+        return common.reports, outputs
+
+    def _output(self, pool: "_Pool", output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
+        above = common if output.parent is None else made[output.parent]
+        if not output.steps:
+            return _Rows(above.chunks)
+        return self._through(pool, f"output-{output.name}", output.steps, above.chunks)
+
+    def _through(self, pool: "_Pool", name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
+        """`chunks` None: from the input files."""
+        rows = _Rows(chunks or [])
+        for number, segment in enumerate(_segments(steps)):
+            folder = self._folder / f"{name}-{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            sources: Iterable[FromFile | FromChunk] = self._from_files() if chunks is None else rows.chunks
+            tasks = self._tasks(segment, sources, folder)
+            n_all = 0 if chunks is None else len(rows.chunks) + bool(segment.add)
+            rows = self._segment(pool, segment, tasks, rows, (name, n_all))
+            chunks = rows.chunks
+        return rows
+
+    def _segment(
+        self, pool: "_Pool", segment: _Segment, tasks: Iterator[Task], rows: _Rows, told: tuple[str, int]
+    ) -> _Rows:
+        name, n_all = told
+        chunks: list[FromChunk] = []
+        n_rows: list[int] = []
+        reports: list[StepReport] = []
+        keys: list[list[object]] = [[] for _ in segment.choices]
+        for done, result in enumerate(pool.in_order(_done_or_run, tasks), 1):
+            _join(reports, result.reports)
+            for its_keys, more in zip(keys, result.keys, strict=True):
+                its_keys.extend(more)
+            chunks.append(FromChunk(result.path, frozenset()))
+            n_rows.append(result.n_rows)
+            self._progress(name, done, n_all)
+        chosen = _Chosen(sum(n_rows))
+        for choice, its_keys in zip(segment.choices, keys, strict=True):
+            reports.append(chosen.apply(choice, its_keys))
+        chosen.name_examples(chunks, n_rows)
+        chunks = list(_dropped(chunks, n_rows, chosen.out))
+        return _Rows(chunks, rows.reports + reports)
+
+    def _tasks(self, segment: _Segment, sources: Iterable[FromFile | FromChunk], folder: Path) -> Iterator[Task]:
+        number = 0
+        for number, source in enumerate(sources, 1):
+            yield Task(source, segment.maps, segment.choices, folder / f"{number:06}.rows")
+        if segment.add:
+            yield Task(segment.add, segment.maps, segment.choices, folder / f"{number + 1:06}.rows")
+
+    def _from_files(self) -> Iterator[FromFile]:
+        for number, one in enumerate(self._inputs):
+            records = islice(raw_records(one.path), self._options.only_first)
+            for rows in _in_chunks(records):
+                yield FromFile(number, one.path.name, one.shape, rows, self._options.is_strict)
+
+    def _rendered(self, pool: "_Pool", name: str, rows: _Rows) -> list[Rendered]:
+        folder = self._folder / f"rendered-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        tasks = (
+            RenderTask(chunk, self._options.form, self._names, folder / f"{number:06}.lines")
+            for number, chunk in enumerate(rows.chunks, 1)
+        )
+        parts = []
+        for done, part in enumerate(pool.in_order(render_run, tasks), 1):
+            parts.append(part)
+            self._progress(f"writing {name}", done, len(rows.chunks))
+        return parts
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+def _segments(steps: tuple[Step, ...]) -> list[_Segment]:
+    """At least one, so that rows are read even if nothing is done to them."""
+    found: list[_Segment] = []
+    add: AddStep | None = None
+    maps: list[MapStep] = []
+    choices: list[ChoiceStep] = []
+    for step in steps:
+        if isinstance(step, AddStep) or (isinstance(step, MapStep) and choices):
+            if add or maps or choices:
+                found.append(_Segment(add, tuple(maps), tuple(choices)))
+            add, maps, choices = None, [], []
+        match step:
+            case AddStep():
+                add = step
+            case MapStep():
+                maps.append(step)
+            case ChoiceStep():
+                choices.append(step)
+    if add or maps or choices or not found:
+        found.append(_Segment(add, tuple(maps), tuple(choices)))
+    return found
+
+
+class _Chosen:
+    """Which rows are out, by their numbers; each choice sees those that the ones before it kept."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._left: Sequence[int] = range(n_rows)
+        self.out: set[int] = set()
+        self._examples: list[tuple[StepReport, str, int]] = []
+
+    def apply(self, choice: ChoiceStep, keys: list[object]) -> StepReport:
+        report = StepReport(choice.name, n_in=len(self._left))
+        kept = []
+        for number, reason in zip(self._left, choice.choose(keys[n] for n in self._left), strict=True):
+            if reason is None:
+                kept.append(number)
+                continue
+            report.dropped[reason] += 1
+            self.out.add(number)
+            if report.dropped[reason] <= EXAMPLES_MAX:
+                self._examples.append((report, reason, number))
+        report.n_out = len(kept)
+        self._left = kept
+        return report
+
+    def name_examples(self, chunks: list[FromChunk], n_rows: list[int]) -> None:
+        """By their ids, which only the chunks know."""
+        firsts = list(accumulate(n_rows, initial=0))
+        for report, reason, number in self._examples:
+            place = bisect_right(firsts, number) - 1
+            report.examples.setdefault(reason, []).append(row_id(chunks[place].path, number - firsts[place]))
+
+
+def _dropped(chunks: list[FromChunk], n_rows: list[int], out: set[int]) -> Iterator[FromChunk]:
+    first = 0
+    for chunk, n_here in zip(chunks, n_rows, strict=True):
+        yield without(chunk, [number - first for number in range(first, first + n_here) if number in out])
+        first += n_here
+
+
+def _join(reports: list[StepReport], more: list[StepReport]) -> None:
+    """One report for each step. A chunk of added records has that step's besides, before the others."""
+    known = {one.name for one in reports}
+    for place, one in enumerate(more):
+        if one.name not in known:
+            reports.insert(place, StepReport(one.name))
+    # A step may be there twice: the second of a name is joined with the second.
+    waiting: dict[str, deque[StepReport]] = {}
+    for report in reports:
+        waiting.setdefault(report.name, deque()).append(report)
+    for one in more:
+        if not waiting[one.name]:
+            reports.append(StepReport(one.name))
+            waiting[one.name].append(reports[-1])
+        waiting[one.name].popleft().add(one)
+
+
+def _in_chunks(records: Iterator[Raw]) -> Iterator[list[Raw]]:
+    rows: list[Raw] = []
+    n_chars = 0
+    for raw in records:
+        rows.append(raw)
+        n_chars += raw.n_chars
+        if len(rows) >= CHUNK_ROWS or n_chars >= CHUNK_CHARS:
+            yield rows
+            rows, n_chars = [], 0
+    if rows:
+        yield rows
+
+
+def _done_or_run(task: Task) -> Result:
+    done = result_load(task.path)
+    if done is None:
+        done = task_run(task)
+        result_store(done)
+    return done
+
+
+# --- Processes --------------------------------------------------------------------------------------------------------
+
+
+class _Pool:
+    """Tasks in other processes, a few at a time, with their results in order."""
+
+    def __init__(self, executor: ProcessPoolExecutor | None, n_workers: int) -> None:
+        self._executor, self._ahead = executor, 2 * n_workers
+
+    def in_order(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """Raises: WorkerLost, and what `work` raises."""
+        if self._executor is None:
+            yield from map(work, tasks)
+            return
+        waiting: deque[Future[R]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(self._executor.submit(work, task))
+                if len(waiting) >= self._ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as exc:
+            raise WorkerLost from exc
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def _pool(n_workers: int) -> Iterator[_Pool]:
+    if n_workers == 1:
+        try:
+            yield _Pool(None, 1)
+        finally:
+            counters_close()
+        return
+    # A server without Django and without threads is copied for each worker, so that a fork inherits no lock.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["apps.datasets.chunks", "apps.datasets.steps.all"])
+    with ProcessPoolExecutor(n_workers, mp_context=context) as executor:
+        yield _Pool(executor, n_workers)

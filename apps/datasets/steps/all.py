@@ -1,0 +1,16 @@
+"""Every step that a recipe may name: importing this fills the registry."""
+
+from apps.datasets.steps import (  # noqa: F401  # each registers its steps
+    choosing,
+    duplicates,
+    html,
+    identity,
+    personal,
+    shape_of_text,
+    splitting,
+    turns,
+    words,
+)
+from apps.datasets.steps.base import REGISTRY
+
+STEPS = REGISTRY

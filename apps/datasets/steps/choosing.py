@@ -1,0 +1,177 @@
+"""Which conversations are wanted: by language, model, fields, place, or chance."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import nsmallest
+
+from apps.core.languages import language_of
+from apps.datasets.records import Record, Role
+from apps.datasets.steps.base import ChoiceStep, Dropped, Key, MapStep, OptionWrong, Outcome, step
+
+
+@step
+@dataclass(frozen=True)
+class Languages(MapStep):
+    """Keep conversations in the languages of `keep`, or drop those in the languages of `skip` (codes as "ko").
+
+    The language is written into the field "language". It is "unknown" where there is too little to tell.
+    """
+
+    name = "languages"
+    keep: list[str] = field(default_factory=list)
+    skip: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if bool(self.keep) == bool(self.skip):
+            raise OptionWrong("keep or skip: give one of them")
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        language = language_of(record.text)
+        record.fields["language"] = language
+        if (self.keep and language not in self.keep) or language in self.skip:
+            return Dropped(f"language {language}")
+        return record
+
+
+@step
+@dataclass(frozen=True)
+class KeepModels(MapStep):
+    """Keep answers of the models of `names`, however they are spelled: "gpt-4" is also GPT4 and gpt_4.
+
+    `unknown`: also those that name no model.
+    """
+
+    name = "keep_models"
+    names: list[str] = field(default_factory=list)
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise OptionWrong("names: give at least one")
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        if not record.model:
+            return record if self.unknown else Dropped("no model is named")
+        if spelled(record.model) not in {spelled(name) for name in self.names}:
+            return Dropped("other model", record.model[:60])
+        return record
+
+
+def spelled(name: str) -> str:
+    """A model's name without what people write differently."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+@step
+@dataclass(frozen=True)
+class WithoutField(MapStep):
+    """Drop records that have something in one of the fields `names`, as "plugins"."""
+
+    name = "without_field"
+    names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise OptionWrong("names: give at least one")
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        for name in self.names:
+            if record.fields.get(name) is not None:
+                return Dropped(f"has {name}")
+        return record
+
+
+@step
+@dataclass(frozen=True)
+class Slice(ChoiceStep):
+    """Keep the records from number `begin` to before `end`, counted from 0 as they arrive here (0: to the last)."""
+
+    name = "slice"
+    begin: int = 0
+    end: int = 0
+
+    def __post_init__(self) -> None:
+        if self.begin < 0 or self.end < 0 or (self.end and self.end <= self.begin):
+            raise OptionWrong("begin, end: not negative, and end after begin")
+
+    def key(self, record: Record) -> Key:
+        return 0
+
+    def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
+        for n, _ in enumerate(keys):
+            is_in = n >= self.begin and (not self.end or n < self.end)
+            yield None if is_in else "outside the slice"
+
+
+@step
+@dataclass(frozen=True)
+class Sample(ChoiceStep):
+    """Keep `n` records by chance, in their order: the same ones for the same `seed`, however many processes work.
+
+    `by`: draw from the values of this field in equal parts, as far as each has enough.
+    """
+
+    name = "sample"
+    n: int = 0
+    seed: int = 0
+    by: str = ""
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise OptionWrong("n: at least 1")
+
+    def key(self, record: Record) -> Key:
+        drawn = chance(self.seed, record.id, *map(str, record.source))
+        value = {"model": record.model}.get(self.by, record.fields.get(self.by)) if self.by else None
+        return [drawn, str(value)]
+
+    def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
+        strata: dict[str, list[tuple[float, int]]] = {}
+        n_all = 0
+        for n, (drawn, value) in enumerate(keys):
+            strata.setdefault(value, []).append((drawn, n))
+            n_all += 1
+        kept: set[int] = set()
+        left, waiting = self.n, sorted(strata.values(), key=len)
+        for n_before, stratum in enumerate(waiting):
+            share = -(-left // (len(waiting) - n_before))
+            kept.update(place for _, place in nsmallest(min(share, left), stratum))
+            left = self.n - len(kept)
+        for n in range(n_all):
+            yield None if n in kept else "not drawn"
+
+
+@step
+@dataclass(frozen=True)
+class Part(MapStep):
+    """Keep one part of a split into training and test: `keep` is "train" or "test", `test_share` the test's share.
+
+    A family stays together: conversations with the same first question go to the same part, whatever order they come
+    in, for the same `seed`.
+    """
+
+    name = "part"
+    keep: str = "train"
+    test_share: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("train", "test") or not 0 <= self.test_share <= 1:
+            raise OptionWrong("keep: train or test; test_share: from 0 to 1")
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        part = "test" if chance(self.seed, family_of(record)) < self.test_share else "train"
+        return record if part == self.keep else Dropped(f"in the {part} part")
+
+
+def family_of(record: Record) -> str:
+    """Its first question without case and blanks."""
+    return "".join(next(record.said_by(Role.USER), "").casefold().split())
+
+
+def chance(seed: int, *what: str) -> float:
+    """A number from 0 to 1 that depends on these alone."""
+    digest = hashlib.blake2b("\x1f".join([str(seed), *what]).encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,63 @@
+"""Counting tokens by the tokenizer of a model folder, in a child process: the site has no tokenizer of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from apps.datasets.errors import RecipeWrong
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class TokenCounter:
+    """One child, asked as often as needed. Close it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "gpu_worker", "count-tokens", model],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PYTHONPATH": str(_ROOT), "RAYON_NUM_THREADS": "1", "PATH": ""},
+        )
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Raises: RecipeWrong: the folder has no tokenizer that can be read."""
+        assert self._child.stdin is not None and self._child.stdout is not None  # noqa: S101  # both are pipes
+        try:
+            self._child.stdin.write(json.dumps(list(texts)).encode() + b"\n")
+            self._child.stdin.flush()
+            answer = self._child.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if not answer:
+            raise RecipeWrong(reason=self._last_words())
+        counts: list[int] = json.loads(answer)
+        return counts
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.communicate()
+
+    def _last_words(self) -> str:
+        _, errors = self._child.communicate()
+        return errors.decode(errors="replace").strip()[-500:] or "the tokenizer's process ended by itself"
+
+
+_counters: dict[str, TokenCounter] = {}
+
+
+def counter_of(model: str) -> TokenCounter:
+    """This process's counter for a model folder, started with the first question."""
+    if model not in _counters:
+        _counters[model] = TokenCounter(model)
+    return _counters[model]
+
+
+def counters_close() -> None:
+    for counter in _counters.values():
+        counter.close()
+    _counters.clear()

@@ -1,0 +1,116 @@
+"""Pages become Markdown: what people wrote stays, what the page put around it goes."""
+
+from collections import Counter
+
+import pytest
+
+from apps.datasets.steps.base import Dropped
+from apps.datasets.steps.html import HTML_MAX_DEPTH, HtmlToMarkdown, PageRemains, markdown_of
+from tests.datasets.support import Notes, talk
+
+CODE_BLOCK = (
+    '<pre><div class="bg-black rounded-md"><div class="flex"><span>{label}</span><button>'
+    '<svg><path d="M1"></path></svg>Copy code</button></div><div class="p-4">'
+    '<code class="{css}">if x &lt; y:\n    <span class="hljs-keyword">return</span> __name__\n</code></div></div></pre>'
+)
+CODE = "if x < y:\n    return __name__\n"
+TEX = (
+    '<span class="katex"><span class="katex-mathml"><math><mi>x</mi>'
+    '<annotation encoding="application/x-tex">{}</annotation></math></span></span>'
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "markdown"),
+    [
+        ("<p>one</p><p>two</p>", "one\n\ntwo"),
+        ("<p>a <strong>b</strong> <em>c</em> <code>d_e</code></p>", "a **b** *c* `d_e`"),
+        ("<p>1 &lt; 2 &amp; a*b_c</p>", "1 < 2 & a*b_c"),
+        ("<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>", "- a\n  - b\n- c"),
+        ('<ol start="3"><li>c</li><li>d</li></ol>', "3. c\n4. d"),
+        ("<h2>Title</h2><p>x</p>", "## Title\n\nx"),
+        ('<p><a href="https://example.org/1" target="_new">link</a></p>', "[link](https://example.org/1)"),
+        (
+            "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td>2|3</td></tr></tbody></table>",
+            "| a | b |\n| --- | --- |\n| 1 | 2\\|3 |",
+        ),
+        ("<p>a</p><script>alert(1)</script><style>p{}</style><p>b</p>", "a\n\nb"),
+        ("<p>open <b>never closed", "open **never closed**"),
+        (CODE_BLOCK.format(label="python", css="hljs language-python"), f"```python\n{CODE}```"),
+        (CODE_BLOCK.format(label="c++", css="hljs"), f"```c++\n{CODE}```"),
+        (CODE_BLOCK.format(label="", css="hljs"), f"```\n{CODE}```"),
+        ("<pre><code>a\n\n\nb</code></pre>", "```\na\n\n\nb\n```"),
+        (f"<p>so {TEX.format('a_1*b_2')} it is</p>", "so $a_1*b_2$ it is"),
+        (f'<div class="math math-display">{TEX.format(chr(92) + "frac{1}{2}")}</div>', "$$\\frac{1}{2}$$"),
+    ],
+)
+def test_the_text_stays(html: str, markdown: str) -> None:
+    assert markdown_of(html) == markdown
+
+
+def test_empty_lines_of_code_stay_and_those_of_text_do_not_pile_up() -> None:
+    assert markdown_of("<p>a</p><br><br><br><br><p>b</p>").count("\n\n\n") == 0
+
+
+def test_text_without_markup_is_not_touched() -> None:
+    said = "  if x < y and y > 2: print('<b')\n\n\n1. one\n1. one  "
+    record = talk("ua", said, said)
+    assert HtmlToMarkdown().apply(record, notes := Notes()) is record
+    assert [m.content for m in record.messages] == [said, said]
+    assert not notes
+    assert record.steps == []
+
+
+def test_what_is_done_is_counted_and_written_down() -> None:
+    record = talk("ua", "Hi", "<p>Ho</p>")
+    HtmlToMarkdown().apply(record, notes := Notes())
+    assert record.messages[1].content == "Ho"
+    assert notes == {"message turned into Markdown": 1}
+    assert record.steps == ["html_to_markdown"]
+
+
+def test_it_is_done_once_only() -> None:
+    once = talk("ua", "Hi", f"<p>one</p>{CODE_BLOCK.format(label='python', css='language-python')}")
+    HtmlToMarkdown().apply(once, Counter())
+    first = once.messages[1].content
+    HtmlToMarkdown().apply(once, notes := Notes())
+    assert (once.messages[1].content, notes) == (first, {})
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul"])
+def test_what_is_nested_too_deep_is_dropped_and_never_cut(tag: str) -> None:
+    deep = f"<{tag}>" * 100_000 + "<p>x</p>"
+    outcome = HtmlToMarkdown().apply(talk("ua", "Hi", deep), Counter())
+    assert isinstance(outcome, Dropped)
+    assert outcome.reason == "HTML that cannot be read"
+
+
+def test_as_deep_as_is_allowed_keeps_its_text() -> None:
+    html = "<ul><li>" * (HTML_MAX_DEPTH - 1) + "deep" + "</li></ul>" * (HTML_MAX_DEPTH - 1)
+    assert "deep" in markdown_of(html)
+
+
+def test_marks_of_formulas_cannot_be_forged() -> None:
+    assert markdown_of(f"<p>⟦0⟧ ⟦tex 0⟧ {TEX.format('q')}</p>") == "⟦0⟧ ⟦tex 0⟧ $q$"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("2 / 3\n\nSo it is.", "So it is."),
+        ("So it is.\n\nCopy120 chars / 33 words", "So it is."),
+        ("It is 2 / 3 of it.", "It is 2 / 3 of it."),
+    ],
+)
+def test_the_words_of_the_page_go(said: str, left: str) -> None:
+    record = talk("ua", said, said)
+    PageRemains().apply(record, Counter())
+    assert [m.content for m in record.messages] == [said, left], "what people ask stays as it is"
+
+
+@pytest.mark.parametrize(
+    "notice", ["Too many requests in 1 hour. Try again later.", "!Too many requests in 1 hour. Try again later."]
+)
+def test_a_notice_is_no_answer(notice: str) -> None:
+    outcome = PageRemains().apply(talk("ua", "Hi", notice), Counter())
+    assert isinstance(outcome, Dropped)
