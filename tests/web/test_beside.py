@@ -186,3 +186,30 @@ def test_too_few_and_too_many_are_said_and_one_model_is_asked_again(
     tab.page.locator("#beside-open").click()
     dialog.get_by_role("button", name="Ask one model").click()
     expect(tab.page.locator("#beside-told")).to_be_hidden()
+
+
+def test_a_question_before_the_columns_is_said_differently_to_one_model(
+    tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker
+) -> None:
+    worker.fake.play("A red one.")
+    other.fake.play("A grey one.")
+    tab.open(model=worker.model)
+    choose(tab, worker.model, other.model)
+    tab.send("Fox?")
+    tab.wait_for_state("complete", count=2)
+    tab.text_box.press("ArrowUp")
+    expect(tab.page.locator(".editor")).to_have_count(0)  # each column has a last message of its own
+
+    worker.fake.play("A dark one.")
+    question = tab.page.locator(".message--user")
+    question.hover()
+    question.locator('[data-act="edit"]').click()
+    tab.page.locator(".editor__text").fill("Wolf?")
+    tab.page.keyboard.press("Enter")
+
+    tab.wait_for_text("A dark one.")
+    expect(columns(tab)).to_have_count(0)
+    expect(tab.page.locator("#beside-told")).to_be_hidden()
+    tab.wait_for_state("complete")
+    question.locator('[data-step="previous"]').click()
+    tab.wait_for_text("A grey one.")  # the branches are versions now

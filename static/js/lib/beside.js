@@ -33,7 +33,7 @@ export class Beside {
 
   open() {
     if (this.parts.thread.columns.length) {
-      return this.parts.problem("Several models answer here already. Go on with one of them first, or ask all again.");
+      return this.parts.problem("Several models answer here already. Go on with one of them alone before you choose others.");
     }
     this.#problem.textContent = "";
     const options = /** @type {HTMLSelectElement} */ (one("#model")).options;

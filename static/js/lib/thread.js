@@ -46,8 +46,9 @@ export class Thread {
     return this.answers.find((answer) => answer.generation === generation) ?? null;
   }
 
-  /** The last message that the person wrote. */
+  /** The last message that the person wrote; of several columns none, because each has its own. */
   get lastOwn() {
+    if (this.columns.length) return null;
     return /** @type {HTMLElement | null} */ ([...this.#list.querySelectorAll(".message--user")].at(-1) ?? null);
   }
 

@@ -95,6 +95,7 @@ turns.addEventListener("conversation", (event) => {
   showTitle(title);
   history_.refresh();
   settings.begun();
+  beside.show();
   sharing.offer();
   branches.settle();
 });
