@@ -8,6 +8,7 @@ import sys
 
 COMMANDS = {
     "serve": ("gpu_worker.server.cli", "load models and serve them over HTTP"),
+    "classify": ("gpu_worker.classification.cli", "serve a text-classification model for moderation"),
     "train": ("gpu_worker.training.cli", "run one training configuration"),
     "count-tokens": ("gpu_worker.prompts.counting", "say how many tokens texts have"),
 }

@@ -152,15 +152,21 @@ def embeds(folder: Path) -> bool:
         return False
 
 
-def open_source(spec: ModelSpec) -> ModelFolder:
-    """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused."""
+def open_source(spec: ModelSpec, *, classifies: bool = False) -> ModelFolder:
+    """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused.
+
+    `classifies`: it shall put texts into classes, and nothing else.
+    """
     folder = Path(spec.source).expanduser()
     revision = None
     if spec.revision is not None or not folder.is_dir():
         folder = _download(spec)
         revision = folder.name[:100]
     config = _read_config(folder, spec.name)
-    _refuse_remote_code(config, spec.name, embeds=embeds(folder))
+    if classifies:
+        _refuse_no_classifier(config, spec.name)
+    else:
+        _refuse_remote_code(config, spec.name, embeds=embeds(folder))
     weight_files = _weight_files(folder, spec.name)
     return ModelFolder(folder, config, weight_files, revision)
 
@@ -227,6 +233,18 @@ def _refuse_remote_code(config: dict[str, Any], name: str, *, embeds: bool) -> N
         what = "read text" if embeds else "generate text from text"
         raise ModelRefused(f"{name}: a model of type {kind!r} does not {what}")
     raise ModelRefused(f"{name}: the installed transformers does not know its model_type {kind!r}")
+
+
+def _refuse_no_classifier(config: dict[str, Any], name: str) -> None:
+    from transformers.models.auto import modeling_auto as auto
+
+    if "auto_map" in config:
+        raise ModelRefused(f"{name}: it needs Python code that comes with the model, which is never run here")
+    architectures = config.get("architectures")
+    heads = architectures if isinstance(architectures, list) else []
+    has_head = any(str(one).endswith("ForSequenceClassification") for one in heads)
+    if not has_head or config["model_type"] not in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        raise ModelRefused(f"{name}: it is no model that puts texts into classes (ForSequenceClassification)")
 
 
 def _weight_files(folder: Path, name: str) -> list[Path]:

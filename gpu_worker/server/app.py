@@ -6,10 +6,10 @@ Everything but /health and /ready needs the worker's access token.
 import asyncio
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -65,12 +65,7 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/generations/{generation_id}", endpoints.cancel, methods=["DELETE"]),
         ],
         middleware=[Middleware(TokenGuard, access_token=worker.access_token)],
-        exception_handlers={
-            WorkerError: _worker_error,
-            HTTPException: _http_error,
-            ClientDisconnect: _left_while_sending,
-            Exception: _unexpected,
-        },
+        exception_handlers=ERROR_HANDLERS,
     )
     # A redirect would send the token and the body a second time; the addresses are exact.
     app.router.redirect_slashes = False
@@ -263,3 +258,12 @@ async def _left_while_sending(request: Request, exc: Exception) -> Response:
 async def _unexpected(request: Request, exc: Exception) -> Response:
     """The server logs the exception with its traceback."""
     return error_reply(WorkerError(WorkerErrorCode.INTERNAL, "the worker failed; its log has the cause"))
+
+
+ERROR_HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    WorkerError: _worker_error,
+    HTTPException: _http_error,
+    ClientDisconnect: _left_while_sending,
+    Exception: _unexpected,
+}
+"""How failures look, also those of other servers here."""

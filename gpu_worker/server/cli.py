@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options = read_options(argv, os.environ)
-        listener = _listen(options.host, options.port)
+        listener = listen(options.host, options.port)
     except (UsageError, OSError) as exc:
         sys.stderr.write(f"gpu_worker serve: {exc}\n")
         return 2
@@ -330,7 +330,7 @@ def _seconds(text: str) -> float:
     return _number(text, 0, 3600)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Bind before anything slow: a taken port is told at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)

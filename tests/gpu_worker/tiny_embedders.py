@@ -27,7 +27,7 @@ def make_tiny_embedder(
     `settings`: for `config_sentence_transformers.json`.
     """
     path.mkdir(parents=True)
-    for name, content in _tokenizer_files().items():
+    for name, content in tokenizer_files().items():
         (path / name).write_bytes(content)
     _write_weights(path, model_type, config)
     if pooling is not None:
@@ -36,7 +36,7 @@ def make_tiny_embedder(
 
 
 @cache
-def _tokenizer_files() -> dict[str, bytes]:
+def tokenizer_files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = make_tiny_model(Path(folder) / "tiny", shape=Shape(layers=1))
         return {file.name: file.read_bytes() for file in path.glob("tokenizer*")}

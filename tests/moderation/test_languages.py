@@ -46,7 +46,7 @@ def test_an_answer_is_told_by_its_beginning_and_ends_where_it_is_clear(step: int
         answer = Outgoing([HOUSE], {}, Surface.CHAT)
         shown = "".join(answer.feed(text[at : at + step]) for at in range(0, len(text), step)) + answer.finish()
         assert answer.is_refused is is_refused
-        assert shown == text if not is_refused else len(shown) <= 1024
+        assert shown == text if not is_refused else len(shown) <= 512
 
 
 @pytest.mark.django_db(transaction=True)
