@@ -68,7 +68,7 @@ def _opened(path: Path) -> TextIO:
         magic = file.read(4)
     text: TextIO
     if magic.startswith(_GZIP):
-        text = gzip.open(path, "rt", **_TEXT)
+        text = gzip.open(path, "rt", **_TEXT)  # noqa: SIM115  # whoever reads closes it
     elif magic == _ZSTD:
         unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
         text = zstandard.open(path, "rt", dctx=unpacker, **_TEXT)
