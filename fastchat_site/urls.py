@@ -13,6 +13,8 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("account/", include("apps.accounts.urls")),
     path("account/", include("apps.moderation.urls")),
+    path("account/", include("apps.appeals.urls")),
+    path("account/", include("apps.privacy.urls")),
     path("internal/", include("apps.workers.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -17,6 +17,9 @@ from fastchat_site.embedded.services import embedded_services, scratch_data_dir
 OURS = "FASTCHAT_TEST_SERVICES"
 """Tells the processes among which the tests are shared that the addresses in the environment are another one's."""
 
+DATA_DIR = "FASTCHAT_TEST_DATA_DIR"
+"""Where the servers that were started here keep their files and logs."""
+
 _stack = ExitStack()
 
 
@@ -29,6 +32,7 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
         os.environ["DATABASE_URL"] = services.database_url
         os.environ["REDIS_URL"] = services.redis_url
         os.environ[OURS] = "embedded"
+        os.environ[DATA_DIR] = str(services.data_dir)
     yield
 
 

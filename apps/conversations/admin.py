@@ -1,5 +1,8 @@
 """Admin pages of conversations. Lists show no text; whoever opens a private conversation leaves a trace."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -7,10 +10,13 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Feedback, Generation, Message, Share
+from apps.conversations.selectors.held import kept_by
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.shares import shares_revoke
 from apps.core.admin import ExactTextFilter, KeptAdmin
 from apps.core.texts import clean_text
+from apps.holds.errors import Held
+from apps.holds.selectors import held_ids
 
 
 class MessageInline(TabularInline):
@@ -48,6 +54,13 @@ class ConversationAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         queryset: QuerySet[Conversation] = super().get_queryset(request)
         return queryset.annotate(message_count=Count("messages"))
+
+    def get_deleted_objects(self, objs: Iterable[Conversation], request: HttpRequest) -> Any:
+        """Held ones are among the rows that stand in the way."""
+        *found, protected = super().get_deleted_objects(objs, request)
+        held = held_ids()
+        kept = [f"{one}: {Held().message}" for one in objs if held and not held.isdisjoint(kept_by(one))]
+        return (*found, [*protected, *kept])
 
     @admin.display(description="messages")
     def n_messages(self, conversation: Conversation) -> int:

@@ -13,12 +13,14 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
 from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Share
+from apps.conversations.selectors.held import conversations_not_held, kept_by
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
 from apps.conversations.services.shares import message_html
 from apps.conversations.texts import title_from
+from apps.holds.selectors import held_ids, not_held_require
 from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
 from apps.moderation.services.openings import opening_record
 
@@ -50,9 +52,12 @@ class ChatKeeper:
         return Kept(str(chat), _lines(held))
 
     def redact(self, reference: str, *, author: Actor, taken_out: TakenOut) -> bool:
-        """Raises: AnswerRunning while it is being written."""
+        """Raises: AnswerRunning while it is being written; Held, by law."""
         with transaction.atomic():
-            match _held(reference, author):
+            held = _held(reference, author)
+            if held is not None:
+                not_held_require(_kept_by(held))
+            match held:
                 case Message() as message:
                     versions = _versions(message)
                     messages_replace([message], author, taken_out)
@@ -71,10 +76,10 @@ class ChatKeeper:
 
 def messages_replace(messages: Sequence[Message], author: Actor, taken_out: TakenOut) -> None:
     """Take it out of them, and wherever their author has the same text: in forks, in the other side of a battle, in
-    what is shared; as a title. Call it in a transaction. Raises: AnswerRunning.
+    what is shared; as a title. Call it in a transaction. Raises: AnswerRunning; Held, by law.
     """
     for message in messages:
-        Conversation.objects.select_for_update(of=("self",)).get(pk=message.conversation_id)
+        not_held_require(kept_by(Conversation.objects.select_for_update(of=("self",)).get(pk=message.conversation_id)))
     if Generation.objects.filter(message__in=messages, state__in=UNFINISHED).exists():
         raise AnswerRunning
     for message, text in zip(messages, taken_out([message.content for message in messages]), strict=True):
@@ -101,7 +106,7 @@ def _versions_replace(message: Message, versions: Sequence[Message], author: Act
 
 
 def _message_replace(message: Message, text: str, author: Actor, taken_out: TakenOut) -> None:
-    old, chats = message.content, _chats(author)
+    old, chats = message.content, _changeable(author)
     # A title is the beginning of the first message, until its owner gives another.
     _titles_replace(chats, title_from(old), title_from(text))
     for share in _shares_of(chats, message):
@@ -124,7 +129,7 @@ def _shares_of(chats: QuerySet[Conversation], message: Message) -> QuerySet[Shar
 
 
 def _chat_replace(chat: Conversation, author: Actor, taken_out: TakenOut) -> None:
-    chats = _chats(author)
+    chats = _changeable(author)
     title, folder, prompt = taken_out([chat.title, chat.folder, chat.system_prompt])
     _titles_replace(chats, chat.title, title)
     if folder != chat.folder:
@@ -150,7 +155,7 @@ def _titles_replace(chats: QuerySet[Conversation], old: str, new: str) -> None:
 
 def _prompts_replace(author: Actor, old: str, new: str) -> None:
     if new != old:
-        _chats(author).filter(system_prompt=old).update(system_prompt=new)
+        _changeable(author).filter(system_prompt=old).update(system_prompt=new)
         _presets(author).filter(system_prompt=old).update(system_prompt=new)
 
 
@@ -182,6 +187,16 @@ def _chats(author: Actor) -> QuerySet[Conversation]:
     if author.api_key_id is not None:
         return Conversation.objects.filter(user=None, visitor=None, api_key_id=author.api_key_id)
     return Conversation.objects.none()
+
+
+def _changeable(author: Actor) -> QuerySet[Conversation]:
+    """Those of them that no legal hold keeps as they are."""
+    return conversations_not_held(_chats(author), held_ids())
+
+
+def _kept_by(held: Held) -> list[UUID]:
+    """Public ids a legal hold on which keeps it."""
+    return [held.user.public_id] if isinstance(held, Preset) else kept_by(_conversation(held))
 
 
 def _presets(author: Actor) -> QuerySet[Preset]:

@@ -5,16 +5,9 @@ import asyncio
 from celery import shared_task
 
 from apps.conversations.live.recovery import recover
-from apps.conversations.services.shares import shares_prune
 
 RECOVER_LIMIT = 20
 RECOVER_WITHIN_S = 60.0
-
-
-@shared_task(name="conversations.shares_prune_task")
-def shares_prune_task() -> int:
-    """Forget links that lead nowhere any more; runs every hour."""
-    return shares_prune()
 
 
 @shared_task(name="conversations.generations_recover_task")

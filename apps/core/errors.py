@@ -158,6 +158,12 @@ WORDS: dict[str, str] = {
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",
+    "appeals.text_wrong": "An appeal says in 1 to {limit} characters why a decision was a mistake.",
+    "appeals.already_made": "You have appealed against this decision. The answer comes on this page.",
+    "appeals.already_answered": "Another moderator has answered this appeal.",
+    "holds.held": "This must be kept as it is for now. Ask the people who run this site.",
+    "holds.already": "There is a hold on this already. Lift it first, or leave it.",
+    "holds.not_in_force": "This hold was lifted before.",
     "leaderboard.refused": "There is no board: {reason}.",
     "leaderboard.file_unreadable": "{path} cannot be read: {reason}.",
     "leaderboard.file_cut": "Line {line}: {reason}. What follows cannot be read, so nothing was rated. Get the whole "
@@ -187,7 +193,8 @@ WORDS: dict[str, str] = {
     "leaderboard.bootstrap_lost": "Resampled board {round} of {rounds} cannot be rated: there are too few battles for "
     "a bootstrap. Use the sandwich intervals, or wait for more battles.",
     "leaderboard.anchor_unknown": "{anchor!r} is not among the rated models, so it cannot be the anchor.",
-    "moderation.refused": "The text is not accepted here: {reason}. Change it and try again.",
+    "moderation.refused": "The text is not accepted here: {reason}. Change it and try again. If this is a "
+    "mistake, appeal on the page /account/appeals.",
     "moderation.image_refused": "The image is not accepted here: {reason}. Leave it out, or send another one.",
     "moderation.banned": "You may not take part here {until}. Reason: {reason}. You may still read, export and delete "
     "what is yours; if this is wrong, write to the people who run this site.",
@@ -236,5 +243,9 @@ WORDS: dict[str, str] = {
     "workers.allowed_malformed": "{reason}.",
     "workers.lease_malformed": "The lease request is malformed: {reason}",
     "workers.removed": "An administrator removed this worker. Restore it in the admin to let it come back.",
+    "privacy.unknown": "There is nothing of this name here. Give the user name or e-mail address of one account, "
+    "or the id of a visitor, a conversation or a battle.",
+    "privacy.staff": "An account that works in the admin is not erased. Have another administrator take its staff "
+    "rights away first.",
     "prompt.too_long": "The conversation does not fit into the model: {reason}",
 }

@@ -188,7 +188,10 @@ class Ban(models.Model):
         ]
 
     def __str__(self) -> str:
-        whom = f"account {self.user}" if self.user is not None else f"visitor {self.visitor_public_id}"
+        if self.user is not None:
+            whom = f"account {self.user}"
+        else:
+            whom = f"visitor {self.visitor_public_id}" if self.visitor_public_id is not None else "a network"
         return f"{whom}, {'for good' if self.expires_at is None else f'until {self.expires_at:%Y-%m-%d %H:%M}'}"
 
 

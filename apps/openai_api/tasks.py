@@ -10,7 +10,6 @@ from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.responses.runner import responses_run
 from apps.openai_api.selectors import batches_free
 from apps.openai_api.services.batches import LEASE_S, batch_claim
-from apps.openai_api.services.responses import responses_prune
 
 BATCHES_AT_ONCE = 100
 SWEEP_S = 10
@@ -62,9 +61,3 @@ def responses_nudge() -> None:
         responses_run_task.apply_async(retry=False, expires=SWEEP_S)
     except OperationalError as exc:
         logger.warning("background responses wait for the broker: %s", exc)
-
-
-@shared_task(name="openai_api.responses_prune_task")
-def responses_prune_task() -> int:
-    """Forget responses whose time is over; runs every hour."""
-    return responses_prune()

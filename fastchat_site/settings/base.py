@@ -43,15 +43,18 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.gateway",
     "apps.accounts",
+    "apps.holds",
     "apps.catalog",
     "apps.workers",
     "apps.moderation",
+    "apps.appeals",
     "apps.conversations",
     "apps.arena",
     "apps.datasets",
     "apps.leaderboard",
     "apps.openai_api",
     "apps.training",
+    "apps.privacy",
 ]
 
 MIDDLEWARE = [
@@ -121,13 +124,11 @@ CELERY_BEAT_SCHEDULE = {
     # One that was not begun before the next is due has nothing to add to it.
     "batches-advance": {"task": "openai_api.batches_advance_task", "schedule": 10.0, "options": {"expires": 10.0}},
     "responses-run": {"task": "openai_api.responses_run_task", "schedule": 10.0, "options": {"expires": 10.0}},
-    "responses-prune": {"task": "openai_api.responses_prune_task", "schedule": 3600.0},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
-    "shares-prune": {"task": "conversations.shares_prune_task", "schedule": 3600.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "providers-check": {"task": "workers.providers_check_task", "schedule": 300.0, "options": {"expires": 300.0}},
-    "incidents-prune": {"task": "moderation.incidents_prune_task", "schedule": 3600.0},
-    "pool-requests-prune": {"task": "workers.requests_prune_task", "schedule": 3600.0},
+    "retention": {"task": "privacy.retention_task", "schedule": 3600.0, "options": {"expires": 3600.0}},
+    "erasures-advance": {"task": "privacy.erasures_advance_task", "schedule": 10.0, "options": {"expires": 10.0}},
 }
 
 # --- Secrets and who may come in --------------------------------------------------------------------------------------

@@ -27,8 +27,9 @@ from apps.conversations.services import shares
 from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.settings import conversation_configure
 from apps.conversations.services.shares import share_create, share_revoke
-from apps.conversations.tasks import shares_prune_task
 from apps.core.threads import in_thread
+from apps.privacy.models import Kept
+from apps.privacy.services.retention import retention_run
 from tests.conversations.test_services import answered, at_once, start
 
 
@@ -213,7 +214,7 @@ def test_a_link_without_a_time_lasts_a_week(alice: User, chat: Conversation) -> 
 def test_links_that_lead_nowhere_are_forgotten(alices: Actor, chat: Conversation) -> None:
     revoked, expired, kept = shared(alices, chat), shared(alices, chat, timedelta(0)), shared(alices, chat)
     share_revoke(actor=alices, share_id=revoked.pk)
-    assert shares_prune_task() == 2
+    assert retention_run() == {Kept.LINKS: 2}
     assert list(Share.objects.all()) == [kept]
     assert not Share.objects.filter(pk=expired.pk).exists()
 

@@ -93,6 +93,8 @@ EXEMPT = {
     "chat/<uuid:conversation_id>/delete": "without texts",
     "chats/shared/<int:share_id>/revoke": "without texts",
     "account/keys": "the names of keys: no model reads them",
+    "account/appeals/<int:pk>": "moderators alone read it, and must see what somebody means",
+    "account/erase": "a password, which is kept nowhere",
     "account/keys/<int:pk>/rotate": "without texts",
     "account/keys/<int:pk>/revoke": "without texts",
     "v1/embeddings": "vectors: nobody reads them",

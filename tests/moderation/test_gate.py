@@ -26,12 +26,13 @@ from apps.moderation import selectors
 from apps.moderation.actions import REMOVED
 from apps.moderation.errors import TextRefused
 from apps.moderation.models import Classifier, Incident, Policy, Rule
-from apps.moderation.services.incidents import incidents_prune
 from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.metering import counted
 from apps.openai_api.models import BatchLine, StoredResponse
 from apps.openai_api.moderation import call_pass
+from apps.privacy.models import Kept
+from apps.privacy.services.retention import retention_run
 from apps.workers.call import Call, WorkerPath
 from apps.workers.metering import renewal
 from apps.workers.models import Worker
@@ -589,5 +590,5 @@ def test_incidents_are_forgotten_in_time() -> None:
         Incident.objects.filter(pk=Incident.objects.latest("pk").pk).update(
             created_at=timezone.now() - timedelta(days=days)
         )
-    assert incidents_prune() == 1
+    assert retention_run() == {Kept.INCIDENTS: 1}
     assert Incident.objects.count() == 1

@@ -26,6 +26,8 @@ from apps.openai_api.models import ResponseState, StoredResponse
 from apps.openai_api.responses import streaming
 from apps.openai_api.responses.runner import _Runner, responses_run
 from apps.openai_api.services import responses
+from apps.privacy.models import Kept
+from apps.privacy.services.retention import retention_run
 from apps.workers.models import Worker
 from gpu_worker.protocol import WorkerErrorCode
 from tests.accounts.support import ledger_of
@@ -561,7 +563,7 @@ def test_responses_are_forgotten_together_some_time_after_the_last_one(
     StoredResponse.objects.update(expires_at=timezone.now() + timedelta(hours=1))
     second = create(client, key, previous_response_id=first["id"]).json()
     StoredResponse.objects.update(expires_at=F("expires_at") - timedelta(hours=2))
-    assert responses.responses_prune() == 1
+    assert retention_run() == {Kept.RESPONSES: 1}
     left = {f"resp_{public_id.hex}" for public_id in StoredResponse.objects.values_list("public_id", flat=True)}
     assert left == {first["id"], second["id"]}
     assert alone["id"] not in left

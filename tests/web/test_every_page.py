@@ -155,6 +155,15 @@ def _dialog(button: str, dialog: str) -> Open:
     return open_it
 
 
+def _erasure(page: Page, site: str, person: Opened) -> None:
+    """As a visitor: the person of these tests is needed."""
+    _goto(page, site + "/chat")
+    _goto(page, site + "/account/erase")
+    page.get_by_label("Erase all of it").check()
+    page.get_by_role("button", name="Erase everything").click()
+    page.wait_for_url("**/account/erasures/*")
+
+
 OF_EVERYBODY: dict[str, Open] = {
     "chat, empty": at("/chat"),
     "arena": at("/arena"),
@@ -165,6 +174,8 @@ OF_EVERYBODY: dict[str, Open] = {
     "password, forgotten": at("/accounts/password/reset/"),
     "no such page": at("/nothing-here"),
     "chats, none": at("/chats"),
+    "my data, of nobody": at("/account/erase"),
+    "my data, erasure": _erasure,
     "shared chat": lambda page, site, person: _goto(page, person.link),
 }
 OF_A_PERSON: dict[str, Open] = {
@@ -182,6 +193,8 @@ OF_A_PERSON: dict[str, Open] = {
     "API keys": at("/account/keys"),
     "usage": at("/account/usage"),
     "who read": at("/account/openings"),
+    "my data": at("/account/erase"),
+    "appeals": at("/account/appeals"),
     "password": at("/accounts/password/change/"),
     "sign out": at("/accounts/logout/"),
 }

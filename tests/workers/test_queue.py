@@ -15,13 +15,14 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.core.outbound import http_client
 from apps.core.threads import in_thread
+from apps.privacy.models import Kept
+from apps.privacy.services.retention import retention_run
 from apps.workers import relay
 from apps.workers.call import Call, WorkerPath
 from apps.workers.errors import NoWorker, PartyQueueFull, QueueFull, WaitedTooLong, WorkerUnreachable
 from apps.workers.fairness import Place
 from apps.workers.models import RENEWED_WITHIN, PoolRequest, RequestState, Worker
 from apps.workers.services import admission
-from apps.workers.tasks import requests_prune_task
 from tests.fake_worker import FakeWorker, Gate, Script, enrol, fake_worker
 
 HEAVY, LIGHT = Actor(user_id=1), Actor(user_id=2)
@@ -254,14 +255,10 @@ async def test_waiting_requests_outlive_a_lease_and_newcomers_are_told_at_once(w
         assert await task == "Hello there."
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5000])
-async def test_the_log_forgets_all_that_is_old(
-    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
-    monkeypatch.setattr("apps.workers.tasks.PRUNED_AT_ONCE", at_once)
+async def test_the_log_forgets_all_that_is_old(worker: FakeWorker) -> None:
     for _ in range(3):
         await answer(call())
     last = await PoolRequest.objects.alatest("pk")
     await PoolRequest.objects.exclude(pk=last.pk).aupdate(created_at=timezone.now() - timedelta(days=15))
-    assert await in_thread(requests_prune_task) == 2
+    assert await in_thread(retention_run) == {Kept.REQUESTS: 2}
     assert [r.pk async for r in PoolRequest.objects.all()] == [last.pk]

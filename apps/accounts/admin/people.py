@@ -11,6 +11,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from apps.accounts import services
 from apps.accounts.models import ApiKey, User, Visitor
+from apps.core.admin import KeptAdmin
 
 admin.site.unregister(Group)
 
@@ -21,6 +22,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not g
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # "Erasures" take what is theirs everywhere; to keep somebody out, switch "active" off
+
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
@@ -28,17 +32,18 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
 
 
 @admin.register(Visitor)
-class VisitorAdmin(ModelAdmin):
+class VisitorAdmin(KeptAdmin):
+    """ "Erasures" take what is theirs everywhere."""
+
     list_display = ("public_id", "created_at")
     search_fields = ("public_id",)
     readonly_fields = ("public_id", "created_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(KeptAdmin):
+    """A key is revoked: deleted, it would take with it what programs made by it."""
+
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__username")
@@ -57,9 +62,6 @@ class ApiKeyAdmin(ModelAdmin):
         "revoked_at",
     )
     actions = ("revoke",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # its owner must be the only one who sees it
 
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

@@ -1,10 +1,11 @@
 """What was used: one row for each call to a model, written when it has ended and never changed.
 
-The database itself refuses to change or delete a row (a trigger, see the migration). People, keys and visitors are
-named without foreign keys, so that deleting one of them needs no change here.
+The database itself refuses to change or delete a row (a trigger, see the migrations), except that whose it was may be
+taken out. People, keys and visitors are named without foreign keys, so that deleting one of them needs no change here.
 """
 
 from django.db import models
+from django.db.models import Q
 
 from apps.accounts.models.people import ApiKey, User
 
@@ -67,6 +68,9 @@ class LedgerEntry(MeteredCall):
             models.Index(fields=["api_key", "started_at"], name="ledger_key_time"),
             models.Index(fields=["started_at"], name="ledger_time"),
             models.Index(fields=["request_id"], name="ledger_request"),
+            models.Index(
+                fields=["visitor_public_id"], condition=Q(visitor_public_id__isnull=False), name="ledger_visitor"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from apps.conversations.errors import ChatNotFound, TooManyAtOnce
 from apps.conversations.selectors.conversations import conversations_owned
 from apps.conversations.services.conversations import conversation_delete
 from apps.core.texts import clean_text
+from apps.holds.errors import Held
 
 FOLDER_MAX_CHARS = 80
 AT_ONCE_MAX = 100
@@ -31,7 +32,8 @@ def conversations_change(
 ) -> list[UUID]:
     """Do this with those of the chats that are there, and return which. `MOVE` puts them into `folder`; empty: none.
 
-    The caller has let the folder's name pass the gate. Raises: TooManyAtOnce, ChatNotFound: none of them is there.
+    The caller has let the folder's name pass the gate. Raises: TooManyAtOnce; ChatNotFound: none of them is there;
+    Held: one of them may not be deleted, the others are.
     """
     found = chats_found(actor, conversation_ids)
     owned = conversations_owned(actor).filter(public_id__in=found)
@@ -45,19 +47,27 @@ def conversations_change(
         case Change.MOVE:
             owned.update(folder=folder_checked(folder))
         case Change.DELETE:
-            return [conversation_id for conversation_id in found if _is_deleted(actor, conversation_id)]
+            return _deleted(actor, found)
         case _:
             assert_never(change)
     return found
 
 
-def _is_deleted(actor: Actor, conversation_id: UUID) -> bool:
-    """Delete it; False if another tab was quicker."""
-    try:
-        conversation_delete(actor=actor, conversation_id=conversation_id)
-    except ChatNotFound:
-        return False
-    return True
+def _deleted(actor: Actor, conversation_ids: Sequence[UUID]) -> list[UUID]:
+    """Those that were. Raises: Held, when the others are, and not because another tab was quicker."""
+    deleted, held = [], None
+    for conversation_id in conversation_ids:
+        try:
+            conversation_delete(actor=actor, conversation_id=conversation_id)
+        except ChatNotFound:
+            continue
+        except Held as exc:
+            held = exc
+        else:
+            deleted.append(conversation_id)
+    if held is not None:
+        raise held
+    return deleted
 
 
 def chats_found(actor: Actor, conversation_ids: Sequence[UUID]) -> list[UUID]:

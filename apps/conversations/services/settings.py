@@ -10,8 +10,10 @@ from apps.conversations.chat_settings import ChatSettings
 from apps.conversations.errors import ChatNotFound, PresetNameWrong, SignInRequired, TooManyPresets
 from apps.conversations.models import Conversation, Preset
 from apps.conversations.selectors.conversations import conversation_get
+from apps.conversations.selectors.held import kept_by
 from apps.conversations.services.turns import require_may_chat
 from apps.core.texts import clean_text
+from apps.holds.selectors import not_held_require
 
 PRESETS_MAX = 50
 PRESET_NAME_MAX_CHARS = 80
@@ -20,10 +22,12 @@ PRESET_NAME_MAX_CHARS = 80
 def conversation_configure(*, actor: Actor, conversation_id: UUID, settings: ChatSettings) -> Conversation:
     """From the next answer on. The caller has let the system prompt pass the gate.
 
-    Raises: SignInRequired, ChatNotFound.
+    Raises: SignInRequired, ChatNotFound; Held, if other instructions would take the place of those that are kept.
     """
     conversation = conversation_get(actor, conversation_id)
     require_may_chat(actor)
+    if conversation.system_prompt != settings.system_prompt:
+        not_held_require(kept_by(conversation))
     conversation.system_prompt = settings.system_prompt
     conversation.sampling = settings.sampling
     conversation.save(update_fields=["system_prompt", "sampling"])
@@ -61,9 +65,10 @@ def preset_name_checked(name: str) -> str:
 
 
 def preset_delete(*, actor: Actor, preset_id: UUID) -> None:
-    """Raises: ChatNotFound, also when it is somebody else's."""
+    """Raises: ChatNotFound, also when it is somebody else's; Held."""
     if actor.user_id is None:
         raise ChatNotFound
+    not_held_require([User.objects.values_list("public_id", flat=True).get(pk=actor.user_id)])
     deleted, _ = Preset.objects.filter(user_id=actor.user_id, public_id=preset_id).delete()
     if not deleted:
         raise ChatNotFound

@@ -24,9 +24,11 @@ from apps.conversations.selectors.conversations import (
     generation_of,
     path_list,
 )
+from apps.conversations.selectors.held import shares_not_held
 from apps.conversations.selectors.shares import shares_valid
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
 from apps.conversations.services.turns import require_may_chat
+from apps.holds.selectors import held_ids
 from apps.moderation.batches import batches
 from apps.moderation.choices import Direction, Surface
 from apps.moderation.gate import texts_pass
@@ -38,7 +40,6 @@ SHARED_HTML_MAX_CHARS = 3_000_000
 RENDER_WITHIN_S = 10.0
 TOKEN_BYTES = 24
 """Nobody guesses 192 bits."""
-PRUNED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,19 @@ def share_revoke(*, actor: Actor, share_id: int) -> None:
 
 
 def shares_revoke(shares: QuerySet[Share]) -> int:
-    """Let these addresses lead nowhere, and return how many did; the copies are gone."""
-    return shares.filter(revoked_at=None).update(revoked_at=timezone.now(), messages=[])
+    """Let these addresses lead nowhere, and return how many did; the copies are gone, but for those that are held."""
+    held, now = held_ids(), timezone.now()
+    shares = shares.filter(revoked_at=None)
+    if not held:
+        return shares.update(revoked_at=now, messages=[])
+    n_emptied = shares_not_held(shares, held).update(revoked_at=now, messages=[])
+    return n_emptied + shares.update(revoked_at=now)
 
 
-def shares_prune() -> int:
-    """Forget those that lead nowhere any more, a bounded number in each transaction."""
-    over = Share.objects.filter(Q(expires_at__lte=Now()) | Q(revoked_at__isnull=False)).order_by("pk")
-    n_pruned = 0
-    while pks := list(over.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
-        n_pruned += Share.objects.filter(pk__in=pks).delete()[0]
-    return n_pruned
+def shares_over() -> QuerySet[Share]:
+    """Those that lead nowhere any more and that are not held: to be forgotten."""
+    over = Share.objects.filter(Q(expires_at__lte=Now()) | Q(revoked_at__isnull=False))
+    return shares_not_held(over, held_ids())
 
 
 def message_html(role: str, content: str) -> str:

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.core.networks import network_var
+from apps.holds.selectors import held_ids
 from apps.moderation.actions import Finding
 from apps.moderation.choices import Action, Direction, Surface
 from apps.moderation.models import Incident
-
-PRUNED_AT_ONCE = 5000
 
 
 def incident_record(
@@ -33,11 +33,9 @@ def incident_record(
     )
 
 
-def incidents_prune() -> int:
-    """Forget those that are older than they are kept, a bounded number in each transaction."""
-    end = timezone.now() - timedelta(days=settings.MODERATION_LOG_DAYS)
-    old = Incident.objects.filter(created_at__lt=end).order_by("created_at").values_list("pk", flat=True)
-    n_pruned = 0
-    while pks := list(old[:PRUNED_AT_ONCE]):
-        n_pruned += Incident.objects.filter(pk__in=pks).delete()[0]
-    return n_pruned
+def incidents_over() -> QuerySet[Incident]:
+    """Those that are older than they are kept, and not held: to be forgotten."""
+    end, held = timezone.now() - timedelta(days=settings.MODERATION_LOG_DAYS), held_ids()
+    of_held = Q(user__isnull=False, user__public_id__in=held)
+    of_held |= Q(visitor_public_id__isnull=False, visitor_public_id__in=held)
+    return Incident.objects.filter(created_at__lt=end).exclude(of_held)

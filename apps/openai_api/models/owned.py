@@ -58,3 +58,8 @@ class OwnedModel(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def kept_by(self) -> list[uuid.UUID]:
+        """Public ids a legal hold on which keeps it."""
+        return [self.public_id] if self.user is None else [self.public_id, self.user.public_id]

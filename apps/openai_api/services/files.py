@@ -8,6 +8,7 @@ from django.db.models import Sum
 
 from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
+from apps.holds.selectors import not_held_require
 from apps.openai_api.errors import FilesTooLarge, InvalidRequest
 from apps.openai_api.models import ApiFile, FileChunk, Purpose, owner_fields
 from apps.openai_api.services.owner_lock import owner_lock
@@ -43,7 +44,8 @@ def file_write(*, actor: Actor, name: str, purpose: Purpose, pieces: Iterable[by
 
 
 def file_delete(file: ApiFile) -> None:
-    """A batch that is reading it reads it to the end; one that has read it goes on."""
+    """A batch that is reading it reads it to the end; one that has read it goes on. Raises: Held."""
+    not_held_require(file.kept_by)
     with transaction.atomic():
         # The file first, as a reader takes it: deleting starts with what belongs to it, and the two would deadlock.
         ApiFile.objects.select_for_update().filter(pk=file.pk).first()

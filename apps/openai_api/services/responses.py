@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -22,6 +22,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.ledger import generation_forgo, generation_lose
 from apps.core.errors import NotFound
 from apps.core.texts import clean_json
+from apps.holds.selectors import held_ids, not_held_require
 from apps.openai_api.errors import InvalidRequest, TooManyResponses
 from apps.openai_api.models import UNENDED, ResponseState, StoredResponse
 from apps.openai_api.responses.assembly import Outcome
@@ -34,7 +35,6 @@ MAX_UNENDED = 100
 MAX_TURNS = 5
 """A response that so many runners died of is given up."""
 EXTENDED_EVERY = timedelta(days=1)
-PRUNED_AT_ONCE = 500
 
 LOST = {"code": "server_error", "message": "The site was stopped in the middle of the answer. Ask again."}
 
@@ -164,7 +164,11 @@ def response_cancel(response: StoredResponse) -> StoredResponse:
 
 
 def response_delete(response: StoredResponse) -> None:
-    """Whoever works on it in the background finds it gone and stops. One that is being streamed goes on to its end."""
+    """Whoever works on it in the background finds it gone and stops. One that is being streamed goes on to its end.
+
+    Raises: Held.
+    """
+    not_held_require(response.kept_by)
     response.delete()
 
 
@@ -178,13 +182,10 @@ def responses_lose() -> int:
     return lost.update(state=ResponseState.FAILED, error=LOST, ended_at=Now(), options={})
 
 
-def responses_prune() -> int:
-    """Forget those whose time is over, a bounded number in each transaction."""
-    old = StoredResponse.objects.filter(expires_at__lt=Now()).order_by("expires_at").values_list("pk", flat=True)
-    n_pruned = 0
-    while pks := list(old[:PRUNED_AT_ONCE]):
-        n_pruned += StoredResponse.objects.filter(pk__in=pks).delete()[0]
-    return n_pruned
+def responses_over() -> QuerySet[StoredResponse]:
+    """Those whose time is over and that are not held: to be forgotten."""
+    over = StoredResponse.objects.filter(expires_at__lt=Now())
+    return over.exclude(user__isnull=False, user__public_id__in=held_ids())
 
 
 def _insert(response: StoredResponse) -> None:

@@ -1,0 +1,1 @@
+"""Legal holds: what must be kept as it is, whatever anybody asks for, until the hold is lifted."""
