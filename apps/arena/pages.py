@@ -9,6 +9,7 @@ from apps.arena.errors import BattleErased, side_failure
 from apps.arena.models import Battle, Contestant, Side, Vote
 from apps.arena.selectors import LastTurn, TurnState, last_turn_get, sides_get
 from apps.arena.spoken import spoken
+from apps.arena.standings import Standing, standings_of
 from apps.conversations.markdown import render, render_user
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.conversations.outcomes import Failure
@@ -25,6 +26,10 @@ class Told:
     organisation: str
     licence: str
     description: str
+    rank: int | None = None
+    """On the arena's newest board, where it has one."""
+    rating: float | None = None
+    board_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,16 @@ def names_told(battle: Battle, sides: tuple[Side, Side] | None = None) -> tuple[
     """A's and B's, if they may be known: chosen by name, or told with a vote or without one."""
     if battle.is_blind:
         return None
-    a, b = sides or sides_get(battle)
-    return contestant_told(a.contestant), contestant_told(b.contestant)
+    a, b = (side.contestant for side in sides or sides_get(battle))
+    standings = standings_of([a.pk, b.pk])
+    return _with_standing(a, standings.get(a.pk)), _with_standing(b, standings.get(b.pk))
+
+
+def _with_standing(contestant: Contestant, standing: Standing | None) -> Told:
+    told = contestant_told(contestant)
+    if standing is None:
+        return told
+    return replace(told, rank=standing.rank, rating=standing.rating, board_url=standing.url)
 
 
 def contestant_told(contestant: Contestant) -> Told:

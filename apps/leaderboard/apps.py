@@ -8,3 +8,9 @@ class LeaderboardConfig(AppConfig):
     label = "leaderboard"
     verbose_name = "Leaderboard"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.arena.standings import source_register
+        from apps.leaderboard.selectors import standings_get
+
+        source_register(standings_get)

@@ -2,20 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant
 from apps.arena.pages import contestant_told
+from apps.arena.standings import Standing as ArenaStanding
 from apps.catalog.selectors import models_visible
 from apps.leaderboard.charts.kinds import Kind
 from apps.leaderboard.errors import SnapshotUnknown
-from apps.leaderboard.models import Chart, Snapshot
+from apps.leaderboard.models import Chart, DailyRating, Snapshot
 from apps.leaderboard.rating.graph import Standing
 from apps.leaderboard.tables import WORDS
 
@@ -49,6 +52,19 @@ def snapshot_get(public_id: UUID) -> Snapshot:
     if snapshot is None:
         raise SnapshotUnknown
     return snapshot
+
+
+def standings_get(contestant_pks: Sequence[int]) -> dict[int, ArenaStanding]:
+    """Where these stand on the newest boards of their arenas, of those that have a rating there; for `apps.arena`."""
+    arenas = Arena.objects.filter(contestants__in=contestant_pks)
+    newest = Snapshot.objects.filter(arena__in=arenas).order_by("arena_id", "-pk").distinct("arena_id").values("pk")
+    rated = DailyRating.objects.filter(contestant__in=contestant_pks, snapshot__in=newest)
+    return {
+        row.contestant_id: ArenaStanding(
+            row.rank, row.rating, reverse("leaderboard:board-of", args=[row.contestant.arena.slug])
+        )
+        for row in rated.select_related("contestant__arena")
+    }
 
 
 @dataclass(frozen=True, slots=True)

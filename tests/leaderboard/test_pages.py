@@ -12,10 +12,12 @@ from django.core.management import load_command_class
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
 from apps.accounts.models import User
-from apps.arena.models import Arena, ArenaKind, Contestant
+from apps.arena.models import Arena, ArenaKind, Battle, Contestant
+from apps.arena.pages import names_told
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.flags import OPTIONS, config_flags
 from apps.leaderboard.history import Trend, history_write
@@ -53,6 +55,27 @@ def test_the_page_shows_the_board_and_how_to_make_it_again(client: Client, votes
     assert f"leaderboard verify {snapshot.public_id}" in page
     assert f"leaderboard build votes-{str(snapshot.public_id)[:8]}.jsonl --min-battles 2" in page
     assert snapshot.votes_hash in page
+
+
+def test_names_are_told_with_what_the_newest_board_says(arena: Arena, three: list[Contestant], votes: None) -> None:
+    battle = Battle.objects.filter(arena=arena).earliest("pk")
+    Battle.objects.filter(pk=battle.pk).update(revealed_at=timezone.now())
+    battle.refresh_from_db()
+    told = names_told(battle)
+    assert told is not None
+    assert {(one.rank, one.rating, one.board_url) for one in told} == {(None, None, "")}
+    for _ in range(2):
+        command("build")
+        vote(three[0], three[1])
+    board = {row["name"]: row for row in Snapshot.objects.order_by("-pk")[0].board["rows"]}
+    told = names_told(battle)
+    assert told is not None
+    for one in told:
+        assert (one.rank, one.rating) == (board[one.name]["rank"], board[one.name]["rating"])
+        assert one.board_url == "/leaderboard/of/public"
+    Battle.objects.filter(pk=battle.pk).update(revealed_at=None)
+    battle.refresh_from_db()
+    assert names_told(battle) is None
 
 
 def test_a_heading_sorts_and_once_more_turns_the_order_round(client: Client, votes: None) -> None:

@@ -7,7 +7,16 @@ BATTLE_PATH = {"battle_id": "The battle's id."}
 _INPUT = text("What both are asked.", minLength=1, maxLength=100_000)
 _VERDICTS = ["a", "b", "tie", "both_bad"]
 _CONTESTANT = record(
-    {"name": text(""), "model": text(""), "organisation": text(""), "licence": text(""), "description": text("")},
+    {
+        "name": text(""),
+        "model": text(""),
+        "organisation": text(""),
+        "licence": text(""),
+        "description": text(""),
+        "rank": {"type": "integer", "nullable": True, "description": "On the arena's newest board, if it has one."},
+        "rating": {"type": "number", "nullable": True},
+        "board_url": text("The board's path, or nothing."),
+    },
     "name",
     "model",
 )

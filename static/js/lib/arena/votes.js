@@ -9,7 +9,7 @@
 import { make, one } from "../dom.js";
 
 /** @typedef {"a" | "b" | "tie" | "both_bad"} VerdictName */
-/** @typedef {{name: string, model: string, organisation: string, licence: string, description: string}} Told */
+/** @typedef {{name: string, model: string, organisation: string, licence: string, description: string, rank: number | null, rating: number | null, board_url: string}} Told */
 
 /** @type {Readonly<Record<string, VerdictName>>} */
 const VERDICT_OF_KEY = Object.freeze({ ArrowLeft: "a", a: "a", ArrowRight: "b", b: "b", t: "tie", x: "both_bad" });
@@ -112,9 +112,14 @@ function noteOf(verdict, counts, reasons) {
 }
 
 /** @param {string} letter @param {Told} told */
-function described(letter, { name, model, organisation, licence }) {
+function described(letter, { name, model, organisation, licence, rank, rating, board_url }) {
   const facts = [model === name ? "" : model, organisation, licence].filter(Boolean).join(" · ");
   const pair = make("div");
   pair.append(make("dt", { text: `${letter}: ${name}` }), make("dd", { text: facts }));
+  if (rank !== null && rating !== null) {
+    const board = /** @type {HTMLAnchorElement} */ (make("a", { text: `Rank ${rank}, rating ${Math.round(rating)}` }));
+    board.href = board_url;
+    pair.append(make("dd", {}, board));
+  }
   return [pair];
 }
