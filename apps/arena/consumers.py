@@ -33,9 +33,10 @@ from apps.arena.services.votes import vote_cast
 from apps.arena.verdicts import told_about
 from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
+from apps.core.client_ip import client_ip
 from apps.core.errors import SiteError
 from apps.core.frames import Frame
-from apps.core.networks import network_note_socket
+from apps.core.networks import network_note_socket, socket_meta
 from apps.core.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         network_note_socket(self.scope)
         self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
+        self._address = client_ip(socket_meta(self.scope))
         self._feed: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(ASKED_MAX)
@@ -129,7 +131,9 @@ class ArenaConsumer(AsyncWebsocketConsumer):
     # --- In a thread --------------------------------------------------------------------------------------------------
 
     def _vote(self, frame: BattleVote) -> Frame:
-        vote = vote_cast(actor=self._actor, battle_id=frame.battle, verdict=frame.verdict, turn=frame.turn)
+        vote = vote_cast(
+            actor=self._actor, battle_id=frame.battle, verdict=frame.verdict, turn=frame.turn, address=self._address
+        )
         return self._told(frame) | told_about(vote)
 
     def _reveal(self, frame: BattleReveal) -> Frame:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Avg, Case, Count, F, Q, QuerySet, Value, When
 
-from apps.arena.integrity import MIN_HISTORY, Evidence, PastVote
+from apps.arena.integrity import MIN_HISTORY, Evidence, Habits, PastVote
 from apps.arena.live.pacing import rest_at_s
 from apps.arena.models import Battle, Follows, Position, Side, Verdict, Vote
 from apps.arena.selectors import began_at, written_of
@@ -22,8 +22,13 @@ MIN_OTHERS = 20
 _SCORES = {Verdict.A: 1.0, Verdict.B: 0.0}
 
 
-def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now: datetime) -> Evidence:
-    """About a vote that is not stored yet, on a battle without names whose last turn has ended."""
+def evidence_get(
+    battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now: datetime, *, network: str = ""
+) -> Evidence:
+    """About a vote that is not stored yet, on a battle without names whose last turn has ended.
+
+    `network`: the digest of a visitor's, if it is known.
+    """
     conversations = [side.conversation_id for side in sides]
     messages = list(Message.objects.filter(conversation__in=conversations).order_by("pk"))
     generations = list(
@@ -33,10 +38,10 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
     last_two = [generation for generation in generations if generation.finished_at is not None][:2]
     answers = [message for message in messages if message.role == Role.ASSISTANT]
     a, b = (_last(answers, side) for side in sides)
-    earlier = _votes_of_owner(battle)
     same = [_pair(known) for known in _known_of_same_question(battle)]
     pair = frozenset(side.contestant_id for side in sides)
-    history = [*_history(earlier), PastVote(sides[0].contestant_id, sides[1].contestant_id, _score(verdict))]
+    cast = PastVote(sides[0].contestant_id, sides[1].contestant_id, _score(verdict))
+    owners, networks = _owner(battle), Q(network=network)
     return Evidence(
         questions=[message.content for message in messages if _is_question(message, sides[0])],
         answers=[spoken(message.content) for message in answers],
@@ -50,10 +55,8 @@ def evidence_get(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, now
         open_s=(now - battle.created_at).total_seconds(),
         n_same_question=len(same),
         n_same_battle=same.count(pair),
-        n_last_minute=earlier.filter(created_at__gt=now - timedelta(minutes=1)).count() + 1,
-        n_last_hour=earlier.filter(created_at__gt=now - timedelta(hours=1)).count() + 1,
-        history=history,
-        win_rates=_win_rates(battle, history),
+        voter=_habits(battle, owners, cast, now),
+        network=_habits(battle, networks, cast, now) if network else None,
     )
 
 
@@ -76,8 +79,14 @@ def _last(answers: list[Message], side: Side) -> str:
     )
 
 
-def _votes_of_owner(battle: Battle) -> QuerySet[Vote]:
-    return Vote.objects.filter(_owner(battle), battle__arena_id=battle.arena_id, battle__is_anonymous=True)
+def _habits(battle: Battle, whose: Q, cast: PastVote, now: datetime) -> Habits:
+    """Of whoever's votes these are, with the one that is cast now."""
+    votes = Vote.objects.filter(whose, battle__arena_id=battle.arena_id, battle__is_anonymous=True)
+    history = [*_history(votes), cast]
+    counts = votes.filter(created_at__gt=now - timedelta(hours=1)).aggregate(
+        hour=Count("pk"), minute=Count("pk", filter=Q(created_at__gt=now - timedelta(minutes=1)))
+    )
+    return Habits(counts["minute"] + 1, counts["hour"] + 1, history, _win_rates(battle, history, votes))
 
 
 def _known_of_same_question(battle: Battle) -> list[Battle]:
@@ -117,15 +126,14 @@ def _score(verdict: Verdict) -> float:
     return _SCORES.get(verdict, 0.5)
 
 
-def _win_rates(battle: Battle, history: list[PastVote]) -> dict[int, float]:
-    """Of those whom the voter has judged often enough, by the newest of everybody else's votes that count."""
+def _win_rates(battle: Battle, history: list[PastVote], own: QuerySet[Vote]) -> dict[int, float]:
+    """Of those who were judged often enough, by the newest of everybody else's votes that count."""
     n_judged = Counter(key for vote in history if vote.is_decided for key in (vote.a, vote.b))
     often = [key for key, n in n_judged.items() if n >= MIN_HISTORY]
     if not often:
         return {}
     won = Case(When(battle__vote__verdict=F("position"), then=Value(1.0)), default=Value(0.0))
-    votes = Vote.objects.rated(battle.arena).filter(verdict__in=list(_SCORES))
-    decided = Side.objects.filter(contestant__in=often, battle__vote__in=votes)
-    newest = decided.exclude(_owner(battle)).order_by("-pk")[:MAX_OTHERS]
+    votes = Vote.objects.rated(battle.arena).filter(verdict__in=list(_SCORES)).exclude(pk__in=own.values("pk"))
+    newest = Side.objects.filter(contestant__in=often, battle__vote__in=votes).order_by("-pk")[:MAX_OTHERS]
     rates = Side.objects.filter(pk__in=newest.values("pk")).values("contestant").annotate(n=Count("pk"), rate=Avg(won))
     return {row["contestant"]: row["rate"] for row in rates.order_by() if row["n"] >= MIN_OTHERS}

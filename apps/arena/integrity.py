@@ -40,6 +40,8 @@ LONGEST_OPEN_S = 24 * 3600.0
 SAME_QUESTION_MAX = 5
 BURST_PER_MINUTE = 6
 BURST_PER_HOUR = 60
+NETWORK_VOTERS = 5
+"""An office may vote together; no more of its people than this at their quickest."""
 SHADOW_WEIGHT = 0.1
 IMPROBABLE = 0.001
 MIN_HISTORY = 12
@@ -57,6 +59,17 @@ class PastVote:
     @property
     def is_decided(self) -> bool:
         return self.score != 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How somebody has voted lately, this vote included."""
+
+    n_last_minute: int
+    n_last_hour: int
+    history: Sequence[PastVote]
+    win_rates: Mapping[int, float]
+    """Of each contestant in that history, by the votes of everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +94,9 @@ class Evidence:
     """Other battles of this voter that began with the same message and whose names are known."""
     n_same_battle: int
     """Those of them that were of the same two."""
-    n_last_minute: int
-    n_last_hour: int
-    history: Sequence[PastVote]
-    """The voter's votes with this one."""
-    win_rates: Mapping[int, float]
-    """Of each contestant in that history, by the votes of everybody else."""
+    voter: Habits
+    network: Habits | None = None
+    """Of all visitors of this one's network: whoever throws the cookie away is another visitor, in the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +142,18 @@ def least_rest_s(n_chars: int) -> float:
 
 
 def _suspicions(evidence: Evidence) -> list[tuple[Reason, bool]]:
-    is_burst = evidence.n_last_minute > BURST_PER_MINUTE or evidence.n_last_hour > BURST_PER_HOUR
+    voters = [(evidence.voter, 1), *([(evidence.network, NETWORK_VOTERS)] if evidence.network else [])]
     return [
-        (Reason.BURST, is_burst),
-        (Reason.ONE_SIDED, is_one_sided(evidence.history)),
-        (Reason.PARTIAL, is_partial(evidence.history, evidence.win_rates)),
+        (Reason.BURST, any(is_burst(habits, n_voters) for habits, n_voters in voters)),
+        (Reason.ONE_SIDED, any(is_one_sided(habits.history) for habits, _ in voters)),
+        (Reason.PARTIAL, any(is_partial(habits.history, habits.win_rates) for habits, _ in voters)),
     ]
+
+
+def is_burst(habits: Habits, n_voters: int = 1) -> bool:
+    """Whether they come faster than so many people read and judge."""
+    too_many_a_minute = habits.n_last_minute > BURST_PER_MINUTE * n_voters
+    return too_many_a_minute or habits.n_last_hour > BURST_PER_HOUR * n_voters
 
 
 def is_one_sided(history: Sequence[PastVote]) -> bool:

@@ -9,8 +9,9 @@ from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from apps.accounts.models import User
+from apps.accounts.models import User, Visitor
 from apps.accounts.visits import visitor_of
+from apps.arena.models import Vote
 from apps.arena.services.battles import battles_adopt
 from apps.arena.services.entries import arena_first, model_enter
 from apps.arena.services.sides import battle_texts_delete, other_side_stop
@@ -45,6 +46,12 @@ def delete_both_sides(instance: Conversation, **_: object) -> None:
     """The texts of a battle go together: one side alone can be neither judged nor shown, and nobody would find it."""
     if instance.purpose == Purpose.BATTLE_SIDE:
         battle_texts_delete(instance)
+
+
+@receiver(pre_delete, sender=Visitor, dispatch_uid="arena.networks_forget")
+def forget_the_networks(instance: Visitor, **_: object) -> None:
+    """Whoever is erased leaves votes without a trace of where they came from."""
+    Vote.objects.filter(battle__visitor=instance).exclude(network="").update(network="")
 
 
 def open_the_first_arena(apps: Apps = all_apps, **_: object) -> None:

@@ -23,16 +23,26 @@ def network_note(meta: Mapping[str, Any]) -> None:
 
 def network_note_socket(scope: Mapping[str, Any]) -> None:
     """As `network_note`, of a socket."""
+    network_note(socket_meta(scope))
+
+
+def socket_meta(scope: Mapping[str, Any]) -> dict[str, str]:
+    """As much of `request.META` as says where a socket comes from."""
     peer = scope.get("client") or ("",)
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    network_note({"REMOTE_ADDR": peer[0], "HTTP_X_FORWARDED_FOR": ",".join(forwarded)})
+    return {"REMOTE_ADDR": peer[0], "HTTP_X_FORWARDED_FOR": ",".join(forwarded)}
+
+
+def network_of(address: str, *, ipv4_prefix: int, ipv6_prefix: int) -> str:
+    """Such as 203.0.113.0/24; empty for what is no address."""
+    parsed = parse_address(address)
+    if parsed is None:
+        return ""
+    prefix = ipv6_prefix if isinstance(parsed, IPv6Address) else ipv4_prefix
+    return str(ip_network((parsed, prefix), strict=False))
 
 
 def network_digest(address: str) -> str:
     """Empty for what is no address."""
-    parsed = parse_address(address)
-    if parsed is None:
-        return ""
-    prefix = IPV6_PREFIX if isinstance(parsed, IPv6Address) else parsed.max_prefixlen
-    network = ip_network((parsed, prefix), strict=False)
-    return salted_hmac("core.network", str(network), algorithm="sha256").hexdigest()
+    network = network_of(address, ipv4_prefix=32, ipv6_prefix=IPV6_PREFIX)
+    return salted_hmac("core.network", network, algorithm="sha256").hexdigest() if network else ""

@@ -13,10 +13,12 @@ from apps.arena.integrity import (
     BURST_PER_MINUTE,
     LONGEST_OPEN_S,
     MIN_HISTORY,
+    NETWORK_VOTERS,
     SAME_QUESTION_MAX,
     SHADOW_WEIGHT,
     UNDISCLOSED,
     Evidence,
+    Habits,
     PastVote,
     Reason,
     assess,
@@ -41,10 +43,7 @@ FINE = Evidence(
     open_s=5.0,
     n_same_question=0,
     n_same_battle=0,
-    n_last_minute=1,
-    n_last_hour=1,
-    history=[],
-    win_rates={},
+    voter=Habits(n_last_minute=1, n_last_hour=1, history=[], win_rates={}),
 )
 
 
@@ -219,9 +218,22 @@ def test_long_answers_take_longer_to_read_but_nobody_is_kept_waiting_for_ever() 
 
 
 def test_a_burst_weighs_little_and_is_not_told() -> None:
-    found = assess(replace(FINE, n_last_minute=BURST_PER_MINUTE + 1))
+    found = assess(replace(FINE, voter=replace(FINE.voter, n_last_minute=BURST_PER_MINUTE + 1)))
     assert (found.counts, found.weight, found.reasons) == (True, SHADOW_WEIGHT, (Reason.BURST,))
     assert Reason.BURST in UNDISCLOSED
+
+
+def test_a_network_of_visitors_is_looked_at_too_and_may_have_more_voters() -> None:
+    alone = FINE.voter
+    for habits, reason in [
+        (replace(alone, n_last_minute=BURST_PER_MINUTE * NETWORK_VOTERS + 1), Reason.BURST),
+        (replace(alone, history=[PastVote(1, 2, 1.0)] * MIN_HISTORY), Reason.ONE_SIDED),
+        (replace(alone, history=[PastVote(1, 2, 0.0), PastVote(2, 1, 1.0)] * 8, win_rates={2: 0.25}), Reason.PARTIAL),
+    ]:
+        found = assess(replace(FINE, network=habits))
+        assert (found.counts, found.weight, found.reasons) == (True, SHADOW_WEIGHT, (reason,))
+    office = replace(alone, n_last_minute=BURST_PER_MINUTE * NETWORK_VOTERS)
+    assert assess(replace(FINE, network=office)).weight == 1.0
 
 
 def test_who_always_takes_the_same_side_is_noticed() -> None:

@@ -5,21 +5,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.accounts.models import User
+from apps.accounts.models import User, Visitor
 from apps.arena import evidence
 from apps.arena.errors import AlreadyRevealed, AlreadyVoted, BattleFailed, BattleNotFound, BattleNotReady
 from apps.arena.evidence import MIN_OTHERS
 from apps.arena.integrity import BURST_PER_MINUTE, MIN_HISTORY, SHADOW_WEIGHT, PastVote, Reason
-from apps.arena.models import Arena, Battle, Contestant, Follows, Integrity, Verdict, Vote
+from apps.arena.models import Arena, Battle, Contestant, Follows, Integrity, NetworkKey, Verdict, Vote
 from apps.arena.pages import battle_shown, names_told
 from apps.arena.selectors import TurnState, sides_get
 from apps.arena.services.battles import BattleTurn, battle_reveal, battle_send
+from apps.arena.services.erasure import battles_erase
+from apps.arena.services.networks import KEY_LASTS, voters_network
 from apps.arena.services.votes import vote_cast, vote_overrule
 from apps.arena.verdicts import told_about
 from apps.catalog.models import LanguageModel
@@ -293,14 +296,15 @@ def test_votes_of_others_that_do_not_count_say_nothing_about_a_model(
     alices: Actor, bob: User, models: list[LanguageModel]
 ) -> None:
     sides = sides_get(fought(alices))
+    mine = Vote.objects.filter(battle__user=alices.user_id)
     history = [PastVote(sides[0].contestant_id, sides[1].contestant_id, 1.0)] * MIN_HISTORY
     bobs = Actor(user_id=bob.pk)
     votes = [cast(bobs, fought(bobs, f"Question {n}"), Verdict.A) for n in range(MIN_OTHERS)]
-    assert evidence._win_rates(sides[0].battle, history).keys() == {side.contestant_id for side in sides}
+    assert evidence._win_rates(sides[0].battle, history, mine).keys() == {side.contestant_id for side in sides}
     Vote.objects.filter(pk=votes[0].pk).update(overruled=Integrity.NOT_COUNTED)
-    assert evidence._win_rates(sides[0].battle, history) == {}
+    assert evidence._win_rates(sides[0].battle, history, mine) == {}
     Vote.objects.update(overruled="", verdict=Verdict.TIE)
-    assert evidence._win_rates(sides[0].battle, history) == {}
+    assert evidence._win_rates(sides[0].battle, history, mine) == {}
 
 
 def test_a_burst_weighs_little_without_a_word(alices: Actor, models: list[LanguageModel]) -> None:
@@ -308,6 +312,63 @@ def test_a_burst_weighs_little_without_a_word(alices: Actor, models: list[Langua
     assert [vote.weight for vote in votes] == [1.0] * BURST_PER_MINUTE + [SHADOW_WEIGHT]
     assert votes[-1].reasons == [Reason.BURST]
     assert told_about(votes[-1]) == {"verdict": "tie", "counts": True, "reasons": []}
+
+
+def test_who_throws_the_cookie_away_is_known_by_the_network(models: list[LanguageModel]) -> None:
+    """Sixteen visitors, one after the other, all for A, as one program would be."""
+    votes = []
+    for n in range(16):
+        somebody = Actor(visitor_public_id=uuid4())
+        battle = fought(somebody, f"Question {n}")
+        address = f"203.0.113.{n + 1}"
+        votes.append(vote_cast(actor=somebody, battle_id=battle.public_id, verdict=Verdict.A, address=address))
+        Vote.objects.filter(pk=votes[-1].pk).update(created_at=timezone.now() - timedelta(days=1))
+    assert len({vote.network for vote in votes}) == 1
+    assert votes[0].weight == 1.0
+    assert (votes[-1].counts, votes[-1].weight, votes[-1].reasons) == (True, SHADOW_WEIGHT, [Reason.ONE_SIDED])
+    elsewhere = Actor(visitor_public_id=uuid4())
+    battle = fought(elsewhere, "Elsewhere")
+    assert vote_cast(actor=elsewhere, battle_id=battle.public_id, verdict=Verdict.A, address="198.51.100.7").weight == 1
+    assert not Vote.objects.filter(network__contains="203").exists()
+
+
+def test_a_vote_of_somebody_with_an_account_keeps_no_network(alices: Actor, models: list[LanguageModel]) -> None:
+    battle = fought(alices)
+    vote = vote_cast(actor=alices, battle_id=battle.public_id, verdict=Verdict.A, address="203.0.113.9")
+    assert vote.network == ""
+    assert not NetworkKey.objects.exists()
+
+
+def test_of_a_visitor_who_is_erased_no_trace_of_the_network_stays(models: list[LanguageModel]) -> None:
+    somebody = Actor(visitor_public_id=uuid4())
+    battle = fought(somebody)
+    vote = vote_cast(actor=somebody, battle_id=battle.public_id, verdict=Verdict.A, address="2001:db8::1")
+    assert vote.network
+    assert battles_erase(somebody, []) == 1
+    vote.refresh_from_db()
+    assert vote.network == ""
+
+
+def test_a_visitor_whose_row_is_deleted_takes_the_network_along(models: list[LanguageModel]) -> None:
+    somebody = Actor(visitor_public_id=uuid4())
+    battle = fought(somebody)
+    vote = vote_cast(actor=somebody, battle_id=battle.public_id, verdict=Verdict.A, address="2001:db8::1")
+    Visitor.objects.all().delete()
+    vote.refresh_from_db()
+    assert vote.network == ""
+
+
+def test_networks_are_told_apart_until_their_key_is_replaced() -> None:
+    one, same, other = (voters_network(address) for address in ("203.0.113.1", "203.0.113.200", "203.0.114.1"))
+    assert one == same != other
+    wide = {voters_network(address) for address in ("2001:db8:7:1::1", "2001:db8:7:2::9", "::ffff:203.0.113.5")}
+    assert wide == {voters_network("2001:db8:7::"), one}
+    assert voters_network("") == voters_network("unix") == ""
+    NetworkKey.objects.update(made_at=timezone.now() - KEY_LASTS - timedelta(seconds=1))
+    again = voters_network("203.0.113.1")
+    assert again != one
+    assert again == voters_network("203.0.113.1")
+    assert NetworkKey.objects.count() == 1
 
 
 def test_who_lifts_one_model_against_everybody_else_weighs_little(

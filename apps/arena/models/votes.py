@@ -61,6 +61,8 @@ class Vote(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     overruled_at = models.DateTimeField(null=True, blank=True)
+    network = models.CharField(max_length=64, blank=True, editable=False)
+    """Of a visitor: a keyed digest of the network from which it came. Says nothing but that two are the same."""
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     objects = VoteQuerySet.as_manager()
@@ -69,6 +71,9 @@ class Vote(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.CheckConstraint(condition=Q(weight__gte=0, weight__lte=1), name="vote_weight_is_a_share"),
+        ]
+        indexes = [
+            models.Index(fields=["network", "-id"], condition=~Q(network=""), name="vote_of_network"),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.postgres.functions import RandomUUID
 
 from apps.accounts.actors import Actor
-from apps.arena.models import Battle
+from apps.arena.models import Battle, Vote
 
 ERASED_AT_ONCE = 500
 
@@ -24,9 +24,10 @@ def battles_erase(actor: Actor, held: Collection[UUID]) -> int:
     else:
         return 0
     some = theirs.exclude(public_id__in=held).order_by("pk")
-    judged = some.filter(vote__isnull=False).values_list("pk", flat=True)[:ERASED_AT_ONCE]
+    judged = list(some.filter(vote__isnull=False).values_list("pk", flat=True)[:ERASED_AT_ONCE])
+    Vote.objects.filter(battle__in=judged).exclude(network="").update(network="")
     # Nothing that is in an address or in a log leads there any more, nor from one of their battles to the next.
-    n_judged = Battle.objects.filter(pk__in=list(judged)).update(
+    n_judged = Battle.objects.filter(pk__in=judged).update(
         public_id=RandomUUID(), user=None, visitor=None, api_key=None, prompt_digest="", previous=None
     )
     unjudged = some.filter(vote__isnull=True).values_list("pk", flat=True)[:ERASED_AT_ONCE]

@@ -13,15 +13,17 @@ from apps.arena.evidence import evidence_get
 from apps.arena.integrity import Assessment, assess
 from apps.arena.models import Battle, Integrity, Verdict, Vote
 from apps.arena.services.battles import battle_lock, taking_part_require, turn_require_ended
+from apps.arena.services.networks import voters_network
 
 NAMED = Assessment(counts=True, weight=1.0, reasons=())
 """Of a battle of two chosen by name: there is nothing to give away, and its votes are kept apart."""
 
 
-def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict, turn: int | None = None) -> Vote:
+def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict, turn: int | None = None, address: str = "") -> Vote:
     """Store the verdict and tell the names, in one step: names that are told before could still be voted on.
 
-    `turn`: the last one that the voter has seen, where a page might show an older one.
+    `turn`: the last one that the voter has seen, where a page might show an older one. `address`: from where it came;
+    of a visitor's a digest of the network is kept.
 
     Raises: SignInRequired, ArenaNotFound, BattleNotFound, AlreadyVoted, AlreadyRevealed; BattleNotReady, BattleFailed,
     BattleChanged.
@@ -31,12 +33,13 @@ def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict, turn: int | No
     n_turns = battle.n_turns if turn is None else turn
     _require_open(battle, n_turns)
     # Before the row is held: to look through long answers takes a while. They stay as they are until the next turn.
-    found = _assessed(battle, verdict)
+    network = voters_network(address) if battle.visitor_id is not None else ""
+    found = _assessed(battle, verdict, network)
     try:
         with transaction.atomic():
             battle = battle_lock(actor, battle_id)
             _require_open(battle, n_turns)
-            vote = _vote_create(battle, verdict, found)
+            vote = _vote_create(battle, verdict, found, network)
             battle.revealed_at = timezone.now()
             battle.save(update_fields=["revealed_at"])
     except IntegrityError as exc:
@@ -63,13 +66,13 @@ def _require_open(battle: Battle, n_turns: int) -> None:
         raise BattleChanged
 
 
-def _assessed(battle: Battle, verdict: Verdict) -> Assessment:
+def _assessed(battle: Battle, verdict: Verdict, network: str) -> Assessment:
     if not battle.is_anonymous:
         return NAMED
-    return assess(evidence_get(battle, selectors.sides_get(battle), verdict, timezone.now()))
+    return assess(evidence_get(battle, selectors.sides_get(battle), verdict, timezone.now(), network=network))
 
 
-def _vote_create(battle: Battle, verdict: Verdict, found: Assessment) -> Vote:
+def _vote_create(battle: Battle, verdict: Verdict, found: Assessment, network: str) -> Vote:
     return Vote.objects.create(
         battle=battle,
         verdict=verdict,
@@ -77,4 +80,5 @@ def _vote_create(battle: Battle, verdict: Verdict, found: Assessment) -> Vote:
         integrity=Integrity.COUNTED if found.counts else Integrity.NOT_COUNTED,
         reasons=list(found.reasons),
         weight=found.weight,
+        network=network,
     )
