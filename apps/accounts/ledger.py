@@ -1,4 +1,4 @@
-"""Reserve, then settle: the only code that writes what counters count, and the ledger.
+"""Reserve, then settle: with `settlement` the only code that writes what counters count, and the ledger.
 
 A call reserves the most that it may come to use, in every limit that is in force, or is refused. When it has ended,
 what it really used takes the place of the reservation, and the ledger gets its row, in one transaction. Counters are
@@ -8,20 +8,22 @@ locked in the order of their keys, so calls wait for each other but never in a c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.accounts import quota
+from apps.accounts import grants
 from apps.accounts.actors import Actor
 from apps.accounts.counters import counters_ensure, counters_lock
 from apps.accounts.errors import LimitExceeded, LimitTooSmall
-from apps.accounts.models import CallState, Hold, LedgerEntry, Limit, Metric, Reservation, UsageCounter
+from apps.accounts.grants import Asked
+from apps.accounts.models import CallState, Hold, Limit, Metric, Reservation, UsageCounter
 from apps.accounts.quota import FREE, Need, Price, Usage
 from apps.accounts.selectors import gauge_of
+from apps.accounts.settlement import call_settle
 from apps.core.middleware import request_id_var
 
 CALL_LEASE_S = 60
@@ -87,23 +89,34 @@ def call_reserve(
     return _reserve(opening, limits, need, now)
 
 
-def call_settle(reservation_pk: int, usage: Usage, state: CallState, *, is_estimated: bool = False) -> bool:
-    """Put what was used in the place of what was held, and write it down. False if it was settled before."""
-    with transaction.atomic():
-        row = Reservation.objects.select_for_update().filter(pk=reservation_pk).first()
-        if row is None:
-            return False
-        price = price_of(row)
-        holds = list(Hold.objects.filter(reservation=row).select_related("counter__limit").order_by("counter_id"))
-        # Locked in this order everywhere; the update below would lock them in whatever order it finds them.
-        list(UsageCounter.objects.select_for_update().filter(pk__in=[h.counter_id for h in holds]).order_by("pk"))
-        for hold in holds:
-            hold.counter.used = F("used") + usage.of(Metric(hold.counter.limit.metric), price)
-            hold.counter.reserved = F("reserved") - hold.amount
-        UsageCounter.objects.bulk_update([hold.counter for hold in holds], ["used", "reserved"])
-        _entry(row, usage, price, state, is_estimated).save(force_insert=True)
-        row.delete()
-    return True
+@dataclass(frozen=True, slots=True)
+class Together:
+    """One of the calls that are let in together, with what `call_reserve` is told about one."""
+
+    opening: CallOpening
+    limits: Sequence[Limit]
+    need: Need | None
+
+
+def calls_reserve_together(calls: Sequence[Together], *, now: datetime | None = None) -> bool:
+    """Hold what all of them may come to use, or nothing; answers that a limit shortens are shortened alike.
+
+    They are settled together too. False if one of them was reserved before: then each goes its own way.
+
+    Raises: LimitExceeded, LimitTooSmall.
+    """
+    now = now or timezone.now()
+    try:
+        return _reserve_together(calls, now)
+    except LimitTooSmall:
+        raise
+    except LimitExceeded:
+        # What is in the way may be held by calls that are lost.
+        if reservations_expire() == 0:
+            raise
+    except IntegrityError:
+        return False  # a process that reads one of them was quicker
+    return _reserve_together(calls, now)
 
 
 def generation_adopt(generation_id: UUID) -> int | None:
@@ -139,12 +152,8 @@ def reservations_expire(limit: int = EXPIRED_AT_ONCE) -> int:
 
     So a limit is never exceeded. Of a call whose tokens no limit counted nobody knows anything, so it has none.
     """
-    lost = Reservation.objects.filter(expires_at__lt=Now()).order_by("expires_at")[:limit]
+    lost = Reservation.objects.filter(expires_at__lt=Now(), ending__isnull=True).order_by("expires_at")[:limit]
     return sum(map(_settle_lost, lost))
-
-
-def price_of(row: Reservation) -> Price:
-    return Price(row.input_price, row.cached_input_price, row.output_price)
 
 
 def _settle_lost(row: Reservation) -> bool:
@@ -168,19 +177,48 @@ def _reserve(opening: CallOpening, limits: Sequence[Limit], need: Need | None, n
 def _held(opening: CallOpening, counters: list[UsageCounter], need: Need | None, now: datetime) -> Reserved:
     """Reserve in counters that are locked."""
     gauges = [gauge_of(counter.limit, counter, now) for counter in counters]
-    max_tokens = quota.grant(gauges, need, opening.price, now)
+    max_tokens = grants.grant(gauges, need, opening.price, now)
     bound = None if need is None or max_tokens is None else need.bound(max_tokens)
     row = _reservation(opening, bound, now)
     row.save(force_insert=True)
+    _hold(row, counters, bound, opening.price)
+    return Reserved(row.pk, max_tokens, row.max_completion_tokens, row.prompt_tokens)
+
+
+def _hold(row: Reservation, counters: Sequence[UsageCounter], bound: Usage | None, price: Price) -> None:
     holds = [
-        Hold(reservation=row, counter=counter, amount=quota.reserved_amount(gauge.metric, bound, opening.price))
-        for counter, gauge in zip(counters, gauges, strict=True)
+        Hold(
+            reservation=row,
+            counter=counter,
+            amount=grants.reserved_amount(Metric(counter.limit.metric), bound, price),
+        )
+        for counter in counters
     ]
     Hold.objects.bulk_create(holds)
     for hold in holds:
         hold.counter.reserved = F("reserved") + hold.amount
     UsageCounter.objects.bulk_update(counters, ["reserved"])
-    return Reserved(row.pk, max_tokens, row.max_completion_tokens, row.prompt_tokens)
+
+
+def _reserve_together(calls: Sequence[Together], now: datetime) -> bool:
+    pks = [counters_ensure(call.limits, call.opening.actor, now) for call in calls]
+    with transaction.atomic():
+        counters = {counter.pk: counter for counter in counters_lock(sorted(set().union(*pks)))}
+        if any(pk not in counters for of_call in pks for pk in of_call):
+            return False  # one was forgotten in between: each makes its own
+        gauges = {pk: gauge_of(counter.limit, counter, now) for pk, counter in counters.items()}
+        asked = [
+            Asked({pk: gauges[pk] for pk in of_call}, call.need, call.opening.price)
+            for call, of_call in zip(calls, pks, strict=True)
+        ]
+        group, granted = uuid4(), grants.grant_together(asked, now)
+        for call, of_call, max_tokens in zip(calls, pks, granted, strict=True):
+            bound = None if call.need is None or max_tokens is None else call.need.bound(max_tokens)
+            row = _reservation(call.opening, bound, now)
+            row.group = group
+            row.save(force_insert=True)
+            _hold(row, [counters[pk] for pk in of_call], bound, call.opening.price)
+    return True
 
 
 def _reserved_before(opening: CallOpening) -> Reserved | None:
@@ -210,24 +248,4 @@ def _reservation(opening: CallOpening, bound: Usage | None, now: datetime) -> Re
         cached_input_price=opening.price.cached_input,
         output_price=opening.price.output,
         expires_at=Now() + timedelta(seconds=opening.lease_s),
-    )
-
-
-def _entry(row: Reservation, usage: Usage, price: Price, state: CallState, is_estimated: bool) -> LedgerEntry:
-    return LedgerEntry(
-        user_id=row.user_id,
-        api_key_id=row.api_key_id,
-        visitor_public_id=row.visitor_public_id,
-        model_name=row.model_name,
-        endpoint=row.endpoint,
-        request_id=row.request_id,
-        started_at=row.started_at,
-        requests=usage.requests,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        cost=usage.cost(price),
-        state=state,
-        is_estimated=is_estimated,
-        ended_at=Now(),
     )

@@ -5,13 +5,12 @@ Token counts are whole numbers and costs exact decimals: nothing here rounds.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from apps.accounts.errors import LimitExceeded, LimitTooSmall
 from apps.accounts.models import Audience, Metric, Period
 
 PER_PRICE = 1_000_000
@@ -19,9 +18,6 @@ PER_PRICE = 1_000_000
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 """Where the one window of a limit on requests at once begins."""
-
-BUSY_RETRY_S = 2
-"""When to try again if only running calls are in the way: nobody knows when they end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,70 +160,3 @@ def rules_in_force(rules: Iterable[Rule]) -> set[int]:
 def _precedence(rule: Rule) -> tuple[int, Decimal]:
     rank = {Audience.EVERYONE: 0, Audience.VISITORS: 1, Audience.GROUP: 2, Audience.USER: 3}
     return rank[rule.audience], rule.amount
-
-
-def grant(gauges: Sequence[Gauge], need: Need | None, price: Price, now: datetime) -> int | None:
-    """How many tokens each choice may have, or None if no limit asks for tokens.
-
-    Raises: LimitExceeded, for the limit that stands in the way for longest; LimitTooSmall, if that is for ever.
-    """
-    if need is None:
-        _refuse([gauge for gauge in gauges if _amount(gauge, None, price) > gauge.left], None, price, now)
-        return None
-    granted = need.max_tokens
-    if need.may_shorten:
-        granted = min([granted, *(_longest(gauge, need, price) for gauge in gauges)])
-    # An answer of no tokens is none; a prompt may be all there is, as for vectors.
-    least = Need(need.prompt_tokens, max(granted, min(1, need.max_tokens)), need.n_choices)
-    asked = least.bound(least.max_tokens)
-    _refuse([gauge for gauge in gauges if _amount(gauge, asked, price) > gauge.left], asked, price, now)
-    return least.max_tokens
-
-
-def reserved_amount(metric: Metric, bound: Usage | None, price: Price) -> Decimal:
-    """What a running call holds of a counter. `bound` is None if no limit asks for tokens."""
-    if metric in (Metric.REQUESTS, Metric.CONCURRENCY):
-        return Decimal(1)
-    if bound is None:
-        raise ValueError(f"a limit on {metric} needs the tokens counted")
-    # What is cached is known afterwards only, and may be dearer.
-    dearest = Price(max(price.input, price.cached_input), Decimal(0), price.output)
-    return bound.of(metric, dearest)
-
-
-def _amount(gauge: Gauge, bound: Usage | None, price: Price) -> Decimal:
-    return reserved_amount(gauge.metric, bound, price)
-
-
-def _longest(gauge: Gauge, need: Need, price: Price) -> int:
-    """The most tokens a choice may have under one limit; need.max_tokens if this one does not count them."""
-    of_prompt = _amount(gauge, need.bound(0), price)
-    of_token = _amount(gauge, need.bound(1), price) - of_prompt
-    left = gauge.left - of_prompt
-    if of_token == 0 or of_token * need.max_tokens <= left:
-        return need.max_tokens
-    return max(0, int(left // of_token))
-
-
-def _refuse(blocking: Sequence[Gauge], bound: Usage | None, price: Price, now: datetime) -> None:
-    if not blocking:
-        return
-    latest = datetime.max.replace(tzinfo=UTC)
-    # What never fits comes first. One at once goes by soonest, so it is named only if nothing else stands in the way.
-    worst = max(
-        blocking,
-        key=lambda gauge: (
-            _amount(gauge, bound, price) > gauge.amount,
-            gauge.resets_at is not None,
-            gauge.resets_at or latest,
-        ),
-    )
-    asked = _amount(worst, bound, price)
-    if asked > worst.amount:
-        raise LimitTooSmall(worst, asked=asked)
-    is_busy = worst.used + asked <= worst.amount
-    if is_busy or worst.resets_at is None:
-        retry_after_s = BUSY_RETRY_S
-    else:
-        retry_after_s = max(1, int((worst.resets_at - now).total_seconds()) + 1)
-    raise LimitExceeded(worst, asked=asked, is_busy=is_busy, retry_after_s=retry_after_s)

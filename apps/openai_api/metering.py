@@ -12,7 +12,7 @@ from functools import partial
 
 from django.db import InterfaceError, OperationalError
 
-from apps.accounts import ledger
+from apps.accounts import ledger, settlement
 from apps.accounts.actors import Actor
 from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, Limit
@@ -77,6 +77,6 @@ def _reserve(actor: Actor, endpoint: str, answerer: str) -> Counted:
 
 async def _settle(state: CallState, usage: Usage, call: Counted) -> None:
     try:
-        await in_thread(ledger.call_settle, call.reservation_pk, usage, state)
+        await in_thread(settlement.call_settle, call.reservation_pk, usage, state)
     except (OperationalError, InterfaceError) as exc:
         logger.warning("reservation %s is left to expire, which counts it: %s", call.reservation_pk, exc)

@@ -14,11 +14,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.accounts import ledger
+from apps.accounts import ledger, settlement
 from apps.accounts.actors import Actor
 from apps.accounts.counters import counters_ensure
 from apps.accounts.errors import LimitExceeded
-from apps.accounts.ledger import CallOpening, Reserved
+from apps.accounts.ledger import CallOpening, Reserved, Together
 from apps.accounts.models import (
     ApiKey,
     Audience,
@@ -65,7 +65,7 @@ def test_a_call_holds_its_bound_and_is_then_charged_what_it_used(alice: User, as
 
     reserved = reserve(as_alice)
     held = [counter(row).reserved for row in (tokens, cost, requests, at_once)]
-    is_settled = ledger.call_settle(reserved.pk, Usage(10, 5, cached_tokens=4), CallState.COMPLETE)
+    is_settled = settlement.call_settle(reserved.pk, Usage(10, 5, cached_tokens=4), CallState.COMPLETE)
 
     assert is_settled
     assert held == [30, Decimal("0.0001"), 1, 1]
@@ -81,14 +81,14 @@ def test_a_call_is_settled_once(as_alice: Actor) -> None:
     total = limit(100, Metric.TOKENS)
     reserved = reserve(as_alice)
 
-    assert ledger.call_settle(reserved.pk, Usage(10, 5), CallState.COMPLETE)
-    assert not ledger.call_settle(reserved.pk, Usage(10, 20), CallState.FAILED)
+    assert settlement.call_settle(reserved.pk, Usage(10, 5), CallState.COMPLETE)
+    assert not settlement.call_settle(reserved.pk, Usage(10, 20), CallState.FAILED)
     assert [counter(total).used, LedgerEntry.objects.count()] == [15, 1]
 
 
 def test_without_limits_a_call_still_enters_the_ledger(alice: User, as_alice: Actor) -> None:
     reserved = reserve(as_alice, None)
-    ledger.call_settle(reserved.pk, Usage(3, 4), CallState.COMPLETE)
+    settlement.call_settle(reserved.pk, Usage(3, 4), CallState.COMPLETE)
 
     assert reserved.max_tokens is None
     assert ledger_of(alice) == [("complete", 3, 4, False)]
@@ -119,12 +119,12 @@ def test_requests_at_once_are_counted_until_they_end(as_alice: Actor) -> None:
 
     with pytest.raises(LimitExceeded, match="1 requests at once"):
         reserve(as_alice, None)
-    ledger.call_settle(running.pk, Usage(), CallState.STOPPED)
+    settlement.call_settle(running.pk, Usage(), CallState.STOPPED)
     assert reserve(as_alice, None)
 
 
 def test_the_ledger_can_not_be_changed(as_alice: Actor) -> None:
-    ledger.call_settle(reserve(as_alice, None).pk, Usage(1, 1), CallState.COMPLETE)
+    settlement.call_settle(reserve(as_alice, None).pk, Usage(1, 1), CallState.COMPLETE)
 
     for change in (LedgerEntry.objects.all().delete, lambda: LedgerEntry.objects.update(cost=0)):
         with pytest.raises(ProgrammingError, match="append-only"), transaction.atomic():
@@ -135,7 +135,7 @@ def test_the_ledger_outlives_who_is_named_in_it(alice: User, as_alice: Actor) ->
     key = ApiKey.objects.create(user=alice, name="k", prefix="p", digest="d")
     reserved = reserve(Actor(user_id=alice.pk, api_key_id=key.pk), None)
     alice.delete()
-    ledger.call_settle(reserved.pk, Usage(1, 2), CallState.COMPLETE)
+    settlement.call_settle(reserved.pk, Usage(1, 2), CallState.COMPLETE)
 
     entry = LedgerEntry.objects.select_related("user", "api_key").get()
     assert (entry.completion_tokens, entry.user_id, entry.user) == (2, as_alice.user_id, None)
@@ -247,7 +247,7 @@ def test_a_call_costs_few_queries_however_many_limits_there_are(
     with django_assert_max_num_queries(7):
         reserved = ledger.call_reserve(opening, limits, NEED)
     with django_assert_max_num_queries(10):
-        ledger.call_settle(reserved.pk, Usage(10, 5), CallState.COMPLETE)
+        settlement.call_settle(reserved.pk, Usage(10, 5), CallState.COMPLETE)
     counts = UsageCounter.objects.filter(limit__metric=Metric.TOKENS)
     assert {(int(count.used), int(count.reserved)) for count in counts} == {(15, 30)}
 
@@ -302,12 +302,12 @@ def test_the_minutely_task_settles_lost_calls_and_drops_counters_of_long_ago(as_
 def test_counters_of_requests_at_once_are_dropped_when_nothing_runs(alice: User, bob: User) -> None:
     row = limit(2, Metric.CONCURRENCY, Period.AT_ONCE, is_shared=False)
     running, ended = (reserve(Actor(user_id=user.pk), None) for user in (alice, bob))
-    ledger.call_settle(ended.pk, Usage(), CallState.COMPLETE)
+    settlement.call_settle(ended.pk, Usage(), CallState.COMPLETE)
 
     ledger_tidy_task()
     [left] = UsageCounter.objects.all()
     assert (left.limit_id, left.subject, int(left.reserved)) == (row.pk, f"user:{alice.pk}", 1)
-    ledger.call_settle(running.pk, Usage(), CallState.COMPLETE)
+    settlement.call_settle(running.pk, Usage(), CallState.COMPLETE)
     ledger_tidy_task()
     assert not UsageCounter.objects.exists()
 
@@ -370,7 +370,7 @@ def test_a_thousand_calls_at_once_never_exceed_a_limit_by_a_token(
             return None
         assert reserved.max_tokens is not None
         used = Usage(need.prompt_tokens, random.randint(0, reserved.max_tokens))
-        assert ledger.call_settle(reserved.pk, used, CallState.COMPLETE)
+        assert settlement.call_settle(reserved.pk, used, CallState.COMPLETE)
         return used
 
     used = [usage for usage in at_once(call, range(1000)) if usage is not None]
@@ -399,7 +399,7 @@ def test_one_answer_reserved_and_settled_by_many_at_once_is_one_row(transactiona
             reserved = reserve(Actor(user_id=alice.pk), generation_id=generation_id)
         except LimitExceeded:
             return False  # it was settled before this one came
-        return ledger.call_settle(reserved.pk, Usage(10, 7), CallState.COMPLETE)
+        return settlement.call_settle(reserved.pk, Usage(10, 7), CallState.COMPLETE)
 
     assert sum(at_once(read, range(64))) == 1
     assert ledger_of(alice) == [("complete", 10, 7, False)]
@@ -437,7 +437,7 @@ def test_in_any_order_counters_hold_what_runs_and_have_used_what_the_ledger_says
                 pk, need, _ = running.pop(which % len(running))
                 if verb == "settle":
                     used = Usage(min(first, need.prompt_tokens), min(second, need.max_tokens))
-                    ledger.call_settle(pk, used, CallState.COMPLETE)
+                    settlement.call_settle(pk, used, CallState.COMPLETE)
                 else:
                     Reservation.objects.filter(pk=pk).update(expires_at=timezone.now() - timedelta(seconds=1))
                     assert ledger.reservations_expire() == 1
@@ -447,3 +447,80 @@ def test_in_any_order_counters_hold_what_runs_and_have_used_what_the_ledger_says
             assert count.reserved == sum(held for *_, held in running)
             assert count.used + count.reserved <= row.amount
         transaction.set_rollback(True)
+
+
+# --- Calls that are reserved together ---------------------------------------------------------------------------------
+
+
+def reserve_two(actor: Actor, need: Need | None = NEED) -> list[Reservation]:
+    calls = [
+        Together(CallOpening(actor, model, "/v1/battles", PRICE, uuid.uuid4()), limits_in_force(actor, model), need)
+        for model in ("ant", "bee")
+    ]
+    assert ledger.calls_reserve_together(calls)
+    return list(Reservation.objects.order_by("pk"))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_calls_no_counter_moves_before_both_have_ended(as_alice: Actor, order: tuple[int, int]) -> None:
+    tokens, cost, requests = limit(100, Metric.TOKENS), limit("0.01", Metric.COST), limit(5, Metric.REQUESTS)
+    rows = reserve_two(as_alice)
+    held = [counter(row).reserved for row in (tokens, cost, requests)]
+    first, last = (rows[position].pk for position in order)
+
+    assert settlement.call_settle(first, Usage(10, 5, cached_tokens=4), CallState.COMPLETE)
+    assert not settlement.call_settle(first, Usage(10, 9), CallState.COMPLETE)
+    assert [counter(row).reserved for row in (tokens, cost, requests)] == held == [60, Decimal("0.0002"), 2]
+    assert [counter(row).used for row in (tokens, cost, requests)] == [0, 0, 0]
+    assert not LedgerEntry.objects.exists()
+
+    assert settlement.call_settle(last, Usage(10, 20), CallState.STOPPED, is_estimated=True)
+    assert [counter(row).reserved for row in (tokens, cost, requests)] == [0, 0, 0]
+    assert [counter(row).used for row in (tokens, cost, requests)] == [45, Decimal("0.000136"), 2]
+    assert ledger_sum() == Usage(20, 25, 4, 2)
+    assert set(LedgerEntry.objects.values_list("state", "is_estimated")) == {("complete", False), ("stopped", True)}
+    assert not Reservation.objects.exists()
+
+
+def test_the_end_of_one_call_is_kept_until_the_other_is_found_lost(as_alice: Actor) -> None:
+    tokens = limit(100, Metric.TOKENS)
+    ended, _ = reserve_two(as_alice)
+    settlement.call_settle(ended.pk, Usage(10, 5), CallState.COMPLETE)
+    let_expire()
+
+    assert ledger.reservations_expire() == 1
+    assert [counter(tokens).used, counter(tokens).reserved] == [45, 0]
+    assert set(LedgerEntry.objects.values_list("state", "completion_tokens")) == {("complete", 5), ("lost", 20)}
+
+
+def test_where_one_of_two_calls_was_reserved_before_each_goes_its_own_way(as_alice: Actor) -> None:
+    limit(100, Metric.TOKENS)
+    first, second = uuid.uuid4(), uuid.uuid4()
+    reserve(as_alice, generation_id=first)
+    calls = [
+        Together(CallOpening(as_alice, "tiny", "/v1/battles", PRICE, pk), limits_in_force(as_alice, "tiny"), NEED)
+        for pk in (second, first)
+    ]
+
+    assert not ledger.calls_reserve_together(calls)
+    assert Reservation.objects.get().generation_id == first
+
+
+def test_a_place_that_a_lost_call_holds_is_given_to_two(as_alice: Actor) -> None:
+    limit(60, Metric.TOKENS)
+    reserve(as_alice)
+    let_expire()
+    Reservation.objects.update(max_completion_tokens=0, prompt_tokens=0)
+
+    assert len(reserve_two(as_alice)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_calls_that_end_at_once_are_settled_once(as_alice: Actor) -> None:
+    tokens = limit(10_000, Metric.TOKENS)
+    rows = [row for _ in range(8) for row in reserve_two(as_alice)]
+
+    results = at_once(lambda row: settlement.call_settle(row.pk, Usage(10, 7), CallState.COMPLETE), set(rows))
+    assert all(results)
+    assert [counter(tokens).used, counter(tokens).reserved] == [16 * 17, 0]
+    assert LedgerEntry.objects.count() == 16

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.accounts.errors import LimitExceeded, LimitTooSmall
+from apps.accounts.grants import Asked, grant, grant_together, reserved_amount
 from apps.accounts.models import Audience, Metric, Period
 from apps.accounts.quota import (
     FREE,
@@ -16,8 +17,6 @@ from apps.accounts.quota import (
     Price,
     Rule,
     Usage,
-    grant,
-    reserved_amount,
     rules_in_force,
     window_end,
     window_start,
@@ -188,3 +187,60 @@ def test_what_is_granted_fits_every_limit_and_is_the_most_that_does(
         assert granted is not None
         assert fits(granted)
         assert granted == need.max_tokens or (need.may_shorten and not fits(granted + 1))
+
+
+# --- Calls that begin together ----------------------------------------------------------------------------------------
+
+
+def two(need: Need | None, *shared: Gauge, other: Need | None = None, price: Price = FREE) -> list[Asked]:
+    gauges = dict(enumerate(shared))
+    return [Asked(gauges, need, price), Asked(gauges, other or need, price)]
+
+
+def test_what_is_left_is_shared_alike_by_answers_that_begin_together() -> None:
+    need = Need(10, 500, may_shorten=True)
+    tokens = gauge(Metric.TOKENS, "100", used="20")
+    assert grant_together(two(need, tokens), NOON) == [30, 30]
+    assert grant_together(two(need, gauge(Metric.TOKENS, "10000")), NOON) == [500, 500]
+    assert grant_together(two(need, tokens, other=Need(30, 25, may_shorten=True)), NOON) == [20, 20]
+    assert grant_together(two(need, tokens, other=Need(10, 5, may_shorten=True)), NOON) == [55, 5]
+    assert grant_together(two(None, gauge(Metric.REQUESTS, "2")), NOON) == [None, None]
+
+
+def test_a_limit_for_one_model_alone_does_not_make_one_answer_shorter_than_the_other() -> None:
+    need = Need(10, 500, may_shorten=True)
+    calls = [Asked({1: gauge(Metric.TOKENS, "50")}, need, FREE), Asked({}, need, FREE)]
+    assert grant_together(calls, NOON) == [40, 40]
+
+
+@pytest.mark.parametrize(
+    ("calls", "asked"),
+    [
+        (two(None, gauge(Metric.REQUESTS, "5", used="4")), 2),
+        (two(Need(10, 500, may_shorten=True), gauge(Metric.TOKENS, "80", used="60")), 22),
+        (two(Need(10, 30), gauge(Metric.TOKENS, "100", used="30")), 80),
+        (two(Need(10, 30), gauge(Metric.TOKENS, "100", used="30"), other=Need(10, 90, may_shorten=True)), 80),
+    ],
+    ids=["a request is left", "no token is left", "nothing may be shortened", "one would be shorter than the other"],
+)
+def test_where_one_of_two_fits_neither_begins(calls: list[Asked], asked: int) -> None:
+    with pytest.raises(LimitExceeded) as refused:
+        grant_together(calls, NOON)
+    assert f"asks for {asked}" in refused.value.message or str(asked) in refused.value.message
+
+
+def test_two_that_never_fit_together_are_told_so() -> None:
+    with pytest.raises(LimitTooSmall):
+        grant_together(two(None, gauge(Metric.REQUESTS, "1")), NOON)
+
+
+@given(st.integers(0, 300), st.integers(0, 60), st.integers(0, 60), st.integers(1, 80), st.integers(1, 80))
+def test_together_the_longest_that_fits_is_found(amount: int, one: int, other: int, most: int, others: int) -> None:
+    needs = Need(one, most, may_shorten=True), Need(other, others, may_shorten=True)
+    calls = two(needs[0], gauge(Metric.TOKENS, str(amount)), other=needs[1])
+    fitting = [n for n in range(1, max(most, others) + 1) if one + other + min(n, most) + min(n, others) <= amount]
+    if not fitting:
+        with pytest.raises(LimitExceeded):
+            grant_together(calls, NOON)
+    else:
+        assert grant_together(calls, NOON) == [min(fitting[-1], most), min(fitting[-1], others)]

@@ -11,7 +11,7 @@ import pytest
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from apps.accounts import ledger
+from apps.accounts import ledger, settlement
 from apps.accounts.actors import Actor
 from apps.accounts.ledger import CallOpening
 from apps.accounts.models import ApiKey, CallState, Metric, Period, User
@@ -29,7 +29,7 @@ def used(
     opening = CallOpening(actor, model, "/v1/chat/completions", PRICE)
     need = Need(usage.prompt_tokens, usage.completion_tokens)
     reserved = ledger.call_reserve(opening, limits_in_force(actor, model), need, now=at)
-    ledger.call_settle(reserved.pk, usage, CallState.COMPLETE)
+    settlement.call_settle(reserved.pk, usage, CallState.COMPLETE)
 
 
 def test_the_page_shows_a_meter_for_each_limit_and_sums_for_each_model(client: Client, alice: User) -> None:

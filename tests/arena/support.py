@@ -14,11 +14,11 @@ from channels.testing import WebsocketCommunicator
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.arena.models import Battle, Follows
+from apps.arena.models import Battle, Contestant, Follows
 from apps.arena.models.entries import DEFAULT_SLUG
 from apps.arena.services.battles import BattleTurn, Opening, battle_start
 from apps.catalog.models import LanguageModel
-from apps.conversations.models import Generation, GenerationState
+from apps.conversations.models import Conversation, Generation, GenerationState, Message
 from apps.conversations.outcomes import Failure, Outcome
 from apps.conversations.services.generations import generation_finish
 from apps.core.threads import in_thread
@@ -78,6 +78,26 @@ def asked_ago(seconds: float) -> None:
     Generation.objects.update(
         created_at=now - timedelta(seconds=seconds), ttft_ms=0, finished_at=now - timedelta(seconds=max(0, seconds))
     )
+
+
+def ended_ago(seconds: float, *, asked_s: float) -> None:
+    """Make it so long since both had ended and, with `asked_s`, since they began to write."""
+    now = timezone.now()
+    Generation.objects.update(
+        created_at=now - timedelta(seconds=asked_s), ttft_ms=0, finished_at=now - timedelta(seconds=seconds)
+    )
+
+
+def secrets() -> list[str]:
+    """Every name and id by which a side could be known."""
+    rows = [
+        *Contestant.objects.all(), *Conversation.objects.all(), *Generation.objects.all(), *Message.objects.all(),
+        *Worker.objects.all(),
+    ]  # fmt: skip
+    ids = [str(row.public_id) for row in rows]
+    names = [contestant.name for contestant in Contestant.objects.all()]
+    models = [str(contestant.model.public_id) for contestant in Contestant.objects.select_related("model")]  # type: ignore[union-attr]
+    return [*names, *ids, *models, *(text.replace("-", "") for text in (*ids, *models))]
 
 
 async def until_states(*states: str) -> None:

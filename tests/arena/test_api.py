@@ -12,7 +12,7 @@ from django.db import connections
 from django.test import AsyncClient
 
 from apps.accounts.key_scope import KeyScope
-from apps.accounts.models import Endpoint, LedgerEntry, User
+from apps.accounts.models import Endpoint, LedgerEntry, Metric, Period, User
 from apps.accounts.services import api_key_create
 from apps.arena.models import Battle, Contestant, Vote
 from apps.conversations.live.registry import readers_release
@@ -20,8 +20,9 @@ from apps.conversations.models import Conversation
 from apps.core.threads import in_thread
 from apps.moderation.models import Policy, Rule
 from apps.openai_api.api import battles
+from tests.accounts.support import limit
 from tests.arena.conftest import FOX, OWL
-from tests.arena.support import Two, asked_ago, until_states
+from tests.arena.support import Two, asked_ago, ended_ago, secrets, until_states
 from tests.fake_worker import Fail, Gate
 
 
@@ -32,13 +33,19 @@ class Program:
         self._headers = {"Authorization": f"Bearer {secret}"}
         self._client = AsyncClient()
 
+    async def post_raw(self, path: str, **body: Any) -> Any:
+        return await self._client.post(path, json.dumps(body), content_type="application/json", headers=self._headers)
+
+    async def get_raw(self, path: str) -> Any:
+        return await self._client.get(path, headers=self._headers)
+
     async def post(self, path: str, status: int = 200, **body: Any) -> Any:
-        reply = await self._client.post(path, json.dumps(body), content_type="application/json", headers=self._headers)
+        reply = await self.post_raw(path, **body)
         assert reply.status_code == status, reply.content
         return json.loads(reply.content)
 
     async def get(self, path: str, status: int = 200) -> Any:
-        reply = await self._client.get(path, headers=self._headers)
+        reply = await self.get_raw(path)
         assert reply.status_code == status, reply.content
         return json.loads(reply.content)
 
@@ -95,6 +102,49 @@ async def test_nothing_of_an_answer_comes_before_both_have_ended(
         while (now := await caller.get(f"/v1/battles/{begun['id']}"))["status"] == "running":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert {now["turns"][0]["a"], now["turns"][0]["b"]} == {"Ready.", "Not yet."}
+
+
+async def test_no_reply_before_the_vote_holds_a_name_or_an_id_of_a_side(
+    alice: User, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(battles, "WAIT_S", 0.3)
+    gate = Gate()
+    two.workers[OWL].play("<think>I am the owl.</think>Ready.")
+    two.workers[FOX].play("Not ", gate, "yet.")
+    await in_thread(limit, 100_000, Metric.TOKENS, Period.DAY, user=alice)
+    caller = await program(alice)
+    replies = [await caller.post_raw("/v1/battles", input="Hi")]
+    begun = json.loads(replies[0].content)["id"]
+    other = await caller.get_raw("/v1/models")
+    replies.append(await caller.get_raw(f"/v1/battles/{begun}"))
+    gate.open()
+    await until_states("complete", "complete")
+    await in_thread(asked_ago, 30)
+    replies.append(await caller.get_raw(f"/v1/battles/{begun}"))
+    assert json.loads(replies[-1].content)["status"] == "ended"
+    for secret in (*await in_thread(secrets), "the owl"):
+        for reply in replies:
+            assert secret not in f"{reply.headers}{reply.content.decode()}"
+    assert OWL in other.content.decode()
+    assert OWL in json.dumps(await caller.post("/v1/votes", battle=begun, verdict="a"))
+
+
+async def test_the_answers_of_a_battle_come_to_a_program_no_sooner_than_to_a_page(
+    alice: User, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slow one, which had a minute for three words, would have taken long for the rest of the other."""
+    monkeypatch.setattr(battles, "WAIT_S", 2.0)
+    two.workers[OWL].play("Three slow words.")
+    two.workers[FOX].play("Three quick words. " * 20)
+    caller = await program(alice)
+    begun = (await caller.post("/v1/battles", input="Hi"))["id"]
+    await until_states("complete", "complete")
+    await in_thread(ended_ago, 5.0, asked_s=65.0)
+    withheld = await caller.get(f"/v1/battles/{begun}")
+    assert (withheld["status"], withheld["turns"]) == ("running", [{"input": "Hi", "a": None, "b": None}])
+    assert (await caller.post("/v1/votes", 409, battle=begun, verdict="a"))["error"]["code"] == "battle_not_ready"
+    await in_thread(ended_ago, 90.0, asked_s=150.0)
+    assert (await caller.get(f"/v1/battles/{begun}"))["status"] == "ended"
 
 
 async def test_a_failed_side_is_told_without_its_name_and_followed_by_a_new_opponent(alice: User, two: Two) -> None:

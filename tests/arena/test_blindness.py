@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import AsyncClient, Client
-from django.utils import timezone
 
 from apps.accounts import selectors
 from apps.accounts.actors import Actor
@@ -22,16 +21,15 @@ from apps.arena.frames import BUCKET_BYTES, dumped
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
 from apps.arena.live.pacing import TICK_S, Written
-from apps.arena.models import Battle, Contestant, Position
+from apps.arena.models import Battle, Position
 from apps.conversations.hints import Hint, hint_send
 from apps.conversations.live.answer import Answer
-from apps.conversations.models import Conversation, Generation, GenerationState, Message
+from apps.conversations.models import GenerationState
 from apps.conversations.outcomes import Outcome
 from apps.core.frames import Frame
 from apps.core.threads import in_thread
-from apps.workers.models import Worker
 from tests.arena.conftest import FOX, OWL, Opens, on_side
-from tests.arena.support import Two, asked_ago, until_states
+from tests.arena.support import Two, asked_ago, ended_ago, secrets, until_states
 from tests.conversations.conftest import until_hints_are_heard
 from tests.conversations.pages import open_page
 from tests.fake_worker import Gate
@@ -41,17 +39,6 @@ N_BATTLES = 12
 
 
 # --- What is said -----------------------------------------------------------------------------------------------------
-
-
-def secrets() -> list[str]:
-    """Every name and id by which a side could be known."""
-    rows = [
-        *Contestant.objects.all(), *Conversation.objects.all(), *Generation.objects.all(), *Message.objects.all(),
-        *Worker.objects.all(),
-    ]  # fmt: skip
-    ids = [str(row.public_id) for row in rows]
-    models = [str(contestant.model.public_id) for contestant in Contestant.objects.select_related("model")]  # type: ignore[union-attr]
-    return [OWL, FOX, *ids, *models, *(text.replace("-", "") for text in (*ids, *models))]
 
 
 async def test_no_frame_before_the_vote_holds_a_name_or_an_id_of_a_side(opens: Opens, alice: User, two: Two) -> None:
@@ -136,13 +123,6 @@ async def test_a_reload_does_not_show_a_rest_that_is_not_due(opens: Opens, alice
     async with opens(alice) as page:
         await page.attach(accepted["battle"])
         assert (await page.until_ended())["error"] is None
-
-
-def ended_ago(seconds: float, *, asked_s: float) -> None:
-    now = timezone.now()
-    Generation.objects.update(
-        created_at=now - timedelta(seconds=asked_s), ttft_ms=0, finished_at=now - timedelta(seconds=seconds)
-    )
 
 
 async def test_the_usage_page_and_its_file_do_not_tell_who_writes(

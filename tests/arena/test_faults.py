@@ -3,13 +3,13 @@
 import json
 
 from apps.accounts.errors import LimitExceeded, LimitNeedsBound
-from apps.accounts.models import Metric, Period, User
+from apps.accounts.models import LedgerEntry, Metric, Period, Reservation, User
 from apps.arena.errors import BattleLimitExceeded, is_own_limit, side_failure
 from apps.arena.models import Battle, Contestant, Position, Vote
 from apps.conversations.models import Conversation, Generation
 from apps.core.threads import in_thread
 from gpu_worker.protocol import WorkerErrorCode
-from tests.accounts.support import limit
+from tests.accounts.support import counter, limit
 from tests.arena.conftest import FOX, OWL, Opens, on_side
 from tests.arena.support import ArenaPage, Two, until_states
 from tests.fake_worker import Gate, Refuse
@@ -68,6 +68,49 @@ async def test_a_limit_is_told_without_the_model_that_it_is_for(opens: Opens, al
     async with opens(alice) as page:
         await page.ask("Hi")
         assert await failed(page) == "arena.limit_exceeded"
+
+
+async def test_a_limit_that_has_room_for_one_side_alone_begins_neither(opens: Opens, alice: User, two: Two) -> None:
+    await in_thread(limit, 1, Metric.REQUESTS, Period.DAY, user=alice)
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        assert await failed(page) == "arena.limit_exceeded"
+    assert not any(worker.requests for worker in two.workers.values())
+    assert await in_thread(LedgerEntry.objects.count) == 0
+
+
+async def test_tokens_that_are_left_are_shared_alike_by_both_sides(opens: Opens, alice: User, two: Two) -> None:
+    await in_thread(limit, 200, Metric.TOKENS, Period.DAY, user=alice)
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        assert (await page.until_ended())["error"] is None
+    longest = {worker.requests[0]["max_tokens"] for worker in two.workers.values()}
+    assert len(longest) == 1
+    assert 0 < longest.pop() <= 100
+
+
+async def test_no_meter_moves_before_both_sides_have_ended(opens: Opens, alice: User, two: Two) -> None:
+    of_tokens = await in_thread(limit, 100_000, Metric.TOKENS, Period.DAY, user=alice)
+    of_calls = await in_thread(limit, 50, Metric.REQUESTS, Period.DAY, user=alice)
+    gate = Gate()
+    two.workers[OWL].play("Ready.")
+    two.workers[FOX].play("Not ", gate, "yet.")
+    async with opens(alice) as page:
+        await page.ask("Hi")
+        await until_states("complete", "running")
+        counters = [await in_thread(counter, one) for one in (of_tokens, of_calls)]
+        assert [one.used for one in counters] == [0, 0]
+        assert counters[1].reserved == 2
+        assert await in_thread(LedgerEntry.objects.count) == 0
+        gate.open()
+        await page.until_ended()
+        counters = [await in_thread(counter, one) for one in (of_tokens, of_calls)]
+    assert [one.reserved for one in counters] == [0, 0]
+    assert counters[1].used == 2
+    entries = await in_thread(lambda: list(LedgerEntry.objects.all()))
+    assert len(entries) == 2
+    assert counters[0].used == sum(entry.prompt_tokens + entry.completion_tokens for entry in entries) > 0
+    assert not await in_thread(Reservation.objects.exists)
 
 
 async def test_a_model_with_too_many_requests_is_told_without_its_name(opens: Opens, alice: User, two: Two) -> None:

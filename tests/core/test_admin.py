@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts import ledger
+from apps.accounts import ledger, settlement
 from apps.accounts.actors import Actor
 from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
@@ -203,7 +203,7 @@ def test_the_ledgers_list_counts_no_more_rows_than_it_shows(
     monkeypatch.setattr("apps.accounts.admin.usage.COUNTED_ROWS", 3)
     for number in range(5):
         request_id_var.set(f"request-{number}")
-        ledger.call_settle(
+        settlement.call_settle(
             ledger.call_reserve(CallOpening(Actor(user_id=alice.pk), "tiny", "/v1/chat/completions"), [], None).pk,
             Usage(1, 1),
             CallState.COMPLETE,

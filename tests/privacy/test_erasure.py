@@ -16,10 +16,11 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
-from apps.accounts.ledger import CallOpening, call_reserve, call_settle
+from apps.accounts.ledger import CallOpening, call_reserve
 from apps.accounts.models import ApiKey, CallState, LedgerEntry, Reservation, User, Visitor
 from apps.accounts.quota import Price, Usage
 from apps.accounts.services import api_key_create
+from apps.accounts.settlement import call_settle
 from apps.arena.models import Arena, Battle, Verdict, Vote
 from apps.conversations.models import Conversation, Message, Preset
 from apps.leaderboard.rating.board import BoardConfig

@@ -150,6 +150,10 @@ class Reservation(MeteredCall):
     cached_input_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_DECIMALS)
     output_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_DECIMALS)
     expires_at = models.DateTimeField(db_index=True)
+    group = models.UUIDField(null=True, db_index=True)
+    """Of calls that were reserved together, and are settled together: what one used alone would tell about it."""
+    ending = models.JSONField(null=True)
+    """How it ended, as `settlement.Ending`, while another of its group goes on."""
 
     def __str__(self) -> str:
         return f"{self.model_name} since {self.started_at}"

@@ -13,6 +13,7 @@ from apps.arena.models import Follows
 from apps.arena.services import battles
 from apps.arena.services.battles import BattleTurn, Opening
 from apps.conversations.live.registry import reader_of
+from apps.conversations.services.sides import sides_reserve
 from apps.core.threads import in_thread
 from apps.moderation.choices import Surface
 from apps.moderation.gate import text_pass
@@ -25,14 +26,14 @@ async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
     await in_thread(battles.opening_check, actor=actor, opening=opening)
     new_id = uuid4()  # an incident is found by it
     opening = replace(opening, text=await _passed(actor, opening.text, reference=str(new_id)), new_id=new_id)
-    return _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
+    return await _begun(await in_thread(battles.battle_start, actor=actor, opening=opening, random=SystemRandom()))
 
 
 async def battle_continue(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = None) -> BattleTurn:
     """Go on. `turn`: as in `battle_send`. Raises: as `battle_send`; TextRefused."""
     await in_thread(battles.message_check, actor=actor, battle_id=battle_id, text=text)
     text = await _passed(actor, text, reference=str(battle_id))
-    return _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text, turn=turn))
+    return await _begun(await in_thread(battles.battle_send, actor=actor, battle_id=battle_id, text=text, turn=turn))
 
 
 async def battle_halt(*, actor: Actor, battle_id: UUID) -> None:
@@ -49,7 +50,9 @@ def _first_text(actor: Actor, battle_id: UUID) -> str:
     return battles.first_message_get(selectors.battle_get(actor, battle_id))
 
 
-def _begun(turn: BattleTurn) -> BattleTurn:
-    for generation in turn.generations:
-        reader_of(generation.public_id)
+async def _begun(turn: BattleTurn) -> BattleTurn:
+    a, b = (generation.public_id for generation in turn.generations)
+    await sides_reserve((a, b))
+    reader_of(a)
+    reader_of(b)
     return turn

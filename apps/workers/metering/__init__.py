@@ -15,5 +15,6 @@ ends decides what is settled:
 """
 
 from apps.workers.metering.doors import metered_answer, metered_follow, metered_stream
+from apps.workers.metering.together import reserve_together
 
-__all__ = ["metered_answer", "metered_follow", "metered_stream"]
+__all__ = ["metered_answer", "metered_follow", "metered_stream", "reserve_together"]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from apps.accounts import ledger
+from apps.accounts import ledger, settlement
 from apps.accounts.ledger import CallOpening, Reserved
 from apps.accounts.models import CallState, Limit
 from apps.accounts.quota import Usage
@@ -63,7 +63,7 @@ async def meter_open(call: Call, generation_id: UUID | None) -> "tuple[Meter, Ca
     told = reserved if is_exact else replace(reserved, prompt_tokens=None)
     meter = Meter(told, call, outlives_reader=generation_id is not None)
     call = replace(call, on_asked=meter.asked)
-    if need is not None and need.may_shorten and reserved.max_tokens:
+    if reserved.max_tokens and (need is None or need.may_shorten):
         call = replace(call, body=counting.shortened(call, reserved.max_tokens))
     return meter, call
 
@@ -189,7 +189,9 @@ class Meter:
     async def _settle_in_the_end(self, find: Callable[[], Awaitable[Settlement]], state: CallState) -> None:
         try:
             found = await find()
-            settle = partial(ledger.call_settle, self._reserved.pk, found.usage, state, is_estimated=found.is_estimated)
+            settle = partial(
+                settlement.call_settle, self._reserved.pk, found.usage, state, is_estimated=found.is_estimated
+            )
             if not await _tried_until_it_works(settle):
                 logger.error("reservation %s is left to expire: the database is away", self._reserved.pk)
         finally:
@@ -229,7 +231,7 @@ def _give_back(reserving: "asyncio.Future[Any]") -> None:
     reserved = reserving.result()
     if not isinstance(reserved, Reserved):
         return
-    settle = partial(ledger.call_settle, reserved.pk, NOT_EVEN_ASKED.usage, CallState.STOPPED)
+    settle = partial(settlement.call_settle, reserved.pk, NOT_EVEN_ASKED.usage, CallState.STOPPED)
     task = asyncio.ensure_future(_given_back(settle))
     _settling.add(task)
     task.add_done_callback(_settling.discard)
