@@ -42,20 +42,21 @@ function copyBySelection(text) {
 export function dressCode(root) {
   for (const bar of root.querySelectorAll(".code__bar")) bar.append(piece("copy-code"));
   for (const wide of root.querySelectorAll(".code pre, .table table")) {
-    const scroller = /** @type {Element} */ (wide.matches("pre") ? wide : wide.parentElement);
-    markScroller(scroller);
-    sizes.observe(scroller);
+    sizes.observe(/** @type {Element} */ (wide.matches("pre") ? wide : wide.parentElement));
   }
 }
 
-/** A phone is turned, a window is made narrow: what fitted scrolls now. */
-const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => markScroller(target)));
-
-/** @param {Element} scroller */
-function markScroller(scroller) {
-  if (scroller.scrollWidth > scroller.clientWidth) scroller.setAttribute("tabindex", "0");
-  else scroller.removeAttribute("tabindex");
-}
+/**
+ * It tells of each once it is laid out, and when a phone is turned or a window made narrow: what fitted scrolls now.
+ * All are measured before one is marked, or the page would be laid out again for each.
+ */
+const sizes = new ResizeObserver((changes) => {
+  const measured = changes.map(({ target }) => ({ target, scrolls: target.scrollWidth > target.clientWidth }));
+  for (const { target, scrolls } of measured) {
+    if (scrolls) target.setAttribute("tabindex", "0");
+    else target.removeAttribute("tabindex");
+  }
+});
 
 /** @param {(words: string) => void} say tells a screen reader */
 export function listenForCopies(say) {
