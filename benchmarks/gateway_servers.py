@@ -64,7 +64,7 @@ class Site:
 
     def sessions(self, n: int) -> list[str]:
         """The session cookies of so many new people, each signed in once."""
-        return _manage(self.data_dir, "shell", "--no-imports", "--command", PEOPLE_SCRIPT.format(n=n)).split()
+        return manage(self.data_dir, "shell", "--no-imports", "--command", PEOPLE_SCRIPT.format(n=n)).split()
 
 
 @contextmanager
@@ -77,8 +77,8 @@ def scripted_site(folder: Path) -> Iterator[Site]:
         command = [*launch, "--no-workers", "--no-jobs"]
         launcher = stack.enter_context(child(command, dict(os.environ), folder / "site.log"))
         wait_for(url + "/ready")
-        key = _manage(data, "apikey", "create", "benchmark").strip()
-        secret = _manage(data, "workers", "register", worker_id).split()[1]
+        key = manage(data, "apikey", "create", "benchmark").strip()
+        secret = manage(data, "workers", "register", worker_id).split()[1]
         options = ["--port", str(worker_port), "--site", url, "--worker-id", worker_id]
         env = os.environ | {TOKEN_VARIABLE: ACCESS_TOKEN, SECRET_VARIABLE: secret}
         scripted = [sys.executable, "-m", "benchmarks.scripted_worker", *options]
@@ -113,7 +113,7 @@ def litellm_proxy(folder: Path, worker: Gateway) -> Iterator[Gateway]:
         yield Gateway("litellm", url, MASTER_KEY, psutil.Process(proxy.pid))
 
 
-def _manage(data_dir: Path, *arguments: str) -> str:
+def manage(data_dir: Path, *arguments: str) -> str:
     env = os.environ | {"FASTCHAT_DATA_DIR": str(data_dir)}
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout

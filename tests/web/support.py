@@ -135,9 +135,9 @@ def new_chat_page(context: BrowserContext, site: LiveSite) -> ChatPage:
     return ChatPage(context.new_page(), site)
 
 
-def sign_up(tab: ChatPage) -> str:
+def sign_up(tab: ChatPage, name: str = "") -> str:
     """Make an account in this tab, and return its name."""
-    name = f"person-{uuid.uuid4().hex[:8]}"
+    name = name or f"person-{uuid.uuid4().hex[:8]}"
     tab.page.goto(tab.site.url + "/accounts/signup/")
     tab.page.fill("#id_username", name)
     tab.page.fill("#id_password1", "a long enough one")
