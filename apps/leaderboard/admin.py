@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.core.admin import RecordAdmin
-from apps.leaderboard.models import Snapshot
+from apps.leaderboard.models import Refresh, Snapshot
 
 
 @admin.register(Snapshot)
@@ -28,3 +28,13 @@ class SnapshotAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
         queryset: QuerySet[Snapshot] = super().get_queryset(request)
         return queryset.defer("votes")
+
+
+@admin.register(Refresh)
+class RefreshAdmin(RecordAdmin):
+    """Whether boards are kept up to date, and if not, why the old one stays."""
+
+    list_display = ("arena", "tried_at", "refusal_code", "refusal", "busy_until")
+    list_filter = ("refusal_code",)
+    list_select_related = ("arena",)
+    fields = readonly_fields = ("arena", "tried_at", "refusal_code", "refusal", "seen_vote", "busy_until")

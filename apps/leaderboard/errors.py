@@ -124,3 +124,10 @@ class SnapshotUnknown(RatingRefused):
 
     code = "leaderboard.snapshot_unknown"
     http_status = 404
+
+
+class ContestantUnseen(RatingRefused):
+    """No such model took part, or it is not for whoever asks."""
+
+    code = "leaderboard.contestant_unseen"
+    http_status = 404

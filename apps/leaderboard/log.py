@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant
 from apps.arena.pages import contestant_told
+from apps.catalog.models import Visibility
 from apps.leaderboard.models import SamplingChange
 from apps.leaderboard.selectors import is_hidden, models_seen
 
@@ -52,7 +53,12 @@ def entries(actor: Actor, arena: Arena) -> list[Entry]:
     """In the order in which they came. One that this actor may not see is left out."""
     visible = models_seen(actor)
     found = Contestant.objects.filter(arena=arena).select_related("model").order_by("pk")
-    return [_entry(contestant) for contestant in found if not is_hidden(contestant, visible)]
+    seen = _deleted_seen(actor, arena)
+    return [
+        _entry(contestant)
+        for contestant in found
+        if (contestant.pk in seen if _is_deleted(contestant) else not is_hidden(contestant, visible))
+    ]
 
 
 def changes(arena: Arena, of: list[Entry], *, limit: int | None = None) -> list[Change]:
@@ -87,6 +93,21 @@ def log_plain(arena: Arena, of: list[Entry]) -> list[dict[str, object]]:
         }
         for entry in of
     ]
+
+
+def _is_deleted(contestant: Contestant) -> bool:
+    return contestant.is_automatic and contestant.model_id is None
+
+
+def _deleted_seen(actor: Actor, arena: Arena) -> set[int]:
+    """Contestants whose model was deleted and was for this actor then."""
+    newest = (
+        SamplingChange.objects.filter(arena=arena, contestant__model=None, contestant__is_automatic=True)
+        .order_by("contestant_id", "-pk")
+        .distinct("contestant_id")
+    )
+    allowed = {Visibility.PUBLIC, Visibility.MEMBERS} if actor.is_authenticated else {Visibility.PUBLIC}
+    return {change.contestant_id for change in newest if change.visibility in allowed}
 
 
 def _entry(contestant: Contestant) -> Entry:

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.arena.models import Arena, Contestant
+from apps.catalog.models import Visibility
 from apps.leaderboard.charts.kinds import TITLES
 
 
@@ -75,6 +76,8 @@ class SamplingChange(models.Model):
     boost = models.FloatField()
     is_available = models.BooleanField(verbose_name="available")
     retired_at = models.DateTimeField(null=True)
+    visibility = models.CharField(max_length=10, choices=Visibility)
+    """Of its model then; everybody's for one that an admin entered. It tells for whom a deleted model is."""
     changed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -110,3 +113,22 @@ class Chart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}, {self.snapshot_id}"
+
+
+class Refresh(models.Model):
+    """How the board of an arena is kept up to date: what was tried last, and what came of it."""
+
+    arena = models.OneToOneField(Arena, on_delete=models.PROTECT, related_name="+")
+    busy_until = models.DateTimeField(null=True, blank=True)
+    """Somebody makes the board; whoever died doing it is taken for gone then."""
+    seen_vote = models.BigIntegerField(default=0)
+    """Newest vote of which the last try knew."""
+    tried_at = models.DateTimeField(null=True, blank=True, verbose_name="last tried")
+    refusal_code = models.CharField(max_length=60, blank=True)
+    refusal = models.CharField(max_length=1000, blank=True, verbose_name="why the old board stays")
+
+    class Meta:
+        verbose_name_plural = "refreshes"
+
+    def __str__(self) -> str:
+        return f"Board of {self.arena}"

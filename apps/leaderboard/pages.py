@@ -19,6 +19,8 @@ COLUMNS = (
     Column("licence", "Licence"),
 )
 SPARK_WIDTH, SPARK_HEIGHT = 60.0, 16.0
+SPARK_BOX = f"-2 -2 {SPARK_WIDTH + 4:g} {SPARK_HEIGHT + 4:g}"
+"""With room for the width of the line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class BoardRow:
     key: str
     """Its name in the votes."""
     contestant_pk: int
+    contestant_id: UUID
     rank: int | None
     name: str
     rating: float | None
@@ -131,6 +132,7 @@ def _row(row: dict[str, object], contestant: Contestant) -> BoardRow:
     return BoardRow(
         key=str(row["name"]),
         contestant_pk=contestant.pk,
+        contestant_id=contestant.public_id,
         rank=row["rank"],  # type: ignore[arg-type]  # from JSON
         name=told.name,
         rating=row["rating"],  # type: ignore[arg-type]

@@ -1,14 +1,17 @@
 """Votes as tests write them, and the command as they run it."""
 
 import io
+from itertools import combinations
 from typing import Any
 
 from django.core.management import call_command
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.arena.models import Battle, Contestant, Position, Side, Verdict, Vote
+from apps.arena.models import Arena, Battle, Contestant, Position, Side, Verdict, Vote
+from apps.catalog.models import LanguageModel
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
+from tests.live import LiveSite
 
 
 def vote(
@@ -33,7 +36,28 @@ def answered(contestant: Contestant, user: User, *, tokens_per_s: list[float]) -
         )
 
 
+def votes_between(*names: str, n: int = 12) -> None:
+    """`n` votes for each two of an open arena's contestants, of which the earlier name wins two thirds.
+
+    Models that there are not yet come with them. A site of other processes runs it by `manage.py shell`.
+    """
+    arena = Arena.objects.get()
+    for name in names:
+        LanguageModel.objects.get_or_create(name=name, defaults={"organisation": f"{name} lab", "licence": "MIT"})
+    contestants = Contestant.objects.filter(arena=arena, model__name__in=names)
+    by_name = {contestant.name: contestant for contestant in contestants}
+    for one, other in combinations(names, 2):
+        for i in range(n):
+            vote(by_name[one], by_name[other], Verdict.B if i % 3 == 0 else Verdict.A)
+
+
 def command(*arguments: str) -> str:
     out = io.StringIO()
     call_command("leaderboard", *arguments, stdout=out, stderr=io.StringIO())
     return out.getvalue()
+
+
+def board_publish(site: LiveSite, *names: str) -> None:
+    """Votes and a board on a site of other processes."""
+    site.manage("shell", "--command", f"from tests.leaderboard.support import votes_between; votes_between(*{names!r})")
+    site.manage("leaderboard", "build")

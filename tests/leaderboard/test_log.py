@@ -70,9 +70,28 @@ def test_the_page_and_its_json_tell_who_took_part_and_since_when(client: Client,
     assert told["bee"]["id"] == str(bee.public_id)
 
 
-def test_a_model_that_was_deleted_stays_in_the_log(client: Client, three: list[Contestant]) -> None:
+@pytest.mark.parametrize(
+    ("visibility", "seen_by"),
+    [
+        (Visibility.PUBLIC, {"visitor", "alice"}),
+        (Visibility.MEMBERS, {"alice"}),
+        (Visibility.HIDDEN, set()),
+    ],
+)
+def test_a_model_that_was_deleted_stays_in_the_log_of_those_who_saw_it(
+    client: Client, alice: User, three: list[Contestant], visibility: Visibility, seen_by: set[str]
+) -> None:
+    Contestant.objects.filter(name="ant").update(is_automatic=True)
+    LanguageModel.objects.filter(name="ant").update(visibility=visibility)
     LanguageModel.objects.get(name="ant").delete()
-    assert "ant" in {one["name"] for one in client.get(JSON).json()["contestants"]}
+    contestant_retire(three[0])
+    found = set()
+    if b'"ant"' in client.get(JSON).content:
+        found.add("visitor")
+    client.force_login(alice)
+    if b'"ant"' in client.get(JSON).content:
+        found.add("alice")
+    assert found == seen_by
 
 
 def test_a_model_that_somebody_may_not_see_is_not_in_their_log(
@@ -105,6 +124,7 @@ def test_the_page_shows_the_newest_changes_and_the_json_all(client: Client, thre
         Contestant.objects.filter(pk=three[0].pk).update(weight=weight + 0.5)
     page = client.get(PAGE).content.decode()
     assert "110.5" in page
-    assert "<td>9.5</td>" not in page
+    assert "<td>10.5</td>" not in page
+    assert "<td>11.5</td>" in page
     told = {one["name"]: one for one in client.get(JSON).json()["contestants"]}
     assert len(told["ant"]["changes"]) == 111

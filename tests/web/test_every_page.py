@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.fake_worker import FakeWorker, fake_worker
+from tests.leaderboard.support import board_publish
 from tests.live import ROOT, LiveSite
 from tests.web.support import ChatPage, ScriptedWorker, new_chat_page, sign_up
 
@@ -79,6 +80,7 @@ def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
         columns = _ask_both(tab, (owl, fox))
         _make_key(tab)
         battle = _fight(tab, (owl, fox))
+        board_publish(live_site, *MODELS)
         yield Opened(tab, chat, columns, link, battle)
         tab.page.context.close()
         live_site.query(
@@ -140,6 +142,12 @@ def _goto(page: Page, address: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _follow(page: Page, address: str, link: str) -> None:
+    _goto(page, address)
+    page.locator("main").get_by_role("link", name=link, exact=True).click()
+    page.wait_for_load_state("networkidle")
+
+
 def _chat(page: Page, site: str, person: Opened) -> None:
     _goto(page, person.chat)
     page.locator(".message--answer[data-state=complete]").wait_for()
@@ -169,6 +177,12 @@ OF_EVERYBODY: dict[str, Open] = {
     "arena": at("/arena"),
     "arena, side by side": at("/arena/side-by-side"),
     "arena, rules": at("/arena/rules"),
+    "leaderboard": at("/leaderboard"),
+    "leaderboard, model": lambda page, site, person: _follow(page, site + "/leaderboard", MODELS[0]),
+    "leaderboard, intervals": at("/leaderboard/of/public/charts"),
+    "leaderboard, shares won": at("/leaderboard/of/public/charts/wins"),
+    "leaderboard, prices": at("/leaderboard/of/public/charts/price"),
+    "leaderboard, log": at("/leaderboard/of/public/log"),
     "sign in": at("/accounts/login/"),
     "sign up": at("/accounts/signup/"),
     "password, forgotten": at("/accounts/password/reset/"),

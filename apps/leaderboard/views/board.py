@@ -8,7 +8,7 @@ from django.shortcuts import render
 from apps.arena.selectors import arenas_visible
 from apps.leaderboard.flags import config_flags
 from apps.leaderboard.models import Snapshot
-from apps.leaderboard.pages import COLUMNS, SPARK_HEIGHT, SPARK_WIDTH, rows_shown
+from apps.leaderboard.pages import COLUMNS, SPARK_BOX, rows_shown
 from apps.leaderboard.selectors import board_seen, snapshot_newest
 from apps.leaderboard.sorting import Order, sorted_by
 from apps.leaderboard.views.access import Place, of_arena
@@ -30,7 +30,7 @@ def _board(place: Place, snapshot: Snapshot, order: Order) -> dict[str, Any]:
         "rows": sorted_by(rows_shown(snapshot, seen.rows), order),
         "headings": order.headings(COLUMNS),
         "percent": f"{100 * seen.config['confidence']:g}",
-        "spark_box": f"-2 -2 {SPARK_WIDTH + 4:g} {SPARK_HEIGHT + 4:g}",
+        "spark_box": SPARK_BOX,
         "flags": config_flags(seen.config),
         "is_partial": bool(seen.hidden),
     }

@@ -1,0 +1,79 @@
+"""Keep boards up to date by themselves: look whether votes have come or changed, and only then make the board anew.
+
+A refusal keeps the old board, and is written down for the admin.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.arena.models import Arena, Vote
+from apps.leaderboard.chart_services import charts_draw
+from apps.leaderboard.errors import RatingRefused
+from apps.leaderboard.models import Refresh, Snapshot
+from apps.leaderboard.rating.board import BoardConfig
+from apps.leaderboard.selectors import snapshot_newest
+from apps.leaderboard.services import snapshot_build
+
+BUSY = timedelta(hours=1)
+"""Longer than a board of millions of votes takes."""
+IN_FULL_AFTER = timedelta(days=1)
+"""Also without new votes: whoever was erased is no voter any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a refresh did."""
+
+    snapshot: Snapshot | None
+    n_charts: int
+
+
+def board_refresh(arena: Arena) -> Outcome | None:
+    """Make the board as it was made before, and what its charts lack. None if somebody else is at it."""
+    now = timezone.now()
+    refresh = _claim(arena, now)
+    if refresh is None:
+        return None
+    snapshot = None
+    try:
+        if _is_due(refresh, now):
+            snapshot = _build(refresh, now)
+        return Outcome(snapshot, charts_draw(arena))
+    finally:
+        Refresh.objects.filter(pk=refresh.pk).update(busy_until=None)
+
+
+def _claim(arena: Arena, now: datetime) -> Refresh | None:
+    refresh, _ = Refresh.objects.get_or_create(arena=arena)
+    is_free = Q(busy_until=None) | Q(busy_until__lt=now)
+    claimed = Refresh.objects.filter(is_free, pk=refresh.pk).update(busy_until=now + BUSY)
+    return refresh if claimed else None
+
+
+def _is_due(refresh: Refresh, now: datetime) -> bool:
+    """In a time that does not grow with the votes that there were, but for those that an admin decided about."""
+    if refresh.tried_at is None or refresh.tried_at < now - IN_FULL_AFTER:
+        return True
+    votes = Vote.objects.filter(battle__arena=refresh.arena_id, battle__is_anonymous=True)
+    return votes.filter(pk__gt=refresh.seen_vote).exists() or votes.filter(overruled_at__gte=refresh.tried_at).exists()
+
+
+def _build(refresh: Refresh, now: datetime) -> Snapshot | None:
+    """The new board; None if nothing of it is new, or if there can be none."""
+    newest_vote = Vote.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    tried = {"tried_at": now, "seen_vote": newest_vote}
+    try:
+        snapshot, is_new = snapshot_build(refresh.arena, _config(refresh.arena))
+    except RatingRefused as exc:
+        Refresh.objects.filter(pk=refresh.pk).update(**tried, refusal_code=exc.code, refusal=exc.message)
+        return None
+    Refresh.objects.filter(pk=refresh.pk).update(**tried, refusal_code="", refusal="")
+    return snapshot if is_new else None
+
+
+def _config(arena: Arena) -> BoardConfig:
+    newest = snapshot_newest(arena)
+    return BoardConfig.of(newest.config) if newest else BoardConfig()
