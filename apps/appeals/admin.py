@@ -37,9 +37,9 @@ class AppealAdmin(KeptAdmin):
     """Not answered ones can be changed, once."""
 
     form = AppealForm
-    list_display = ("__str__", "made_at", "incident", "outcome", "answered_by", "answered_at")
+    list_display = ("__str__", "made_at", "against", "outcome", "answered_by", "answered_at")
     list_filter = ("outcome", "made_at")
-    list_select_related = ("incident", "answered_by")
+    list_select_related = ("incident", "ban__user", "answered_by")
     show_full_result_count = False
     fields = ("page", "text", "made_at", "outcome", "answer", "answered_by", "answered_at")
     readonly_fields = ("page", "text", "made_at", "answered_by", "answered_at")
@@ -53,10 +53,17 @@ class AppealAdmin(KeptAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Appeal | None = None) -> bool:
         return self.has_view_permission(request) and (obj is None or obj.outcome == Outcome.OPEN)
 
-    @admin.display(description="incident")
+    @admin.display(description="against")
+    def against(self, appeal: Appeal) -> str:
+        return f"ban of {appeal.ban}" if appeal.ban is not None else str(appeal.incident)
+
+    @admin.display(description="against")
     def page(self, appeal: Appeal) -> str:
-        address = reverse("admin:moderation_incident_review", args=[appeal.incident_id])
-        return format_html('<a href="{}">{}</a>', address, appeal.incident)
+        if appeal.ban is not None:
+            address = reverse("admin:moderation_ban_change", args=[appeal.ban.pk])
+        else:
+            address = reverse("admin:moderation_incident_review", args=[appeal.incident_id])
+        return format_html('<a href="{}">{}</a>', address, self.against(appeal))
 
     def save_model(self, request: HttpRequest, obj: Appeal, form: AppealForm, change: bool) -> None:
         assert isinstance(request.user, User)  # noqa: S101  # whoever is here is signed in

@@ -1,10 +1,10 @@
-"""One appeal for each incident: what its person says about it, and what a moderator answers."""
+"""One appeal for each incident or ban: what its person says about it, and what a moderator answers."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from apps.moderation.models import Incident
+from apps.moderation.models import Ban, Incident
 
 
 class Outcome(models.TextChoices):
@@ -16,9 +16,10 @@ class Outcome(models.TextChoices):
 
 
 class Appeal(models.Model):
-    """It goes when its incident does."""
+    """It goes when its incident or ban does."""
 
-    incident = models.OneToOneField(Incident, on_delete=models.CASCADE, related_name="appeal")
+    incident = models.OneToOneField(Incident, null=True, on_delete=models.CASCADE, related_name="appeal")
+    ban = models.OneToOneField(Ban, null=True, on_delete=models.CASCADE, related_name="appeal")
     text = models.TextField()
     made_at = models.DateTimeField(auto_now_add=True)
     outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.OPEN)
@@ -28,6 +29,12 @@ class Appeal(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(incident__isnull=False, ban=None) | Q(incident=None, ban__isnull=False),
+                name="appeal_against_one_thing",
+            )
+        ]
         indexes = [models.Index(fields=["-id"], condition=Q(outcome="open"), name="appeal_open")]
 
     def __str__(self) -> str:

@@ -1,4 +1,6 @@
-"""Appeals are made once for each incident, and answered once."""
+"""Appeals are made once for each incident or ban, and answered once."""
+
+from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -7,11 +9,12 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.appeals.errors import AlreadyAnswered, AlreadyAppealed, AppealTextWrong
 from apps.appeals.models import Appeal, Outcome
-from apps.appeals.selectors import decisions_of
+from apps.appeals.selectors import bans_of, decisions_of
 from apps.core.errors import NotFound
 from apps.core.texts import clean_text
 from apps.moderation.choices import Review
 from apps.moderation.errors import AlreadyReviewed
+from apps.moderation.services.bans import ban_lift
 from apps.moderation.services.reviews import incident_approve
 
 TEXT_MAX_CHARS = 2000
@@ -22,18 +25,31 @@ def appeal_make(*, actor: Actor, incident_pk: int, text: str) -> Appeal:
     incident = decisions_of(actor).filter(pk=incident_pk).first()
     if incident is None:
         raise NotFound
-    text = clean_text(text).strip()
-    if not 0 < len(text) <= TEXT_MAX_CHARS:
+    return _make(Appeal(incident=incident), text)
+
+
+def ban_appeal_make(*, actor: Actor, ban_pk: int, text: str) -> Appeal:
+    """Raises: NotFound, also for somebody else's ban and one that is over; AppealTextWrong; AlreadyAppealed."""
+    ban = bans_of(actor).filter(pk=ban_pk).first()
+    if ban is None:
+        raise NotFound
+    return _make(Appeal(ban=ban), text)
+
+
+def _make(appeal: Appeal, text: str) -> Appeal:
+    appeal.text = clean_text(text).strip()
+    if not 0 < len(appeal.text) <= TEXT_MAX_CHARS:
         raise AppealTextWrong(limit=TEXT_MAX_CHARS)
     try:
         with transaction.atomic():
-            return Appeal.objects.create(incident=incident, text=text)
+            appeal.save(force_insert=True)
     except IntegrityError as exc:
         raise AlreadyAppealed from exc
+    return appeal
 
 
 def appeal_answer(appeal: Appeal, *, outcome: Outcome, answer: str, moderator: User) -> None:
-    """Tell whoever made it. One that is overturned decides the incident too, if nobody has: nothing was wrong.
+    """Tell whoever made it. Overturning lifts the ban, or approves the incident if nobody has decided about it.
 
     Raises: AlreadyAnswered.
     """
@@ -41,10 +57,14 @@ def appeal_answer(appeal: Appeal, *, outcome: Outcome, answer: str, moderator: U
         mine = Appeal.objects.filter(pk=appeal.pk, outcome=Outcome.OPEN)
         if not mine.update(outcome=outcome, answer=answer, answered_by=moderator, answered_at=timezone.now()):
             raise AlreadyAnswered
-        if outcome is Outcome.OVERTURNED and appeal.incident.review == Review.OPEN:
-            try:
-                with transaction.atomic():
-                    incident_approve(appeal.incident, reviewer=moderator)
-            except AlreadyReviewed:
-                pass  # by somebody else, just now: that stands beside the answer
+        if outcome is Outcome.OVERTURNED:
+            _undo(appeal, moderator)
     appeal.refresh_from_db()
+
+
+def _undo(appeal: Appeal, moderator: User) -> None:
+    if appeal.ban is not None:
+        ban_lift(appeal.ban, by=moderator)
+    elif appeal.incident is not None and appeal.incident.review == Review.OPEN:
+        with suppress(AlreadyReviewed), transaction.atomic():  # by somebody else, just now: that stands beside
+            incident_approve(appeal.incident, reviewer=moderator)

@@ -9,4 +9,5 @@ app_name = "appeals"
 urlpatterns = [
     path("appeals", views.appeals, name="appeals"),
     path("appeals/<int:pk>", views.make, name="make"),
+    path("appeals/bans/<int:pk>", views.make_of_ban, name="make-of-ban"),
 ]

@@ -1,5 +1,8 @@
 """What moderation decided about a person's texts, and their appeals."""
 
+from collections.abc import Callable
+from functools import partial
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -7,7 +10,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.actors import actor_get
 from apps.appeals import selectors
-from apps.appeals.services import TEXT_MAX_CHARS, appeal_make
+from apps.appeals.models import Appeal
+from apps.appeals.services import TEXT_MAX_CHARS, appeal_make, ban_appeal_make
 from apps.core.errors import NotFound, SiteError
 
 
@@ -21,9 +25,19 @@ def appeals(request: HttpRequest) -> HttpResponse:
 @never_cache
 def make(request: HttpRequest, pk: int) -> HttpResponse:
     """Appeal against the incident of this number."""
-    actor = actor_get(request.user, request.COOKIES)
+    return _made(request, partial(appeal_make, incident_pk=pk))
+
+
+@require_POST
+@never_cache
+def make_of_ban(request: HttpRequest, pk: int) -> HttpResponse:
+    """Appeal against the ban of this number."""
+    return _made(request, partial(ban_appeal_make, ban_pk=pk))
+
+
+def _made(request: HttpRequest, make: Callable[..., Appeal]) -> HttpResponse:
     try:
-        appeal_make(actor=actor, incident_pk=pk, text=request.POST.get("text", ""))
+        make(actor=actor_get(request.user, request.COOKIES), text=request.POST.get("text", ""))
     except NotFound as exc:
         raise Http404(exc.message) from exc
     except SiteError as exc:
@@ -32,8 +46,10 @@ def make(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, *, problem: str = "", status: int = 200) -> HttpResponse:
+    actor = actor_get(request.user, request.COOKIES)
     context = {
-        "decisions": selectors.decisions_list(actor_get(request.user, request.COOKIES)),
+        "bans": selectors.bans_list(actor),
+        "decisions": selectors.decisions_list(actor),
         "n_shown": selectors.SHOWN,
         "problem": problem,
         "limit": TEXT_MAX_CHARS,

@@ -198,7 +198,7 @@ WORDS: dict[str, str] = {
     "mistake, appeal on the page /account/appeals.",
     "moderation.image_refused": "The image is not accepted here: {reason}. Leave it out, or send another one.",
     "moderation.banned": "You may not take part here {until}. Reason: {reason}. You may still read, export and delete "
-    "what is yours; if this is wrong, write to the people who run this site.",
+    "what is yours. If this is wrong, appeal on the page /account/appeals.",
     "moderation.already_reviewed": "{by} has decided about this incident: {review}.",
     "moderation.nothing_kept": "Nothing of this text is kept here any more, so there is nothing to take out.",
     "moderation.still_written": "This is still being written. Take it out when it has ended.",

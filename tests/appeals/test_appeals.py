@@ -1,5 +1,6 @@
 """Appeals: from the page that says what was decided, to a moderator, and back with words."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,8 +14,9 @@ from apps.appeals.errors import AlreadyAnswered
 from apps.appeals.models import Appeal, Outcome
 from apps.appeals.services import appeal_answer
 from apps.moderation.choices import Review
-from apps.moderation.errors import TextRefused
+from apps.moderation.errors import Banned, TextRefused
 from apps.moderation.models import Incident
+from apps.moderation.services.bans import ban_create
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +149,37 @@ def test_staff_who_do_not_review_see_no_appeals(client: Client, alice: User, bob
     client.force_login(bob)
     assert client.get("/admin/appeals/appeal/").status_code == 403
     assert client.get(f"/admin/appeals/appeal/{appeal.pk}/change/").status_code == 403
+
+
+def test_a_ban_is_appealed_and_lifted(alice: User, bob: User, moderator: User) -> None:
+    ban = ban_create(by=moderator, reason="Spam", lasts=None, user=alice)
+    alices, bobs, monas = Client(), Client(), Client()
+    for client, user in ((alices, alice), (bobs, bob), (monas, moderator)):
+        client.force_login(user)
+    assert PAGE in Banned(until="for good", reason="Spam").message
+    assert "Spam" in alices.get(PAGE).content.decode()
+    assert "Spam" not in bobs.get(PAGE).content.decode()
+    assert bobs.post(f"{PAGE}/bans/{ban.pk}", {"text": "No"}).status_code == 404
+    assert alices.post(f"{PAGE}/bans/{ban.pk}", {"text": ""}).status_code == 400
+    assert alices.post(f"{PAGE}/bans/{ban.pk}", {"text": "It was not me."}).status_code == 302
+    assert alices.post(f"{PAGE}/bans/{ban.pk}", {"text": "Again"}).status_code == 409
+
+    address = f"/admin/appeals/appeal/{Appeal.objects.get().pk}/change/"
+    assert "It was not me." in monas.get(address).content.decode()
+    assert "ban of account alice" in monas.get("/admin/appeals/appeal/").content.decode()
+    assert monas.post(address, {"outcome": "overturned", "answer": "You are right."}).status_code == 302
+    ban.refresh_from_db()
+    assert (ban.lifted_at is not None, ban.lifted_by_name) == (True, "mona")
+    page = alices.get(PAGE).content.decode()
+    assert "You are right." in page
+    assert ", lifted" in page
+
+
+def test_a_visitor_appeals_against_a_ban_while_it_is_in_force(client: Client, visitor: UUID, moderator: User) -> None:
+    bans = [
+        ban_create(by=moderator, reason="Spam", lasts=lasts, visitor_public_id=visitor)
+        for lasts in (timedelta(0), timedelta(days=1))
+    ]
+    client.cookies[VISITOR_COOKIE] = visitor_cookie_value(visitor)
+    statuses = [client.post(f"{PAGE}/bans/{ban.pk}", {"text": "No"}).status_code for ban in bans]
+    assert statuses == [404, 302]

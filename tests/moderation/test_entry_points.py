@@ -94,6 +94,7 @@ EXEMPT = {
     "chats/shared/<int:share_id>/revoke": "without texts",
     "account/keys": "the names of keys: no model reads them",
     "account/appeals/<int:pk>": "moderators alone read it, and must see what somebody means",
+    "account/appeals/bans/<int:pk>": "moderators alone read it, and must see what somebody means",
     "account/erase": "a password, which is kept nowhere",
     "account/keys/<int:pk>/rotate": "without texts",
     "account/keys/<int:pk>/revoke": "without texts",

@@ -25,6 +25,7 @@ from apps.arena.services.votes import vote_cast
 from apps.conversations.live.registry import readers_release
 from apps.conversations.models import Conversation, Message, Role
 from apps.moderation.models import Incident, Policy, Rule
+from apps.moderation.services.bans import ban_create
 from apps.openai_api.models import Batch
 from apps.openai_api.responses.runner import responses_run
 from apps.privacy.models import ErasureState
@@ -164,6 +165,8 @@ class Planter:
         assert refused is not None
         Incident.objects.filter(pk=refused.pk).update(action="refuse")
         self.form(f"account/appeals/{refused.pk}", text=MARK)
+        ban = ban_create(by=User.objects.get(is_superuser=True), reason="Spam", lasts=None, user=self.alice)
+        self.form(f"account/appeals/bans/{ban.pk}", text=MARK)
 
 
 PLANTED: dict[str, Callable[[Planter], None]] = {
@@ -171,6 +174,7 @@ PLANTED: dict[str, Callable[[Planter], None]] = {
     "chat/<uuid:conversation_id>/links/create": Planter.answers,
     "account/keys": Planter.account,
     "account/appeals/<int:pk>": Planter.appeal,
+    "account/appeals/bans/<int:pk>": Planter.appeal,
     "v1/embeddings": Planter.vectors_and_counts,
     "v1/engines/<path:engine>/embeddings": Planter.vectors_and_counts,
     "v1/moderations": Planter.vectors_and_counts,
