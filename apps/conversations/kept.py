@@ -12,13 +12,13 @@ from django.db.models import Q, QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
-from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Share
+from apps.conversations.markdown import message_html
+from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Role, Share
 from apps.conversations.selectors.held import conversations_not_held, kept_by
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
-from apps.conversations.services.shares import message_html
 from apps.conversations.texts import title_from
 from apps.holds.selectors import held_ids, not_held_require
 from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
@@ -117,7 +117,7 @@ def _message_replace(message: Message, text: str, author: Actor, taken_out: Take
                 [new] = taken_out([shared["content"]])  # something had been taken out of it before it was shared
             else:
                 continue
-            shared |= {"content": new, "html": message_html(shared["role"], new)}
+            shared |= {"content": new, "html": message_html(new, is_answer=shared["role"] == Role.ASSISTANT)}
         share.save(update_fields=["messages"])
     Message.objects.filter(conversation__in=chats, content=old).update(content=text)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import LanguageModel
+from apps.conversations.markdown.kept import KeptHtml
 from apps.conversations.models import Conversation, Role
 from apps.conversations.services.planting import Seed, messages_plant
 
@@ -67,9 +68,45 @@ def opened(client: Client, chat: Conversation) -> tuple[int, float]:
 def test_a_chat_of_500_messages_opens_in_under_a_second(
     alice: User, model: LanguageModel, alices_client: Client
 ) -> None:
-    chat = long_chat(alice, model, 500)
-    best_s = min(opened(alices_client, chat)[1] for _ in range(3))
+    # Each has texts of its own, so none is known from another one.
+    chats = [long_chat(alice, model, 500, f"{ANSWER}\nTold once, in chat {n}.") for n in range(3)]
+    best_s = min(opened(alices_client, chat)[1] for chat in chats)
     assert best_s < OPENS_WITHIN_S
+
+
+def test_a_chat_that_was_open_before_opens_in_less_than_half_of_the_time(
+    alice: User, model: LanguageModel, alices_client: Client
+) -> None:
+    chat = long_chat(alice, model, 500, ANSWER * 4)
+    first_s = opened(alices_client, chat)[1]
+    assert min(opened(alices_client, chat)[1] for _ in range(3)) < first_s / 2
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
+    rendered: list[str] = []
+
+    def render(text: str) -> str:
+        rendered.append(text)
+        return text * 10
+
+    kept = KeptHtml(render, max_chars=100)
+    for text in ("aaaa", "bbbb", "aaaa", "cccc", "aaaa"):
+        assert kept(text) == text * 10
+        assert kept.n_chars <= 100
+    assert rendered == ["aaaa", "bbbb", "cccc"]  # what was asked for again stays, and the other goes
+    kept("bbbb")
+    assert rendered[-1] == "bbbb"
+    assert len(kept("x" * 50)) == 500  # too long to be kept, and shown all the same
+    assert kept.n_chars <= 100
+
+
+def test_a_message_that_was_changed_is_shown_as_it_is_now(
+    alice: User, model: LanguageModel, alices_client: Client
+) -> None:
+    chat = long_chat(alice, model, 2, "A **secret**.")
+    assert "<strong>secret</strong>" in alices_client.get(f"/chat/{chat.public_id}").content.decode()
+    chat.messages.filter(role=Role.ASSISTANT).update(content="[removed]")
+    assert "secret" not in alices_client.get(f"/chat/{chat.public_id}").content.decode()
 
 
 def test_the_queries_do_not_grow_with_the_chat_nor_with_the_history(

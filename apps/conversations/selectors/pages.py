@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from uuid import UUID
 
-from apps.conversations.markdown import render, render_user
+from apps.conversations.markdown import message_html
 from apps.conversations.models import Conversation, End, Feedback, GenerationState, Message, Role
 from apps.conversations.outcomes import Failure
 from apps.conversations.selectors.conversations import (
@@ -101,7 +101,7 @@ def _shown(message: Message, siblings: Siblings) -> ShownMessage:
     return ShownMessage(
         id=message.public_id,
         role=message.role,
-        html=render(message.content) if is_answer else render_user(message.content),
+        html=message_html(message.content, is_answer=is_answer),
         model_name=message.author,
         is_imported=message.is_imported,
         generation=generation.public_id if generation else None,

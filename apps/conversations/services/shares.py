@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
 from apps.conversations.errors import ChatBehind, ChatNotFound, ChooseOne, NothingToShare, ShareTooLong, TooManyShares
-from apps.conversations.markdown import render, render_user
+from apps.conversations.markdown import message_html
 from apps.conversations.models import UNFINISHED, Conversation, Role, Share
 from apps.conversations.selectors.conversations import (
     conversation_get,
@@ -115,11 +115,6 @@ def shares_over() -> QuerySet[Share]:
     return shares_not_held(over, held_ids())
 
 
-def message_html(role: str, content: str) -> str:
-    """As a page shows it."""
-    return render(content) if role == Role.ASSISTANT else render_user(content)
-
-
 def _copy(conversation: Conversation) -> Copy:
     """Without what is being written. Raises: ChooseOne, NothingToShare, ShareTooLong."""
     if conversation.columns:
@@ -161,7 +156,7 @@ def _rendered(copy: Copy) -> Copy:
     n_chars, give_up_at = 0, time.monotonic() + RENDER_WITHIN_S
     messages: list[SharedMessage] = []
     for message in copy.messages:
-        html = message_html(message.role, message.content)
+        html = message_html(message.content, is_answer=message.role == Role.ASSISTANT)
         n_chars += len(html)
         if n_chars > SHARED_HTML_MAX_CHARS:
             raise ShareTooLong(reason=f"its page would have more than {SHARED_HTML_MAX_CHARS:,} characters of HTML")
