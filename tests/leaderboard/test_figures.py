@@ -101,6 +101,8 @@ def test_a_drawing_can_go_into_a_page_whatever_models_are_called(kind: Kind) -> 
     root = ElementTree.fromstring(svg)  # noqa: S314  # made here
     assert "<script" not in svg
     assert not any("style" in element.attrib for element in root.iter())
+    assert "graphics-symbol" not in svg
+    assert "aria-label" not in svg
     texts = "".join(root.itertext())
     assert "ANT <script>" in texts
     colours = {value for element in root.iter() for name, value in element.attrib.items() if name in ("fill", "stroke")}
