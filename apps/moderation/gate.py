@@ -4,10 +4,13 @@ A surface asks with all the texts of one request. They come back as they may go 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
@@ -78,6 +81,22 @@ async def texts_pass(
     return [verdict.text for verdict in verdicts[: len(texts)]]
 
 
+Note = dict[str, Any]
+"""What was done about a text, for whoever sent it: `action`, `text` ("in" or "out"), `categories` and `found_by`."""
+
+_notes: ContextVar[list[Note] | None] = ContextVar("moderation_notes", default=None)
+
+
+@contextmanager
+def noting(notes: list[Note]) -> Iterator[None]:
+    """Put into `notes` what is done about texts meanwhile, beside the incidents: for answers that come in a file."""
+    token = _notes.set(notes)
+    try:
+        yield
+    finally:
+        _notes.reset(token)
+
+
 async def text_pass(text: str, *, surface: Surface, actor: Actor, reference: str | None = None) -> str:
     """As `texts_pass`, for one."""
     [passed] = await texts_pass([text], surface=surface, actor=actor, reference=reference)
@@ -121,6 +140,15 @@ async def record(
     reference: str | None = None,
 ) -> None:
     """Keep an incident. While the database is away it goes to the log: the verdict holds anyway."""
+    if (notes := _notes.get()) is not None:
+        notes.append(
+            {
+                "action": str(action),
+                "text": str(direction),
+                "categories": sorted({finding.category for finding in findings}),
+                "found_by": sorted({finding.by for finding in findings}),
+            }
+        )
     write = partial(
         incident_record,
         surface=surface,

@@ -12,7 +12,7 @@ from django.db.models.functions import Now, TruncDate
 
 from apps.accounts.actors import Actor
 from apps.core.threads import in_thread
-from apps.moderation.actions import Finding, Policies, action_for
+from apps.moderation.actions import UNCHECKED, Finding, Policies, action_for
 from apps.moderation.choices import Action, Direction, Review, RuleKind, Surface
 from apps.moderation.matching import Matcher
 from apps.moderation.models import Ban, Classifier, Incident, Opening, Policy, Rule
@@ -51,6 +51,38 @@ class Decided:
         """Answers are looked at only where a policy speaks of them: it holds them up."""
         is_spoken_of = any(policy[:2] == (surface, direction) for policy in self.policies)
         return self.looks and (direction is Direction.IN or is_spoken_of)
+
+
+EVERYTHING_ELSE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """What is done about one category: of each surface in what is sent, and in answers; None where nobody looks."""
+
+    category: str
+    cells: tuple[Action | None, ...]
+
+
+def policy_table(rules: Decided) -> list[PolicyRow]:
+    """What holds now for all categories that are known here, "everything else" last; columns as `policy_columns`."""
+    known = {category for matcher in rules.matchers for category in matcher.categories} | {UNCHECKED}
+    known |= {category for *_, category in rules.policies if category}
+    return [
+        PolicyRow(category, tuple(_effective(rules, category, *column) for column in policy_columns()))
+        for category in (*sorted(known), EVERYTHING_ELSE)
+    ]
+
+
+def policy_columns() -> list[tuple[Surface, Direction]]:
+    return [(surface, direction) for surface in Surface for direction in Direction]
+
+
+def _effective(rules: Decided, category: str, surface: Surface, direction: Direction) -> Action | None:
+    if not rules.looks_at(surface, direction):
+        return None
+    # As of something that can be pointed at: what cannot be is refused where others are redacted.
+    return action_for(Finding(category, "", ((0, 1),)), rules.policies, surface, direction)
 
 
 _fresh: tuple[float, Decided] | None = None

@@ -24,10 +24,11 @@ PRIORITY = 50
 
 
 async def line_answered(line: BatchLine, endpoint: str, actor: Actor) -> Json:
-    """Raises: whatever the endpoint would."""
-    if endpoint == RESPONSES:
-        return await _response(line, actor)
-    return await _completion(line, endpoint, actor)
+    """What moderation does meanwhile is added to `line.notes`. Raises: whatever the endpoint would."""
+    with gate.noting(line.notes):
+        if endpoint == RESPONSES:
+            return await _response(line, actor)
+        return await _completion(line, endpoint, actor)
 
 
 async def _completion(line: BatchLine, endpoint: str, actor: Actor) -> Json:

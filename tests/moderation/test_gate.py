@@ -39,7 +39,7 @@ from apps.workers.models import Worker
 from tests.conversations.pages import open_page
 from tests.fake_worker import FakeWorker, Gate
 from tests.moderation.conftest import MODEL, classifier, post, verdict
-from tests.openai_api.batch_support import new_batch
+from tests.openai_api.batch_support import advance_to_the_end, content_of, new_batch
 from tests.socket_page import cookies_of
 from tests.workers.stand_in import StandIn, whole
 
@@ -279,6 +279,32 @@ def test_a_line_of_a_batch_is_refused_alone(key: NewKey, worker: FakeWorker, rud
     batch_advance(batch.pk, slice_s=5)
     assert dict(BatchLine.objects.values_list("custom_id", "status_code")) == {"Hi": 200, SAID: 403}
     assert [request["messages"][0]["content"] for request in worker.requests] == ["Hi"]
+
+
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/responses"])
+def test_a_batch_tells_what_was_done_about_its_lines(key: NewKey, worker: FakeWorker, rude: Rule, url: str) -> None:
+    policy("api", "redact")
+    Policy.objects.create(surface="api", direction="out", action="flag")
+    Worker.objects.update(lease_expires_at=timezone.now())
+    bodies = {
+        said: {"input": said} if "responses" in url else {"messages": [{**SAYS, "content": said}]} for said in "ab"
+    }
+    bodies["a"] = {"input": SAID} if "responses" in url else {"messages": [SAYS]}
+    lines = [
+        {"custom_id": name, "method": "POST", "url": url, "body": {"model": MODEL, **body}}
+        for name, body in bodies.items()
+    ]
+    batch = new_batch(key, *lines, endpoint=url)
+    for _ in range(2):
+        batch_advance(batch.pk)  # it is looked at, and waits
+    Worker.objects.update(lease_expires_at=timezone.now() + timedelta(hours=1))
+    for said in ("Such a bother", "Such a bother"):
+        worker.play(said)
+    batch = advance_to_the_end(batch)
+    told = {one["custom_id"]: one.get("moderation") for one in content_of(batch.output_file)}
+    found = {"categories": ["rude"], "found_by": ["House words"]}
+    answered = {"action": "flag", "text": "out", **found}
+    assert told == {"a": [{"action": "redact", "text": "in", **found}, answered], "b": [answered]}
 
 
 @pytest.mark.parametrize(("action", "n_incidents"), [("allow", 0), ("flag", 1)])

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.moderation.models import Classifier, Policy, Rule
+from apps.moderation.selectors import decided, policy_columns, policy_table
 
 if TYPE_CHECKING:
     _ClassifierForm = forms.ModelForm[Classifier]
@@ -27,6 +28,17 @@ class RuleAdmin(ModelAdmin):
 class PolicyAdmin(ModelAdmin):
     list_display = ("surface", "direction", "category_shown", "action")
     list_filter = ("surface", "direction", "action")
+    list_before_template = "admin/moderation/policies.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        rules = decided()
+        table = {
+            "policy_columns": [(surface.label, direction) for surface, direction in policy_columns()],
+            "policy_rows": policy_table(rules),
+            "looks": rules.looks,
+        }
+        response: HttpResponse = super().changelist_view(request, (extra_context or {}) | table)
+        return response
 
     @admin.display(description="category", ordering="category")
     def category_shown(self, policy: Policy) -> str:

@@ -117,6 +117,8 @@ class BatchLine(models.Model):
     body = models.JSONField()
     is_passed = models.BooleanField(default=False)
     """Whether the gate of moderation has let `body` pass."""
+    notes = models.JSONField(default=list)
+    """What moderation did about its texts: see `apps.moderation.gate.Note`."""
     n_attempts = models.PositiveIntegerField(default=0)
     tried_at = models.DateTimeField(null=True)
     """When it last had to be put back."""

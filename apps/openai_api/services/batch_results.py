@@ -58,7 +58,9 @@ def _result(batch: Batch, line: BatchLine) -> dict[str, object]:
     result: dict[str, object] = {"id": f"batch_req_{line.public_id.hex}", "custom_id": line.custom_id}
     if line.status_code is not None:
         response = {"status_code": line.status_code, "request_id": line_request_id(line.public_id), "body": line.answer}
-        return result | {"response": response, "error": None}
+        # Ours, beside OpenAI's fields: what was taken out or flagged would not be known otherwise.
+        noted = {"moderation": line.notes} if line.notes else {}
+        return result | {"response": response, "error": None} | noted
     if batch.cancelling_at is not None:
         error = {"code": "batch_cancelled", "message": "The batch was cancelled before this request was answered."}
     elif batch.errors:

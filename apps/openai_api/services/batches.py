@@ -136,14 +136,14 @@ def _line_end(line: BatchLine, status_code: int, answer: Json) -> None:
     counter = "n_completed" if status_code == 200 else "n_failed"
     with transaction.atomic():
         waiting = BatchLine.objects.filter(pk=line.pk, status_code=None)
-        if waiting.update(status_code=status_code, answer=answer):
+        if waiting.update(status_code=status_code, answer=answer, notes=line.notes):
             Batch.objects.filter(pk=line.batch_id).update(**{counter: F(counter) + 1})
 
 
 def line_passed(line: BatchLine, body: Json) -> None:
     """The gate let it pass like this: nobody looks at it again. What was taken out is in the owner's file alone."""
     changed = {} if body == line.body else {"body": body}
-    BatchLine.objects.filter(pk=line.pk).update(is_passed=True, **changed)
+    BatchLine.objects.filter(pk=line.pk).update(is_passed=True, notes=line.notes, **changed)
 
 
 def line_put_back(line: BatchLine, *, is_suspect: bool) -> None:
