@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.holds.selectors import not_held_require
 from apps.moderation.errors import StillWritten
 from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
 from apps.moderation.services.openings import opening_record
@@ -39,11 +40,12 @@ class ResponseKeeper:
         return Kept(name, [*([Line("Instructions", instructions)] if instructions else []), *lines[-MAX_LINES:]])
 
     def redact(self, reference: str, *, author: Actor, taken_out: TakenOut) -> bool:
-        """Raises: StillWritten."""
+        """Raises: StillWritten; Held, by law."""
         with transaction.atomic():
             response = _response(reference, author, is_locked=True)
             if response is None:
                 return False
+            not_held_require(response.kept_by)
             if not response.is_ended:
                 raise StillWritten
             body: Json = {"input": _items(response), "instructions": response.repeated.get("instructions")}

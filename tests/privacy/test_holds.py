@@ -15,7 +15,7 @@ from apps.accounts.models import User, Visitor
 from apps.accounts.services import NewKey, api_key_create
 from apps.arena.models import Battle
 from apps.conversations.kept import ChatKeeper
-from apps.conversations.models import Conversation, Message, Preset, Role, Share
+from apps.conversations.models import Conversation, Feedback, Message, Preset, Role, Share
 from apps.conversations.services.keeping import Change, conversations_change
 from apps.conversations.services.shares import share_create, shares_revoke
 from apps.holds.errors import AlreadyHeld, Held, NotInForce
@@ -23,6 +23,7 @@ from apps.holds.models import HeldKind
 from apps.holds.selectors import holds_in_force
 from apps.holds.services import hold_lift, hold_place
 from apps.moderation.models import Incident
+from apps.openai_api.kept import ResponseKeeper
 from apps.openai_api.models import ApiFile, StoredResponse
 from apps.openai_api.services.files import file_upload
 from apps.privacy.erasers import ERASERS
@@ -108,6 +109,33 @@ def test_retention_passes_over_what_is_held(alice: User, bob: User, admin_user: 
     assert retention_run() == {Kept.RESPONSES: 1, Kept.INCIDENTS: 1}
     assert StoredResponse.objects.get().user == alice
     assert Incident.objects.get().user == alice
+
+
+def test_words_that_are_held_are_not_written_over(client: Client, alice: User, alices: Actor, admin_user: User) -> None:
+    chat = chat_of(alices)
+    answer = Message.objects.create(conversation=chat, role=Role.ASSISTANT, content="Yes")
+    feedback = f"/chat/{chat.public_id}/messages/{answer.public_id}/feedback"
+    client.force_login(alice)
+    for prompt, comment in (("One", "Good"), ("Two", "Better")):
+        assert client.post("/chat/presets/save", {"preset_name": "x", "system_prompt": prompt}).status_code < 400
+        assert client.post(feedback, {"thumb": "down", "comment": comment}).status_code < 400
+    held(HeldKind.USER, alice, admin_user)
+    assert client.post("/chat/presets/save", {"preset_name": "x", "system_prompt": "Three"}).status_code == 409
+    assert client.post(feedback, {"thumb": "down", "comment": "Best"}).status_code == 409
+    assert client.post(feedback, {"thumb": ""}).status_code == 409
+    assert client.post(feedback, {"thumb": "up", "comment": "Better"}).status_code < 400
+    assert client.post("/chat/presets/save", {"preset_name": "y", "system_prompt": "New"}).status_code < 400
+    assert set(Preset.objects.values_list("system_prompt", flat=True)) == {"Two", "New"}
+    assert Feedback.objects.get().comment == "Better"
+
+
+def test_moderators_take_nothing_out_of_a_held_response(alice: User, admin_user: User) -> None:
+    response, keeper = response_of(api_key_create(name="laptop", user=alice)), ResponseKeeper()
+    actor, reference = Actor(user_id=alice.pk), f"resp_{response.public_id.hex}"
+    assert keeper.redact(reference, author=actor, taken_out=removed)
+    held(HeldKind.USER, alice, admin_user)
+    with pytest.raises(Held):
+        keeper.redact(reference, author=actor, taken_out=removed)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -172,6 +172,17 @@ def _erasure(page: Page, site: str, person: Opened) -> None:
     page.wait_for_url("**/account/erasures/*")
 
 
+def _appeals(page: Page, site: str, person: Opened) -> None:
+    """With something that was refused, and somebody who is about to say why that was wrong."""
+    person.tab.site.query(
+        "INSERT INTO moderation_incident (surface, direction, action, categories, found_by, user_id, network_digest,"
+        " reference, created_at, review) SELECT 'chat', 'in', 'refuse', '{rude}', '{House words}', max(id), '', '',"
+        " now(), 'open' FROM accounts_user RETURNING id"
+    )
+    _goto(page, site + "/account/appeals")
+    page.locator(".sheet summary").first.click()
+
+
 OF_EVERYBODY: dict[str, Open] = {
     "chat, empty": at("/chat"),
     "arena": at("/arena"),
@@ -208,7 +219,7 @@ OF_A_PERSON: dict[str, Open] = {
     "usage": at("/account/usage"),
     "who read": at("/account/openings"),
     "my data": at("/account/erase"),
-    "appeals": at("/account/appeals"),
+    "appeals": _appeals,
     "password": at("/accounts/password/change/"),
     "sign out": at("/accounts/logout/"),
 }

@@ -6,7 +6,9 @@ from apps.accounts.actors import Actor
 from apps.conversations.errors import CommentTooLong, FeedbackRefused
 from apps.conversations.models import Feedback, Role
 from apps.conversations.selectors.conversations import conversation_get, message_get
+from apps.conversations.selectors.held import kept_by
 from apps.core.texts import clean_text
+from apps.holds.selectors import not_held_require
 
 COMMENT_MAX_CHARS = 2_000
 
@@ -24,11 +26,14 @@ def feedback_give(
 ) -> None:
     """Say it, say it otherwise, or with None take it back. The caller has let the comment pass the gate.
 
-    Raises: ChatNotFound; FeedbackRefused: it is no answer, or there is no such reason.
+    Raises: ChatNotFound; FeedbackRefused: it is no answer, or there is no such reason; Held, if a comment would go.
     """
-    message = message_get(conversation_get(actor, conversation_id), message_id)
+    conversation = conversation_get(actor, conversation_id)
+    message = message_get(conversation, message_id)
     if message.role != Role.ASSISTANT:
         raise FeedbackRefused(reason="only answers can be judged, and this is a message of your own")
+    if Feedback.objects.filter(message=message).exclude(comment__in=["", comment]).exists():
+        not_held_require(kept_by(conversation))
     if is_good is None:
         Feedback.objects.filter(message=message).delete()
         return

@@ -38,17 +38,19 @@ def preset_save(*, actor: Actor, name: str, settings: ChatSettings, new_id: UUID
     """Keep settings under a name; one of this name is replaced. The caller has let both pass the gate.
 
     `new_id`: under which they were looked at; a new preset has it.
-    Raises: SignInRequired, PresetNameWrong, TooManyPresets.
+    Raises: SignInRequired, PresetNameWrong, TooManyPresets; Held, if one would be replaced that is kept.
     """
     if actor.user_id is None:
         raise SignInRequired
     name = preset_name_checked(name)
     with transaction.atomic():
         # Of two at once the second one waits here, so that the limit holds.
-        User.objects.select_for_update().get(pk=actor.user_id)
+        user = User.objects.select_for_update().get(pk=actor.user_id)
         others = Preset.objects.filter(user_id=actor.user_id).exclude(name=name)
         if others.count() >= PRESETS_MAX:
             raise TooManyPresets(limit=PRESETS_MAX)
+        if Preset.objects.filter(user_id=actor.user_id, name=name).exists():
+            not_held_require([user.public_id])
         kept = {"system_prompt": settings.system_prompt, "sampling": settings.sampling}
         preset, _ = Preset.objects.update_or_create(
             user_id=actor.user_id, name=name, defaults=kept, create_defaults=kept | {"public_id": new_id or uuid4()}
