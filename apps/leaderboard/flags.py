@@ -14,15 +14,16 @@ OPTIONS = {
     "min_battles": "--min-battles",
     "base": "--base",
     "anchor": "--anchor",
+    "deduplicates": "--dedup",
 }
 """By field of `BoardConfig`: all of them have one."""
 
 
 def config_flags(config: dict[str, Any]) -> str:
-    """For a shell; what is as it is without options is left out."""
+    """For a shell; what is as it is without options, or was no option then, is left out."""
     given: list[str] = []
     for field in fields(BoardConfig):
-        value = config[field.name]
+        value = config.get(field.name, field.default)
         if value != field.default:
             given += [OPTIONS[field.name]] if value is True else [OPTIONS[field.name], str(value)]
     return shlex.join(given)

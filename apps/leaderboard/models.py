@@ -5,10 +5,11 @@ No board and no line of the log is ever changed or deleted.
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from apps.arena.models import Arena, Contestant
+from apps.arena.models import Arena, Contestant, Vote
 from apps.catalog.models import Visibility
 from apps.leaderboard.charts.kinds import TITLES
 
@@ -132,3 +133,35 @@ class Refresh(models.Model):
 
     def __str__(self) -> str:
         return f"Board of {self.arena}"
+
+
+class CategoryBoard(models.Model):
+    """One more board of the same votes: of a category, or with style taken out, or both."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="category_boards")
+    category = models.CharField(max_length=30)
+    is_styled = models.BooleanField()
+    """Whether length and Markdown are taken out."""
+    board = models.JSONField()
+    """As `Snapshot.board`, with the coefficients of style."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["snapshot", "category", "is_styled"], name="category_board_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.category}{', without style' if self.is_styled else ''}"
+
+
+class VoteTraits(models.Model):
+    """What boards ask about the texts of a vote's battle. It stays when these are erased, and says nothing of them."""
+
+    vote = models.OneToOneField(Vote, on_delete=models.PROTECT, primary_key=True, related_name="traits")
+    categories = ArrayField(models.CharField(max_length=30), default=list)
+    style_a = ArrayField(models.FloatField(), null=True)
+    """Counts in the order of `battle_files.style.FEATURES`; null when the texts were erased before."""
+    style_b = ArrayField(models.FloatField(), null=True)
+
+    def __str__(self) -> str:
+        return f"Traits of {self.vote_id}"

@@ -12,16 +12,20 @@ from django.db import transaction
 
 from apps.arena.models import Arena, Contestant
 from apps.catalog.models import Visibility
+from apps.leaderboard.battle_files.style import FEATURES
 from apps.leaderboard.history import history_write
-from apps.leaderboard.models import Snapshot
+from apps.leaderboard.models import CategoryBoard, Snapshot
 from apps.leaderboard.rating.battles import Battles
-from apps.leaderboard.rating.board import Board, BoardConfig, board_make
+from apps.leaderboard.rating.board import Board, BoardConfig
 from apps.leaderboard.rating.matrices import pairs
+from apps.leaderboard.rating.slices import OVERALL, Slice, boards_make
 from apps.leaderboard.selectors import snapshot_newest
+from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_hash, votes_pack, votes_read, votes_text, votes_unpack
 
 TOLERANCE = 1e-6
 """In rating points: numbers closer than that are the same."""
+_MAIN = Slice(OVERALL, is_styled=False)
 _SOURCES = ("rating", "battle_files")
 
 
@@ -43,27 +47,33 @@ def snapshot_build(arena: Arena, config: BoardConfig) -> tuple[Snapshot, bool]:
 
     Raises: RatingRefused; the old board stays.
     """
+    traits_write(arena)
     text = votes_text(arena)
     made_of = {"votes_hash": votes_hash(text), "config": config.as_dict(), "code_version": code_version()}
     newest = snapshot_newest(arena)
     if newest and all(getattr(newest, name) == value for name, value in made_of.items()):
         return newest, False
-    battles, _ = votes_read(text)
-    made = {
-        "board": board_plain(board_make(battles, config)),
-        "pairs": pairs_plain(battles),
-        "contestants": _contestants(arena, battles.names),
-    }
+    made = _made(text, config)
     with transaction.atomic():
         snapshot = Snapshot.objects.create(
-            arena=arena, votes=votes_pack(text), n_votes=text.count(b"\n"), **made_of, **made
+            arena=arena,
+            votes=votes_pack(text),
+            n_votes=text.count(b"\n"),
+            board=made.boards.pop(_MAIN),
+            pairs=made.pairs,
+            contestants=_contestants(arena, made.pairs["names"]),
+            **made_of,
+        )
+        CategoryBoard.objects.bulk_create(
+            CategoryBoard(snapshot=snapshot, category=of.category, is_styled=of.is_styled, board=board)
+            for of, board in made.boards.items()
         )
         history_write(snapshot)
     return snapshot, True
 
 
 def snapshot_verify(snapshot: Snapshot) -> Verified:
-    """Make the board again from its own votes and configuration, if they are its own. Raises: RatingRefused."""
+    """Make all its boards again from its own votes and configuration, if they are its own. Raises: RatingRefused."""
     has_this_code = code_version() == snapshot.code_version
     try:
         text = votes_unpack(bytes(snapshot.votes))
@@ -71,10 +81,29 @@ def snapshot_verify(snapshot: Snapshot) -> Verified:
         return Verified(has_its_votes=False, has_its_numbers=False, has_this_code=has_this_code)
     if votes_hash(text) != snapshot.votes_hash:
         return Verified(has_its_votes=False, has_its_numbers=False, has_this_code=has_this_code)
-    battles, _ = votes_read(text)
-    board = board_plain(board_make(battles, BoardConfig.of(snapshot.config)))
-    is_same = _is_alike(board, snapshot.board) and pairs_plain(battles) == snapshot.pairs
+    made = _made(text, BoardConfig.of(snapshot.config))
+    stored = {Slice(of.category, of.is_styled): of.board for of in snapshot.category_boards.all()}
+    stored[_MAIN] = snapshot.board
+    is_same = made.boards.keys() == stored.keys() and made.pairs == snapshot.pairs
+    is_same = is_same and all(_is_alike(board, stored[of]) for of, board in made.boards.items())
     return Verified(has_its_votes=True, has_its_numbers=is_same, has_this_code=has_this_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a text of votes gives, as JSON has it."""
+
+    boards: dict[Slice, dict[str, Any]]
+    pairs: dict[str, Any]
+
+
+def _made(text: bytes, config: BoardConfig) -> _Made:
+    """Categories and styles that have no board are left out. Raises: RatingRefused, when the main board has none."""
+    battles, reading = votes_read(text, deduplicates=config.deduplicates)
+    found = boards_make(battles, reading.categories, FEATURES, config)
+    if _MAIN in found.refused:
+        raise found.refused[_MAIN]
+    return _Made({of: board_plain(board) for of, board in found.made.items()}, pairs_plain(battles))
 
 
 def board_plain(board: Board) -> dict[str, Any]:

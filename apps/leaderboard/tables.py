@@ -55,7 +55,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _more(row: Row, extra: Extra) -> Iterator[str]:
     for of in extra.values():
-        yield f"{of[row.name]:.1f}" if row.name in of else "-"
+        value = of.get(row.name)
+        yield "-" if value is None else str(value) if isinstance(value, int) else f"{value:.1f}"
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:

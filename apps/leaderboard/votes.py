@@ -1,17 +1,21 @@
-"""The votes of an arena as text that anybody may have: names of models, verdict, weight, and a number for the voter."""
+"""The votes of an arena as text that anybody may have: names of models, verdict, traits, a number for the voter."""
 
 import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.arena.models import Arena, Battle, Position, Side, Verdict, Vote
+from apps.leaderboard.battle_files.frequency import UNKNOWN, shares, text_number
 from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
+from apps.leaderboard.battle_files.style import metadata_of
+from apps.leaderboard.models import VoteTraits
 from apps.leaderboard.rating.battles import Battles
 
 _WINNERS = {
@@ -20,30 +24,22 @@ _WINNERS = {
     Verdict.TIE: "tie",
     Verdict.BOTH_BAD: "tie (bothbad)",
 }
-_AT_ONCE = 5_000
 
 
 Voter = tuple[str, int]
 """Of which kind, and which."""
 
 
-class _Blind(NamedTuple):
-    model_a: str
-    model_b: str
-    winner: str
-    weight: float
-    voter: Voter | None
-    """None for somebody who was erased."""
-
-
 def votes_text(arena: Arena) -> bytes:
     """Each vote that counts and was blind, as a row of a clean-battle file, sorted: one text for the same votes.
 
-    Voters are numbered by what they said, so that no number tells who came to the site before whom.
+    Those that came since `traits_write` wait for the next text. Voters are numbered by what they said, so that no
+    number tells who came to the site before whom.
     """
+    votes = list(_blind(arena))
     said: dict[Voter | None, list[str]] = {}
-    for vote in _blind(arena):
-        said.setdefault(vote.voter, []).append(_line(vote))
+    for vote, share in zip(votes, _shares(votes), strict=True):
+        said.setdefault(_voter(vote.battle), []).append(_line(vote, share))
     lines = said.pop(None, [])
     for number, of_voter in enumerate(sorted(sorted(of_voter) for of_voter in said.values()), start=1):
         lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in of_voter]
@@ -63,33 +59,47 @@ def votes_hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def votes_read(text: bytes) -> tuple[Battles, Reading]:
+def votes_read(text: bytes, *, deduplicates: bool = False) -> tuple[Battles, Reading]:
     """As `leaderboard build FILE` reads them. Raises: RatingRefused."""
-    return battles_from(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"), Cleaning(), is_strict=True)
+    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8")
+    cleaning = Cleaning(has_style=True, has_categories=True, deduplicates=deduplicates)
+    return battles_from(lines, cleaning, is_strict=True)
 
 
-def _line(vote: _Blind) -> str:
-    row = {"model_a": vote.model_a, "model_b": vote.model_b, "winner": vote.winner, "weight": vote.weight}
+def _line(vote: Vote, share: float) -> str:
+    traits: VoteTraits = vote.traits
+    row: dict[str, Any] = {
+        "model_a": vote.name_a,  # type: ignore[attr-defined]  # annotated
+        "model_b": vote.name_b,  # type: ignore[attr-defined]
+        "winner": _WINNERS[Verdict(vote.verdict)],
+        "weight": vote.effective_weight,
+        "categories": traits.categories,
+    }
+    if share < 1:
+        row["prompt_share"] = round(share, 6)
+    if traits.style_a is not None and traits.style_b is not None:
+        row["conv_metadata"] = metadata_of(tuple(traits.style_a), tuple(traits.style_b))
     return json.dumps(row, ensure_ascii=False)
 
 
-def _blind(arena: Arena) -> Iterator[_Blind]:
-    for vote in _counted(arena).iterator(chunk_size=_AT_ONCE):
-        winner = _WINNERS[Verdict(vote.verdict)]
-        yield _Blind(vote.name_a, vote.name_b, winner, vote.effective_weight, _voter(vote.battle))  # type: ignore[attr-defined]  # annotated
+def _shares(votes: Sequence[Vote]) -> list[float]:
+    """What each counts where frequent prompts count less."""
+    digests = [vote.battle.prompt_digest for vote in votes]
+    numbers = [text_number(digest) if digest else UNKNOWN for digest in digests]
+    return [float(share) for share in shares(np.array(numbers, dtype=np.int64))]
+
+
+def _blind(arena: Arena) -> QuerySet[Vote]:
+    votes = Vote.objects.rated(arena).filter(traits__isnull=False).select_related("battle", "traits")
+    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B))
 
 
 def _voter(battle: Battle) -> Voter | None:
-    """A program is its key: nobody knows for how many people it speaks, so it speaks for one."""
+    """A program is its key: nobody knows for how many people it speaks, so it speaks for one. None for the erased."""
     for kind in ("user", "visitor", "api_key"):
         if (pk := getattr(battle, f"{kind}_id")) is not None:
             return kind, pk
     return None
-
-
-def _counted(arena: Arena) -> QuerySet[Vote]:
-    votes: QuerySet[Vote] = Vote.objects.rated(arena).select_related("battle")
-    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B))
 
 
 def _name(position: Position) -> Subquery:

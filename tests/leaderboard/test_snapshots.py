@@ -19,18 +19,24 @@ from apps.accounts.models import ApiKey, User
 from apps.arena.models import Arena, Battle, Contestant, Integrity, Verdict, Vote
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.errors import NoBattles
-from apps.leaderboard.models import Snapshot
+from apps.leaderboard.models import Snapshot, VoteTraits
 from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.services import snapshot_build, snapshot_verify
+from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_pack, votes_text
 from tests.leaderboard.support import command, vote
 
 pytestmark = pytest.mark.django_db
 
 
+def text_of(arena: Arena) -> bytes:
+    traits_write(arena)
+    return votes_text(arena)
+
+
 def lines(arena: Arena) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in votes_text(arena).splitlines()]
+    return [json.loads(line) for line in text_of(arena).splitlines()]
 
 
 def test_only_blind_votes_that_count_enter_and_with_their_weight(arena: Arena, three: list[Contestant]) -> None:
@@ -41,8 +47,8 @@ def test_only_blind_votes_that_count_enter_and_with_their_weight(arena: Arena, t
     vote(ant, bee, overruled=Integrity.NOT_COUNTED)
     vote(bee, ant, Verdict.BOTH_BAD, integrity=Integrity.NOT_COUNTED, weight=0.25, overruled=Integrity.COUNTED)
     assert lines(arena) == [
-        {"model_a": "ant", "model_b": "bee", "winner": "model_a", "weight": 0.25},
-        {"model_a": "bee", "model_b": "ant", "winner": "tie (bothbad)", "weight": 1.0},
+        {"model_a": "ant", "model_b": "bee", "winner": "model_a", "weight": 0.25, "categories": []},
+        {"model_a": "bee", "model_b": "ant", "winner": "tie (bothbad)", "weight": 1.0, "categories": []},
     ]
 
 
@@ -55,18 +61,19 @@ def test_voters_are_numbers_and_nothing_of_them_is_in_the_text(
         ["voter-1", "voter-1", "voter-2"],
         ["voter-1", "voter-2", "voter-2"],
     )
-    assert alice.username.encode() not in votes_text(arena)
+    assert alice.username.encode() not in text_of(arena)
 
 
 def test_the_votes_are_one_text_whoever_came_first(
     arena: Arena, three: list[Contestant], alice: User, bob: User
 ) -> None:
     def cast(first: User, second: User) -> bytes:
+        VoteTraits.objects.all().delete()
         Vote.objects.all().delete()
         vote(three[0], three[1], user=first)
         vote(three[1], three[2], user=second)
         vote(three[2], three[0], user=second)
-        return votes_text(arena)
+        return text_of(arena)
 
     assert cast(alice, bob) == cast(bob, alice)
 
@@ -133,7 +140,7 @@ def test_votes_that_were_changed_are_told_as_that_before_they_are_rated(
 
 def test_nothing_is_rated_when_nothing_has_changed(arena: Arena, votes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot_build(arena, BoardConfig())
-    monkeypatch.setattr("apps.leaderboard.services.board_make", None)
+    monkeypatch.setattr("apps.leaderboard.services.boards_make", None)
     assert not snapshot_build(arena, BoardConfig())[1]
 
 

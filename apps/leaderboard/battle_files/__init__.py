@@ -1,4 +1,5 @@
 """FastChat's clean-battle files.
 
-`stream` reads JSON piece by piece, `rows` checks fields, `rules` say what does not count, and `reading` does all of it.
+`rows` checks fields, `rules` say what does not count, `style`, `categories` and `frequency` say what else a board may
+ask of a row, `columns` keeps the rows that count as numbers, and `reading` does all of it.
 """

@@ -46,6 +46,8 @@ class BattleRow:
     weight: float
     time: float
     """In seconds; 0 where the file does not say."""
+    raw: Mapping[str, Any]
+    """All of it, for what only some boards ask: style, categories, how frequent the prompt is."""
 
 
 def row_parse(value: Any) -> BattleRow:
@@ -65,12 +67,19 @@ def row_parse(value: Any) -> BattleRow:
         answers=_answers(value, "conversation_a") + _answers(value, "conversation_b"),
         weight=_number(value, "weight", 1.0),
         time=_number(value, "tstamp", 0.0),
+        raw=value,
     )
     if row.weight < 0:
         raise FieldWrong("weight", "is negative")
     if row.model_a == row.model_b:
         raise FieldWrong("model_b", "is the same as model_a: a model cannot meet itself")
     return row
+
+
+def prompts_in(value: Mapping[str, Any]) -> list[str]:
+    """What was asked of both sides, of a row that was parsed; nothing where the file has no conversations."""
+    turns = value.get("conversation_a") or ()
+    return [str(turn.get("content") or "") for turn in turns if turn.get("role") == "user"]
 
 
 def _text(value: Mapping[str, Any], field: str) -> str:

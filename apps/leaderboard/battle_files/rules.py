@@ -44,6 +44,10 @@ class Cleaning:
     excluded: frozenset[str] = frozenset()
     takes_named: bool = False
     """Also battles whose models were known to the voter."""
+    has_style: bool = False
+    has_categories: bool = False
+    deduplicates: bool = False
+    """These three ask more of each row, and let nothing be left out."""
 
 
 def is_named(row: BattleRow, cleaning: Cleaning) -> bool:

@@ -25,6 +25,7 @@ class Outcome(IntEnum):
     TIE = 2
 
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _SCORES = np.array((1.0, 0.0, 0.5))
 
 
@@ -67,7 +68,8 @@ class Battles:
     """N battles of M models. Make it by `of`, which checks.
 
     `first`, `second`: indexes into `names`; `voter`: any numbering, the same number for the same person; all `[N]`.
-    Only some need `style`, how the first answer differs from the second, [N, features], and `time`, in seconds, [N].
+    Only some need `style`, how the first answer differs from the second, [N, features], nan where that is not known;
+    `time`, in seconds, [N]; and `tags`, bits of categories, [N].
     """
 
     names: tuple[str, ...]
@@ -78,6 +80,7 @@ class Battles:
     voter: IntArray
     style: FloatArray | None = None
     time: FloatArray | None = None
+    tags: IntArray | None = None
 
     @classmethod
     def of(
@@ -91,11 +94,12 @@ class Battles:
         voter: IntArray | None = None,
         style: FloatArray | None = None,
         time: FloatArray | None = None,
+        tags: IntArray | None = None,
     ) -> Self:
         """Raises: BattlesMalformed, TooManyModels. Battles without weight count for nothing and are left out."""
         weight = np.ones(len(first)) if weight is None else weight
         voter = np.arange(len(first), dtype=np.int64) if voter is None else voter
-        battles = cls(names, first, second, outcome, weight, voter, style, time)
+        battles = cls(names, first, second, outcome, weight, voter, style, time, tags)
         _check(battles)
         return battles if (weight > 0).all() else battles.where(weight > 0)
 
@@ -113,7 +117,7 @@ class Battles:
     def cells(self) -> Cells:
         """All battles that are alike in one row each, sorted; with `style`, all battles, sorted."""
         if self.style is not None:
-            return self._rows(np.lexsort((*self.style.T, self.weight, self._key())))
+            return self._rows(np.argsort(self._fingerprint(), kind="stable"))
         kind, weights = self._kinds()
         found, count = _counted(kind, self._n_kinds(weights))
         return self._cells_of(found, count, weights)
@@ -122,7 +126,7 @@ class Battles:
         """The same for each voter apart, sorted by voter."""
         voters, number = np.unique(self.voter, return_inverse=True)
         if self.style is not None:
-            order = np.lexsort((*self.style.T, self.weight, self._key(), number))
+            order = np.lexsort((self._fingerprint(), number))
             return ByVoter(voters, number[order], self._rows(order))
         kind, weights = self._kinds()
         kinds, kind = np.unique(kind, return_inverse=True) if len(weights) > 1 else (None, kind)
@@ -153,6 +157,16 @@ class Battles:
 
     def _key(self) -> IntArray:
         return (self.first * self.n_models + self.second) * len(Outcome) + self.outcome
+
+    def _fingerprint(self) -> npt.NDArray[np.uint64]:
+        """The same for battles that are alike: an order of theirs, which sums of rounded numbers need, at one sort."""
+        style = np.empty((len(self), 0)) if self.style is None else self.style
+        columns = (self.weight, *style.T)
+        found = self._key().astype(np.uint64)
+        for column in columns:
+            found = (found ^ np.ascontiguousarray(column).view(np.uint64)) * _ODD
+            found ^= found >> np.uint64(29)
+        return found
 
     def _kinds(self) -> tuple[IntArray, FloatArray]:
         """A number for each kind of battle, and the weights that there are: mostly one."""
@@ -203,5 +217,5 @@ def _check(battles: Battles) -> None:
         raise BattlesMalformed(reason="an outcome is none of first, second and tie")
     if not np.isfinite(battles.weight).all() or battles.weight.min() < 0:
         raise BattlesMalformed(reason="a weight is negative or no number")
-    if battles.style is not None and not np.isfinite(battles.style).all():
-        raise BattlesMalformed(reason="a feature of style is no number")
+    if battles.style is not None and np.isinf(battles.style).any():
+        raise BattlesMalformed(reason="a feature of style is without bounds")

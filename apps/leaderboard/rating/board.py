@@ -40,6 +40,8 @@ class BoardConfig:
     base: float = 1000.0
     anchor: str = ""
     """A model that is put at `base`. It moves all numbers alike, and neither widths nor ranks."""
+    deduplicates: bool = False
+    """Battles about a frequent prompt weigh less. Whoever reads battles sees to it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < (1 + self.confidence) / 2 < 1:
@@ -145,7 +147,7 @@ def board_of(rated: Rated, features: tuple[str, ...] = ()) -> Board:
     formulas = rated.config.covariance.formulas
     matrices = [covariance(rated.among, rated.cells, fitted, formula) for formula in formulas]
     numbers = _numbers(rated, matrices)
-    counted = _counted(battles.cells(), battles.n_models)
+    counted = _counted(replace(battles, style=None).cells(), battles.n_models)
     rows = [_row(*row, numbers) for row in zip(battles.names, rated.standings, counted.tolist(), strict=True)]
     rows.sort(key=lambda row: (row.rating is None, row.rank or 0, -(row.rating or 0.0), row.name))
     side = None if fitted.side is None else fitted.side * POINTS_PER_LOGIT
@@ -197,7 +199,7 @@ def _in_deviations(battles: Battles) -> Battles:
     # Sorted, so that the sum has the same last digits in any order of the battles.
     deviation = np.sort(battles.style, axis=0).std(0)
     if not (deviation > 0).all():
-        raise StyleWanted(reason="all answers are alike in a feature, or nothing is known of them")
+        raise StyleWanted(reason="all answers are alike in a feature")
     return replace(battles, style=battles.style / deviation)
 
 

@@ -18,7 +18,7 @@ from apps.leaderboard.errors import (
 )
 from apps.leaderboard.rating.battles import Battles, BoolArray, ByVoter, Cells, FloatArray, IntArray
 from apps.leaderboard.rating.fit import Fit, fit
-from apps.leaderboard.rating.layout import information, pinned
+from apps.leaderboard.rating.layout import information, outer_sum, pinned
 
 
 class Covariance(StrEnum):
@@ -150,14 +150,11 @@ def _refit(cells: Cells, found: Fit) -> Fit:
 
 
 def _meat(cells: Cells, found: Fit) -> FloatArray:
-    size = found.layout.size
-    total = np.zeros(size * size)
-    scores = battle_scores(cells, found)
-    for row, row_score in scores:
-        for column, column_score in scores:
-            of_pair = cells.count * row_score * column_score
-            total += np.bincount(row * size + column, of_pair, minlength=size * size)
-    return total.reshape(size, size)
+    at = found.layout.terms(cells, found.parameters)
+    weight = cells.count * cells.weight**2
+    return outer_sum(
+        cells, found.layout, weight * at.score_d**2, weight * at.score_d * at.score_g, weight * at.score_g**2
+    )
 
 
 def _sandwich(bread: FloatArray, meat: FloatArray, n: float, of: str) -> FloatArray:

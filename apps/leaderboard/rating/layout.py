@@ -37,17 +37,21 @@ class Layout:
             start[-1] = _START_G[self.tie_model]
         return start
 
+    def others(self, cells: Cells) -> list[tuple[float | FloatArray, float]]:
+        """Of each parameter but the strengths: how d and g of a battle change with it."""
+        side = [(1.0, 0.0)] if self.has_side else []
+        style = [] if cells.style is None else [(column, 0.0) for column in cells.style.T]
+        return [*side, *style, *([(0.0, 1.0)] if self.tie_model.has_parameter else [])]
+
     def entries(self, cells: Cells) -> list[Entry]:
         """All that a battle touches."""
         ones = np.ones(len(cells.first), dtype=np.int64)
-        touched: list[Entry] = [(cells.first, 1.0, 0.0), (cells.second, -1.0, 0.0)]
-        if self.has_side:
-            touched.append((self.n_models * ones, 1.0, 0.0))
-        if cells.style is not None:
-            touched += [((self.style_at.start + k) * ones, cells.style[:, k], 0.0) for k in range(self.n_style)]
-        if self.tie_model.has_parameter:
-            touched.append(((self.size - 1) * ones, 0.0, 1.0))
-        return touched
+        others = enumerate(self.others(cells), start=self.n_models)
+        return [
+            (cells.first, 1.0, 0.0),
+            (cells.second, -1.0, 0.0),
+            *((index * ones, by_d, by_g) for index, (by_d, by_g) in others),
+        ]
 
     def terms(self, cells: Cells, parameters: FloatArray) -> Terms:
         d = parameters[cells.first] - parameters[cells.second]
@@ -69,15 +73,26 @@ def score(cells: Cells, layout: Layout, of: Terms, weight: FloatArray) -> FloatA
 
 def information(cells: Cells, layout: Layout, of: Terms, weight: FloatArray) -> FloatArray:
     """Second derivatives of the log-likelihood, negated, shape [P, P]. The strengths' common shift is in its kernel."""
-    size = layout.size
-    total = np.zeros(size * size)
-    entries = layout.entries(cells)
-    for row, row_d, row_g in entries:
-        for column, column_d, column_g in entries:
-            of_pair = row_d * column_d * of.info_dd + row_g * column_g * of.info_gg
-            of_pair = of_pair + (row_d * column_g + row_g * column_d) * of.info_dg
-            total += np.bincount(row * size + column, weight * of_pair, minlength=size * size)
-    return total.reshape(size, size)
+    return outer_sum(cells, layout, weight * of.info_dd, weight * of.info_dg, weight * of.info_gg)
+
+
+def outer_sum(cells: Cells, layout: Layout, dd: FloatArray, dg: FloatArray, gg: FloatArray) -> FloatArray:
+    """Of all cells, J' [[dd, dg], [dg, gg]] J with J the derivatives of d and g by all parameters; shape [P, P].
+
+    What is of strengths is summed by pair first, so that the cost hardly grows with the number of models.
+    """
+    m = layout.n_models
+    total = np.zeros((layout.size, layout.size))
+    by_pair = np.bincount(cells.first * m + cells.second, dd, minlength=m * m).reshape(m, m)
+    total[:m, :m] = np.diag(by_pair.sum(0) + by_pair.sum(1)) - by_pair - by_pair.T
+    others = layout.others(cells)
+    for row, (row_d, row_g) in enumerate(others, start=m):
+        with_d, with_g = row_d * dd + row_g * dg, row_d * dg + row_g * gg
+        of_models = np.bincount(cells.first, with_d, minlength=m) - np.bincount(cells.second, with_d, minlength=m)
+        total[row, :m] = total[:m, row] = of_models
+        for column, (column_d, column_g) in enumerate(others[: row - m + 1], start=m):
+            total[row, column] = total[column, row] = float((with_d * column_d + with_g * column_g).sum())
+    return total
 
 
 def pinned(matrix: FloatArray, n_models: int) -> FloatArray:

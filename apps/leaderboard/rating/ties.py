@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from scipy.special import expit, log_expit
 
 from apps.leaderboard.rating.battles import FloatArray, IntArray, Outcome
 
@@ -51,10 +52,10 @@ def terms(model: TieModel, d: FloatArray, g: float, outcome: IntArray) -> Terms:
 
 def _half(d: FloatArray, outcome: IntArray) -> Terms:
     """P(first) = s(d), with s the logistic function. Source: Bradley and Terry (1952), Biometrika 39(3/4), 324-345."""
-    y = np.choose(outcome, (1.0, 0.0, 0.5))
+    y = np.array((1.0, 0.0, 0.5))[outcome]
     p = sigmoid(d)
     none = np.zeros_like(d)
-    return Terms(y * _log_sigmoid(d) + (1 - y) * _log_sigmoid(-d), y - p, none, p * (1 - p), none, none)
+    return Terms(y * d - np.logaddexp(0.0, d), y - p, none, p * (1 - p), none, none)
 
 
 def _davidson(d: FloatArray, g: float, outcome: IntArray) -> Terms:
@@ -96,8 +97,8 @@ def _rao_kupper(d: FloatArray, g: float, outcome: IntArray) -> Terms:
 
 def sigmoid(x: FloatArray) -> FloatArray:
     """1 / (1 + exp(-x)), without overflow."""
-    return np.exp(_log_sigmoid(x))
+    return np.asarray(expit(x))
 
 
 def _log_sigmoid(x: FloatArray) -> FloatArray:
-    return -np.logaddexp(0.0, -x)
+    return np.asarray(log_expit(x))

@@ -13,11 +13,12 @@ from apps.core.errors import SiteError
 from apps.leaderboard.battle_files.reading import Reading, battles_read
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.chart_services import charts_draw
-from apps.leaderboard.extras import Asked, columns, influence_lines
+from apps.leaderboard.extras import Asked, categories_text, columns, influence_lines
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import Board, BoardConfig, board_of, rate
 from apps.leaderboard.rating.intervals import Covariance
+from apps.leaderboard.rating.slices import OVERALL, of_category, unstyled
 from apps.leaderboard.rating.ties import TieModel
 from apps.leaderboard.selectors import snapshot_get
 from apps.leaderboard.services import snapshot_build, snapshot_verify
@@ -68,7 +69,13 @@ class Command(BaseCommand):
             raise CommandError(exc.message) from exc
 
     def _build(self, options: dict[str, Any]) -> None:
-        cleaning = Cleaning(frozenset(options["exclude"]), takes_named=options["with_named"])
+        cleaning = Cleaning(
+            frozenset(options["exclude"]),
+            takes_named=options["with_named"],
+            has_style=options["style"],
+            has_categories=options["category"] != OVERALL,
+            deduplicates=options["dedup"],
+        )
         battles, reading = battles_read(options["file"], cleaning, is_strict=options["strict"])
         self._tell(reading)
         self._print(battles, reading, options)
@@ -83,14 +90,21 @@ class Command(BaseCommand):
         snapshot, is_new = snapshot_build(arena, config_of(options))
         charts_draw(arena)
         self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
-        self._print(*votes_read(votes_unpack(bytes(snapshot.votes))), options)
+        text = votes_unpack(bytes(snapshot.votes))
+        self._print(*votes_read(text, deduplicates=options["dedup"]), options)
 
     def _print(self, battles: Battles, reading: Reading, options: dict[str, Any]) -> None:
-        rated = rate(battles, config_of(options))
+        if options["category"] != OVERALL:
+            self.stderr.write(categories_text(battles, reading))
+        battles = of_category(battles, options["category"], reading.categories)
+        rated = rate(unstyled(battles), config_of(options))
         board = board_of(rated)
         self._tell_more(board)
-        extra = columns(rated, Asked(options["bootstrap"], options["seed"], options["elo"]))
+        asked = Asked(options["bootstrap"], options["seed"], options["elo"], options["style"])
+        extra, lines = columns(battles, rated, asked)
         self.stdout.write(board_json(board, extra) if options["json"] else board_text(board, extra))
+        for line in lines:
+            self.stderr.write(line)
         if options["influence"]:
             for line in influence_lines(rated, reading):
                 self.stderr.write(line)
@@ -136,6 +150,7 @@ def add_config_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--base", type=float, default=1000.0, help="mean of the ratings, or the anchor's; default 1000")
     parser.add_argument("--anchor", default="", metavar="MODEL", help="put this model at the base")
+    parser.add_argument("--dedup", action="store_true", help="let battles about a frequent prompt weigh less")
 
 
 def add_extra_arguments(parser: ArgumentParser) -> None:
@@ -151,6 +166,8 @@ def add_extra_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--elo", action="store_true", help="also online Elo by the times of a FILE; with --bootstrap its median too"
     )
+    parser.add_argument("--style", action="store_true", help="also ratings with length and Markdown taken out")
+    parser.add_argument("--category", default=OVERALL, metavar="NAME", help="of its battles alone, as code or lang_en")
     parser.add_argument("--influence", action="store_true", help="also which voters move the board most")
 
 
@@ -163,6 +180,7 @@ def config_of(options: dict[str, Any]) -> BoardConfig:
         min_battles=options["min_battles"],
         base=options["base"],
         anchor=options["anchor"],
+        deduplicates=options["dedup"],
     )
 
 

@@ -1,0 +1,75 @@
+"""What boards ask about the texts of battles, found once for each vote: a refresh reads only texts of new votes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Prefetch
+
+from apps.arena.models import Arena, Position, Side, Vote
+from apps.conversations.models import Message, Role
+from apps.leaderboard.battle_files.categories import categories_of
+from apps.leaderboard.battle_files.style import Counts, counts_of
+from apps.leaderboard.models import VoteTraits
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message of a conversation."""
+
+    parent: int | None
+    role: str
+    content: str
+    n_tokens: int | None
+
+
+def traits_write(arena: Arena) -> None:
+    """For every vote of the arena that has none yet."""
+    sides = Side.objects.select_related("conversation")
+    fresh = Vote.objects.filter(battle__arena=arena, traits=None).prefetch_related(Prefetch("battle__sides", sides))
+    while votes := list(fresh.order_by("pk")[:_AT_ONCE]):
+        said = _messages([side for vote in votes for side in vote.battle.sides.all()])
+        VoteTraits.objects.bulk_create([_traits(vote, said) for vote in votes], ignore_conflicts=True)
+
+
+def _messages(sides: Sequence[Side]) -> dict[int, dict[int, _Said]]:
+    """By conversation and key, in one query."""
+    found: defaultdict[int, dict[int, _Said]] = defaultdict(dict)
+    rows = Message.objects.filter(conversation__in=[side.conversation_id for side in sides if side.conversation_id])
+    columns = ("conversation_id", "pk", "parent_id", "role", "content", "generation__completion_tokens")
+    for conversation, pk, *said in rows.values_list(*columns):
+        found[conversation][pk] = _Said(*said)
+    return found
+
+
+def _traits(vote: Vote, said: dict[int, dict[int, _Said]]) -> VoteTraits:
+    """Of the turns that were judged."""
+    sides = {side.position: side for side in vote.battle.sides.all()}
+    a, b = (_judged(sides[position], vote.n_turns, said) for position in Position)
+    if not a or not b:
+        return VoteTraits(vote=vote)
+    prompts = [message.content for message in a if message.role == Role.USER]
+    return VoteTraits(
+        vote=vote, categories=sorted(categories_of(prompts)), style_a=list(_counts(a)), style_b=list(_counts(b))
+    )
+
+
+def _judged(side: Side, n_turns: int, said: dict[int, dict[int, _Said]]) -> list[_Said]:
+    """The path to the active leaf, as far as the voter had seen it; nothing of texts that were erased."""
+    conversation = side.conversation
+    if conversation is None:
+        return []
+    path, at = [], conversation.active_leaf_id
+    while at is not None and at in said[conversation.pk]:
+        path.append(said[conversation.pk][at])
+        at = path[-1].parent
+    turns = [message for message in path[::-1] if message.role in (Role.USER, Role.ASSISTANT)]
+    return turns[: 2 * n_turns]
+
+
+def _counts(turns: list[_Said]) -> Counts:
+    answers = [message for message in turns if message.role == Role.ASSISTANT]
+    tokens = [message.n_tokens for message in answers if message.n_tokens is not None]
+    return counts_of((answer.content for answer in answers), sum(tokens) if len(tokens) == len(answers) else None)
