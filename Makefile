@@ -13,7 +13,7 @@ NODE_MODULES := .cache/node
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt oracles node peers screenshots bench-serving bench-gateway bench-web bench-data bench-gpu demo-models clean lock debian
+.PHONY: help run test check fmt oracles node peers screenshots bench-serving bench-gateway bench-ratings bench-web bench-data bench-gpu demo-models clean lock debian
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-web: $(VENV)/dev.stamp debian ## Measure the pages, on the server and in a
 
 bench-data: $(VENV)/dev.stamp ## Measure the cleaning of data beside FastChat (run `make peers` first)
 	@$(BIN)/python -m benchmarks.data $(ARGS)
+
+bench-ratings: $(VENV)/dev.stamp ## Measure the leaderboard beside FastChat and evalica with a million battles (run `make peers` first)
+	@$(BIN)/python -m benchmarks.ratings $(ARGS)
 
 bench-gpu: $(VENV)/dev.stamp ## Measure the engine on a CUDA GPU with a model of a billion random parameters
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
