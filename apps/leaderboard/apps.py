@@ -11,6 +11,7 @@ class LeaderboardConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.arena.standings import source_register
+        from apps.leaderboard import signals  # noqa: F401  # connects the receivers
         from apps.leaderboard.selectors import standings_get
 
         source_register(standings_get)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.arena.models import Arena, Contestant, Vote
 from apps.catalog.models import Visibility
 from apps.leaderboard.charts.kinds import TITLES
+from apps.leaderboard.rating.elo import START
 
 
 class Snapshot(models.Model):
@@ -165,3 +166,16 @@ class VoteTraits(models.Model):
 
     def __str__(self) -> str:
         return f"Traits of {self.vote_id}"
+
+
+class LiveRating(models.Model):
+    """Online Elo of a contestant: moved by each vote, in the order in which they come."""
+
+    contestant = models.OneToOneField(Contestant, on_delete=models.PROTECT, related_name="+")
+    rating = models.FloatField(default=START)
+    n_votes = models.PositiveIntegerField(default=0, verbose_name="votes")
+    created_at = models.DateTimeField(auto_now_add=True)
+    """Votes from then on have moved it."""
+
+    def __str__(self) -> str:
+        return f"{self.contestant_id}: {self.rating:.1f}"

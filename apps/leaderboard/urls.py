@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from apps.leaderboard.views import board, charts, downloads, log, model
+from apps.leaderboard.views import board, charts, downloads, live, log, model
 
 leaderboard_patterns = (
     [
@@ -16,6 +16,8 @@ leaderboard_patterns = (
         path("leaderboard/of/<slug:slug>/charts/<slug:kind>.csv", charts.chart_csv, name="chart-csv"),
         path("leaderboard/of/<slug:slug>/charts/<slug:kind>.json", charts.chart_json, name="chart-json"),
         path("leaderboard/of/<slug:slug>/models/<uuid:contestant_id>", model.model, name="model"),
+        path("leaderboard/of/<slug:slug>/live", live.live, name="live"),
+        path("leaderboard/of/<slug:slug>/live.json", live.live_json, name="live-json"),
         path("leaderboard/of/<slug:slug>/log", log.log, name="log"),
         path("leaderboard/of/<slug:slug>/log.json", log.log_json, name="log-json"),
     ],

@@ -402,7 +402,7 @@ def test_the_evidence_is_read_in_a_number_of_queries_that_does_not_grow(
     for n in range(15):
         cast(alices, fought(alices, f"Question {n}"), Verdict.TIE)
     battle = fought(alices, "The last")
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(26):
         cast(alices, battle)
 
 

@@ -193,6 +193,7 @@ OF_EVERYBODY: dict[str, Open] = {
     "leaderboard, intervals": at("/leaderboard/of/public/charts"),
     "leaderboard, shares won": at("/leaderboard/of/public/charts/wins"),
     "leaderboard, prices": at("/leaderboard/of/public/charts/price"),
+    "leaderboard, live": at("/leaderboard/of/public/live"),
     "leaderboard, log": at("/leaderboard/of/public/log"),
     "sign in": at("/accounts/login/"),
     "sign up": at("/accounts/signup/"),

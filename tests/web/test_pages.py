@@ -19,6 +19,7 @@ PATHS = [
     "/arena/rules",
     "/leaderboard",
     "/leaderboard/of/public/charts",
+    "/leaderboard/of/public/live",
     "/leaderboard/of/public/log",
     "/account/openings",
     "/accounts/login/",
