@@ -170,6 +170,8 @@ WORDS: dict[str, str] = {
     "file, or mend it there.",
     "leaderboard.file_refused": "Line {line}: {reason}. Mend it, or leave out --strict to have such rows skipped and "
     "counted.",
+    "leaderboard.board_missing": "There is no such board: too few battles are of this category, or nothing is known of "
+    "how their answers are written.",
     "leaderboard.contestant_unseen": "There is no such model on this leaderboard.",
     "leaderboard.snapshot_unknown": "There is no such board. `manage.py leaderboard list` prints those that there are.",
     "leaderboard.no_battles": "There is no board: there are no battles that count of two models that can be compared.",

@@ -126,6 +126,13 @@ class SnapshotUnknown(RatingRefused):
     http_status = 404
 
 
+class BoardMissing(RatingRefused):
+    """The newest votes give no board of this category or style."""
+
+    code = "leaderboard.board_missing"
+    http_status = 404
+
+
 class ContestantUnseen(RatingRefused):
     """No such model took part, or it is not for whoever asks."""
 

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+from apps.leaderboard.choices import MAIN
 from apps.leaderboard.history import Trend, trends
 from apps.leaderboard.models import Snapshot
+from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import BoardRow
 from apps.leaderboard.sorting import Column
 
@@ -18,6 +21,7 @@ COLUMNS = (
     Column("organisation", "Organisation"),
     Column("licence", "Licence"),
 )
+VOTED_RANK = Column("voted_rank", "Rank as voted")
 SPARK_WIDTH, SPARK_HEIGHT = 60.0, 16.0
 SPARK_BOX = f"-2 -2 {SPARK_WIDTH + 4:g} {SPARK_HEIGHT + 4:g}"
 """With room for the width of the line."""
@@ -40,6 +44,8 @@ class ShownRow:
     bar: Bar | None
     trend: float | None
     since: date | None
+    voted_rank: int | None
+    """On a board with style taken out: where it stands as voted."""
     spark: str
     """Points of a line, `SPARK_WIDTH` wide and `SPARK_HEIGHT` high."""
 
@@ -68,19 +74,29 @@ class ShownRow:
         return self.of.licence
 
 
-def rows_shown(snapshot: Snapshot, rows: Sequence[BoardRow]) -> list[ShownRow]:
-    """In the same order. In one query."""
-    of_models = trends(snapshot.arena_id, snapshot.created_at.date())
+def columns_of(board: Slice) -> tuple[Column, ...]:
+    """Trends are of the main board; where style is taken out, both ranks stand side by side."""
+    columns = COLUMNS if board == MAIN else tuple(column for column in COLUMNS if column.key != "trend")
+    return (columns[0], VOTED_RANK, *columns[1:]) if board.is_styled else columns
+
+
+def rows_shown(
+    snapshot: Snapshot, rows: Sequence[BoardRow], board: Slice = MAIN, voted: dict[str, Any] | None = None
+) -> list[ShownRow]:
+    """In the same order, in one query. `voted`: the board as voted, beside one with style taken out."""
+    of_models = trends(snapshot.arena_id, snapshot.created_at.date()) if board == MAIN else {}
+    ranks = {row["name"]: row["rank"] for row in voted["rows"]} if voted else {}
     scale = _scale(rows)
-    return [_shown(row, scale, of_models.get(row.contestant_pk)) for row in rows]
+    return [_shown(row, scale, of_models.get(row.contestant_pk), ranks.get(row.key)) for row in rows]
 
 
-def _shown(row: BoardRow, scale: tuple[float, float] | None, trend: Trend | None) -> ShownRow:
+def _shown(row: BoardRow, scale: tuple[float, float] | None, trend: Trend | None, voted: int | None) -> ShownRow:
     return ShownRow(
         row,
         bar=_bar(row, scale),
         trend=trend.change if trend else None,
         since=trend.since if trend else None,
+        voted_rank=voted,
         spark=spark(trend) if trend else "",
     )
 

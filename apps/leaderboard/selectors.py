@@ -80,9 +80,10 @@ class SeenBoard:
     """Without the name of a hidden anchor."""
 
 
-def board_seen(actor: Actor, snapshot: Snapshot) -> SeenBoard:
+def board_seen(actor: Actor, snapshot: Snapshot, board: dict[str, Any] | None = None) -> SeenBoard:
+    """The main board, or one of its category boards."""
     seen = _contestants_seen(actor, snapshot)
-    rows = snapshot.board["rows"]
+    rows = (board or snapshot.board)["rows"]
     hidden = frozenset(row["name"] for row in rows if row["name"] not in seen)
     config = snapshot.config | ({"anchor": ""} if snapshot.config["anchor"] in hidden else {})
     return SeenBoard([_row(row, seen[row["name"]]) for row in rows if row["name"] in seen], hidden, config)

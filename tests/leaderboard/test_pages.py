@@ -22,7 +22,7 @@ from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.flags import OPTIONS, config_flags
 from apps.leaderboard.history import Trend, history_write
 from apps.leaderboard.management.commands.leaderboard import config_of
-from apps.leaderboard.models import DailyRating, Snapshot
+from apps.leaderboard.models import CategoryBoard, DailyRating, Snapshot
 from apps.leaderboard.pages import spark
 from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
@@ -236,3 +236,37 @@ def test_the_page_asks_the_database_as_often_for_many_rows(
             vote(three[0], Contestant.objects.get_or_create(arena=arena, name=name, defaults={"model": model})[0])
     assert [n_rows for n_rows, _ in asked] == [3, 6]
     assert asked[0][1] == asked[1][1]
+
+
+def board_of_category(snapshot: Snapshot, category: str, *, is_styled: bool = False) -> None:
+    style = [{"feature": "length", "points": 41.5, "lower": 30.0, "upper": 53.0}] if is_styled else []
+    rows = snapshot.board["rows"][::-1]
+    board = snapshot.board | {"rows": rows, "style": style}
+    CategoryBoard.objects.create(snapshot=snapshot, category=category, is_styled=is_styled, board=board)
+
+
+def test_categories_and_style_have_boards_of_their_own(client: Client, votes: None) -> None:
+    command("build")
+    snapshot = Snapshot.objects.get()
+    CategoryBoard.objects.filter(snapshot=snapshot).delete()
+    board_of_category(snapshot, "code")
+    board_of_category(snapshot, "lang_fr")
+    board_of_category(snapshot, "code", is_styled=True)
+    page = page_of(client)
+    assert all(text in page for text in ('href="?category=code"', "French", 'href="?style=controlled"'))
+    code = page_of(client, "/leaderboard?category=code")
+    assert 'href="?category=code&amp;sort=-rank#board"' in code
+    assert "Trend</a>" not in code
+    styled = page_of(client, "/leaderboard?category=code&style=controlled")
+    assert all(text in styled for text in ("Rank as voted", "41.5", "30.0 to 53.0"))
+    told = client.get("/leaderboard/of/public/board.json?category=code&style=controlled").json()
+    assert (told["category"], told["style"][0]["points"]) == ("code", 41.5)
+    first = next(csv.DictReader(io.StringIO(page_of(client, "/leaderboard/of/public/board.csv?category=code"))))
+    assert first["name"] == snapshot.board["rows"][-1]["name"]
+
+
+def test_a_board_that_there_is_not_says_so(client: Client, votes: None) -> None:
+    command("build")
+    assert "There is no such board" in page_of(client, "/leaderboard?category=nothing")
+    assert client.get("/leaderboard/of/public/board.csv?category=nothing").status_code == 404
+    assert client.get("/leaderboard/of/public/board.json?category=nothing&style=controlled").status_code == 404

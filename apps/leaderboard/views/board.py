@@ -1,4 +1,4 @@
-"""The board of an arena."""
+"""The boards of an arena: of everything and of each category, as voted and with style taken out."""
 
 from typing import Any
 
@@ -6,9 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.arena.selectors import arenas_visible
+from apps.leaderboard.choices import board_chosen, category_links, chosen, query_of, style_links
+from apps.leaderboard.errors import BoardMissing
 from apps.leaderboard.flags import config_flags
 from apps.leaderboard.models import Snapshot
-from apps.leaderboard.pages import COLUMNS, SPARK_BOX, rows_shown
+from apps.leaderboard.pages import SPARK_BOX, columns_of, rows_shown
+from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import board_seen, snapshot_newest
 from apps.leaderboard.sorting import Order, sorted_by
 from apps.leaderboard.views.access import Place, of_arena
@@ -16,19 +19,35 @@ from apps.leaderboard.views.access import Place, of_arena
 
 @of_arena
 def board(request: HttpRequest, place: Place) -> HttpResponse:
-    """The newest board, sorted as asked."""
+    """Of the newest votes, sorted as asked."""
     snapshot = snapshot_newest(place.arena)
     context = {"arena": place.arena, "arenas": list(arenas_visible(place.actor)), "snapshot": snapshot}
     if snapshot is not None:
-        context |= _board(place, snapshot, Order.of(COLUMNS, request.GET.get("sort", "")))
+        here = chosen(request.GET)
+        context |= {
+            "categories": category_links(snapshot, here),
+            "styles": style_links(here),
+            "query": query_of(here),
+            "board": _board(place, snapshot, here, request.GET.get("sort", "")),
+        }
     return render(request, "leaderboard/board.html", context)
 
 
-def _board(place: Place, snapshot: Snapshot, order: Order) -> dict[str, Any]:
-    seen = board_seen(place.actor, snapshot)
+def _board(place: Place, snapshot: Snapshot, here: Slice, sort: str) -> dict[str, Any] | None:
+    try:
+        found = board_chosen(snapshot, here)
+        voted = board_chosen(snapshot, Slice(here.category, is_styled=False)) if here.is_styled else None
+    except BoardMissing:
+        return None
+    seen = board_seen(place.actor, snapshot, found)
+    columns = columns_of(here)
+    order = Order.of(columns, sort)
     return {
-        "rows": sorted_by(rows_shown(snapshot, seen.rows), order),
-        "headings": order.headings(COLUMNS),
+        "rows": sorted_by(rows_shown(snapshot, seen.rows, here, voted), order),
+        "headings": [(heading, query_of(here, sort=heading.query)) for heading in order.headings(columns)],
+        "columns": [column.key for column in columns],
+        "n_battles": found["n_battles"],
+        "coefficients": found.get("style", []),
         "percent": f"{100 * seen.config['confidence']:g}",
         "spark_box": SPARK_BOX,
         "flags": config_flags(seen.config),

@@ -3,10 +3,15 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from apps.core.csv_lines import csv_line
+from apps.leaderboard.choices import board_chosen, chosen
+from apps.leaderboard.errors import BoardMissing
+from apps.leaderboard.models import Snapshot
+from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import BoardRow, board_seen
 from apps.leaderboard.views.access import Place, of_arena, snapshot_or_404
 from apps.leaderboard.votes import votes_unpack
@@ -18,19 +23,25 @@ COLUMNS = (
 
 @of_arena
 def board_csv(request: HttpRequest, place: Place) -> HttpResponse:
-    seen = board_seen(place.actor, snapshot_or_404(place.arena))
-    return as_csv(f"leaderboard-{place.arena.slug}", COLUMNS, [row_plain(row).values() for row in seen.rows])
+    snapshot, here = snapshot_or_404(place.arena), chosen(request.GET)
+    seen = board_seen(place.actor, snapshot, _board(snapshot, here))
+    name = "-".join(["leaderboard", place.arena.slug, here.category] + ["style-controlled"] * here.is_styled)
+    return as_csv(name, COLUMNS, [row_plain(row).values() for row in seen.rows])
 
 
 @of_arena
 def board_json(request: HttpRequest, place: Place) -> HttpResponse:
     """With all that tells how it was made."""
-    snapshot = snapshot_or_404(place.arena)
-    seen = board_seen(place.actor, snapshot)
+    snapshot, here = snapshot_or_404(place.arena), chosen(request.GET)
+    board = _board(snapshot, here)
+    seen = board_seen(place.actor, snapshot, board)
     return JsonResponse(
         {
             "id": str(snapshot.public_id),
             "arena": place.arena.slug,
+            "category": here.category,
+            "is_style_controlled": here.is_styled,
+            "style": board.get("style", []),
             "created_at": snapshot.created_at.isoformat(),
             "config": seen.config,
             "votes_hash": snapshot.votes_hash,
@@ -55,6 +66,13 @@ def votes(request: HttpRequest, place: Place) -> HttpResponse:
     response = HttpResponse(text, content_type="application/jsonl")
     response["Content-Disposition"] = f'attachment; filename="votes-{str(snapshot.public_id)[:8]}.jsonl"'
     return response
+
+
+def _board(snapshot: Snapshot, here: Slice) -> dict[str, Any]:
+    try:
+        return board_chosen(snapshot, here)
+    except BoardMissing as exc:
+        raise Http404(exc.message) from exc
 
 
 def as_csv(name: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> HttpResponse:
