@@ -40,9 +40,10 @@ oracles: $(ORACLES)/fschat-0.2.36.stamp ## Fetch other programs whose results ou
 
 node: $(NODE_MODULES)/sdk.stamp ## Fetch what tests want of npm, the openai SDK and axe-core; Node itself is a Python package of the dev group
 
-screenshots: $(VENV)/dev.stamp node debian ## Picture every page in four shapes, in test-artifacts/pages
-	@$(BIN)/python -m pytest --quiet tests/web/test_every_page.py
-	@echo "The pictures are in test-artifacts/pages"
+screenshots: $(VENV)/dev.stamp node debian ## Picture every page in four shapes, in test-artifacts/pages, and what the docs show
+	@$(BIN)/python -m pytest --quiet tests/web/test_every_page.py tests/web/test_pictures.py
+	@cp test-artifacts/pictures/*.png docs/images/
+	@echo "The pictures are in test-artifacts/pages, and those of README and docs in docs/images"
 
 bench-serving: $(VENV)/dev.stamp ## Measure serving beside its peers (run `make peers` first); ARGS=--help says what and how long
 	@$(BIN)/python -m benchmarks.serving $(ARGS)

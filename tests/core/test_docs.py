@@ -1,4 +1,4 @@
-"""The documentation of settings is complete and names nothing that does not exist."""
+"""The documentation of settings is complete and names nothing that does not exist; its pictures are there and shown."""
 
 import re
 
@@ -17,3 +17,11 @@ def read_from_the_environment() -> set[str]:
 
 def test_every_setting_is_documented_and_every_documented_setting_is_read() -> None:
     assert documented() == read_from_the_environment()
+
+
+def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        (page.parent / name).resolve() for page in pages for name in re.findall(r"\]\((\S+\.png)\)", page.read_text())
+    }
+    assert shown == set((ROOT / "docs" / "images").glob("*.png"))
