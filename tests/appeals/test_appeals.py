@@ -44,7 +44,7 @@ def test_an_appeal_goes_to_a_moderator_and_its_answer_comes_back(alice: User, mo
     alices.force_login(alice)
     monas.force_login(moderator)
     page = alices.get(PAGE).content.decode()
-    assert "House words (rude)" in page
+    assert "What you sent was refused, because of House words (rude)." in page
     assert alices.post(f"{PAGE}/{incident.pk}", {"text": " It was <b>a quote</b>. "}).status_code == 302
     assert "No moderator has answered yet" in alices.get(PAGE).content.decode()
 
