@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import transaction
+
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant, Position, Side, Verdict, Vote
 from apps.arena.pages import contestant_told
@@ -25,6 +27,7 @@ class LiveRow:
     since: datetime
 
 
+@transaction.atomic
 def vote_follow(vote: Vote) -> None:
     """Move both ratings by a new vote that counts and was blind. In the vote's transaction: no vote is left out.
 
