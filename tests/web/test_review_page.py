@@ -18,7 +18,8 @@ MAKE = """
 from django.utils import timezone
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Message
-from apps.moderation.models import Incident
+from apps.moderation.models import Incident, Rule
+Rule.objects.create(name={name!r}, category="rude", kind="words", pattern={name!r})
 User.objects.create_superuser({name!r}, None, {password!r})
 owner = User.objects.create_user({name!r} + "-owner")
 conversation = Conversation.objects.create(user=owner, title="Private", updated_at=timezone.now())
@@ -65,7 +66,9 @@ def test_a_moderator_reads_what_was_said_and_takes_it_out_by_keyboard(tab: ChatP
 def test_it_fits_and_its_words_can_be_read(new_tab: NewTab, artifacts: Path, look: str) -> None:
     viewport, scheme = LOOKS[look]
     page = open_incident(new_tab(viewport=viewport, color_scheme=scheme))
-    for name in ("incident", "queue"):
+    moderation = page.url.partition("incident/")[0]
+    for name, address in (("incident", page.url), ("queue", "incident/"), ("policies", "policy/")):
+        page.goto(address if address == page.url else moderation + address)
+        page.locator(".review").first.wait_for()
         page.screenshot(path=artifacts / f"review-{name}-{look}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        page.goto(page.url.partition("incident/")[0] + "incident/")
