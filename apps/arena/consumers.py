@@ -4,15 +4,10 @@ Battles do not belong to it: when it closes, answers go on.
 """
 
 import asyncio
-import logging
-from contextlib import aclosing
 from dataclasses import asdict
 from typing import assert_never
 from uuid import UUID
 
-from channels.generic.websocket import AsyncWebsocketConsumer
-
-from apps.accounts.actors import Actor, actor_get
 from apps.arena import frames, selectors
 from apps.arena.errors import BattleNotFound
 from apps.arena.frames import (
@@ -26,6 +21,7 @@ from apps.arena.frames import (
 )
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched
+from apps.arena.models import Battle
 from apps.arena.pages import battle_url, names_told
 from apps.arena.services import asking
 from apps.arena.services.battles import BattleTurn, Opening, battle_reveal
@@ -33,34 +29,26 @@ from apps.arena.services.votes import vote_cast
 from apps.arena.verdicts import told_about
 from apps.conversations.markdown import render_user
 from apps.conversations.outcomes import Failure
+from apps.conversations.sockets import PageSocket
 from apps.core.client_ip import client_ip
 from apps.core.errors import SiteError
 from apps.core.frames import Frame
-from apps.core.networks import network_note_socket, socket_meta
+from apps.core.networks import socket_meta
 from apps.core.threads import in_thread
-
-logger = logging.getLogger(__name__)
 
 ASKED_MAX = 4
 """Requests of one page that are being worked on; of a page that sends more, the next waits."""
 
 
-class ArenaConsumer(AsyncWebsocketConsumer):
+class ArenaConsumer(PageSocket[Incoming]):
     """One open page, which watches one battle at a time."""
 
-    # Channels would refuse the socket while Redis is away, and nothing here needs it.
-    channel_layer_alias = "none"
-
     async def connect(self) -> None:
-        network_note_socket(self.scope)
-        self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
         self._address = client_ip(socket_meta(self.scope))
         self._feed: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(ASKED_MAX)
-        self._sending = asyncio.Lock()
-        self._is_open = True
-        await self.accept()
+        await super().connect()
 
     async def disconnect(self, code: int) -> None:
         # What was asked goes on: a message that was taken is not lost because its page went away.
@@ -73,11 +61,11 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         try:
             frame = frames.parse(text_data)
         except SiteError as exc:
-            await self._send_frame(frames.error(Failure.of(exc)))
+            await self.refuse(None, exc)
             return
         # In a task, because a stop must not wait behind a message that is being looked at.
         await self._room.acquire()
-        task = asyncio.create_task(self._handle(frame))
+        task = asyncio.create_task(self.handle(frame))
         self._asked.add(task)
         task.add_done_callback(self._handled)
 
@@ -85,18 +73,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         self._asked.discard(task)
         self._room.release()
 
-    async def _handle(self, frame: Incoming) -> None:
-        try:
-            await self._do(frame)
-        except SiteError as exc:
-            await self._refuse(frame, exc)
-        except OSError:
-            logger.debug("a page went away before it was answered")
-        except Exception:
-            logger.exception("handling a %s frame failed", type(frame).__name__)
-            await self._refuse(frame, SiteError())
-
-    async def _do(self, frame: Incoming) -> None:
+    async def obey(self, frame: Incoming) -> None:
         match frame:
             case BattleStart():
                 opening = Opening(frame.arena, frame.text, frame.choice, frame.previous, frame.follows)
@@ -107,9 +84,9 @@ class ArenaConsumer(AsyncWebsocketConsumer):
                 )
                 await self._accepted(frame.ref, turn)
             case BattleVote():
-                await self._send_frame(await in_thread(self._vote, frame))
+                await self.send_frame(await in_thread(self._vote, frame))
             case BattleReveal():
-                await self._send_frame(await in_thread(self._reveal, frame))
+                await self.send_frame(await in_thread(self._reveal, frame))
             case BattleStop():
                 await asking.battle_halt(actor=self._actor, battle_id=frame.battle)
             case BattleAttach():
@@ -122,9 +99,7 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         html, url = render_user(turn.text), battle_url(battle_id)
         told = None if turn.battle.is_blind else await in_thread(names_told, turn.battle)
         names = None if told is None else (told[0].name, told[1].name)
-        await self._send_frame(
-            frames.accepted(ref, battle=battle_id, url=url, turn=turn.number, html=html, names=names)
-        )
+        await self.send_frame(frames.accepted(ref, battle=battle_id, url=url, turn=turn.number, html=html, names=names))
         a, b = turn.generations
         await self._watch(Watched(battle_id, turn.number, (a.public_id, b.public_id), turn.battle.is_blind))
 
@@ -134,14 +109,13 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         vote = vote_cast(
             actor=self._actor, battle_id=frame.battle, verdict=frame.verdict, turn=frame.turn, address=self._address
         )
-        return self._told(frame) | told_about(vote)
+        return self._told(frame, vote.battle) | told_about(vote)
 
     def _reveal(self, frame: BattleReveal) -> Frame:
-        battle_reveal(actor=self._actor, battle_id=frame.battle)
-        return self._told(frame) | told_about(None)
+        return self._told(frame, battle_reveal(actor=self._actor, battle_id=frame.battle)) | told_about(None)
 
-    def _told(self, frame: BattleVote | BattleReveal) -> Frame:
-        names = names_told(selectors.battle_get(self._actor, frame.battle))
+    def _told(self, frame: BattleVote | BattleReveal, battle: Battle) -> Frame:
+        names = names_told(battle)
         assert names is not None  # noqa: S101  # they have just been revealed
         a, b = map(asdict, names)
         return {"type": "battle.revealed", "ref": frame.ref, "battle": str(frame.battle), "a": a, "b": b}
@@ -154,38 +128,19 @@ class ArenaConsumer(AsyncWebsocketConsumer):
         a, b = last.generations
         return Watched(battle_id, battle.n_turns, (a.public_id, b.public_id), battle.is_blind)
 
-    # --- Watching and sending -----------------------------------------------------------------------------------------
+    # --- Watching and telling -----------------------------------------------------------------------------------------
 
     async def _watch(self, turn: Watched) -> None:
         if not self._is_open:
             return  # nobody would end it
         if self._feed is not None:
             self._feed.cancel()  # it sends nothing more, so no frame of another turn comes in between
-        self._feed = asyncio.create_task(self._pass_on(turn))
+        self._feed = asyncio.create_task(self.pass_on(feed.follow(turn), f"battle {turn.battle}"))
 
-    async def _pass_on(self, turn: Watched) -> None:
-        try:
-            async with aclosing(feed.follow(turn)) as following:
-                async for frame in following:
-                    await self._send_frame(frame)
-        except SiteError as exc:
-            await self._send_frame(frames.error(Failure.of(exc)))
-        except OSError:
-            logger.debug("a page went away during battle %s", turn.battle)
-        except Exception:
-            logger.exception("showing battle %s failed", turn.battle)
-            await self._send_frame(frames.error(Failure.of(SiteError())))
-
-    async def _refuse(self, frame: Incoming, error: SiteError) -> None:
+    async def refuse(self, frame: Incoming | None, error: SiteError) -> None:
         failure = Failure.of(error)
         match frame:
-            case BattleAttach() | BattleStop():
-                await self._send_frame(frames.error(failure))
+            case None | BattleAttach() | BattleStop():
+                await self.send_frame(frames.error(failure))
             case _:
-                await self._send_frame(frames.refused(frame.ref, failure))
-
-    async def _send_frame(self, frame: Frame) -> None:
-        # One at a time: a full socket must hold up all of them.
-        async with self._sending:
-            if self._is_open:
-                await self.send(text_data=frames.dumped(frame))
+                await self.send_frame(frames.refused(frame.ref, failure))

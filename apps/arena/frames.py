@@ -4,7 +4,6 @@ Pure: nothing is sent, and no id is believed to belong to anybody. Until the nam
 that belongs to one of the two models but its text.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -17,6 +16,7 @@ from apps.core.frames import (
     REF_CHARS,
     Frame,
     as_uuid,
+    dumped,
     object_read,
     text_of,
     uuid_of,
@@ -170,11 +170,6 @@ def refused(ref: str, error: Failure) -> Frame:
 
 def error(failure: Failure) -> Frame:
     return {"type": "error", "error": asdict(failure)}
-
-
-def dumped(frame: Frame) -> str:
-    """In ASCII, so that characters are bytes."""
-    return json.dumps(frame, separators=(",", ":"))
 
 
 def _turn(values: Frame) -> int:

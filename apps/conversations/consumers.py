@@ -4,15 +4,10 @@ Answers do not belong to it: when it closes, they go on.
 """
 
 import asyncio
-import json
-import logging
 from contextlib import aclosing
 from typing import assert_never
 from uuid import UUID
 
-from channels.generic.websocket import AsyncWebsocketConsumer
-
-from apps.accounts.actors import Actor, actor_get
 from apps.conversations import frames
 from apps.conversations.begin import beside_begin, turn_begin
 from apps.conversations.errors import TooManyAttached
@@ -37,31 +32,22 @@ from apps.conversations.selectors.conversations import generation_get_owned, hin
 from apps.conversations.services.beside import TurnBeside as StoredBeside
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import Turn
+from apps.conversations.sockets import PageSocket
 from apps.core.errors import SiteError
-from apps.core.frames import Frame
-from apps.core.networks import network_note_socket
 from apps.core.threads import in_thread
-
-logger = logging.getLogger(__name__)
 
 ATTACHED_MAX = 32
 """Answers that one page may follow at a time."""
 
 
-class ChatConsumer(AsyncWebsocketConsumer):
+class ChatConsumer(PageSocket[Incoming]):
     """One open page."""
 
-    # Channels would refuse the socket while Redis is away; the hints listen by themselves instead.
-    channel_layer_alias = "none"
-
     async def connect(self) -> None:
-        network_note_socket(self.scope)
-        self._actor: Actor = actor_get(self.scope["user"], self.scope["cookies"])
         self._feeds: dict[UUID, asyncio.Task[None]] = {}
         self._turns: set[asyncio.Task[None]] = set()
         self._beginning = asyncio.Lock()
-        self._sending = asyncio.Lock()
-        await self.accept()
+        await super().connect()
         self._hints = asyncio.create_task(self._pass_on_hints())
 
     async def disconnect(self, code: int) -> None:
@@ -76,12 +62,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             frame = frames.parse(text_data)
         except SiteError as exc:
-            await self._refuse(None, exc)
+            await self.refuse(None, exc)
             return
         if not isinstance(frame, TurnAsked):
-            await self._handle(frame)
+            await self.handle(frame)
         elif len(self._turns) >= ATTACHED_MAX:
-            await self._refuse(frame, TooManyAttached(limit=ATTACHED_MAX))
+            await self.refuse(frame, TooManyAttached(limit=ATTACHED_MAX))
         else:
             self._take_up(frame)
 
@@ -94,23 +80,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _begin_in_order(self, frame: Incoming) -> None:
         """Begin a turn after those that were sent before it."""
-        try:
-            async with self._beginning:
-                await self._handle(frame)
-        except OSError:
-            # The page went away while it was written to; `disconnect` follows.
-            logger.debug("a page went away while a turn began")
+        async with self._beginning:
+            await self.handle(frame)
 
-    async def _handle(self, frame: Incoming) -> None:
-        try:
-            await self._obey(frame)
-        except SiteError as exc:
-            await self._refuse(frame, exc)
-        except Exception:
-            logger.exception("handling a %s frame failed", type(frame).__name__)
-            await self._refuse(frame, SiteError())
-
-    async def _obey(self, frame: Incoming) -> None:
+    async def obey(self, frame: Incoming) -> None:
         match frame:
             case TurnBeside():
                 self._check_room(len(frame.models))
@@ -129,14 +102,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await self._attach(generation.public_id)
             case ConversationLook():
                 hint = await in_thread(hint_get, self._actor, frame.conversation)
-                await self._send_frame(frames.changed(hint))
+                await self.send_frame(frames.changed(hint))
             case _:
                 assert_never(frame)
 
     async def _begun(self, ref: str, turn: Turn) -> None:
         # Reading begins before the page hears of it: its going away now must not delay the answer.
         reader_of(turn.generation.public_id)
-        await self._send_frame(await in_thread(accepted_frame, ref, turn))
+        await self.send_frame(await in_thread(accepted_frame, ref, turn))
         await self._attach(turn.generation.public_id)
         await hint_send(self._actor, hint_of(turn.conversation))
 
@@ -144,7 +117,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """The page attaches by itself, when it has drawn the columns."""
         for generation in turn.generations:
             reader_of(generation.public_id)
-        await self._send_frame(accepted_beside_frame(ref, turn))
+        await self.send_frame(accepted_beside_frame(ref, turn))
         await hint_send(self._actor, hint_of(turn.conversation))
 
     # --- Following answers --------------------------------------------------------------------------------------------
@@ -157,41 +130,26 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """Follow an answer from its snapshot on; one that is followed already begins anew."""
         if (old := self._feeds.pop(generation_id, None)) is not None:
             old.cancel()  # it sends nothing more, so no delta comes after the new snapshot
-        task = self._feeds[generation_id] = asyncio.create_task(self._pass_on(generation_id))
+        task = self._feeds[generation_id] = asyncio.create_task(
+            self.pass_on(feed.follow(reader_of(generation_id)), f"generation {generation_id}")
+        )
         task.add_done_callback(lambda done: self._detached(generation_id, done))
 
     def _detached(self, generation_id: UUID, task: "asyncio.Task[None]") -> None:
         if self._feeds.get(generation_id) is task:
             del self._feeds[generation_id]
 
-    async def _pass_on(self, generation_id: UUID) -> None:
-        try:
-            async with aclosing(feed.follow(reader_of(generation_id))) as following:
-                async for frame in following:
-                    await self._send_frame(frame)
-        except OSError:
-            # The page went away while it was written to; `disconnect` follows.
-            logger.debug("a page went away during generation %s", generation_id)
-        except Exception:
-            logger.exception("showing generation %s failed", generation_id)
-            await self._refuse(None, SiteError())
-
     async def _pass_on_hints(self) -> None:
         async with aclosing(hints(self._actor)) as heard:
             async for hint in heard:
-                await self._send_frame(frames.changed(hint))
+                await self.send_frame(frames.changed(hint))
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, frame: Incoming | None, error: SiteError) -> None:
+    async def refuse(self, frame: Incoming | None, error: SiteError) -> None:
         failure = Failure.of(error)
         match frame:
             case TurnSend() | TurnBeside() | TurnEdit() | TurnRegenerate() | TurnContinue():
-                await self._send_frame(frames.refused(frame.ref, failure))
+                await self.send_frame(frames.refused(frame.ref, failure))
             case _:
-                await self._send_frame(frames.error(failure))
-
-    async def _send_frame(self, frame: Frame) -> None:
-        # One at a time: several answers share the socket, and a full one must hold up all of them.
-        async with self._sending:
-            await self.send(text_data=json.dumps(frame, separators=(",", ":")))
+                await self.send_frame(frames.error(failure))

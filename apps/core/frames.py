@@ -19,6 +19,11 @@ REF_CHARS = 100
 """Of what a page calls a request, to know its answer by."""
 
 
+def dumped(frame: Frame) -> str:
+    """In ASCII, so that characters are bytes."""
+    return json.dumps(frame, separators=(",", ":"))
+
+
 def object_read(text: str | None) -> Frame:
     """A frame's fields. None: it came as bytes.
 

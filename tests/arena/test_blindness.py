@@ -17,7 +17,7 @@ from apps.accounts import selectors
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.arena import selectors as arena_selectors
-from apps.arena.frames import BUCKET_BYTES, dumped
+from apps.arena.frames import BUCKET_BYTES
 from apps.arena.live import feed
 from apps.arena.live.feed import Watched, follow
 from apps.arena.live.pacing import TICK_S, Written
@@ -26,7 +26,7 @@ from apps.conversations.hints import Hint, hint_send
 from apps.conversations.live.answer import Answer
 from apps.conversations.models import GenerationState
 from apps.conversations.outcomes import Outcome
-from apps.core.frames import Frame
+from apps.core.frames import Frame, dumped
 from apps.core.threads import in_thread
 from tests.arena.conftest import FOX, OWL, Opens, on_side
 from tests.arena.support import Two, asked_ago, ended_ago, secrets, until_states
