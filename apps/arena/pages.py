@@ -89,7 +89,7 @@ def battle_shown(battle: Battle) -> ShownBattle:
         failure=_failure(last),
         names=names_told(battle, sides),
         is_revealed=battle.revealed_at is not None,
-        vote=Vote.objects.filter(battle=battle).first(),
+        vote=getattr(battle, "vote", None),
     )
 
 

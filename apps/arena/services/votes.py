@@ -11,7 +11,7 @@ from apps.arena import selectors
 from apps.arena.errors import AlreadyRevealed, AlreadyVoted, BattleChanged
 from apps.arena.evidence import evidence_get
 from apps.arena.integrity import Assessment, assess
-from apps.arena.models import Battle, Integrity, Verdict, Vote
+from apps.arena.models import Battle, Integrity, Side, Verdict, Vote
 from apps.arena.services.battles import battle_lock, taking_part_require, turn_require_ended
 from apps.arena.services.networks import voters_network
 
@@ -31,10 +31,10 @@ def vote_cast(*, actor: Actor, battle_id: UUID, verdict: Verdict, turn: int | No
     battle = selectors.battle_get(actor, battle_id)
     taking_part_require(actor, battle)
     n_turns = battle.n_turns if turn is None else turn
-    _require_open(battle, n_turns)
+    sides = _require_open(battle, n_turns)
     # Before the row is held: to look through long answers takes a while. They stay as they are until the next turn.
     network = voters_network(address) if battle.visitor_id is not None else ""
-    found = _assessed(battle, verdict, network)
+    found = _assessed(battle, sides, verdict, network)
     try:
         with transaction.atomic():
             battle = battle_lock(actor, battle_id)
@@ -56,20 +56,22 @@ def vote_overrule(*, vote: Vote, decision: Integrity | None, why: str, admin: Us
     vote.save(update_fields=["overruled", "overruled_why", "overruled_by", "overruled_at"])
 
 
-def _require_open(battle: Battle, n_turns: int) -> None:
+def _require_open(battle: Battle, n_turns: int) -> tuple[Side, Side]:
     if Vote.objects.filter(battle=battle).exists():
         raise AlreadyVoted
     if battle.revealed_at is not None:
         raise AlreadyRevealed
-    turn_require_ended(selectors.sides_get(battle))
+    sides = selectors.sides_get(battle)
+    turn_require_ended(sides)
     if battle.n_turns != n_turns:
         raise BattleChanged
+    return sides
 
 
-def _assessed(battle: Battle, verdict: Verdict, network: str) -> Assessment:
+def _assessed(battle: Battle, sides: tuple[Side, Side], verdict: Verdict, network: str) -> Assessment:
     if not battle.is_anonymous:
         return NAMED
-    return assess(evidence_get(battle, selectors.sides_get(battle), verdict, timezone.now(), network=network))
+    return assess(evidence_get(battle, sides, verdict, timezone.now(), network=network))
 
 
 def _vote_create(battle: Battle, verdict: Verdict, found: Assessment, network: str) -> Vote:
