@@ -238,6 +238,38 @@ def test_a_side_that_fails_offers_a_new_opponent(
     assert own_site.query("SELECT count(*) FROM arena_vote")[0][0] == 1
 
 
+def test_the_names_are_told_with_their_ranks_and_the_way_to_the_board(
+    own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
+) -> None:
+    tab = tabs(own_site)
+    page = tab.page
+    result = page.locator("[data-part=two]")
+    for text in ("One", "Two", "Three", "Four"):
+        tab.send(text)
+        wait_until_judged(page)
+        page.get_by_role("button", name="Tie").click()
+        expect(page.locator("#result")).to_be_visible()
+        expect(result.get_by_role("link")).to_have_count(0)
+        page.get_by_role("button", name="New round").click()
+    # Nobody reads so fast as a test; and each of the two must have won.
+    own_site.query(
+        "UPDATE arena_vote v SET integrity = 'counted', verdict = CASE WHEN mod(v.id, 2) ="
+        " (SELECT count(*) FROM arena_side s JOIN arena_contestant c ON c.id = s.contestant_id"
+        " WHERE s.battle_id = v.battle_id AND s.position = 'a' AND c.name = 'owl') THEN 'a' ELSE 'b' END RETURNING id"
+    )
+    own_site.manage("leaderboard", "build", "--min-battles", "1")
+    tab.send("Five")
+    wait_until_judged(page)
+    assert "Rank" not in page.content()
+    page.get_by_role("button", name="Tie").click()
+    links = result.get_by_role("link", name=re.compile(r"Rank \d, rating \d+"))
+    expect(links).to_have_count(2)
+    page.reload()
+    expect(links).to_have_count(2)
+    links.first.click()
+    expect(page.get_by_role("heading", name="Leaderboard", exact=False).first).to_be_visible()
+
+
 def test_a_rematch_of_two_chosen_by_name_keeps_its_names_and_can_be_left_again(
     own_site: LiveSite, scripted: dict[str, ScriptedWorker], tabs: Tabs
 ) -> None:
