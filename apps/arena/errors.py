@@ -28,6 +28,22 @@ class NoOpponents(SiteError):
     retryable = True
 
 
+class NobodySees(SiteError):
+    """No two contestants that may meet and can see images are ready."""
+
+    code = "arena.nobody_sees"
+    http_status = 503
+    retryable = True
+
+
+class ImageTooLate(SiteError):
+    """A battle that began without images is shown none: whether it took them would tell something of the two."""
+
+    code = "arena.image_too_late"
+    http_status = 409
+    whose = Whose.USER
+
+
 class ContestantUnknown(SiteError):
     """Not in this arena, not to be chosen by name, or the same as the other one."""
 

@@ -60,6 +60,38 @@ class NothingToAnswer(SiteError):
     whose = Whose.USER
 
 
+class ImageNotTaken(SiteError):
+    """What was attached is no image that is read here, or too much of one."""
+
+    code = "chat.image_not_taken"
+    http_status = 400
+    whose = Whose.USER
+
+
+class ImageNotFound(SiteError):
+    """No such image for this person: somebody else's looks the same as none."""
+
+    code = "chat.image_not_found"
+    http_status = 404
+    whose = Whose.USER
+
+
+class TooManyImages(SiteError):
+    """A model would be shown more than one request may have."""
+
+    code = "chat.too_many_images"
+    http_status = 400
+    whose = Whose.USER
+
+
+class TooManyImagesKept(SiteError):
+    """The person has as many as may be."""
+
+    code = "chat.too_many_images_kept"
+    http_status = 400
+    whose = Whose.USER
+
+
 class ChatNotFound(SiteError):
     """No such conversation, message or generation for this person: somebody else's looks the same as none."""
 

@@ -19,6 +19,7 @@ from apps.conversations.services.conversations import TITLE_MAX_CHARS
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
+from apps.conversations.services.shares import images_at
 from apps.conversations.texts import title_from
 from apps.holds.selectors import held_ids, not_held_require
 from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
@@ -117,7 +118,9 @@ def _message_replace(message: Message, text: str, author: Actor, taken_out: Take
                 [new] = taken_out([shared["content"]])  # something had been taken out of it before it was shared
             else:
                 continue
-            shared |= {"content": new, "html": message_html(new, is_answer=shared["role"] == Role.ASSISTANT)}
+            is_answer = shared["role"] == Role.ASSISTANT
+            html = message_html(new, is_answer=is_answer, images_at=images_at(share.token))
+            shared |= {"content": new, "html": html}
         share.save(update_fields=["messages"])
     Message.objects.filter(conversation__in=chats, content=old).update(content=text)
 

@@ -13,7 +13,10 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Visitor
 from apps.catalog.models import LanguageModel
+from apps.conversations.stored_images import ChatImage
 from apps.workers.models import Worker
+
+__all__ = ["ChatImage"]  # for Django, which looks for models here
 
 
 class Purpose(models.TextChoices):

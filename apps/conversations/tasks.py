@@ -5,9 +5,16 @@ import asyncio
 from celery import shared_task
 
 from apps.conversations.live.recovery import recover
+from apps.conversations.services.images import images_prune
 
 RECOVER_LIMIT = 20
 RECOVER_WITHIN_S = 60.0
+
+
+@shared_task(name="conversations.images_prune_task")
+def images_prune_task() -> int:
+    """Forget images that were attached and never sent; runs every hour."""
+    return images_prune()
 
 
 @shared_task(name="conversations.generations_recover_task")

@@ -3,11 +3,14 @@
 Pure: no Django, no models. What may be stored at all is said by `apps.core.texts`.
 """
 
+from apps.conversations.image_marks import in_words
+
 TITLE_CHARS = 80
 
 
 def title_from(text: str) -> str:
     """The first line of a message that has words, cut at a word to `TITLE_CHARS`."""
+    text = in_words(text)
     line = next((line for line in text.splitlines() if line.strip()), "")
     line = " ".join(line.split())
     if len(line) <= TITLE_CHARS:

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.conversations.views import changes, exchange, feedback, order, pages, settings, shares
+from apps.conversations.views import changes, exchange, feedback, images, order, pages, settings, shares
 
 chat_patterns = (
     [
@@ -18,6 +18,9 @@ chat_patterns = (
         path("chats/shared/<int:share_id>/revoke", shares.revoke, name="share_revoke"),
         path("shared/<str:token>", shares.shared, name="shared"),
         path("chats/search", order.search, name="search"),
+        path("chat/images", images.attach, name="attach"),
+        path("chat/images/<uuid:image_id>", images.image, name="image"),
+        path("shared/<str:token>/images/<uuid:image_id>", images.shared_image, name="shared_image"),
         path("chat/settings", settings.panel, name="settings_new"),
         path("chat/settings/save", settings.save, name="settings_check"),
         path("chat/presets/save", settings.keep_preset, name="preset_save"),

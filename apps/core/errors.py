@@ -97,6 +97,9 @@ WORDS: dict[str, str] = {
     "arena.not_found": "There is no such arena, or it is not open to you.",
     "arena.closed": "This arena begins no new battles at the moment. Look again later, or choose another arena.",
     "arena.no_opponents": "A battle needs two models that are ready, and there are not two now. Try again shortly.",
+    "arena.nobody_sees": "A battle with images needs two models that see and are ready, and there are not two now. "
+    "Leave the images out, or try again later.",
+    "arena.image_too_late": "Images belong into the first message of a battle. Begin a new round with this one.",
     "arena.contestant_unknown": "Choose two different contestants of this arena.",
     "arena.battle_not_found": "This battle does not exist, or it is not yours.",
     "arena.not_ready": "Both answers are not there yet. Wait until they are complete.",
@@ -123,6 +126,11 @@ WORDS: dict[str, str] = {
     "chat.columns_wrong": "The message was not sent side by side: {reason}.",
     "chat.choose_one": "Several answers are side by side. Go on with one of them first: a link shows one.",
     "chat.nothing_to_answer": "There is no question before this answer, so it cannot be answered again. Ask one.",
+    "chat.image_not_taken": "The image was not taken: {reason}.",
+    "chat.image_not_found": "An image of this message is not there any more, or it is not yours. Attach it again.",
+    "chat.too_many_images": "A model can be shown {limit} images at once, and this branch of the chat has more. Begin "
+    "a new chat, or leave some out.",
+    "chat.too_many_images_kept": "You keep {limit} images, and no more may be. Delete chats with images first.",
     "chat.not_found": "This conversation does not exist, or it is not yours.",
     "chat.sign_in_required": "Sign in to chat here.",
     "chat.setting_refused": "{reason}.",

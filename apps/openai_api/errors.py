@@ -31,6 +31,7 @@ _CODES = {
     "arena.contestant_unknown": "contestant_not_found",
     "arena.battle_not_found": "not_found",
     "arena.not_ready": "battle_not_ready",
+    "arena.nobody_sees": "no_opponents",
     "arena.too_long": "battle_too_long",
     "arena.followed": "battle_followed",
     "arena.not_revealed": "battle_not_revealed",

@@ -7,6 +7,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.erasure import counters_erase, ledger_erase
 from apps.arena.services.erasure import battles_erase
 from apps.conversations.services.erasure import conversations_erase, presets_erase
+from apps.conversations.services.images import images_erase
 from apps.moderation.services.erasure import bans_erase, incidents_erase, openings_erase
 from apps.openai_api.services.erasure import batches_erase, files_erase, responses_erase
 from apps.workers.services.erasure import requests_erase
@@ -19,6 +20,7 @@ ERASERS: tuple[Eraser, ...] = (
     battles_erase,
     conversations_erase,
     presets_erase,
+    images_erase,
     batches_erase,
     files_erase,
     responses_erase,

@@ -127,6 +127,7 @@ CELERY_BEAT_SCHEDULE = {
     "responses-run": {"task": "openai_api.responses_run_task", "schedule": 10.0, "options": {"expires": 10.0}},
     "generations-recover": {"task": "conversations.generations_recover_task", "schedule": 10.0},
     "boards-refresh": {"task": "leaderboard.boards_refresh_task", "schedule": 600.0, "options": {"expires": 600.0}},
+    "images-prune": {"task": "conversations.images_prune_task", "schedule": 3600.0},
     "ledger-tidy": {"task": "accounts.ledger_tidy_task", "schedule": 60.0},
     "providers-check": {"task": "workers.providers_check_task", "schedule": 300.0, "options": {"expires": 300.0}},
     "retention": {"task": "privacy.retention_task", "schedule": 3600.0, "options": {"expires": 3600.0}},

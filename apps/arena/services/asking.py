@@ -12,11 +12,14 @@ from apps.arena import selectors
 from apps.arena.models import Follows
 from apps.arena.services import battles
 from apps.arena.services.battles import BattleTurn, Opening
+from apps.conversations.image_marks import image_ids
 from apps.conversations.live.registry import reader_of
+from apps.conversations.selectors.images import urls_of_marked
 from apps.conversations.services.sides import sides_reserve
 from apps.core.threads import in_thread
 from apps.moderation.choices import Surface
-from apps.moderation.gate import text_pass
+from apps.moderation.gate import looks, text_pass
+from apps.moderation.images import images_pass
 
 
 async def battle_open(*, actor: Actor, opening: Opening) -> BattleTurn:
@@ -43,6 +46,10 @@ async def battle_halt(*, actor: Actor, battle_id: UUID) -> None:
 
 
 async def _passed(actor: Actor, text: str, *, reference: str) -> str:
+    """The text as it may go on, with its images. Raises: TextRefused, ImageNotAccepted."""
+    if image_ids(text) and await looks():
+        urls = await in_thread(urls_of_marked, actor, text)
+        await images_pass(urls, surface=Surface.ARENA, actor=actor, reference=reference)
     return await text_pass(text, surface=Surface.ARENA, actor=actor, reference=reference)
 
 

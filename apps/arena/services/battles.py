@@ -22,12 +22,14 @@ from apps.arena.errors import (
     BattleNotFound,
     BattleNotReady,
     BattleTooLong,
+    ImageTooLate,
 )
 from apps.arena.models import Battle, Follows, Side
 from apps.arena.selectors import TurnState
 from apps.arena.services import opponents
 from apps.arena.services.opponents import Following
 from apps.arena.services.sides import side_speak, sides_create
+from apps.conversations.image_marks import image_ids
 from apps.conversations.models import Generation, Message, Role
 from apps.conversations.services.generations import generation_request_stop
 from apps.conversations.services.turns import require_may_chat, text_checked
@@ -92,7 +94,8 @@ def battle_start(*, actor: Actor, opening: Opening, random: Random) -> BattleTur
         previous = None if opening.previous is None else battle_lock(actor, opening.previous)
         following = None if previous is None else Following(previous, opening.follows)
         opponents.following_check(arena, opening.choice, following)
-        two = opponents.two_find(actor, arena, opening.choice, following, random)
+        must_see = bool(image_ids(text))
+        two = opponents.two_find(actor, arena, opening.choice, following, random, must_see=must_see)
         battle = Battle.objects.create(
             public_id=opening.new_id or uuid4(),
             arena=arena,
@@ -110,7 +113,7 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = 
 
     `turn`: the last one that was seen, where a page might show an older one.
 
-    Raises: what `message_check` raises; BattleChanged.
+    Raises: what `message_check` raises; BattleChanged; of a blind battle ImageTooLate, of another ModelSeesNothing.
     """
     text = text_checked(text)
     with transaction.atomic():
@@ -118,7 +121,10 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = 
         taking_part_require(actor, battle)
         if turn is not None and battle.n_turns != turn:
             raise BattleChanged
-        return _turn_add(battle, _require_goes_on(battle), text)
+        sides = _require_goes_on(battle)
+        if battle.is_blind and image_ids(text) and not image_ids(first_message_get(battle)):
+            raise ImageTooLate
+        return _turn_add(battle, sides, text)
 
 
 def battle_stop(*, actor: Actor, battle_id: UUID) -> list[UUID]:

@@ -13,6 +13,7 @@ from apps.arena.errors import (
     BattleNotRevealed,
     BattleWhole,
     ChoiceMissing,
+    NobodySees,
     NoOpponents,
     is_own_limit,
 )
@@ -58,11 +59,17 @@ def following_check(arena: Arena, choice: Choice, following: Following | None) -
             raise BattleFollowed
 
 
-def two_find(actor: Actor, arena: Arena, choice: Choice, following: Following | None, random: Random) -> Two:
-    """Raises: NoOpponents, ContestantUnknown, BattleWhole."""
+def two_find(
+    actor: Actor, arena: Arena, choice: Choice, following: Following | None, random: Random, *, must_see: bool = False
+) -> Two:
+    """`must_see`: they are shown images. Raises: NoOpponents, NobodySees, ContestantUnknown, BattleWhole."""
     if choice is not None:
         return selectors.contestants_chosen(actor, arena, choice)
     ready = list(selectors.contestants_ready(actor, arena))
+    if must_see:
+        ready = [contestant for contestant in ready if contestant.model is not None and contestant.model.sees_images]
+        if len(ready) < 2:
+            raise NobodySees
     match following:
         case Following(previous, Follows.REMATCH):
             return _same_two(ready, previous, random)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nh3
 from markdown_it.common.utils import unescapeAll
 
+from apps.conversations import image_marks
 from apps.conversations.markdown import files, math
 from apps.conversations.markdown.grammar import (
     PARSER,
@@ -37,6 +38,8 @@ _TAGS = frozenset((
     "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 )) | math.TAGS
 # fmt: on
+IMAGES_AT = "/chat/images/"
+"""Where somebody's own images are."""
 _CLASS = re.compile(
     r"(?:hl-[a-z0-9]{1,4}(?: hl-[a-z0-9]{1,4})*|code|code__bar|code__language|table|plain|math|align-[a-z]{4,6})"
 )
@@ -49,13 +52,13 @@ def render(text: str) -> str:
     return "".join(render_block(block) for block in split_blocks(normalise_newlines(replace_unsafe_characters(text))))
 
 
-def render_user(text: str) -> str:
+def render_user(text: str, *, images_at: str | None = IMAGES_AT) -> str:
     """Return what a person typed as escaped paragraphs with their line breaks: people do not expect Markdown.
 
-    Text files in it are folded.
+    Text files in it are folded, and images shown. `images_at`: where these are, before their ids; None: nowhere.
     """
     parts = files.parts_of(normalise_newlines(replace_unsafe_characters(text)).strip("\n"))
-    return "".join(_paragraphs(part) if isinstance(part, str) else part.html for part in parts)
+    return "".join(_typed(part, images_at) if isinstance(part, str) else part.html for part in parts)
 
 
 def render_block(block: Block) -> str:
@@ -67,6 +70,20 @@ def render_block(block: Block) -> str:
 
 def sanitise(html: str) -> str:
     return _CLEANER.clean(html)
+
+
+def _typed(text: str, images_at: str | None) -> str:
+    if images_at is None:
+        return _paragraphs(text)
+    parts = image_marks.parts_of(text)
+    return "".join(_paragraphs(part) if isinstance(part, str) else _image(part, images_at) for part in parts)
+
+
+def _image(mark: image_marks.ImageMark, images_at: str) -> str:
+    """Only its id leads anywhere: an address cannot be written into a mark."""
+    address = escape(f"{images_at}{mark.id}")
+    words = escape(mark.words or "Image without a description")
+    return f'<a class="image" href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{words}"></a>'
 
 
 def _paragraphs(text: str) -> str:

@@ -37,7 +37,7 @@ def _folded(thoughts: str) -> str:
     """As plain paragraphs: nobody is shown them unless he asks, and there may be very many."""
     if not thoughts.strip():
         return ""
-    inside = rendering.render_user(thoughts.strip())
+    inside = rendering.render_user(thoughts.strip(), images_at=None)
     return (
         f'<details class="thoughts"><summary>Thoughts</summary><div class="thoughts__text">{inside}</div></details>\n'
     )

@@ -9,10 +9,12 @@ from django.db.models.functions import Now
 
 from apps.accounts.actors import Actor
 from apps.conversations.hints import Hint
+from apps.conversations.image_marks import ImageMark, image_ids, parts_of
 from apps.conversations.markdown.thoughts import without_thoughts
 from apps.conversations.models import UNFINISHED, Conversation, Generation, GenerationState, Purpose, Role
 from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors.conversations import failure_of, hint_of, messages_get
+from apps.conversations.selectors.images import data_urls, images_of
 from apps.conversations.selectors.tree import tree_get
 
 
@@ -20,7 +22,7 @@ class PromptMessage(TypedDict):
     """A message as the worker gets it, in OpenAI's shape."""
 
     role: str
-    content: str
+    content: str | list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,35 @@ def prompt_messages(conversation_pk: int, *, before: UUID) -> list[PromptMessage
     generation = Generation.objects.select_related("message").get(public_id=before)
     *earlier, _ = tree_get(conversation_pk).path(generation.message_id)
     prompt: list[PromptMessage] = []
-    for message in messages_get(earlier):
+    messages = messages_get(earlier)
+    images = data_urls(images_of(messages)) if any(image_ids(message.content) for message in messages) else {}
+    for message in messages:
         content = without_thoughts(message.content) if message.role == Role.ASSISTANT else message.content
         if not content:
             continue
         if prompt and prompt[-1]["role"] == message.role:
-            prompt[-1]["content"] += "\n\n" + content
+            prompt[-1]["content"] = f"{prompt[-1]['content']}\n\n{content}"
         else:
             prompt.append({"role": message.role, "content": content})
+    for said in prompt if images else []:
+        if said["role"] == Role.USER and isinstance(said["content"], str):
+            said["content"] = _in_parts(said["content"], images)
     if generation.n_given_chars:
         prompt.append({"role": Role.ASSISTANT, "content": generation.message.content[: generation.n_given_chars]})
     return prompt
+
+
+def _in_parts(text: str, images: dict[UUID, str]) -> str | list[dict[str, Any]]:
+    """With the images that it shows in their places; a mark that leads nowhere is text."""
+    if not any(image_id in images for image_id in image_ids(text)):
+        return text
+    parts: list[dict[str, Any]] = []
+    for part in parts_of(text):
+        if isinstance(part, ImageMark) and part.id in images:
+            parts.append({"type": "image_url", "image_url": {"url": images[part.id]}})
+        else:
+            parts.append({"type": "text", "text": part if isinstance(part, str) else part.words})
+    return parts
 
 
 def reading_job_get(generation_id: UUID) -> ReadingJob | None:

@@ -14,6 +14,7 @@ from apps.conversations.errors import ChatNotFound, TitleEmpty
 from apps.conversations.models import UNFINISHED, Conversation, Generation
 from apps.conversations.selectors.conversations import conversation_get, conversations_owned
 from apps.conversations.selectors.held import kept_by
+from apps.conversations.services.images import images_adopt, images_forget, images_shown_in
 from apps.conversations.services.turns import require_may_chat
 from apps.core.texts import clean_text
 from apps.holds.selectors import not_held_require
@@ -70,7 +71,9 @@ def conversation_remove(found: QuerySet[Conversation]) -> bool:
         for generation in running:
             if generation.worker_id is None:
                 generation_forgo(generation.public_id)
+        images = images_shown_in(conversation)
         conversation.delete()
+        images_forget(images)
     # Afterwards, so that a reader that sees the end finds no row to write it to.
     for generation in running:
         if generation.worker_id is not None:
@@ -78,8 +81,10 @@ def conversation_remove(found: QuerySet[Conversation]) -> bool:
     return True
 
 
+@transaction.atomic
 def conversations_adopt(*, user: User, visitor_public_id: UUID) -> int:
     """Give a visitor's conversations to the account that this person signed in to; return how many."""
+    images_adopt(user=user, visitor_public_id=visitor_public_id)
     return Conversation.objects.filter(visitor__public_id=visitor_public_id).update(user=user, visitor=None)
 
 

@@ -10,6 +10,7 @@ from apps.catalog.models import LanguageModel
 from apps.conversations.errors import TooManyChats
 from apps.conversations.models import Conversation, Message, Role
 from apps.conversations.selectors.conversations import conversations_owned
+from apps.conversations.services.images import images_tie
 
 BATCH = 500
 CHATS_OF_OWNER_MAX = 10_000
@@ -61,4 +62,5 @@ def messages_plant(conversation: Conversation, seeds: Sequence[Seed]) -> list[Me
             message.parent = made[seed.parent]
             children.append(message)
     Message.objects.bulk_update(children, ["parent"], batch_size=BATCH)
+    images_tie(conversation, made)
     return made

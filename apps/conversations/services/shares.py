@@ -73,7 +73,8 @@ def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None
     # Counted before the work as well as after it: whoever has too many links costs nothing more.
     _require_place(actor)
     copy = _copy(conversation)
-    passed = _rendered(async_to_sync(_copy_pass)(actor, copy, str(conversation_id)))
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    passed = _rendered(async_to_sync(_copy_pass)(actor, copy, str(conversation_id)), token)
     with transaction.atomic():
         _owner_lock(actor)
         _require_place(actor)
@@ -82,7 +83,7 @@ def share_create(*, actor: Actor, conversation_id: UUID, lasts: timedelta | None
         if locked is None or _copy(locked) != copy:
             raise ChatBehind
         return Share.objects.create(
-            token=secrets.token_urlsafe(TOKEN_BYTES),
+            token=token,
             conversation=conversation,
             title=passed.title,
             messages=[asdict(message) for message in passed.messages],
@@ -113,6 +114,11 @@ def shares_over() -> QuerySet[Share]:
     """Those that lead nowhere any more and that are not held: to be forgotten."""
     over = Share.objects.filter(Q(expires_at__lte=Now()) | Q(revoked_at__isnull=False))
     return shares_not_held(over, held_ids())
+
+
+def images_at(token: str) -> str:
+    """Where the page of a link finds the images of its chat."""
+    return f"/shared/{token}/images/"
 
 
 def _copy(conversation: Conversation) -> Copy:
@@ -151,12 +157,13 @@ async def _texts_pass(actor: Actor, texts: list[tuple[str, str]], direction: Dir
     return passed
 
 
-def _rendered(copy: Copy) -> Copy:
+def _rendered(copy: Copy, token: str) -> Copy:
     """Raises: ShareTooLong: the page would be too long, or takes too long to make."""
     n_chars, give_up_at = 0, time.monotonic() + RENDER_WITHIN_S
     messages: list[SharedMessage] = []
     for message in copy.messages:
-        html = message_html(message.content, is_answer=message.role == Role.ASSISTANT)
+        is_answer = message.role == Role.ASSISTANT
+        html = message_html(message.content, is_answer=is_answer, images_at=images_at(token))
         n_chars += len(html)
         if n_chars > SHARED_HTML_MAX_CHARS:
             raise ShareTooLong(reason=f"its page would have more than {SHARED_HTML_MAX_CHARS:,} characters of HTML")

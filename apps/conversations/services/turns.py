@@ -23,6 +23,7 @@ from apps.conversations.errors import (
 from apps.conversations.models import UNFINISHED, Conversation, Generation, Message, Role
 from apps.conversations.selectors.conversations import conversations_owned, end_of, message_get
 from apps.conversations.services.generations import lease_end
+from apps.conversations.services.images import images_tie, sight_check
 from apps.conversations.texts import title_from
 from apps.core.texts import clean_text
 from apps.moderation.bans import ban_check
@@ -235,9 +236,12 @@ def _own_message_get(conversation: Conversation, message_id: UUID) -> Message:
 def question_create(
     conversation: Conversation, parent_pk: int | None, text: str, new_id: UUID | None = None
 ) -> Message:
-    return Message.objects.create(
+    """Call it in a transaction. Raises: ImageNotFound."""
+    question = Message.objects.create(
         public_id=new_id or uuid4(), conversation=conversation, parent_id=parent_pk, role=Role.USER, content=text
     )
+    images_tie(conversation, [question], must_be_there=True)
+    return question
 
 
 def answer_begin(
@@ -245,8 +249,9 @@ def answer_begin(
 ) -> tuple[Message, Generation]:
     """Add an empty answer, or one that begins with what is given, and show it alone. The caller holds the conversation.
 
-    `column`: its place, if others are written beside it.
+    `column`: its place, if others are written beside it. Raises: TooManyImages, ModelSeesNothing.
     """
+    sight_check(conversation, question, model)
     answer = Message.objects.create(
         conversation=conversation, parent=question, role=Role.ASSISTANT, model=model, content=given, is_whole=False
     )

@@ -1,5 +1,5 @@
 /**
- * Text files go into the message as text, with their name and a fence around them: so they are counted, kept as a draft
+ * Images are `images.js`' business. Text files go into the message as text, with their name and a fence around them: so they are counted, kept as a draft
  * and sent like what was typed. The site shows them folded (apps/conversations/markdown/files.py).
  */
 
@@ -15,6 +15,7 @@ export class Attachments {
   /**
    * @param {object} parts
    * @param {import("./composer.js").Composer} parts.composer
+   * @param {import("./images.js").Images} parts.images
    * @param {(words: string) => void} parts.problem
    * @param {(words: string) => void} parts.say to a screen reader
    */
@@ -54,11 +55,12 @@ export class Attachments {
 
   /** @param {File} file @returns {Promise<string>} what is wrong with it, or nothing */
   async #add(file) {
-    const { composer } = this.parts;
+    const { composer, images } = this.parts;
+    if (file.type.startsWith("image/")) return images.add(file);
     // A character has four bytes at most: what is larger cannot fit, and is not read at all.
     if (file.size > 4 * composer.maxChars) return `${file.name} is too large for a message.`;
     const text = await textOf(file);
-    if (text === null) return `${file.name} is not a text file in UTF-8. Only text files can be attached.`;
+    if (text === null) return `${file.name} is not a text file in UTF-8. Only images and text files can be attached.`;
     const before = composer.text.trimEnd();
     const whole = (before ? `${before}\n\n` : "") + fenced(file.name, text);
     if (whole.length > composer.maxChars) return `${file.name} does not fit into this message any more.`;

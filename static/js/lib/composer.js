@@ -3,7 +3,8 @@
  *
  *   ready -> sending -> answering -> stopping -> ready
  *
- * Events: `submit` (detail: the text), `stop`, `problem` (detail: words), `last` (the last message is wanted back).
+ * Events: `submit` (detail: the text), `stop`, `problem` (detail: words), `last` (the last message is wanted back),
+ * `changed` (the text may be another).
  */
 
 import { one } from "./dom.js";
@@ -164,6 +165,7 @@ export class Composer extends EventTarget {
     this.#text.setAttribute("aria-invalid", String(Boolean(count?.isOver)));
     const canSend = this.#mode === "ready" && this.text.trim() !== "" && !count?.isOver;
     this.#send.setAttribute("aria-disabled", String(!canSend));
+    this.#emit("changed");
   }
 
   /** @param {string} type @param {string} [detail] */

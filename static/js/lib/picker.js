@@ -11,6 +11,7 @@ import { recall, remember } from "./storage.js";
  * @property {"ready"|"loading"|"unavailable"} state
  * @property {number | null} progress from 0 to 1
  * @property {boolean} is_default
+ * @property {boolean} sees_images
  */
 
 const SOON_MS = 3_000;
@@ -29,6 +30,7 @@ export class Picker {
   #select = /** @type {HTMLSelectElement} */ (one("#model"));
   #state = /** @type {HTMLElement} */ (one("#model-state"));
   #description = /** @type {HTMLElement} */ (one("#model-description"));
+  #wantsSight = false;
 
   /** @param {string} model that the chat on this page is with; empty for a new chat, where the last choice counts */
   constructor(model) {
@@ -47,6 +49,13 @@ export class Picker {
 
   get model() {
     return this.#select.value;
+  }
+
+  /** While a message has images, only models that see can be chosen. @param {boolean} wanted */
+  wantSight(wanted) {
+    this.#wantsSight = wanted;
+    for (const option of this.#select.options) this.#label(option);
+    this.#show();
   }
 
   #plan() {
@@ -75,6 +84,7 @@ export class Picker {
       const option = [...this.#select.options].find(({ value }) => value === model.name) ?? new Option("", model.name);
       const progress = model.progress === null ? "" : String(model.progress);
       Object.assign(option.dataset, { state: model.state, progress, label: model.display_name, description: model.description });
+      option.dataset.sees = String(model.sees_images);
       this.#label(option);
       return option;
     });
@@ -90,8 +100,11 @@ export class Picker {
   /** @param {HTMLOptionElement} option */
   #label(option) {
     const { label = "", state = "" } = option.dataset;
-    const text = state === "ready" ? label : `${label} · ${stateWords(state, progressOf(option)).toLowerCase()}`;
+    const isBlind = this.#wantsSight && option.dataset.sees !== "true";
+    const word = isBlind ? "cannot see images" : state === "ready" ? "" : stateWords(state, progressOf(option)).toLowerCase();
+    const text = word ? `${label} · ${word}` : label;
     if (option.textContent !== text) option.textContent = text;
+    option.disabled = isBlind && !option.selected;
   }
 
   #show() {
@@ -99,7 +112,8 @@ export class Picker {
     if (!option) return;
     const { state = "", description = "" } = option.dataset;
     this.#state.dataset.state = state;
-    const words = stateWords(state, progressOf(option));
+    const isBlind = this.#wantsSight && option.dataset.sees !== "true";
+    const words = isBlind ? "Cannot see images" : stateWords(state, progressOf(option));
     if (this.#state.textContent !== words) this.#state.textContent = words;
     this.#description.textContent = description;
   }

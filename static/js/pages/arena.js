@@ -1,6 +1,7 @@
 /** The arena page: makes its parts and ties them together. Everything it does is in ../lib. */
 
 import { BattlePage } from "../lib/arena/battle.js";
+import { Attachments } from "../lib/attach.js";
 import { Rounds } from "../lib/arena/rounds.js";
 import { Votes } from "../lib/arena/votes.js";
 import { Composer } from "../lib/composer.js";
@@ -8,6 +9,8 @@ import { showConnection } from "../lib/connection.js";
 import { listenForCopies } from "../lib/copy.js";
 import { listenForDialogs } from "../lib/dialogs.js";
 import { one } from "../lib/dom.js";
+import { Images } from "../lib/images.js";
+import { showNotice } from "../lib/notice.js";
 import { Outbox } from "../lib/outbox.js";
 import { listenForPrompts } from "../lib/prompts.js";
 import { SentenceReader } from "../lib/reader.js";
@@ -61,6 +64,9 @@ window.addEventListener("popstate", () => location.pathname !== shownPath && loc
 const second = document.querySelector("#choice-B");
 if (second instanceof HTMLSelectElement && second.options.length > 1) second.selectedIndex = 1;
 
+const say = (/** @type {string} */ words) => reader.say(words);
+const problem = (/** @type {string} */ words) => showNotice(one("#notice"), words, { tone: "problem" });
+new Attachments({ composer, images: new Images({ composer, wantSight: () => {}, say }), problem, say });
 listenForDialogs();
 listenForPrompts(composer);
 listenForCopies((words) => reader.say(words));

@@ -1,0 +1,131 @@
+"""Images of chats: kept when they are attached, tied to the messages that show them, and forgotten with these."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User, Visitor
+from apps.catalog.errors import ModelSeesNothing
+from apps.catalog.models import LanguageModel
+from apps.conversations.errors import ImageNotFound, ImageNotTaken, TooManyImages, TooManyImagesKept
+from apps.conversations.image_marks import image_ids
+from apps.conversations.models import Conversation, Message, Role
+from apps.conversations.selectors.conversations import messages_get
+from apps.conversations.selectors.images import images_owned, n_images_in
+from apps.conversations.selectors.tree import tree_get
+from apps.conversations.stored_images import ChatImage
+from apps.workers.image_files import MAX_IMAGES, ImageRefused, KeptFile, kept_file
+
+IMAGES_OF_OWNER_MAX = 1000
+UNSENT_FOR = timedelta(days=1)
+"""An image that no message shows is a draft's for so long."""
+PRUNED_AT_ONCE = 500
+
+
+def file_read(data: bytes, media_type: str) -> KeptFile:
+    """What a person attached, as it may be kept. Raises: ImageNotTaken."""
+    try:
+        return kept_file(data, media_type)
+    except ImageRefused as exc:
+        raise ImageNotTaken(reason=str(exc)) from exc
+
+
+def image_keep(*, actor: Actor, file: KeptFile) -> ChatImage:
+    """Keep it for a message to come; the same one is not kept twice. The caller has let it pass the gate.
+
+    Raises: TooManyImagesKept; ImageNotFound for somebody unknown.
+    """
+    with transaction.atomic():
+        owner = _owner_fields(actor)
+        owned = images_owned(actor)
+        if (same := owned.filter(digest=file.digest).first()) is not None:
+            ChatImage.objects.filter(pk=same.pk).update(created_at=timezone.now())
+            return same
+        if owned.count() >= IMAGES_OF_OWNER_MAX:
+            raise TooManyImagesKept(limit=f"{IMAGES_OF_OWNER_MAX:,}")
+        return ChatImage.objects.create(
+            **owner,
+            digest=file.digest,
+            media_type=file.media_type,
+            width=file.width,
+            height=file.height,
+            data=file.data,
+        )
+
+
+def images_tie(conversation: Conversation, messages: Sequence[Message], *, must_be_there: bool = False) -> None:
+    """Tie the images that these messages of a person show to them. Call it in a transaction.
+
+    `must_be_there`: a mark that leads to none of the owner's is refused. Raises: ImageNotFound.
+    """
+    marked = [(message, image_ids(message.content)) for message in messages if message.role == Role.USER]
+    wanted = {image_id for _, ids in marked for image_id in ids}
+    if not wanted:
+        return
+    owned = ChatImage.objects.filter(user=conversation.user, visitor=conversation.visitor, public_id__in=wanted)
+    # Locked, so that none is forgotten meanwhile.
+    found = dict(owned.select_for_update(no_key=True).values_list("public_id", "pk"))
+    if must_be_there and wanted - found.keys():
+        raise ImageNotFound
+    tie = ChatImage.messages.through
+    shown = [(found[id_], message.pk) for message, ids in marked for id_ in ids if id_ in found]
+    rows = [tie(chatimage_id=image_pk, message_id=message_pk) for image_pk, message_pk in shown]
+    tie.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def sight_check(conversation: Conversation, question: Message, model: LanguageModel) -> None:
+    """Whether the model may be asked this: what was said before counts too. Raises: TooManyImages, ModelSeesNothing."""
+    if not ChatImage.objects.filter(messages__conversation=conversation).exists():
+        return
+    path = messages_get(tree_get(conversation.pk).path(question.pk))
+    n_images = n_images_in(path)
+    if n_images > MAX_IMAGES:
+        raise TooManyImages(limit=MAX_IMAGES)
+    if n_images and not model.sees_images:
+        raise ModelSeesNothing(model=str(model))
+
+
+def images_shown_in(conversation: Conversation) -> list[int]:
+    """Keys of the images of all its branches, before it is deleted."""
+    return list(ChatImage.objects.filter(messages__conversation=conversation).values_list("pk", flat=True).distinct())
+
+
+def images_forget(keys: Iterable[int]) -> int:
+    """Delete those of them that no message shows any more; return how many."""
+    return ChatImage.objects.filter(pk__in=list(keys), messages=None).delete()[0]
+
+
+def images_erase(actor: Actor, held: Collection[UUID]) -> int:
+    """Those of this person that no message shows any more: what their chats showed has gone with these."""
+    left = images_owned(actor).filter(messages=None).exclude(user__public_id__in=held)
+    return left.exclude(visitor__public_id__in=held).delete()[0]
+
+
+def images_adopt(*, user: User, visitor_public_id: UUID) -> None:
+    """Give a visitor's images to the account that this person signed in to."""
+    ChatImage.objects.filter(visitor__public_id=visitor_public_id).update(user=user, visitor=None)
+
+
+def images_prune() -> int:
+    """Forget what was attached and never sent, a bounded number in each transaction."""
+    unsent = ChatImage.objects.filter(messages=None, created_at__lt=timezone.now() - UNSENT_FOR).order_by("pk")
+    n_pruned = 0
+    while pks := list(unsent.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
+        n_pruned += images_forget(pks)
+    return n_pruned
+
+
+def _owner_fields(actor: Actor) -> dict[str, object]:
+    """Locked, so that of two images at once the second one waits and the limit holds."""
+    if actor.user_id is not None:
+        User.objects.select_for_update(no_key=True).get(pk=actor.user_id)
+        return {"user_id": actor.user_id}
+    if actor.visitor_public_id is None:
+        raise ImageNotFound
+    visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
+    Visitor.objects.select_for_update(no_key=True).get(pk=visitor.pk)
+    return {"visitor": visitor}

@@ -1,0 +1,90 @@
+/**
+ * Images go to the site when they are attached, and into the message as marks: words for who cannot see them, and an id.
+ * So they are kept as a draft and sent like what was typed. What is in the message is shown above it, with its words to
+ * be written and a button that takes it out again (apps/conversations/image_marks.py).
+ */
+
+import { one, piece } from "./dom.js";
+import { post } from "./http.js";
+
+const MARK = /!\[([^[\]\n]{0,500})\]\(image:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)/g;
+
+export class Images {
+  #list = /** @type {HTMLElement} */ (one("#composer-images"));
+  #shown = "";
+
+  /**
+   * @param {object} parts
+   * @param {import("./composer.js").Composer} parts.composer
+   * @param {(wanted: boolean) => void} parts.wantSight only models that see may be asked, or all again
+   * @param {(words: string) => void} parts.say to a screen reader
+   */
+  constructor(parts) {
+    this.parts = parts;
+    parts.composer.addEventListener("changed", () => this.#show());
+    this.#show();
+  }
+
+  /** @param {File} file @returns {Promise<string>} what is wrong with it, or nothing */
+  async add(file) {
+    const { composer } = this.parts;
+    const form = new FormData();
+    form.append("image", file);
+    const token = /** @type {HTMLInputElement} */ (one('[name="csrfmiddlewaretoken"]'));
+    form.append(token.name, token.value);
+    const { response, problem } = await post(this.#list.dataset.url ?? "", form);
+    if (!response) return problem;
+    const { id } = await response.json();
+    const words = wordsOf(file.name.replace(/\.\w+$/, "").slice(0, 200));
+    const whole = [composer.text.trimEnd(), `![${words}](image:${id})`].filter(Boolean).join("\n\n");
+    if (whole.length > composer.maxChars) return `${file.name} does not fit into this message any more.`;
+    composer.text = whole;
+    composer.keepDraft();
+    return "";
+  }
+
+  /** The marks of the message, as a strip; it is made again only when they are others. */
+  #show() {
+    const marks = [...this.parts.composer.text.matchAll(MARK)];
+    const ids = marks.map(([, , id]) => id).join(" ");
+    if (ids === this.#shown) return;
+    this.#shown = ids;
+    this.#list.replaceChildren(...marks.map(([, words, id]) => this.#item(words, id)));
+    this.#list.hidden = !marks.length;
+    this.parts.wantSight(marks.length > 0);
+  }
+
+  /** @param {string} words @param {string} id */
+  #item(words, id) {
+    const item = piece("image");
+    const image = /** @type {HTMLImageElement} */ (one("img", item));
+    const input = /** @type {HTMLInputElement} */ (one("input", item));
+    image.src = `${this.#list.dataset.url}/${id}`;
+    image.alt = words || "Image without a description";
+    input.value = words;
+    input.addEventListener("change", () => this.#replace(id, `![${wordsOf(input.value)}](image:${id})`));
+    input.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), this.parts.composer.focus()));
+    one("button", item).addEventListener("click", () => this.#remove(id));
+    return item;
+  }
+
+  /** @param {string} id */
+  #remove(id) {
+    this.#replace(id, "");
+    this.parts.say("The image is not in your message any more.");
+    this.parts.composer.focus();
+  }
+
+  /** @param {string} id @param {string} mark instead of the one that is there */
+  #replace(id, mark) {
+    const { composer } = this.parts;
+    const text = composer.text.replaceAll(MARK, (found, _, other) => (other === id ? mark : found));
+    composer.text = mark ? text : text.replace(/\n{3,}/g, "\n\n").trim();
+    composer.keepDraft();
+  }
+}
+
+/** As a mark may have them. @param {string} text */
+function wordsOf(text) {
+  return text.replace(/[[\]\s]+/g, " ").trim();
+}
