@@ -68,8 +68,15 @@ def two_find(
     ready = list(selectors.contestants_ready(actor, arena))
     if must_see:
         ready = [contestant for contestant in ready if contestant.model is not None and contestant.model.sees_images]
-        if len(ready) < 2:
-            raise NobodySees
+    try:
+        return _two_of(arena, ready, following, random)
+    except NoOpponents as exc:
+        if must_see:
+            raise NobodySees from exc
+        raise
+
+
+def _two_of(arena: Arena, ready: list[Contestant], following: Following | None, random: Random) -> Two:
     match following:
         case Following(previous, Follows.REMATCH):
             return _same_two(ready, previous, random)
