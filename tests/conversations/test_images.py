@@ -305,9 +305,13 @@ def test_what_was_never_sent_is_forgotten_after_a_day(alices: Actor, seeing: Lan
 def test_a_person_who_leaves_leaves_no_image(
     alice: User, alices: Actor, charlies: Actor, visitor: UUID, seeing: LanguageModel
 ) -> None:
-    answered(alices, mark(kept(alices)))
     others = kept(charlies)
-    assert images_erase(alices) == 1
+    sent, unsent = kept(alices), kept(alices, turned=True)
+    chat = answered(alices, mark(sent)).conversation
+    assert images_erase(alices, [alice.public_id]) == 0  # held
+    assert images_erase(alices, []) == 1
+    assert not ChatImage.objects.filter(pk=unsent.pk).exists()
+    conversation_delete(actor=alices, conversation_id=chat.public_id)
     kept(alices)
     kept(Actor(visitor_public_id=visitor))
     conversations_adopt(user=alice, visitor_public_id=visitor)
