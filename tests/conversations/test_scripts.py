@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -176,19 +176,21 @@ async def test_limits_hold_for_scripts_too(alice: User, worker: FakeWorker) -> N
     assert (turn["error"]["code"], turn["answer"]["status"]) == ("limit_exceeded", "failed")
 
 
+NOBODYS = str(UUID(int=7))
+"""Of no conversation. The same in each process of a test run, because tests are named by it."""
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "missing_required_parameter"),
     ({"message": 7}, 400, "invalid_value"),
     ({"message": " "}, 400, "empty_message"),
     ({"message": "x" * 100_001}, 400, "message_too_long"),
     ({"message": "Hi", "conversation": "12"}, 404, "not_found"),
-    ({"message": "Hi", "conversation": str(uuid4())}, 404, "not_found"),
+    ({"message": "Hi", "conversation": NOBODYS}, 404, "not_found"),
     ({"message": "Hi", "model": "none"}, 404, "model_not_found"),
     ({"message": "Hi", "stream": "yes"}, 400, "invalid_value"),
     ({"message": "Hi", "settings": {"colour": "red"}}, 400, "invalid_value"),
     ({"message": "Hi", "settings": {"temperature": [1]}}, 400, "invalid_value"),
     ({"message": "Hi", "settings": {"temperature": 7}}, 400, "setting_refused"),
-    ({"message": "Hi", "settings": {}, "conversation": str(uuid4())}, 400, "invalid_value"),
+    ({"message": "Hi", "settings": {}, "conversation": NOBODYS}, 400, "invalid_value"),
 ]
 
 
