@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -17,15 +18,18 @@ from apps.accounts.ledger import CallOpening
 from apps.accounts.models import CallState, LedgerEntry, Limit, Metric, User, Visitor
 from apps.accounts.quota import Usage
 from apps.accounts.services import api_key_create
+from apps.appeals.models import Appeal
 from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Verdict, Vote
 from apps.conversations.models import Conversation, Feedback, Generation, GenerationState, Message, Role, Share
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
-from apps.leaderboard.models import Snapshot
-from apps.moderation.models import Classifier, Incident, Opening, Policy, Rule
+from apps.holds.models import HeldKind, LegalHold
+from apps.leaderboard.models import Refresh, Snapshot
+from apps.moderation.models import Ban, Classifier, Incident, Opening, Policy, Rule
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services.batches import batch_create
 from apps.openai_api.services.files import file_upload
+from apps.privacy.models import ErasureRequest, ForgottenCount, Kept, RetentionPeriod
 from apps.training.models import TrainingRun
 from apps.workers.models import EnrolmentToken, HostedModel, PoolRequest, Provider, Worker
 from apps.workers.services import providers
@@ -98,6 +102,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
             conversation=conversation, token="t", title="private", messages=[{"content": "private"}]
         ),
         **_battle(alice),
+        **_of_privacy(alice),
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,
@@ -120,8 +125,30 @@ def _battle(alice: User) -> dict[type, object]:
     for position in Position:
         Side.objects.create(battle=battle, position=position, contestant=arena.contestants.get())
     vote = Vote.objects.create(battle=battle, verdict=Verdict.TIE, n_turns=1)
-    snapshot = Snapshot.objects.create(arena=arena, config={}, votes=b"", n_votes=1, board={})
-    return {Arena: arena, Contestant: arena.contestants.get(), Battle: battle, Vote: vote, Snapshot: snapshot}
+    board = Snapshot.objects.create(arena=arena, config={}, votes=b"", n_votes=1, board={}, pairs={}, contestants={})
+    return {
+        Arena: arena,
+        Contestant: arena.contestants.get(),
+        Battle: battle,
+        Vote: vote,
+        Snapshot: board,
+        Refresh: Refresh.objects.create(
+            arena=arena, refusal_code="leaderboard.too_few", refusal="There are two votes."
+        ),
+    }
+
+
+def _of_privacy(alice: User) -> dict[type, object]:
+    ban = Ban.objects.create(user=alice, reason="Insults.", by_name="mod")
+    kind, subject = HeldKind.VISITOR, uuid4()
+    return {
+        Ban: ban,
+        Appeal: Appeal.objects.create(ban=ban, text="a private plea"),
+        LegalHold: LegalHold.objects.create(kind=kind, subject=subject, covers=[subject], reason="Case 12"),
+        ErasureRequest: ErasureRequest.objects.create(visitor_public_id=uuid4()),
+        RetentionPeriod: RetentionPeriod.objects.create(kind=Kept.VISITOR_CHATS, days=30),
+        ForgottenCount: ForgottenCount.objects.create(day=timezone.now().date(), kind=Kept.LINKS, n_rows=3),
+    }
 
 
 @pytest.fixture
