@@ -3,7 +3,6 @@
 import uuid
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -140,12 +139,12 @@ def _battle(alice: User) -> dict[type, object]:
 
 def _of_privacy(alice: User) -> dict[type, object]:
     ban = Ban.objects.create(user=alice, reason="Insults.", by_name="mod")
-    kind, subject = HeldKind.VISITOR, uuid4()
+    kind, subject = HeldKind.VISITOR, uuid.uuid4()
     return {
         Ban: ban,
         Appeal: Appeal.objects.create(ban=ban, text="a private plea"),
         LegalHold: LegalHold.objects.create(kind=kind, subject=subject, covers=[subject], reason="Case 12"),
-        ErasureRequest: ErasureRequest.objects.create(visitor_public_id=uuid4()),
+        ErasureRequest: ErasureRequest.objects.create(visitor_public_id=uuid.uuid4()),
         RetentionPeriod: RetentionPeriod.objects.create(kind=Kept.VISITOR_CHATS, days=30),
         ForgottenCount: ForgottenCount.objects.create(day=timezone.now().date(), kind=Kept.LINKS, n_rows=3),
     }
