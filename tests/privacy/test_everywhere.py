@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import AsyncClient, Client
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import LedgerEntry, User
@@ -168,8 +171,18 @@ class Planter:
         ban = ban_create(by=User.objects.get(is_superuser=True), reason="Spam", lasts=None, user=self.alice)
         self.form(f"account/appeals/bans/{ban.pk}", text=MARK)
 
+    def image(self) -> None:
+        """Its name and its notes have the word; of both nothing is kept."""
+        notes, drawn = PngInfo(), BytesIO()
+        notes.add_text("Comment", MARK)
+        Image.new("RGB", (8, 8)).save(drawn, "PNG", pnginfo=notes)
+        file = SimpleUploadedFile(f"{MARK}.png", drawn.getvalue(), "image/png")
+        reply = self.browser.post("/chat/images", {"image": file}, headers={"accept": "application/json"})
+        assert reply.status_code in (200, 201), reply.content
+
 
 PLANTED: dict[str, Callable[[Planter], None]] = {
+    "chat/images": Planter.image,
     "chat/<uuid:conversation_id>/fork": Planter.answers,
     "chat/<uuid:conversation_id>/links/create": Planter.answers,
     "account/keys": Planter.account,
