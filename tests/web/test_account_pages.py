@@ -43,7 +43,7 @@ def test_a_key_is_made_for_one_model_rotated_and_revoked(tab: ChatPage, worker: 
     page.get_by_label("Name").fill("ci")
     page.get_by_text("Restrict it").click()
     page.get_by_label("Models").fill(worker.model)
-    page.get_by_role("group", name="Only for").get_by_label("Chat").check()
+    page.get_by_role("group", name="Only for").get_by_label("Chat", exact=True).check()
     page.get_by_role("button", name="Create key").click()
     first = new_secret(tab)
 
