@@ -22,7 +22,7 @@ run: $(VENV)/run.stamp ## Set up what is missing and start the site with its dem
 	@$(BIN)/python manage.py launch $(ARGS)
 
 test: $(VENV)/dev.stamp oracles node debian ## Set up what is missing and run every test (ARGS="-k chat")
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/dev.stamp ## All that CI does: lint, types, import contracts, migrations, then the tests
 	$(BIN)/ruff check .

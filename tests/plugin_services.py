@@ -20,15 +20,16 @@ OURS = "FASTCHAT_TEST_SERVICES"
 DATA_DIR = "FASTCHAT_TEST_DATA_DIR"
 """Where the servers that were started here keep their files and logs."""
 
-_stack = ExitStack()
+at_end = ExitStack()
+"""What is undone when the test run ends, the last first."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
     is_shared = "PYTEST_XDIST_WORKER" in os.environ and OURS in os.environ
     if is_shared or not os.environ.get("DATABASE_URL"):
-        folder = _stack.enter_context(scratch_data_dir())
-        services = _stack.enter_context(embedded_services(folder, durable=False))
+        folder = at_end.enter_context(scratch_data_dir())
+        services = at_end.enter_context(embedded_services(folder, durable=False))
         os.environ["DATABASE_URL"] = services.database_url
         os.environ["REDIS_URL"] = services.redis_url
         os.environ[OURS] = "embedded"
@@ -38,4 +39,4 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    _stack.close()
+    at_end.close()

@@ -71,10 +71,14 @@ class ChatPage:
 
     def open(self, path: str = "/chat", *, model: str = "") -> ChatPage:
         self.page.goto(self.site.url + path)
-        self.page.wait_for_function("() => document.querySelector('#connection').hidden")
+        self.wait_until_connected()
         if model:
             self.page.select_option("#model", model)
         return self
+
+    def wait_until_connected(self) -> None:
+        """Until its scripts run; before, a button does nothing."""
+        self.page.wait_for_function("() => document.querySelector('#connection').hidden")
 
     def send(self, text: str) -> None:
         self.text_box.fill(text)

@@ -111,7 +111,9 @@ def test_what_is_no_image_is_said_and_the_box_stays(tab: ChatPage, seeing: Scrip
     tab.text_box.fill("My words")
     for name, content in (("x.svg", b"<svg onload='alert(1)'/>"), ("x.png", b"no image")):
         (tmp_path / name).write_bytes(content)
-        tab.page.set_input_files("#attach-file", tmp_path / name)
+        # The browser tells of a refusal too, sooner or later than the page.
+        with tab.page.expect_console_message(lambda told: "400" in told.text):
+            tab.page.set_input_files("#attach-file", tmp_path / name)
         expect(tab.notice).to_contain_text("The image was not taken")
-        tab.problems.clear()  # the browser tells of a refusal too
+        tab.problems.clear()
     assert tab.text_box.input_value() == "My words"
