@@ -44,6 +44,14 @@ class ImageTooLate(SiteError):
     whose = Whose.USER
 
 
+class SightLost(SiteError):
+    """Of two that were shown images one can see no more; who is not told while the names are not."""
+
+    code = "arena.sight_lost"
+    http_status = 409
+    whose = Whose.WORKER
+
+
 class ContestantUnknown(SiteError):
     """Not in this arena, not to be chosen by name, or the same as the other one."""
 

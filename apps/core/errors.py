@@ -100,6 +100,8 @@ WORDS: dict[str, str] = {
     "arena.nobody_sees": "A battle with images needs two models that see and are ready, and there are not two now. "
     "Leave the images out, or try again later.",
     "arena.image_too_late": "Images belong into the first message of a battle. Begin a new round with this one.",
+    "arena.sight_lost": "One of the two can see images no more, so this battle cannot go on. Vote on what is there, or "
+    "begin a new round.",
     "arena.contestant_unknown": "Choose two different contestants of this arena.",
     "arena.battle_not_found": "This battle does not exist, or it is not yours.",
     "arena.not_ready": "Both answers are not there yet. Wait until they are complete.",

@@ -7,11 +7,12 @@ from asgiref.sync import sync_to_async
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
-from apps.arena.errors import ImageTooLate, NobodySees
-from apps.arena.models import Arena, Battle, Follows
+from apps.arena.errors import ImageTooLate, NobodySees, SightLost
+from apps.arena.models import Arena, Battle, Follows, Verdict
 from apps.arena.models.entries import DEFAULT_SLUG
 from apps.arena.selectors import sides_get
 from apps.arena.services.battles import battle_reveal, battle_send
+from apps.arena.services.votes import vote_cast
 from apps.catalog.errors import ModelSeesNothing
 from apps.catalog.models import LanguageModel
 from apps.conversations.errors import ImageNotFound
@@ -76,6 +77,17 @@ def test_a_new_opponent_and_a_rematch_see_too(alices: Actor, zoo: list[LanguageM
 def test_a_battle_that_began_with_an_image_may_have_more(alices: Actor, zoo: list[LanguageModel]) -> None:
     battle = fought(alices, shown(alices))
     assert battle_send(actor=alices, battle_id=battle.public_id, text=shown(alices, turned=True)).number == 2
+
+
+def test_who_of_two_has_lost_its_sight_is_not_told_before_the_vote(alices: Actor, zoo: list[LanguageModel]) -> None:
+    battle = fought(alices, shown(alices))
+    LanguageModel.objects.filter(name=min(names(battle))).update(sees_images=False)
+    with pytest.raises(SightLost) as refused:
+        battle_send(actor=alices, battle_id=battle.public_id, text="And now?")
+    assert not any(name in refused.value.message for name in names(battle))
+    vote_cast(actor=alices, battle_id=battle.public_id, verdict=Verdict.TIE)
+    with pytest.raises(ModelSeesNothing, match=min(names(battle))):
+        battle_send(actor=alices, battle_id=battle.public_id, text="And now?")
 
 
 @pytest.mark.parametrize("sees", [True, False])

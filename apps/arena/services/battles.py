@@ -23,12 +23,14 @@ from apps.arena.errors import (
     BattleNotReady,
     BattleTooLong,
     ImageTooLate,
+    SightLost,
 )
 from apps.arena.models import Battle, Follows, Side
 from apps.arena.selectors import TurnState
 from apps.arena.services import opponents
 from apps.arena.services.opponents import Following
 from apps.arena.services.sides import side_speak, sides_create
+from apps.catalog.errors import ModelSeesNothing
 from apps.conversations.image_marks import image_ids
 from apps.conversations.models import Generation, Message, Role
 from apps.conversations.services.generations import generation_request_stop
@@ -113,7 +115,8 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = 
 
     `turn`: the last one that was seen, where a page might show an older one.
 
-    Raises: what `message_check` raises; BattleChanged; of a blind battle ImageTooLate, of another ModelSeesNothing.
+    Raises: what `message_check` raises; BattleChanged; of a blind battle ImageTooLate, SightLost, of another
+    ModelSeesNothing.
     """
     text = text_checked(text)
     with transaction.atomic():
@@ -124,7 +127,12 @@ def battle_send(*, actor: Actor, battle_id: UUID, text: str, turn: int | None = 
         sides = _require_goes_on(battle)
         if battle.is_blind and image_ids(text) and not image_ids(first_message_get(battle)):
             raise ImageTooLate
-        return _turn_add(battle, sides, text)
+        try:
+            return _turn_add(battle, sides, text)
+        except ModelSeesNothing as exc:
+            if battle.is_blind:
+                raise SightLost from exc
+            raise
 
 
 def battle_stop(*, actor: Actor, battle_id: UUID) -> list[UUID]:
