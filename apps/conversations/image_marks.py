@@ -34,9 +34,14 @@ def parts_of(text: str) -> Iterator[str | ImageMark]:
         yield written
 
 
+def marked_ids(text: str) -> list[UUID]:
+    """In their order, as often as each is marked."""
+    return [part.id for part in parts_of(text) if isinstance(part, ImageMark)]
+
+
 def image_ids(text: str) -> list[UUID]:
     """In their order, each once."""
-    return list(dict.fromkeys(part.id for part in parts_of(text) if isinstance(part, ImageMark)))
+    return list(dict.fromkeys(marked_ids(text)))
 
 
 def with_ids(text: str, new: dict[UUID, UUID]) -> str:

@@ -242,6 +242,14 @@ def test_no_more_images_than_a_request_takes(alices: Actor, seeing: LanguageMode
         start(alices, mark(pictures[-1]), turn.conversation)
 
 
+def test_an_image_that_is_shown_again_and_again_counts_each_time(alices: Actor, seeing: LanguageModel) -> None:
+    with pytest.raises(TooManyImages, match="8 images"):
+        start(alices, mark(kept(alices)) * (MAX_IMAGES + 1))
+    turn = start(alices, mark(kept(alices)) * MAX_IMAGES)
+    [prompt] = prompt_messages(turn.conversation.pk, before=turn.generation.public_id)
+    assert [part["type"] for part in prompt["content"]] == ["image_url"] * MAX_IMAGES  # type: ignore[index]
+
+
 def test_nobody_shows_what_is_somebody_elses(alices: Actor, charlies: Actor, seeing: LanguageModel) -> None:
     theirs = kept(charlies)
     for image in (theirs, uuid4()):

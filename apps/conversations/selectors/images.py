@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
 from apps.conversations.errors import ImageNotFound, ShareNotFound
-from apps.conversations.image_marks import image_ids
+from apps.conversations.image_marks import image_ids, marked_ids
 from apps.conversations.models import Message
 from apps.conversations.selectors.shares import share_get
 from apps.conversations.stored_images import ChatImage
@@ -66,4 +66,4 @@ def images_of(messages: Collection[Message]) -> QuerySet[ChatImage]:
 def n_images_in(messages: Sequence[Message]) -> int:
     """How many a model is shown when it reads these."""
     stored = set(images_of(messages).values_list("public_id", flat=True))
-    return sum(len(stored.intersection(image_ids(message.content))) for message in messages)
+    return sum(image_id in stored for message in messages for image_id in marked_ids(message.content))
