@@ -19,6 +19,9 @@ from apps.moderation.batches import batches
 from apps.moderation.errors import ClassifierAway
 from apps.moderation.models import Classifier
 
+Input = str | dict[str, Any]
+"""A text, or an image as a part of a message."""
+
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 MAX_CATEGORIES = 200
 GROUPS_AT_ONCE = 4
@@ -54,6 +57,16 @@ async def findings_of(classifier: Classifier, texts: list[str]) -> list[list[Fin
     return list(chain.from_iterable(await asyncio.gather(*map(asking.findings, batches(texts)))))
 
 
+async def image_findings(classifier: Classifier, urls: Sequence[str]) -> list[list[Finding]]:
+    """Of each image, as a `data:` URL, what the classifier finds; what it has not judged in its time is unchecked.
+
+    Source: OpenAI API reference, "Create moderation", multi-modal input: one image in a request.
+    """
+    asking = _Asking(classifier)
+    images: list[list[Input]] = [[{"type": "image_url", "image_url": {"url": url}}] for url in urls]
+    return list(chain.from_iterable(await asyncio.gather(*map(asking.findings, images))))
+
+
 class _Asking:
     """All that one request asks: group by group, a few at once, and all of them within the classifier's time."""
 
@@ -62,36 +75,23 @@ class _Asking:
         self._places = asyncio.Semaphore(GROUPS_AT_ONCE)
         self._ends_at = asyncio.get_running_loop().time() + classifier.timeout_s
 
-    async def judged(self, texts: list[str]) -> list[Judgement]:
+    async def judged(self, inputs: Sequence[Input]) -> list[Judgement]:
         """Raises: ClassifierAway."""
         try:
             async with asyncio.timeout_at(self._ends_at), self._places:
-                return await _judged(self._classifier, texts)
+                return await _judged(self._classifier, inputs)
         except TimeoutError as exc:
             raise ClassifierAway(reason=f"it did not judge all in {self._classifier.timeout_s:g} s") from exc
 
-    async def findings(self, texts: list[str]) -> list[list[Finding]]:
+    async def findings(self, inputs: Sequence[Input]) -> list[list[Finding]]:
         name = self._classifier.name
         try:
-            return [judgement.findings(name) for judgement in await self.judged(texts)]
+            return [judgement.findings(name) for judgement in await self.judged(inputs)]
         except ClassifierAway:
-            return [[Finding(UNCHECKED, name)] for _ in texts]
+            return [[Finding(UNCHECKED, name)] for _ in inputs]
 
 
-async def image_findings(classifier: Classifier, url: str) -> list[Finding]:
-    """Of one image what the classifier finds; while it is away the image is unchecked.
-
-    Source: OpenAI API reference, "Create moderation", multi-modal input: one image in a request.
-    """
-    try:
-        async with asyncio.timeout(classifier.timeout_s):
-            [judgement] = await _judged(classifier, [{"type": "image_url", "image_url": {"url": url}}])
-    except (ClassifierAway, TimeoutError):
-        return [Finding(UNCHECKED, classifier.name)]
-    return judgement.findings(classifier.name)
-
-
-async def _judged(classifier: Classifier, inputs: Sequence[str | dict[str, Any]]) -> list[Judgement]:
+async def _judged(classifier: Classifier, inputs: Sequence[Input]) -> list[Judgement]:
     """Raises: ClassifierAway, TimeoutError."""
     body: dict[str, Any] = {"input": inputs}
     if classifier.model_name:

@@ -1,6 +1,5 @@
 """The gate for images: the classifier judges them if it can; if not, a policy says whether they go on unseen."""
 
-import asyncio
 from collections.abc import Sequence
 
 from apps.accounts.actors import Actor
@@ -31,4 +30,4 @@ async def _findings_of(rules: Decided, urls: Sequence[str]) -> list[list[Finding
     judge = rules.classifier
     if judge is None or not judge.judges_images:
         return [[Finding(UNSEEN, NOBODY)] for _ in urls]
-    return await asyncio.gather(*(classifier.image_findings(judge, url) for url in urls))
+    return await classifier.image_findings(judge, urls)

@@ -14,9 +14,12 @@ from apps.openai_api.prompt_texts import fixed, has_token_ids, places, tell_at, 
 from apps.openai_api.responses.request import ResponseRequest, response_request
 from apps.openai_api.shapes import Json
 from apps.workers.call import Call, WorkerPath
-from apps.workers.images import image_urls
+from apps.workers.images import images_in
 
 TOO_DEEP = "the body is nested too deep"
+
+MAX_IMAGES = 100
+"""That a classifier is asked about for one request. Our own workers take fewer, and providers say what they take."""
 
 WRITES = (WorkerPath.CHAT_COMPLETIONS, WorkerPath.COMPLETIONS)
 
@@ -49,8 +52,7 @@ async def _body_pass(body: Json, actor: Actor, reference: str | None = None) -> 
     """The body itself if nothing was taken out of it."""
     if not await gate.looks():
         return body
-    urls = [url for name in ("messages", "input") for url in image_urls(body.get(name))]
-    await images_pass(urls, surface=Surface.API, actor=actor, reference=reference)
+    await images_pass(_image_urls(body), surface=Surface.API, actor=actor, reference=reference)
     if has_token_ids(body) and await gate.acts_on(Surface.API):
         reason = "'prompt' must be a text, or a list of texts: token ids cannot be looked at by the rules of this site"
         raise InvalidRequest(reason=reason, param="prompt")
@@ -68,3 +70,20 @@ async def _body_pass(body: Json, actor: Actor, reference: str | None = None) -> 
     for place, text in zip(places(changed), passed, strict=True):
         tell_at(place, text)
     return changed
+
+
+def _image_urls(body: Json) -> list[str]:
+    """Images that a classifier may be asked about: it would fetch an address from inside of the network.
+
+    Raises: InvalidRequest.
+    """
+    images = [image for name in ("messages", "input") for image in images_in(body.get(name), name)]
+    if len(images) > MAX_IMAGES:
+        image = images[MAX_IMAGES]
+        reason = f"at most {MAX_IMAGES} images in a request, found {len(images)}"
+        raise InvalidRequest(reason=reason, param=image.path)
+    for image in images:
+        if image.url[:5].lower() != "data:":
+            reason = f"'{image.path}': no URL is fetched; send the image itself as data:image/png;base64,..."
+            raise InvalidRequest(reason=reason, param=image.path)
+    return [image.url for image in images]

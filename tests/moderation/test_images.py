@@ -80,6 +80,36 @@ def test_a_classifier_that_sees_judges_each_image_by_itself(
     assert f"{judge.name} (violence)" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_no_classifier_is_made_to_fetch_an_address(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn, path: str
+) -> None:
+    classifier(server, judges_images=True)
+    inside = "http://169.254.169.254/latest/meta-data"
+    if path == "/v1/responses":
+        parts = [{"type": "input_image", "image_url": inside}]
+        reply = post(client, key, path, input=[{"role": "user", "content": parts}])
+        place = "input[0].content[0].image_url"
+    else:
+        reply = post(client, key, path, messages=asked("look", inside))
+        place = "messages[0].content[0].image_url.url"
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert error["param"] == place
+    assert "no URL is fetched; send the image itself" in error["message"]
+    assert (server.asked, worker.requests) == ([], [])
+
+
+def test_no_request_asks_a_classifier_about_any_number_of_images(
+    client: Client, key: NewKey, worker: FakeWorker, server: StandIn
+) -> None:
+    classifier(server, judges_images=True)
+    reply = post(client, key, "/v1/chat/completions", messages=asked("look", *["data:,"] * 101))
+    assert reply.status_code == 400
+    assert "at most 100 images in a request, found 101" in reply.json()["error"]["message"]
+    assert (server.asked, worker.requests) == ([], [])
+
+
 @pytest.mark.parametrize(("action", "status"), [("", 200), ("refuse", 403)])
 def test_while_the_classifier_is_away_the_policy_for_what_is_unchecked_decides(
     client: Client, key: NewKey, worker: FakeWorker, action: str, status: int
