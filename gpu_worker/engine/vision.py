@@ -8,6 +8,7 @@ Positions are those of the tokens, but for the family of Qwen2-VL, where an imag
 """
 
 import inspect
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +79,12 @@ class VisionRunner(GenericRunner):
         found = []
         for row, (request, start) in enumerate(zip(requests, starts, strict=True)):
             seen = self._seen.get(request.id)
-            inside = [] if seen is None else [i for i, at in enumerate(seen.places) if start <= at < start + n_tokens]
-            if seen is not None and inside:
-                found.append((row, [seen.places[i] - start for i in inside], self._vectors(request, seen)[inside]))
+            if seen is None:
+                continue
+            first, end = (bisect_left(seen.places, at) for at in (start, start + n_tokens))
+            if first < end:
+                places = [at - start for at in seen.places[first:end]]
+                found.append((row, places, self._vectors(request, seen)[first:end]))
         if not found:
             return {"input_ids": tokens}
         embedded = self._embed(tokens).clone()

@@ -98,12 +98,12 @@ class Prompter:
         the context.
         """
         template = template or self._template
-        words, pictures = self._prepared(messages, template)
         texts = (message.content for message in messages)
         self._refuse_hopeless(sum(map(len, texts)) + sum(map(len, texts_in(list(tools)))))
         partial = ""
         if continue_final_message:
             messages, partial = split_partial(messages)
+        words, pictures = self._prepared(messages, template)
         if template is None:
             rendered, cover = self._render_own(messages, tools, partial, add_generation_prompt)
             rendered = self._with_images(rendered, words)
@@ -125,7 +125,10 @@ class Prompter:
     def _prepared(
         self, messages: Sequence[Message], template: ConversationTemplate | None
     ) -> tuple[list[str], tuple[Picture, ...]]:
-        """What stands in the prompt for each image, and what the model sees. Raises: WorkerError."""
+        """What stands in the prompt for each image, and what the model sees. Raises: WorkerError.
+
+        Images are decoded one by one, and none after the context is full: each costs up to a second and much memory.
+        """
         parts = [part for message in messages for part in message.images]
         if not parts:
             return [], ()
@@ -134,12 +137,17 @@ class Prompter:
         if template is not None:
             raise invalid(parts[0].param, "prompt formats that are chosen by name know no images")
         prepared = []
+        n_tokens = 0
         for part in parts:
             try:
                 image = read_image(part.file)
             except ImageRefused as exc:
                 raise invalid(part.param, str(exc)) from exc
-            prepared.append(self._images.prepare(image, part.param))
+            words, picture = self._images.prepare(image, part.param)
+            n_tokens += picture.n_tokens
+            if self._context.room(n_tokens) < 1:
+                raise context_exceeded(f"at least {n_tokens}", self._context)
+            prepared.append((words, picture))
         return [words for words, _ in prepared], tuple(picture for _, picture in prepared)
 
     def _with_images(self, rendered: str, words: Sequence[str]) -> str:

@@ -9,9 +9,15 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from gpu_worker.engine.context import Context
+from gpu_worker.errors import WorkerError
 from gpu_worker.modeling.loading import LoadedModel, LoadOptions, load_model
 from gpu_worker.modeling.source import AdapterSpec, ModelRefused, ModelSpec
+from gpu_worker.prompts.chat import Prompter
+from gpu_worker.prompts.message import Message
+from gpu_worker.protocol import WorkerErrorCode
 from gpu_worker.server.models import ServingOptions
+from gpu_worker.server.schema import parse_messages
 from tests.gpu_worker.live_worker import LiveWorker, live_worker
 from tests.gpu_worker.test_chat_http import events_of, streamed_text
 from tests.gpu_worker.tiny_models import Shape, make_tiny_model
@@ -202,3 +208,22 @@ def test_a_model_that_has_lost_its_image_processor_is_refused(folders: dict[str,
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelRefused, match="no image processor that can be loaded"):
         load(tmp_path)
+
+
+def said(text: str, *urls: str) -> list[Message]:
+    return parse_messages(asked(text, *urls))
+
+
+def test_no_image_is_decoded_for_a_chat_that_cannot_be_read_anyway(folders: dict[str, Path]) -> None:
+    loaded = load(folders["llava"])
+    prompter = Prompter("m", loaded.tokenizer, Context.shared(40), None, loaded.image_processor)
+    broken, good = data_url(b"<svg/>"), data_url(picture())  # a good one has 16 tokens
+    with pytest.raises(WorkerError, match="no valid PNG"):
+        prompter.chat(said("look", good, broken))
+    for messages in (said("look", good, good, good, broken), said("x" * 100_000, broken)):
+        with pytest.raises(WorkerError, match="model reads at most 40") as caught:
+            prompter.chat(messages)
+        assert caught.value.code is WorkerErrorCode.CONTEXT_LENGTH_EXCEEDED
+    with pytest.raises(WorkerError, match="the last of several messages must be a text of the assistant"):
+        prompter.chat(said("look", broken), continue_final_message=True)
+    prompter.close()
