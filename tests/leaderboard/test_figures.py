@@ -130,3 +130,13 @@ def test_a_chart_may_not_fetch_anything() -> None:
     spec = marks.bars([], "rate", "Rate", ".0%") | {"data": {"url": "http://127.0.0.1:9/data.json"}}
     with pytest.raises(ValueError, match=r"127\.0\.0\.1"):
         draw(spec)
+
+
+def test_what_xml_cannot_hold_is_spelled_out() -> None:
+    names = [f"a{char}b" for char in "\x01\x1b\x1f\ufffe\uffff\ud800"]
+    records = [{"name": name, "rating": 1.0, "lower": 0.0, "upper": 2.0} for name in names]
+    svg = ElementTree.fromstring(draw(marks.intervals(records, "Rating")))  # noqa: S314  # drawn a moment ago
+    texts = list(svg.itertext())
+    assert [text for text in texts if text[:1] == "a"] == [
+        r"a\x01b", r"a\x1bb", r"a\x1fb", r"a\ufffeb", r"a\uffffb", r"a\ud800b",
+    ]  # fmt: skip
