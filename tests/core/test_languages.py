@@ -30,3 +30,7 @@ def test_nothing_is_guessed_from_too_little(text: str) -> None:
 
 def test_a_long_text_is_told_by_its_beginning() -> None:
     assert language_of("Wie sortiere ich eine Liste von Namen? " * 100_000) == "de"
+
+
+def test_half_of_a_pair_in_a_text_is_in_nobodys_way() -> None:
+    assert language_of("\ud800 Wie geht es dir heute\0, mein Freund?") == "de"

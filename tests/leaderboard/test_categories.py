@@ -51,6 +51,7 @@ def test_a_row_that_tells_is_believed_and_asked_by_rules_otherwise() -> None:
     assert categories_in(row) == {"maths", "lang_de", "multi_turn"}
     assert categories_in({"is_code": True, "language": "Japanese", "turn": 1}) == {"code", "lang_ja"}
     assert categories_in({"conv_metadata": {"sum_user_tokens": 501}, "turn": 1}) == {"long"}
+    assert categories_in({"conv_metadata": {"sum_user_tokens": 10**400}, "turn": 1}) == set()
     assert categories_in(row | {"categories": ["code", "lang_fr"]}) == {"code", "lang_fr"}
     assert categories_in(row | {"categories": ["Code", 7, "x" * 99, "<b>"]}) == set()
     judged = {"math_v0.1": {"math": False}, "if_v0.1": {"if": True, "score": 5}}

@@ -10,6 +10,7 @@ from typing import Any
 
 from apps.core.languages import UNKNOWN, language_of
 from apps.leaderboard.battle_files.rows import prompts_in
+from apps.leaderboard.battle_files.style import total_of
 
 CODE, MATHS, LONG, MULTI_TURN, INSTRUCTIONS, HARD = "code", "maths", "long", "multi_turn", "instructions", "hard"
 KINDS = (CODE, MATHS, LONG, MULTI_TURN, INSTRUCTIONS, HARD)
@@ -89,7 +90,8 @@ def categories_in(row: Mapping[str, Any]) -> set[str]:
     if isinstance(given, list):
         return {name for name in given[:_NAMES_MAX] if isinstance(name, str) and _NAME.fullmatch(name)}
     prompts, language = prompts_in(row), _code_of(row.get("language"))
-    n_tokens = _number(row.get("conv_metadata"), "sum_user_tokens")
+    metadata = row.get("conv_metadata")
+    n_tokens = total_of(metadata.get("sum_user_tokens")) if isinstance(metadata, Mapping) else None
     if prompts:
         found = categories_of(prompts, language=language, n_tokens=n_tokens)
     else:
@@ -139,8 +141,3 @@ def _spoken(code: str) -> set[str]:
 def _code_of(language: Any) -> str:
     """Of a name in English; nothing for one that is not known, so that the text is asked."""
     return _LANGUAGES.get(language.casefold(), "") if isinstance(language, str) else ""
-
-
-def _number(metadata: Any, field: str) -> float | None:
-    found = metadata.get(field) if isinstance(metadata, Mapping) else None
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None

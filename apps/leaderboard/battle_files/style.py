@@ -60,11 +60,11 @@ def metadata_of(a: Counts, b: Counts) -> dict[str, float]:
 
 
 def _counted(metadata: Mapping[str, Any], side: str) -> Counts | None:
-    counts = [_total(metadata.get(form.format(side=side))) for form in _METADATA]
+    counts = [total_of(metadata.get(form.format(side=side))) for form in _METADATA]
     return None if None in counts else tuple(count for count in counts if count is not None)
 
 
-def _total(count: Any) -> float | None:
+def total_of(count: Any) -> float | None:
     """A number, or numbers by kind, of which the sum is meant."""
     parts = list(count.values()) if isinstance(count, Mapping) else [count]
     if not all(isinstance(part, int | float) and not isinstance(part, bool) and 0 <= part < 1e12 for part in parts):
@@ -81,5 +81,5 @@ def _read(turns: Any) -> Counts | None:
 
 
 def _known_total(tokens: Sequence[Any]) -> float | None:
-    totals = [_total(count) for count in tokens]
+    totals = [total_of(count) for count in tokens]
     return None if None in totals else sum(total for total in totals if total is not None)
