@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.conf.locale import LANG_INFO
 
+from apps.core.texts import clean_text
 from apps.leaderboard.battle_files.categories import CODE, HARD, INSTRUCTIONS, LONG, MATHS, MULTI_TURN
 from apps.leaderboard.errors import BoardMissing
 from apps.leaderboard.models import CategoryBoard, Snapshot
@@ -37,7 +38,7 @@ class Link:
 
 def chosen(query: Mapping[str, str]) -> Slice:
     """What an address asks for, whether there is such a board or not."""
-    return Slice(query.get("category", "") or OVERALL, query.get("style") == CONTROLLED)
+    return Slice(clean_text(query.get("category", "")) or OVERALL, query.get("style") == CONTROLLED)
 
 
 def board_chosen(snapshot: Snapshot, of: Slice) -> dict[str, Any]:

@@ -270,3 +270,4 @@ def test_a_board_that_there_is_not_says_so(client: Client, votes: None) -> None:
     assert "There is no such board" in page_of(client, "/leaderboard?category=nothing")
     assert client.get("/leaderboard/of/public/board.csv?category=nothing").status_code == 404
     assert client.get("/leaderboard/of/public/board.json?category=nothing&style=controlled").status_code == 404
+    assert "There is no such board" in page_of(client, "/leaderboard?category=%00%ED%A0%80")
