@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.datasets.formats.shapes import RecordWrong, Shape, records_read, shape_of
 from apps.datasets.records import Message, Record, Role, dumped, loaded
@@ -139,6 +141,33 @@ def test_a_wrong_field_is_named_with_what_to_do(value: dict[str, Any], says: str
         records_read(Shape.SHAREGPT, value, (0, 0))
     assert says in str(caught.value)
     assert caught.value.fix
+
+
+PARTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "user", "messages"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "from", "roles"]), inner),
+    max_leaves=6,
+)
+NAMES = sorted({name for _, value, _ in CASES.values() for name in value})
+STATES = st.dictionaries(st.sampled_from(["messages", "roles", "offset", "system", "conv_id", "model_name"]), PARTS)
+
+
+@pytest.mark.parametrize("shape", Shape)
+@given(value=st.dictionaries(st.sampled_from(NAMES), PARTS | STATES | st.lists(STATES, max_size=2)))
+def test_a_record_that_lacks_a_field_or_has_another_thing_there_is_refused_and_never_a_crash(
+    shape: Shape, value: dict[str, Any]
+) -> None:
+    try:
+        found = records_read(shape, value, (0, 0))
+    except RecordWrong:
+        return
+    assert found
+    assert all(isinstance(message.content, str) for record in found for message in record.all_messages())
+
+
+def test_a_model_that_is_no_name_stays_as_it_came() -> None:
+    (found,) = records_read(Shape.COMPLETION, {"prompt": "Hi", "completion": "Ho", "model": {"of": 2}}, (0, 0))
+    assert (found.model, found.fields) == ("", {"model": {"of": 2}})
 
 
 def test_a_record_without_an_id_is_named_by_its_place() -> None:

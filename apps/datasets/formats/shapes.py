@@ -122,7 +122,7 @@ def _messages(value: Value, own_id: str) -> list[Record]:
 
 def _alpaca(value: Value, own_id: str) -> list[Record]:
     messages = []
-    for number, pair in enumerate(value.get("history") or ()):
+    for number, pair in enumerate(_list(value, "history", optional=True)):
         if not isinstance(pair, list) or len(pair) != 2:
             raise RecordWrong(f"history[{number}]", pair, "a question and an answer", "write [question, answer]")
         asked, answered = (_as_text(part, f"history[{number}]") for part in pair)
@@ -136,7 +136,7 @@ def _alpaca(value: Value, own_id: str) -> list[Record]:
 
 
 def _completion(value: Value, own_id: str) -> list[Record]:
-    asked, answered = value["prompt"], value["completion"]
+    asked, answered = value.get("prompt"), value.get("completion")
     if isinstance(asked, list) or isinstance(answered, list):
         messages = _said(asked, "prompt", Role.USER) + _said(answered, "completion", Role.ASSISTANT)
     else:
@@ -146,8 +146,8 @@ def _completion(value: Value, own_id: str) -> list[Record]:
 
 def _preference(value: Value, own_id: str) -> list[Record]:
     prompt = _said(value.get("prompt", []), "prompt", Role.USER)
-    chosen = _said(value["chosen"], "chosen", Role.ASSISTANT)
-    rejected = _said(value["rejected"], "rejected", Role.ASSISTANT)
+    chosen = _said(value.get("chosen"), "chosen", Role.ASSISTANT)
+    rejected = _said(value.get("rejected"), "rejected", Role.ASSISTANT)
     if not prompt:
         # Both hold the whole conversation: what they have in common is the prompt.
         while chosen and rejected and chosen[0] == rejected[0] and len(chosen) > 1 and len(rejected) > 1:
@@ -161,7 +161,7 @@ def _preference(value: Value, own_id: str) -> list[Record]:
 
 
 def _fastchat_log(value: Value, own_id: str) -> list[Record]:
-    states = [value["state"]] if "state" in value else value["states"]
+    states = [value["state"]] if "state" in value else value.get("states")
     if not isinstance(states, list) or not all(isinstance(state, Mapping) for state in states):
         raise RecordWrong("states", states, "a list of states", "keep the log as FastChat wrote it")
     records = []
@@ -171,13 +171,16 @@ def _fastchat_log(value: Value, own_id: str) -> list[Record]:
 
 
 def _fastchat_state(value: Value, state: Value, own_id: str) -> list[Record]:
-    pairs = state.get("messages")
-    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+    pairs, names, offset = state.get("messages"), state.get("roles") or [], state.get("offset") or 0
+    if not isinstance(pairs, list) or not all(_is_said(pair) for pair in pairs):
         raise RecordWrong("state.messages", pairs, "a list of [role, text]", "keep the log as FastChat wrote it")
-    roles = dict(zip(state.get("roles") or (), (Role.USER, Role.ASSISTANT), strict=False))
-    offset = state.get("offset") if isinstance(state.get("offset"), int) else 0
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RecordWrong("state.roles", names, "a list of two names", "keep the log as FastChat wrote it")
+    if not isinstance(offset, int) or offset < 0:
+        raise RecordWrong("state.offset", offset, "a number from 0", "keep the log as FastChat wrote it")
+    roles = dict(zip(names, (Role.USER, Role.ASSISTANT), strict=False))
     messages = [
-        Message(str(roles.get(role, ROLES.get(str(role).lower(), role))), _as_text(text, "state.messages"))
+        Message(str(roles.get(role, ROLES.get(role.lower(), role))), _as_text(text, "state.messages"))
         for role, text in pairs[offset:]
         if text is not None  # the answer that had not come yet
     ]
@@ -187,6 +190,10 @@ def _fastchat_state(value: Value, state: Value, own_id: str) -> list[Record]:
     record = _record(value, str(state.get("conv_id") or own_id), messages, "state", "states")
     record.model = str(state.get("model_name") or record.model)
     return [record]
+
+
+def _is_said(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def _fastchat_battle(value: Value, own_id: str) -> list[Record]:
@@ -217,7 +224,7 @@ _READERS: dict[Shape, Callable[[Value, str], list[Record]]] = {
 
 def _record(value: Value, own_id: str, messages: list[Message], *read: str) -> Record:
     model = value.get("model")
-    known = {*read, "id", "model"}
+    known = {*read, "id", "model"} if isinstance(model, str) else {*read, "id"}
     fields = {name: field for name, field in value.items() if name not in known}
     return Record(own_id, messages, model if isinstance(model, str) else "", fields=fields)
 
@@ -254,8 +261,10 @@ def _with_system(value: Value, messages: list[Message]) -> list[Message]:
     return [Message(Role.SYSTEM, _as_text(system, "system")), *messages]
 
 
-def _list(value: Value, name: str) -> list[Any]:
-    found = value[name]
+def _list(value: Value, name: str, *, optional: bool = False) -> list[Any]:
+    found = value.get(name)
+    if optional and found is None:
+        return []
     if not isinstance(found, list):
         raise RecordWrong(name, found, "a list of messages", "write the messages in a JSON list")
     return found
