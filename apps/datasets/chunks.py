@@ -162,7 +162,7 @@ def _read(source: FromFile, report: StepReport) -> Iterator[Record]:
             if isinstance(raw.value, Broken):
                 raise RecordWrong("record", raw.value.reason, "JSON", "mend or remove it")
             records = records_read(source.shape, raw.value, (source.file, raw.number))
-        except (RecordWrong, RecursionError) as exc:
+        except RecordWrong as exc:
             where = f"{source.name}, line {raw.line}, record {raw.number}"
             if source.is_strict:
                 raise RecordRefused(where=where, reason=str(exc)) from exc

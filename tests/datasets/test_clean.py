@@ -177,6 +177,28 @@ def test_what_cannot_be_written_as_json_is_no_reason_to_stop(tmp_path: Path) -> 
     assert [m["content"] for m in row["messages"]] == ["ab \ufffd", "c\ufffd"]
 
 
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("depth", [300, 900, 100_000])
+def test_a_record_that_is_nested_without_end_is_counted_and_no_crash(
+    tmp_path: Path, depth: int, n_workers: int
+) -> None:
+    path = tmp_path / "deep.jsonl"
+    good = json.dumps(sharegpt("1", "Hi", "Ho"))
+    path.write_text(f'{good}\n{{"id": "2", "conversations": [], "x": {"[" * depth}{"]" * depth}}}\n{good}\n')
+    made = clean(tmp_path, path, recipe=recipe(), n_workers=n_workers)
+    assert (made.common[0].n_out, made.common[0].dropped) == (2, {"cannot be read": 1})
+
+
+def test_a_packed_file_that_is_damaged_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.gz"
+    rows = "".join(json.dumps(sharegpt(f"{n * n * 7919:x}", "Hi", "Ho")) + "\n" for n in range(3000))
+    packed = bytearray(gzip.compress(rows.encode()))
+    packed[200:300] = b"\xff" * 100
+    path.write_bytes(packed)
+    with pytest.raises(FileUnreadable, match=r"x\.jsonl\.gz"):
+        clean(tmp_path, path, recipe=recipe())
+
+
 def test_an_output_that_is_there_is_not_touched_without_force(tmp_path: Path) -> None:
     path = dump(tmp_path / "dump.json", 30)
     clean(tmp_path, path)

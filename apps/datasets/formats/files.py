@@ -1,6 +1,7 @@
 """Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd. Streamed."""
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from apps.datasets.formats.shapes import Shape, shape_of
 
 ROW_MAX_CHARS = 8 * 1024 * 1024
 """Of one record. One that is longer is counted as broken, and not read into memory whole."""
+DEPTH_MAX = 100
+"""Of one record. What is nested deeper cannot be written again, nor given to another process."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
 _WINDOW_BYTES = 128 * 1024 * 1024
@@ -38,12 +41,29 @@ def raw_records(path: Path) -> Iterator[Raw]:
         with _opened(path) as file:
             values = stream_values(file, row_max_chars=ROW_MAX_CHARS)
             for number, row in enumerate(values):
-                yield Raw(number, row.line, row.value, row.n_chars)
+                value = Broken(f"nested over {DEPTH_MAX} deep") if is_deeper(row.value, DEPTH_MAX) else row.value
+                yield Raw(number, row.line, value, row.n_chars)
     except FileCut as exc:
         raise FileUnreadable(path=str(path), reason=str(exc)) from exc
-    except (OSError, EOFError, zstandard.ZstdError) as exc:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise FileUnreadable(path=str(path), reason=reason) from exc
+
+
+def is_deeper(value: object, most: int) -> bool:
+    """Whether objects and lists stand in over `most` others. Looks at one level after the other, without recursion."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def shape_find(path: Path) -> Shape:
