@@ -21,6 +21,7 @@ from apps.arena.pages import ShownBattle, battle_shown, contestant_told
 from apps.arena.routing import SOCKET_PATH
 from apps.arena.services.battles import MAX_TURNS
 from apps.arena.verdicts import told_about
+from apps.conversations.composing import composer_limits
 
 
 @never_cache
@@ -69,7 +70,6 @@ def _arena_page(request: HttpRequest, slug: str, *, is_named: bool) -> HttpRespo
 def _page(
     request: HttpRequest, actor: Actor, arena: Arena, *, is_named: bool, shown: ShownBattle | None
 ) -> HttpResponse:
-    limits = {"message_max_chars": settings.MESSAGE_MAX_CHARS}
     context: dict[str, Any] = {
         "arena": arena,
         "arenas": list(selectors.arenas_visible(actor).filter(is_open=True)),
@@ -82,7 +82,7 @@ def _page(
             "socket_path": SOCKET_PATH,
             "arena": arena.slug,
             "is_named": is_named,
-            "limits": limits,
+            "limits": composer_limits(),
             "battle": None if shown is None else _state(shown),
         },
     }

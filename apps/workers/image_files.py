@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from gpu_worker.images import ImageFile, ImageRefused, read_image
-from gpu_worker.protocol import MAX_IMAGES
+from gpu_worker.protocol import MAX_IMAGE_BYTES, MAX_IMAGES
 
-__all__ = ["MAX_IMAGES", "ImageRefused", "KeptFile", "kept_file"]
+__all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "ImageRefused", "KeptFile", "kept_file"]
 
 KEPT_SIDE = 1536
 """The longer one, in pixels."""

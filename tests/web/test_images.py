@@ -57,6 +57,16 @@ def test_a_person_attaches_an_image_describes_it_and_the_model_sees_it(
     words.fill("A slope in grey")
     words.press("Enter")
     assert "![A slope in grey](image:" in tab.text_box.input_value()
+    expect(strip.get_by_role("img", name="A slope in grey")).to_be_visible()
+    tab.text_box.fill(tab.text_box.input_value().replace("A slope in grey", "A hill"))
+    expect(words).to_have_value("A hill")
+    expect(strip.get_by_role("img", name="A hill")).to_be_visible()
+    words.fill("A slope in")
+    tab.text_box.evaluate("(box) => box.dispatchEvent(new Event('input'))")
+    words.press_sequentially(" grey")  # what is not yet taken over is not taken away
+    words.press("Tab")
+    expect(strip.get_by_role("button", name="Take the image out")).to_be_focused()
+    expect(strip.get_by_role("img", name="A slope in grey")).to_be_visible()
     tab.page.screenshot(path=artifacts / "image-attached.png")
 
     tab.page.reload()  # a draft like any other
@@ -117,3 +127,22 @@ def test_what_is_no_image_is_said_and_the_box_stays(tab: ChatPage, seeing: Scrip
         expect(tab.notice).to_contain_text("The image was not taken")
         tab.problems.clear()
     assert tab.text_box.input_value() == "My words"
+
+
+def test_of_several_files_each_that_is_not_taken_is_named_and_the_others_are_there(
+    tab: ChatPage, seeing: ScriptedWorker, photo: Path, tmp_path: Path
+) -> None:
+    large, drawing = tmp_path / "large.jpg", tmp_path / "drawing.svg"
+    large.write_bytes(b"\xff" * (5 * 2**20 + 1))
+    drawing.write_bytes(b"<svg/>")
+    tab.open(model=seeing.model)
+    sent: list[str] = []
+    tab.page.on("request", lambda request: sent.append(request.method) if "/chat/images" in request.url else None)
+    with tab.page.expect_console_message(lambda told: "400" in told.text):
+        tab.page.set_input_files("#attach-file", [large, drawing, photo])
+    expect(tab.page.locator("#composer-images").get_by_role("listitem")).to_have_count(1)
+    expect(tab.notice).to_contain_text("large.jpg has more than 5 MiB")
+    expect(tab.notice).to_contain_text("drawing.svg: The image was not taken")
+    expect(tab.page.locator("#announcer")).to_contain_text("holiday [1].png is in your message.")
+    assert sent.count("POST") == 2  # what is too large does not go on its way
+    tab.problems.clear()

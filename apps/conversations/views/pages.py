@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.actors import Actor
 from apps.accounts.visits import visitor_remember
+from apps.conversations.composing import composer_limits
 from apps.conversations.models import UNFINISHED, Conversation, Feedback
 from apps.conversations.routing import SOCKET_PATH
 from apps.conversations.selectors.conversations import conversation_get, message_get
@@ -88,7 +89,6 @@ def _chat_context(request: HttpRequest, actor: Actor, conversation: Conversation
     shown = thread_shown(conversation) if conversation else ShownThread([], [])
     running = next((m.generation for m in shown.all_messages if m.state in UNFINISHED), None)
     conversation_id = conversation.public_id if conversation else None
-    limits = {"message_max_chars": settings.MESSAGE_MAX_CHARS}
     return {
         "conversation": conversation,
         "messages": shown.messages,
@@ -100,12 +100,11 @@ def _chat_context(request: HttpRequest, actor: Actor, conversation: Conversation
             "is_authenticated": actor.is_authenticated,
             "is_visitor": not actor.is_authenticated,
         },
-        "limits": limits,
         "feedback_reasons": Feedback.Reason.choices,
         "page_data": {
             "socket_path": SOCKET_PATH,
             "conversation": conversation_id,
             "generation": running,
-            "limits": limits,
+            "limits": composer_limits(),
         },
     }

@@ -45,11 +45,16 @@ export class Attachments {
   async #take(files) {
     this.#input.value = "";
     if (files.length > FILES_MAX) return this.parts.problem(`At most ${FILES_MAX} files can be attached at once.`);
+    const taken = [];
+    const problems = [];
     for (const file of files) {
       const problem = await this.#add(file);
-      if (problem) return this.parts.problem(problem);
+      if (problem) problems.push(problem);
+      else taken.push(file.name);
     }
-    this.parts.say(files.length === 1 ? `${files[0].name} is in your message.` : `${files.length} files are in your message.`);
+    if (problems.length) this.parts.problem(problems.join(" "));
+    if (!taken.length) return;
+    this.parts.say(taken.length === 1 ? `${taken[0]} is in your message.` : `${taken.length} files are in your message.`);
     this.parts.composer.focus();
   }
 

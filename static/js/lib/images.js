@@ -16,6 +16,7 @@ export class Images {
   /**
    * @param {object} parts
    * @param {import("./composer.js").Composer} parts.composer
+   * @param {number} parts.maxBytes of one image
    * @param {(wanted: boolean) => void} parts.wantSight only models that see may be asked, or all again
    * @param {(words: string) => void} parts.say to a screen reader
    */
@@ -27,13 +28,15 @@ export class Images {
 
   /** @param {File} file @returns {Promise<string>} what is wrong with it, or nothing */
   async add(file) {
-    const { composer } = this.parts;
+    const { composer, maxBytes } = this.parts;
+    // It would go all the way, to be refused there, or by what stands before the site in words of its own.
+    if (file.size > maxBytes) return `${file.name} has more than ${maxBytes / 2 ** 20} MiB. Attach a smaller image.`;
     const form = new FormData();
     form.append("image", file);
     const token = /** @type {HTMLInputElement} */ (one('[name="csrfmiddlewaretoken"]'));
     form.append(token.name, token.value);
     const { response, problem } = await post(this.#list.dataset.url ?? "", form);
-    if (!response) return problem;
+    if (!response) return `${file.name}: ${problem}`;
     const { id } = await response.json();
     const words = wordsOf(file.name.replace(/\.\w+$/, "").slice(0, 200));
     const whole = [composer.text.trimEnd(), `![${words}](image:${id})`].filter(Boolean).join("\n\n");
@@ -43,25 +46,25 @@ export class Images {
     return "";
   }
 
-  /** The marks of the message, as a strip; it is made again only when they are others. */
+  /** The images of the message, as a strip. What has the focus in it stays there unless the images are others. */
   #show() {
     const marks = [...this.parts.composer.text.matchAll(MARK)];
     const ids = marks.map(([, , id]) => id).join(" ");
-    if (ids === this.#shown) return;
-    this.#shown = ids;
-    this.#list.replaceChildren(...marks.map(([, words, id]) => this.#item(words, id)));
-    this.#list.hidden = !marks.length;
-    this.parts.wantSight(marks.length > 0);
+    if (ids !== this.#shown) {
+      this.#shown = ids;
+      this.#list.replaceChildren(...marks.map(([, , id]) => this.#item(id)));
+      this.#list.hidden = !marks.length;
+      this.parts.wantSight(marks.length > 0);
+    }
+    marks.forEach(([, words], place) => describe(this.#list.children[place], words));
   }
 
-  /** @param {string} words @param {string} id */
-  #item(words, id) {
+  /** @param {string} id */
+  #item(id) {
     const item = piece("image");
     const image = /** @type {HTMLImageElement} */ (one("img", item));
     const input = /** @type {HTMLInputElement} */ (one("input", item));
     image.src = `${this.#list.dataset.url}/${id}`;
-    image.alt = words || "Image without a description";
-    input.value = words;
     input.addEventListener("change", () => this.#replace(id, `![${wordsOf(input.value)}](image:${id})`));
     input.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), this.parts.composer.focus()));
     one("button", item).addEventListener("click", () => this.#remove(id));
@@ -82,6 +85,13 @@ export class Images {
     composer.text = mark ? text : text.replace(/\n{3,}/g, "\n\n").trim();
     composer.keepDraft();
   }
+}
+
+/** With the words of its mark; those that somebody is just writing are let be. @param {Element} item @param {string} words */
+function describe(item, words) {
+  const input = /** @type {HTMLInputElement} */ (one("input", item));
+  /** @type {HTMLImageElement} */ (one("img", item)).alt = words || "Image without a description";
+  if (input.defaultValue !== words) input.value = input.defaultValue = words;
 }
 
 /** As a mark may have them. @param {string} text */

@@ -33,6 +33,6 @@
  * @property {SiteError | null} error
  */
 
-/** @typedef {{socket_path: string, conversation: string | null, generation: string | null, limits: {message_max_chars: number}}} PageData */
+/** @typedef {{socket_path: string, conversation: string | null, generation: string | null, limits: {message_max_chars: number, image_max_bytes: number}}} PageData */
 
 export {};

@@ -66,7 +66,8 @@ if (second instanceof HTMLSelectElement && second.options.length > 1) second.sel
 
 const say = (/** @type {string} */ words) => reader.say(words);
 const problem = (/** @type {string} */ words) => showNotice(one("#notice"), words, { tone: "problem" });
-new Attachments({ composer, images: new Images({ composer, wantSight: () => {}, say }), problem, say });
+const images = new Images({ composer, maxBytes: data.limits.image_max_bytes, wantSight: () => {}, say });
+new Attachments({ composer, images, problem, say });
 listenForDialogs();
 listenForPrompts(composer);
 listenForCopies((words) => reader.say(words));
