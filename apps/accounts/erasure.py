@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
@@ -61,7 +62,8 @@ def account_erase(actor: Actor) -> int:
         return 0
     sessions_end(actor.user_id)
     _log_forget(User, [actor.user_id])
-    _log_forget(ApiKey, ApiKey.objects.filter(user_id=actor.user_id).values_list("pk", flat=True))
+    for model in (ApiKey, EmailAddress):
+        _log_forget(model, model.objects.filter(user_id=actor.user_id).values_list("pk", flat=True))
     return User.objects.filter(pk=actor.user_id).delete()[0]
 
 
@@ -71,7 +73,7 @@ def _whose(actor: Actor) -> Q:
     return Q(visitor_public_id=actor.visitor_public_id, visitor_public_id__isnull=False)
 
 
-def _log_forget(model: type[User | ApiKey], pks: Collection[int]) -> None:
+def _log_forget(model: type[User | ApiKey | EmailAddress], pks: Collection[int]) -> None:
     """What administrators did stays in the admin's log, without the name of whom or what they did it to."""
     entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(model))
     entries.filter(object_id__in=[str(pk) for pk in pks]).update(object_repr="erased")

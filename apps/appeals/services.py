@@ -1,6 +1,8 @@
 """Appeals are made once for each incident or ban, and answered once."""
 
+from collections.abc import Collection
 from contextlib import suppress
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -15,6 +17,7 @@ from apps.core.texts import clean_text
 from apps.moderation.choices import Review
 from apps.moderation.errors import AlreadyReviewed
 from apps.moderation.services.bans import ban_lift
+from apps.moderation.services.erasure import bans_to_erase
 from apps.moderation.services.reviews import incident_approve
 
 TEXT_MAX_CHARS = 2000
@@ -60,6 +63,11 @@ def appeal_answer(appeal: Appeal, *, outcome: Outcome, answer: str, moderator: U
         if outcome is Outcome.OVERTURNED:
             _undo(appeal, moderator)
     appeal.refresh_from_db()
+
+
+def appeals_erase(actor: Actor, held: Collection[UUID]) -> int:
+    """What somebody said against bans: one that holds for a network stays. Others go with their incidents."""
+    return Appeal.objects.filter(ban__in=bans_to_erase(actor, held)).delete()[0]
 
 
 def _undo(appeal: Appeal, moderator: User) -> None:

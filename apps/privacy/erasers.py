@@ -5,6 +5,7 @@ from uuid import UUID
 
 from apps.accounts.actors import Actor
 from apps.accounts.erasure import counters_erase, ledger_erase
+from apps.appeals.services import appeals_erase
 from apps.arena.services.erasure import battles_erase
 from apps.conversations.services.erasure import conversations_erase, presets_erase
 from apps.conversations.services.images import images_erase
@@ -26,6 +27,8 @@ ERASERS: tuple[Eraser, ...] = (
     responses_erase,
     incidents_erase,
     openings_erase,
+    # Before the bans say no longer whose they are.
+    appeals_erase,
     bans_erase,
     requests_erase,
     ledger_erase,

@@ -6,6 +6,7 @@ from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -21,6 +22,7 @@ from apps.accounts.models import ApiKey, CallState, LedgerEntry, Reservation, Us
 from apps.accounts.quota import Price, Usage
 from apps.accounts.services import api_key_create
 from apps.accounts.settlement import call_settle
+from apps.appeals.models import Appeal
 from apps.arena.models import Arena, Battle, Verdict, Vote
 from apps.conversations.models import Conversation, Message, Preset
 from apps.leaderboard.rating.board import BoardConfig
@@ -226,7 +228,8 @@ def test_staff_is_not_erased(admin_user: User) -> None:
 
 
 def test_the_log_of_the_admin_stays_without_the_name(alice: User, admin_user: User) -> None:
-    for thing in (alice, api_key_create(name="my diary", user=alice).key):
+    address = EmailAddress.objects.create(user=alice, email="alice@example.org")
+    for thing in (alice, api_key_create(name="my diary", user=alice).key, address):
         LogEntry.objects.create(
             user=admin_user,
             content_type=ContentType.objects.get_for_model(thing),
@@ -235,10 +238,10 @@ def test_the_log_of_the_admin_stays_without_the_name(alice: User, admin_user: Us
             action_flag=CHANGE,
         )
     carried_out(erasure_ask(user=alice, visitor_public_id=None))
-    assert [entry.object_repr for entry in LogEntry.objects.all()] == ["erased", "erased"]
+    assert [entry.object_repr for entry in LogEntry.objects.all()] == ["erased"] * 3
 
 
-def test_a_ban_of_a_network_stays_without_the_visitor(visitor: UUID, alice: User, admin_user: User) -> None:
+def test_a_ban_of_a_network_stays_without_the_visitor(visitor: UUID, alice: User, bob: User, admin_user: User) -> None:
     bans = [
         Ban.objects.create(visitor_public_id=visitor, network_digest="d" * 64, reason="Spam"),
         Ban.objects.create(visitor_public_id=visitor, reason="Spam"),
@@ -252,9 +255,12 @@ def test_a_ban_of_a_network_stays_without_the_visitor(visitor: UUID, alice: User
             object_repr=str(ban),
             action_flag=CHANGE,
         )
+        Appeal.objects.create(ban=ban, text="I live in Elm Street")
+    others = Appeal.objects.create(ban=Ban.objects.create(user=bob, reason="Spam"), text="Not me")
     carried_out(erasure_ask(user=None, visitor_public_id=visitor))
     carried_out(erasure_ask(user=alice, visitor_public_id=None))
-    left = Ban.objects.get()
+    assert Appeal.objects.get() == others
+    left = Ban.objects.get(user=None)
     assert (left.pk, left.visitor_public_id, str(left)) == (bans[0].pk, None, "a network, for good")
     assert set(LogEntry.objects.values_list("object_repr", flat=True)) == {"somebody who was erased"}
 

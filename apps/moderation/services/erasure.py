@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.accounts.actors import Actor
 from apps.moderation.models import Ban, Incident, Opening
@@ -30,14 +30,19 @@ def openings_erase(actor: Actor, held: Collection[UUID]) -> int:
 
 def bans_erase(actor: Actor, held: Collection[UUID]) -> int:
     """A ban of a network goes on without whose it was first; others are of nobody when the person is gone."""
-    found = Ban.objects.exclude(user__isnull=False, user__public_id__in=held)
-    pks = list(found.filter(_whose(actor, held, "user_id")).values_list("pk", flat=True)[:ERASED_AT_ONCE])
+    pks = list(bans_to_erase(actor, held).values_list("pk", flat=True)[:ERASED_AT_ONCE])
     log = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Ban))
     log.filter(object_id__in=[str(pk) for pk in pks]).update(object_repr=ERASED)
     bans = Ban.objects.filter(pk__in=pks)
     bans.filter(network_digest="").delete()
     bans.update(user=None, visitor_public_id=None)
     return len(pks)
+
+
+def bans_to_erase(actor: Actor, held: Collection[UUID]) -> QuerySet[Ban]:
+    """For whoever keeps something about them, and takes that first."""
+    found = Ban.objects.exclude(user__isnull=False, user__public_id__in=held)
+    return found.filter(_whose(actor, held, "user_id"))
 
 
 def _whose(actor: Actor, held: Collection[UUID], user_column: str) -> Q:
