@@ -30,6 +30,8 @@ from apps.conversations.services.images import image_keep, images_erase, images_
 from apps.conversations.services.shares import share_create, share_revoke
 from apps.conversations.services.turns import turn_edit, turn_regenerate
 from apps.conversations.stored_images import ChatImage
+from apps.holds.models import HeldKind
+from apps.holds.services import hold_place
 from apps.moderation import selectors as moderation
 from apps.moderation.models import Incident, Policy, Rule
 from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, kept_file
@@ -308,6 +310,20 @@ def test_what_was_never_sent_is_forgotten_after_a_day(alices: Actor, seeing: Lan
     assert images_prune() == 1
     assert list(ChatImage.objects.all()) == [sent]
     assert unsent.pk != sent.pk
+
+
+@pytest.mark.parametrize("whose", ["user", "visitor"])
+def test_what_was_never_sent_stays_while_its_owner_is_held(
+    alice: User, alices: Actor, visitor: UUID, seeing: LanguageModel, whose: str
+) -> None:
+    kept(alices)
+    kept(Actor(visitor_public_id=visitor))
+    held = alice.public_id if whose == "user" else visitor
+    hold_place(kind=HeldKind(whose), subject=held, reason="Case 7", is_told=True, placed_by=alice)
+    ChatImage.objects.update(created_at=timezone.now() - timedelta(days=2))
+    assert images_prune() == 1
+    left = ChatImage.objects.get()
+    assert left.user == (alice if whose == "user" else None)
 
 
 def test_a_person_who_leaves_leaves_no_image(

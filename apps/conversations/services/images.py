@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.actors import Actor
@@ -18,6 +19,7 @@ from apps.conversations.selectors.conversations import messages_get
 from apps.conversations.selectors.images import images_owned, n_images_in
 from apps.conversations.selectors.tree import tree_get
 from apps.conversations.stored_images import ChatImage
+from apps.holds.selectors import held_ids
 from apps.workers.image_files import MAX_IMAGES, ImageRefused, KeptFile, kept_file
 
 IMAGES_OF_OWNER_MAX = 1000
@@ -101,8 +103,7 @@ def images_forget(keys: Iterable[int]) -> int:
 
 def images_erase(actor: Actor, held: Collection[UUID]) -> int:
     """Those of this person that no message shows any more: what their chats showed has gone with these."""
-    left = images_owned(actor).filter(messages=None).exclude(user__public_id__in=held)
-    return left.exclude(visitor__public_id__in=held).delete()[0]
+    return _of_nobody_held(images_owned(actor).filter(messages=None), held).delete()[0]
 
 
 def images_adopt(*, user: User, visitor_public_id: UUID) -> None:
@@ -111,12 +112,17 @@ def images_adopt(*, user: User, visitor_public_id: UUID) -> None:
 
 
 def images_prune() -> int:
-    """Forget what was attached and never sent, a bounded number in each transaction."""
+    """Forget what was attached and never sent and is not held, a bounded number in each transaction."""
     unsent = ChatImage.objects.filter(messages=None, created_at__lt=timezone.now() - UNSENT_FOR).order_by("pk")
+    unsent = _of_nobody_held(unsent, held_ids())
     n_pruned = 0
     while pks := list(unsent.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
         n_pruned += images_forget(pks)
     return n_pruned
+
+
+def _of_nobody_held(images: QuerySet[ChatImage], held: Collection[UUID]) -> QuerySet[ChatImage]:
+    return images.exclude(user__public_id__in=held).exclude(visitor__public_id__in=held)
 
 
 def _owner_fields(actor: Actor) -> dict[str, object]:
