@@ -12,10 +12,12 @@ from django.db.models import Q, QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
+from apps.conversations.image_marks import image_ids
 from apps.conversations.markdown import message_html
 from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Role, Share
 from apps.conversations.selectors.held import conversations_not_held, kept_by
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
+from apps.conversations.services.images import images_untie
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
@@ -122,7 +124,9 @@ def _message_replace(message: Message, text: str, author: Actor, taken_out: Take
             html = message_html(new, is_answer=is_answer, images_at=images_at(share.token))
             shared |= {"content": new, "html": html}
         share.save(update_fields=["messages"])
-    Message.objects.filter(conversation__in=chats, content=old).update(content=text)
+    same = list(Message.objects.filter(conversation__in=chats, content=old).values_list("pk", flat=True))
+    Message.objects.filter(pk__in=same).update(content=text)
+    images_untie(same, set(image_ids(old)) - set(image_ids(text)))
 
 
 def _shares_of(chats: QuerySet[Conversation], message: Message) -> QuerySet[Share]:

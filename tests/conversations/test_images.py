@@ -20,6 +20,7 @@ from apps.catalog.errors import ModelSeesNothing
 from apps.catalog.models import LanguageModel
 from apps.conversations.errors import ImageNotFound, TooManyImages, TooManyImagesKept
 from apps.conversations.image_marks import ImageMark, image_ids, in_words, parts_of
+from apps.conversations.kept import ChatKeeper
 from apps.conversations.markdown import render, render_user
 from apps.conversations.models import Conversation, Message
 from apps.conversations.selectors.reading import prompt_messages
@@ -324,6 +325,21 @@ def test_what_was_never_sent_stays_while_its_owner_is_held(
     assert images_prune() == 1
     left = ChatImage.objects.get()
     assert left.user == (alice if whose == "user" else None)
+
+
+def test_an_image_that_moderators_take_out_is_kept_nowhere(alices: Actor, seeing: LanguageModel) -> None:
+    shown, other = kept(alices), kept(alices, turned=True)
+    turn = answered(alices, f"Look {mark(shown)}{mark(other)}")
+    elsewhere = answered(alices, f"Only {mark(other)}")
+    assert turn.user_message is not None
+    conversation_fork(
+        actor=alices, conversation_id=turn.conversation.public_id, message_id=turn.assistant_message.public_id
+    )
+    ChatKeeper().redact(
+        str(turn.user_message.public_id), author=alices, taken_out=lambda texts: ["[removed]" for _ in texts]
+    )
+    assert list(ChatImage.objects.all()) == [other]
+    assert list(other.messages.all()) == [elsewhere.user_message]
 
 
 def test_a_person_who_leaves_leaves_no_image(

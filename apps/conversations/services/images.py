@@ -101,6 +101,14 @@ def images_forget(keys: Iterable[int]) -> int:
     return ChatImage.objects.filter(pk__in=list(keys), messages=None).delete()[0]
 
 
+def images_untie(messages: Collection[int], gone: Collection[UUID]) -> None:
+    """Their marks were taken out of these messages, by their keys: forget those that no other message shows."""
+    ties = ChatImage.messages.through.objects.filter(message__in=messages, chatimage__public_id__in=gone)
+    keys = set(ties.values_list("chatimage_id", flat=True))
+    ties.delete()
+    images_forget(keys)
+
+
 def images_erase(actor: Actor, held: Collection[UUID]) -> int:
     """Those of this person that no message shows any more: what their chats showed has gone with these."""
     return _of_nobody_held(images_owned(actor).filter(messages=None), held).delete()[0]
