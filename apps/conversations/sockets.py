@@ -5,7 +5,7 @@ Which frames there are, and what is done about each, is in the consumers. Nothin
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -19,6 +19,10 @@ from apps.core.networks import network_note_socket
 logger = logging.getLogger(__name__)
 
 F = TypeVar("F")
+
+
+class PageGone(Exception):
+    """What was sent reached nobody. Not an `OSError`: such a one may come from anything that a frame sets to work."""
 
 
 class PageSocket(AsyncWebsocketConsumer, Generic[F]):
@@ -44,40 +48,44 @@ class PageSocket(AsyncWebsocketConsumer, Generic[F]):
 
     async def handle(self, frame: F) -> None:
         """Obey, or say why not; whoever has gone is told nothing."""
-        try:
-            if (error := await self._error_of(frame)) is not None:
-                await self.refuse(frame, error)
-        except OSError:
-            logger.debug("a page went away before it was answered")
-
-    async def _error_of(self, frame: F) -> SiteError | None:
-        try:
-            await self.obey(frame)
-        except SiteError as exc:
-            return exc
-        except OSError:
-            raise
-        except Exception:
-            logger.exception("handling a %s frame failed", type(frame).__name__)
-            return SiteError()
-        return None
+        await self._do(self.obey(frame), frame, f"handling a {type(frame).__name__} frame")
 
     async def pass_on(self, frames: AsyncGenerator[Frame, None], what: str) -> None:
         """Send all of them, as they come; `what` they are about, for the log."""
+        await self._do(self._send_all(frames), None, f"showing {what}")
+
+    async def _do(self, work: Awaitable[None], frame: F | None, what: str) -> None:
         try:
-            async with aclosing(frames) as following:
-                async for frame in following:
-                    await self.send_frame(frame)
-        except SiteError as exc:
-            await self.refuse(None, exc)
-        except OSError:
+            if (error := await _error_of(work, what)) is not None:
+                await self.refuse(frame, error)
+        except PageGone:
             logger.debug("a page went away during %s", what)
-        except Exception:
-            logger.exception("showing %s failed", what)
-            await self.refuse(None, SiteError())
+
+    async def _send_all(self, frames: AsyncGenerator[Frame, None]) -> None:
+        async with aclosing(frames) as following:
+            async for frame in following:
+                await self.send_frame(frame)
 
     async def send_frame(self, frame: Frame) -> None:
+        """Raises: PageGone."""
         # One at a time: all of a page share its socket, and a full one must hold up all of them.
         async with self._sending:
             if self._is_open:
-                await self.send(text_data=dumped(frame))
+                try:
+                    await self.send(text_data=dumped(frame))
+                except OSError as exc:
+                    raise PageGone from exc
+
+
+async def _error_of(work: Awaitable[None], what: str) -> SiteError | None:
+    """What a page is told of it. Raises: PageGone."""
+    try:
+        await work
+    except SiteError as exc:
+        return exc
+    except PageGone:
+        raise
+    except Exception:
+        logger.exception("%s failed", what)
+        return SiteError()
+    return None

@@ -1,8 +1,11 @@
 """What a person sees when a worker refuses, breaks, hangs or dies; and how an answer is stopped."""
 
+import logging
+
 import pytest
 
 from apps.accounts.models import User
+from apps.conversations import consumers
 from apps.conversations.live import reader as reader_module
 from apps.conversations.models import Generation, GenerationState
 from apps.core.threads import in_thread
@@ -10,6 +13,8 @@ from apps.workers.models import HostedModel, HostedState, Worker
 from gpu_worker.protocol import WorkerErrorCode
 from tests.conversations.conftest import Opens
 from tests.fake_worker import Cut, Fail, FakeWorker, Gate, Refuse, enrol, fake_worker
+
+HELLO = {"type": "turn.send", "ref": "r", "conversation": None, "model": "scripted", "text": "Hi"}
 
 
 async def test_a_worker_that_dies_in_mid_answer_leaves_the_text_and_the_next_turn_works(
@@ -180,3 +185,30 @@ async def test_a_stop_and_the_end_at_once_give_one_end(opens: Opens, alice: User
     assert answer.state in ("complete", "stopped")
     row = await in_thread(Generation.objects.select_related("message").get)
     assert (row.state, row.message.content) == (answer.state, "text")
+
+
+@pytest.mark.parametrize("fault", [TimeoutError, ConnectionResetError, RuntimeError])
+async def test_a_fault_of_the_site_is_told_whatever_kind_it_is(
+    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    async def begin(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(consumers, "turn_begin", begin)
+    async with opens(alice) as page:
+        assert await page.refused(HELLO) == "site.internal"
+
+
+async def test_a_page_that_has_gone_is_no_fault(
+    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send(*_: object, **__: object) -> None:
+        raise ConnectionResetError
+
+    caplog.set_level(logging.DEBUG, "apps.conversations.sockets")
+    async with opens(alice) as page:
+        monkeypatch.setattr(consumers.ChatConsumer, "send", send)
+        await page.send(HELLO)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("DEBUG", "a page went away during handling a TurnSend frame")
+    ]
