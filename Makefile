@@ -112,7 +112,7 @@ $(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/run.stamp
 
 # Apart, without its dependencies, and only ever run by a child process: nothing of it is ours.
 $(ORACLES)/fschat-0.2.36.stamp: requirements/oracle-fschat.lock | $(VENV)/torch.stamp
-	@echo "Setting up: fschat, as an oracle for prompt formats"
+	@echo "Setting up: fschat, as an oracle for prompt formats and data cleaning"
 	@rm -rf $(ORACLES)/fschat-0.2.36
 	@$(PIP) install --no-deps --require-hashes --target $(ORACLES)/fschat-0.2.36 --requirement requirements/oracle-fschat.lock
 	@touch $@
