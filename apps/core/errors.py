@@ -163,6 +163,11 @@ WORDS: dict[str, str] = {
     "again.",
     "datasets.work_stale": "{path} is what a run left that was broken off, with another recipe, other input or "
     "another version. Begin anew with --force, or remove it.",
+    "datasets.name_wrong": "{name!r} names no dataset: {reason}.",
+    "datasets.version_unknown": "There is no {what}. `manage.py dataset list` prints those that there are.",
+    "datasets.row_unknown": "There is no row {what} in {version}. `manage.py dataset show` says how many each set has.",
+    "datasets.folder_wrong": "{path} cannot be stored as a version: {reason}.",
+    "datasets.derivation_wrong": "{reason}.",
     "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
     "same command again, with fewer --workers: it goes on where it was.",
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",

@@ -19,7 +19,7 @@ from apps.datasets.errors import OutputExists, OutputUnwritable, WorkStale
 from apps.datasets.formats.writing import Written
 from apps.datasets.recipe import Recipe
 from apps.datasets.report import StepReport
-from apps.datasets.run import Input, Options, OutputMade, Progress, Run
+from apps.datasets.run import Input, Options, OutputMade, Progress, Run, names_of
 
 _PLAN = "plan.json"
 _BLOCK_BYTES = 1024 * 1024
@@ -65,7 +65,9 @@ def recipe_run(
         finished.mkdir(exist_ok=True)
         sets = [_put_together(one, finished) for one in made]
         cleaned = Cleaned(common, sets)
-        (finished / "report.json").write_text(json.dumps(report_dict(recipe, cleaned), indent=2, ensure_ascii=False))
+        (finished / "report.json").write_text(
+            json.dumps(report_dict(recipe, inputs, cleaned), indent=2, ensure_ascii=False)
+        )
         (finished / "README.md").write_text(card(recipe, inputs, cleaned))
         if output.exists():
             shutil.rmtree(output)
@@ -140,10 +142,12 @@ def _sum(parts: Iterable[Rendered]) -> Written:
 # --- What is said of it -----------------------------------------------------------------------------------------------
 
 
-def report_dict(recipe: Recipe, cleaned: Cleaned) -> dict[str, Any]:
+def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[str, Any]:
+    names = names_of(inputs)
     return {
-        "recipe": {"name": recipe.name, "sha256": recipe.hash},
+        "recipe": {"name": recipe.name, "sha256": recipe.hash, **recipe.told},
         "code_sha256": code_hash(),
+        "inputs": [{"file": name, "format": one.shape} for name, one in zip(names, inputs, strict=True)],
         "steps": [one.as_dict() for one in cleaned.common],
         "sets": {
             one.name: {

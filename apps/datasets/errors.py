@@ -46,3 +46,29 @@ class WorkerLost(DatasetError):
     """A process of the run ended by itself, most likely killed for memory."""
 
     code = "datasets.worker_lost"
+
+
+class NameWrong(DatasetError):
+    code = "datasets.name_wrong"
+
+
+class VersionUnknown(DatasetError):
+    code = "datasets.version_unknown"
+    http_status = 404
+
+
+class RowUnknown(DatasetError):
+    code = "datasets.row_unknown"
+    http_status = 404
+
+
+class FolderWrong(DatasetError):
+    """What stands in a folder is not what its report says."""
+
+    code = "datasets.folder_wrong"
+
+
+class DerivationWrong(DatasetError):
+    """Versions cannot be merged or split as asked."""
+
+    code = "datasets.derivation_wrong"

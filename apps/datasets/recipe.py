@@ -47,6 +47,8 @@ class Recipe:
     """Each after its parent."""
     hash: str
     """Of all that it says, with its parameters filled in."""
+    told: dict[str, Any]
+    """That itself: `steps` and `outputs`, of JSON."""
 
 
 def recipe_read(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
@@ -72,8 +74,8 @@ def recipe_parse(value: object, given: Mapping[str, str], *, default_name: str) 
     name = str(filled.get("name") or default_name)
     outputs = _outputs(filled.get("outputs"), name)
     told = {"steps": filled.get("steps"), "outputs": filled.get("outputs")}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
-    return Recipe(name, steps, outputs, digest)
+    plain = json.dumps(told, sort_keys=True, default=str)
+    return Recipe(name, steps, outputs, hashlib.sha256(plain.encode()).hexdigest(), json.loads(plain))
 
 
 # --- Parameters -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ done stays beside its output until it is finished, so that one that was killed g
 
 import multiprocessing
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,6 +95,12 @@ def inputs_of(paths: Iterable[Path], shape: Shape | None = None) -> list[Input]:
     return [Input(path, shape or shape_find(path)) for path in paths]
 
 
+def names_of(inputs: list[Input]) -> tuple[str, ...]:
+    """As rows name them: by the last part of the path, or by the whole path where two would have one name."""
+    taken = Counter(one.path.name for one in inputs)
+    return tuple(one.path.name if taken[one.path.name] == 1 else str(one.path) for one in inputs)
+
+
 class Run:
     """One recipe on some files, with a folder for what is under way."""
 
@@ -103,7 +109,7 @@ class Run:
     ) -> None:
         self._recipe, self._inputs, self._folder, self._options = recipe, inputs, folder, options
         self._progress = progress or (lambda what, done, n_all: None)
-        self._names = tuple(one.path.name for one in inputs)
+        self._names = names_of(inputs)
 
     def outputs(self) -> tuple[list[StepReport], list[OutputMade]]:
         """The reports of the common steps, and what came out.

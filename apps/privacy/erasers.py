@@ -9,6 +9,7 @@ from apps.appeals.services import appeals_erase
 from apps.arena.services.erasure import battles_erase
 from apps.conversations.services.erasure import conversations_erase, presets_erase
 from apps.conversations.services.images import images_erase
+from apps.datasets.services.erasure import dataset_rows_erase
 from apps.moderation.services.erasure import bans_erase, incidents_erase, openings_erase
 from apps.openai_api.services.erasure import batches_erase, files_erase, responses_erase
 from apps.workers.services.erasure import requests_erase
@@ -20,6 +21,7 @@ ERASERS: tuple[Eraser, ...] = (
     # Battles first: the verdict on one no longer says whose it is when its texts go.
     battles_erase,
     conversations_erase,
+    dataset_rows_erase,
     presets_erase,
     images_erase,
     batches_erase,

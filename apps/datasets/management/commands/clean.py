@@ -11,11 +11,15 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.errors import SiteError
 from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
+from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
+from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
 from apps.datasets.report import report_text
-from apps.datasets.run import Options, inputs_of
+from apps.datasets.run import Input, Options, inputs_of
+from apps.datasets.services.versions import folder_store
+from apps.datasets.sources import no_sources, sources_of
 from apps.datasets.steps.all import STEPS
 
 _TOLD_EVERY_S = 1.0
@@ -41,6 +45,11 @@ class Command(BaseCommand):
         parser.add_argument("--strict", action="store_true", help="refuse the input at the first record that is wrong")
         parser.add_argument("--dry-run", type=_positive, metavar="N", help="show what happens to the first N records")
         parser.add_argument("--force", action="store_true", help="replace the output, and what a broken run has left")
+        parser.add_argument("--dataset", metavar="NAME", help="store the output also as the next version of a dataset")
+        parser.add_argument("--licence", default="", metavar="NAME", help="of the dataset, as CC-BY-4.0")
+        parser.add_argument(
+            "--without-sources", action="store_true", help="do not keep beside the rows what they were made of"
+        )
         parser.add_argument("--steps", action="store_true", help="list the steps that a recipe may name")
 
     def handle(self, *args: object, **options: Any) -> None:
@@ -51,12 +60,18 @@ class Command(BaseCommand):
             raise CommandError("give a RECIPE.yaml and --input FILE; --steps lists what a recipe may do")
         if (options["output"] is None) == (options["dry_run"] is None):
             raise CommandError("give either --output FOLDER or --dry-run N")
+        if options["dataset"] is None and (options["licence"] or options["without_sources"]):
+            raise CommandError("--licence and --without-sources are of a dataset: give --dataset NAME too")
+        if options["dataset"] is not None and options["output"] is None:
+            raise CommandError("a dry run makes no version: leave --dataset out")
         try:
             self._clean(options)
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 
     def _clean(self, options: dict[str, Any]) -> None:
+        if options["dataset"] is not None:
+            name_check(options["dataset"])  # before hours of work
         recipe = recipe_read(options["recipe"], dict(options["set"]))
         inputs = inputs_of(options["input"], Shape(options["format"]) if options["format"] else None)
         for one in inputs:
@@ -71,6 +86,14 @@ class Command(BaseCommand):
         self._tell(cleaned)
         for made in cleaned.sets:
             self.stdout.write(f"{made.path}  {made.written.n_conversations} conversations")
+        if options["dataset"] is not None:
+            self._store(options, inputs)
+
+    def _store(self, options: dict[str, Any], inputs: list[Input]) -> None:
+        sources = no_sources if options["without_sources"] else sources_of(inputs)
+        folder = folder_read(options["output"])
+        version, is_new = folder_store(options["dataset"], folder, sources=sources, licence=options["licence"])
+        self.stdout.write(f"{version}  {version.n_rows} rows" if is_new else f"{version} is the same, and stays")
 
     def _tell(self, cleaned: Cleaned) -> None:
         self.stdout.write(report_text(cleaned.common), ending="")

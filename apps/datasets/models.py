@@ -1,0 +1,130 @@
+"""Datasets and their versions. A version is never changed: the database refuses it, whoever tries.
+
+The one exception is an erasure, which empties rows that were made from somebody's chats. A version is deleted whole.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import HashIndex
+from django.db import models
+from django.db.models import Q
+
+from apps.datasets.names import NAME_MAX_CHARS
+
+
+class Dataset(models.Model):
+    """A name, and how many versions it has had."""
+
+    name = models.SlugField(max_length=NAME_MAX_CHARS, unique=True)
+    n_versions = models.PositiveIntegerField(default=0)
+    """With deleted ones: a number is never given twice."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Origin(models.TextChoices):
+    """What a version came out of."""
+
+    CLEAN = "clean", "A recipe"
+    IMPORT = "import", "Files"
+    MERGE = "merge", "A merge of versions"
+    SPLIT = "split", "A split of a version"
+
+
+class DatasetVersion(models.Model):
+    """Sets of rows, with all that is known of how they were made."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    origin = models.CharField(max_length=10, choices=Origin)
+    recipe = models.JSONField()
+    """What was done: steps and outputs of a recipe with its parameters filled in, or versions and options."""
+    code_version = models.CharField(max_length=64, blank=True)
+    """Hash of the sources that did it."""
+    inputs = models.JSONField()
+    """For each: `file`, and `format` or `sha256` where it has one."""
+    steps = models.JSONField()
+    """Reports of the steps that all sets have in common."""
+    sets = models.JSONField(default=dict)
+    """By name: `sha256` of its lines, counts, and reports of the steps of its own."""
+    hash = models.CharField(max_length=64, db_index=True)
+    """SHA-256 of names and hashes of the sets."""
+    n_rows = models.PositiveBigIntegerField(default=0, verbose_name="rows")
+    licence = models.CharField(max_length=200, blank=True)
+    card = models.TextField()
+    """In Markdown."""
+    is_sealed = models.BooleanField(default=False, editable=False)
+    """All of it is here. Until then it is seen by the transaction alone that writes it."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name}@{self.number}"
+
+
+class SourceRecord(models.Model):
+    """A record as it stood in a source: that what was done to rows can be seen, and that a person's are found."""
+
+    version = models.ForeignKey(DatasetVersion, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    """The constraint is the migration's own: only with their version are rows deleted."""
+    file = models.CharField(max_length=500)
+    record = models.PositiveBigIntegerField()
+    """Its number in the file, from 0."""
+    format = models.CharField(max_length=20)
+    value = models.TextField(null=True)  # noqa: DJ001  # null: not kept, or erased; empty would be a value
+    """JSON."""
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    """Whose chat it is; null for what came from files, and when it was erased."""
+    conversation = models.UUIDField(null=True)
+    """Public id of that chat, or of a side of a battle."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "file", "record"], name="source_record_once"),
+        ]
+        indexes = [
+            models.Index(fields=["user"], condition=Q(user__isnull=False), name="source_record_of_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Record {self.record} of {self.file}"
+
+
+class DatasetRow(models.Model):
+    """A line of a set, byte for byte, and where it comes from."""
+
+    version = models.ForeignKey(DatasetVersion, on_delete=models.DO_NOTHING, db_constraint=False, related_name="rows")
+    set_name = models.CharField(max_length=NAME_MAX_CHARS, verbose_name="set")
+    position = models.PositiveBigIntegerField()
+    """In its set, from 0."""
+    record_id = models.TextField(verbose_name="id")
+    source_file = models.CharField(max_length=500, blank=True)
+    """Blank: a step made it."""
+    source_record = models.PositiveBigIntegerField(null=True)
+    steps = ArrayField(models.TextField(), default=list)
+    """That changed it."""
+    line = models.TextField(null=True)  # noqa: DJ001  # null: erased; an empty line would be none
+    """JSON, without the end of the line."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "set_name", "position"], name="dataset_row_once"),
+        ]
+        indexes = [
+            models.Index(fields=["version", "source_file", "source_record"], name="dataset_row_of_source"),
+            HashIndex(fields=["record_id"], name="dataset_row_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Row {self.position} of {self.set_name}"

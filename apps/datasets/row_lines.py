@@ -1,0 +1,61 @@
+"""What a line of a set says of itself, and what is counted of it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from apps.datasets.formats.shapes import RecordWrong, records_read, shape_of
+from apps.datasets.records import Record
+
+FILE_MAX_CHARS = 500
+
+
+class LineWrong(ValueError):
+    """Why a line cannot be a row of a dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """`file` empty: a step made it."""
+
+    id: str
+    file: str
+    record: int | None
+    steps: list[str]
+
+
+def line_value(line: bytes) -> dict[str, Any]:
+    """Raises: LineWrong."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as exc:
+        raise LineWrong("it is not JSON") from exc
+    if not isinstance(value, dict):
+        raise LineWrong("it is no object")
+    return value
+
+
+def lineage_of(value: dict[str, Any]) -> Lineage:
+    """Raises: LineWrong."""
+    source = value.get("source")
+    if not isinstance(source, dict):
+        raise LineWrong("it does not say in 'source' where it comes from")
+    file, record, steps = source.get("file") or "", source.get("record"), source.get("steps", [])
+    is_told = isinstance(file, str) and len(file) <= FILE_MAX_CHARS and isinstance(steps, list)
+    if not is_told or not all(isinstance(step, str) for step in steps):
+        raise LineWrong("its 'source' has no file and steps that can be read")
+    if not isinstance(record, int) or not 0 <= record < 2**63:
+        record = None
+    return Lineage(str(value.get("id", "")), file, record if file else None, steps)
+
+
+def record_of(value: dict[str, Any]) -> Record:
+    """As a conversation again. Raises: LineWrong."""
+    shape = shape_of(value)
+    if shape is None:
+        raise LineWrong("it has no conversation")
+    try:
+        return records_read(shape, value, (0, 0))[0]
+    except RecordWrong as exc:
+        raise LineWrong(str(exc)) from exc
