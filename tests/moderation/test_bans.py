@@ -17,7 +17,7 @@ from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User, Visitor
 from apps.accounts.services import NewKey
 from apps.conversations import frames as chat
-from apps.conversations.models import Conversation
+from apps.conversations.models import Conversation, Feedback, Message
 from apps.core.networks import network_digest
 from apps.moderation.bans import ban_find
 from apps.moderation.errors import CannotBlock
@@ -135,6 +135,19 @@ def test_they_still_read_and_delete_what_is_theirs(client: Client, alice: User, 
         assert client.get(address).status_code == 200
     assert client.post(f"/chat/{chat_id}/delete").status_code == 302
     assert not Conversation.objects.exists()
+
+
+def test_no_thumb_of_theirs_counts_and_one_is_taken_back(client: Client, alice: User, moderator: User) -> None:
+    client.force_login(alice)
+    question = chat_of(alice)
+    answer = Message.objects.create(conversation=question.conversation, parent=question, role="assistant", content="Hm")
+    address = f"/chat/{question.conversation.public_id}/messages/{answer.public_id}/feedback"
+    assert client.post(address, {"thumb": "up"}).status_code == 204
+    ban_create(by=moderator, reason=REASON, lasts=DAY, user=alice)
+    assert client.post(address, {"thumb": "down"}).status_code == 403
+    assert Feedback.objects.get().is_good
+    assert client.post(address, {"thumb": ""}).status_code == 204
+    assert not Feedback.objects.exists()
 
 
 # --- Whom -------------------------------------------------------------------------------------------------------------

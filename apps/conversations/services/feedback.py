@@ -9,6 +9,7 @@ from apps.conversations.selectors.conversations import conversation_get, message
 from apps.conversations.selectors.held import kept_by
 from apps.core.texts import clean_text
 from apps.holds.selectors import not_held_require
+from apps.moderation.bans import ban_check
 
 COMMENT_MAX_CHARS = 2_000
 
@@ -26,7 +27,8 @@ def feedback_give(
 ) -> None:
     """Say it, say it otherwise, or with None take it back. The caller has let the comment pass the gate.
 
-    Raises: ChatNotFound; FeedbackRefused: it is no answer, or there is no such reason; Held, if a comment would go.
+    Raises: ChatNotFound; FeedbackRefused: it is no answer, or there is no such reason; Held, if a comment would go;
+        Banned, but for taking it back.
     """
     conversation = conversation_get(actor, conversation_id)
     message = message_get(conversation, message_id)
@@ -37,6 +39,7 @@ def feedback_give(
     if is_good is None:
         Feedback.objects.filter(message=message).delete()
         return
+    ban_check(actor)
     if reason and reason not in Feedback.Reason.values:
         raise FeedbackRefused(reason=f"its reason must be one of {', '.join(Feedback.Reason.values)}, or none")
     Feedback.objects.update_or_create(
