@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import F, Func, UUIDField, Value
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -40,6 +41,5 @@ def hold_lift(hold: LegalHold, *, lifted_by: User) -> None:
 
 def holds_follow(visitor_public_id: UUID, user_public_id: UUID) -> None:
     """What is held of a visitor belongs to this account from now on, so that is held too."""
-    for hold in holds_in_force([visitor_public_id]).exclude(covers__contains=[user_public_id]):
-        hold.covers.append(user_public_id)
-        hold.save(update_fields=["covers"])
+    followed = Func(F("covers"), Value(user_public_id, UUIDField()), function="array_append")
+    holds_in_force([visitor_public_id]).exclude(covers__contains=[user_public_id]).update(covers=followed)

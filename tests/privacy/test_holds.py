@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from unittest.mock import patch
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -21,7 +21,7 @@ from apps.conversations.services.shares import share_create, shares_revoke
 from apps.holds.errors import AlreadyHeld, Held, NotInForce
 from apps.holds.models import HeldKind
 from apps.holds.selectors import holds_in_force
-from apps.holds.services import hold_lift, hold_place
+from apps.holds.services import hold_lift, hold_place, holds_follow
 from apps.moderation.models import Incident
 from apps.openai_api.kept import ResponseKeeper
 from apps.openai_api.models import ApiFile, StoredResponse
@@ -31,6 +31,7 @@ from apps.privacy.models import ErasureState, Kept
 from apps.privacy.services import erasures
 from apps.privacy.services.erasures import erasure_ask
 from apps.privacy.services.retention import retention_run
+from tests.accounts.support import at_once
 from tests.arena.support import fought
 from tests.privacy.conftest import carried_out, chat_of, held, judged
 
@@ -244,6 +245,15 @@ def test_a_hold_on_a_visitor_follows_to_the_account(
     chat.refresh_from_db()
     assert chat.user == alice
     assert client.post(f"/chat/{chat.public_id}/delete").status_code == 409
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hold_follows_to_every_account_that_signs_in_at_once(admin_user: User, visitor: UUID) -> None:
+    hold = hold_place(kind=HeldKind.VISITOR, subject=visitor, reason="x", is_told=True, placed_by=admin_user)
+    accounts = [uuid4() for _ in range(16)]
+    at_once(lambda account: holds_follow(visitor, account), accounts, n_threads=8)
+    hold.refresh_from_db()
+    assert sorted(hold.covers) == sorted([visitor, *accounts])
 
 
 def test_a_hold_is_placed_once_and_lifted_once(alice: User, admin_user: User) -> None:
