@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
@@ -193,6 +194,10 @@ class Ban(models.Model):
         else:
             whom = f"visitor {self.visitor_public_id}" if self.visitor_public_id is not None else "a network"
         return f"{whom}, {'for good' if self.expires_at is None else f'until {self.expires_at:%Y-%m-%d %H:%M}'}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.lifted_at is not None or (self.expires_at is not None and self.expires_at <= timezone.now())
 
 
 class Opening(models.Model):

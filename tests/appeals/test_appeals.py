@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from apps.accounts.actors import VISITOR_COOKIE, visitor_cookie_value
 from apps.accounts.models import User
@@ -15,7 +16,7 @@ from apps.appeals.models import Appeal, Outcome
 from apps.appeals.services import appeal_answer
 from apps.moderation.choices import Review
 from apps.moderation.errors import Banned, TextRefused
-from apps.moderation.models import Incident
+from apps.moderation.models import Ban, Incident
 from apps.moderation.services.bans import ban_create
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +158,7 @@ def test_a_ban_is_appealed_and_lifted(alice: User, bob: User, moderator: User) -
     for client, user in ((alices, alice), (bobs, bob), (monas, moderator)):
         client.force_login(user)
     assert PAGE in Banned(until="for good", reason="Spam").message
-    assert "Spam" in alices.get(PAGE).content.decode()
+    assert 'You may not take part, because: <span dir="auto">Spam' in alices.get(PAGE).content.decode()
     assert "Spam" not in bobs.get(PAGE).content.decode()
     assert bobs.post(f"{PAGE}/bans/{ban.pk}", {"text": "No"}).status_code == 404
     assert alices.post(f"{PAGE}/bans/{ban.pk}", {"text": ""}).status_code == 400
@@ -173,6 +174,8 @@ def test_a_ban_is_appealed_and_lifted(alice: User, bob: User, moderator: User) -
     page = alices.get(PAGE).content.decode()
     assert "You are right." in page
     assert ", lifted" in page
+    assert "You may not take part" not in page
+    assert 'You could not take part, because: <span dir="auto">Spam' in page
 
 
 def test_a_visitor_appeals_against_a_ban_while_it_is_in_force(client: Client, visitor: UUID, moderator: User) -> None:
@@ -183,3 +186,6 @@ def test_a_visitor_appeals_against_a_ban_while_it_is_in_force(client: Client, vi
     client.cookies[VISITOR_COOKIE] = visitor_cookie_value(visitor)
     statuses = [client.post(f"{PAGE}/bans/{ban.pk}", {"text": "No"}).status_code for ban in bans]
     assert statuses == [404, 302]
+    Ban.objects.update(expires_at=timezone.now())
+    page = client.get(PAGE).content.decode()
+    assert ["You could not take part" in page, "You may not take part" in page] == [True, False]
