@@ -10,6 +10,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import ApiKey, User
 from apps.arena.selectors import battles_owned
 from apps.conversations.models import Preset, Purpose, Share
+from apps.conversations.selectors.images import images_owned
 from apps.conversations.services.erasure import conversations_of
 from apps.core.errors import NotFound
 from apps.moderation.selectors import openings_list
@@ -25,6 +26,7 @@ def found_of(actor: Actor) -> dict[str, int]:
         "chats": chats.count(),
         "links to chats": Share.objects.filter(conversation__in=chats, revoked_at=None).count(),
         "presets": Preset.objects.filter(mine).count(),
+        "images": images_owned(actor).count(),
         "battles": battles_owned(actor).count(),
         "API keys": ApiKey.objects.filter(mine, revoked_at=None).count(),
         "API files": ApiFile.objects.filter(mine).count(),

@@ -13,6 +13,7 @@ from apps.conversations.models import Conversation
 from apps.holds.models import LegalHold
 from apps.privacy.models import ErasureRequest, ErasureState
 from tests.arena.support import fought
+from tests.conversations.test_images import kept as image_kept
 from tests.privacy.conftest import carried_out, chat_of
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +30,12 @@ def untried() -> None:
 def test_a_member_sees_what_there_is_and_asks_with_the_password(client: Client, alice: User, alices: Actor) -> None:
     chat_of(alices)
     client.force_login(alice)
+    assert "not in that file" not in client.get("/account/erase").content.decode()
+    image_kept(alices)
     page = client.get("/account/erase").content.decode()
     assert "chats: 1" in page
+    assert "images: 1" in page
+    assert "Images are not in that file" in page
     assert "What stays, without you" in page
     for wrong in (SURE | {"password": "wrong"}, {"password": "correct horse"}, {}):
         assert client.post("/account/erase", wrong).status_code == 200
