@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
@@ -36,11 +37,13 @@ from apps.holds.services import hold_place
 from apps.moderation import selectors as moderation
 from apps.moderation.models import Incident, Policy, Rule
 from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, kept_file
+from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.test_services import answered, start
 from tests.fake_worker import FakeWorker
 from tests.gpu_worker.test_images import SVG, png_of_size
 from tests.gpu_worker.tiny_vision import picture
+from tests.live import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -311,6 +314,23 @@ def test_what_was_never_sent_is_forgotten_after_a_day(alices: Actor, seeing: Lan
     assert images_prune() == 1
     assert list(ChatImage.objects.all()) == [sent]
     assert unsent.pk != sent.pk
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("forget", ["prune", "erase"])
+def test_an_image_that_is_sent_while_it_is_forgotten_stays(alices: Actor, seeing: LanguageModel, forget: str) -> None:
+    image, forgotten = kept(alices), list[int]()
+    ChatImage.objects.update(created_at=timezone.now() - timedelta(days=2))
+    work = images_prune if forget == "prune" else partial(images_erase, alices, [])
+    with transaction.atomic():
+        turn = start(alices, mark(image))
+        forgetting = in_background(lambda: forgotten.append(work()))
+        wait_until(
+            lambda: bool(forgotten) or is_somebody_waiting_for_a_lock(), what="the end of the image to come near"
+        )
+    forgetting.join()
+    assert forgotten == [0]
+    assert list(image.messages.all()) == [turn.user_message]
 
 
 @pytest.mark.parametrize("whose", ["user", "visitor"])

@@ -1,11 +1,7 @@
 """Batches of a few short requests, and their files."""
 
 import json
-import threading
-from collections.abc import Callable
 from typing import Any
-
-from django.db import connection, connections
 
 from apps.accounts.actors import Actor
 from apps.accounts.services import NewKey
@@ -41,26 +37,3 @@ def content_of(file: ApiFile | None) -> list[dict[str, Any]]:
     if file is None:
         return []
     return [json.loads(one) for one in b"".join(files.file_chunks(file.pk)).splitlines()]
-
-
-def is_somebody_waiting_for_a_lock() -> bool:
-    """In the tests' own database."""
-    statement = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees the first look again and again
-        cursor.execute(statement)
-        return cursor.fetchone() is not None
-
-
-def in_background(function: Callable[[], object]) -> threading.Thread:
-    """Start it in a thread, with a database connection that is closed at its end."""
-
-    def call() -> None:
-        try:
-            function()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    return thread

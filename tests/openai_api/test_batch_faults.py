@@ -18,13 +18,12 @@ from apps.openai_api.batch_runner import batch_advance
 from apps.openai_api.models import ApiFile, Batch, BatchLine, BatchState
 from apps.openai_api.services import batches, files
 from apps.workers.models import Worker
+from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.fake_worker import FakeWorker, Gate, enrol, fake_worker
 from tests.live import wait_until
 from tests.openai_api.batch_support import (
     advance_to_the_end,
     content_of,
-    in_background,
-    is_somebody_waiting_for_a_lock,
     line,
     new_batch,
 )

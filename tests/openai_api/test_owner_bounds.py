@@ -15,8 +15,9 @@ from apps.openai_api.errors import FilesTooLarge
 from apps.openai_api.models import ApiFile, Batch, BatchState, FileChunk
 from apps.openai_api.selectors import batches_free
 from apps.openai_api.services import batches, files
+from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.live import wait_until
-from tests.openai_api.batch_support import in_background, is_somebody_waiting_for_a_lock, line, new_batch
+from tests.openai_api.batch_support import line, new_batch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

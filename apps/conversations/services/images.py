@@ -98,7 +98,11 @@ def images_shown_in(conversation: Conversation) -> list[int]:
 
 def images_forget(keys: Iterable[int]) -> int:
     """Delete those of them that no message shows any more; return how many."""
-    return ChatImage.objects.filter(pk__in=list(keys), messages=None).delete()[0]
+    unshown = ChatImage.objects.filter(pk__in=list(keys), messages=None)
+    with transaction.atomic():
+        # Looked at again under the lock: a message may have been sent meanwhile (`images_tie` locks them too).
+        locked = list(unshown.select_for_update(of=("self",)).values_list("pk", flat=True))
+        return unshown.filter(pk__in=locked).delete()[0]
 
 
 def images_untie(messages: Collection[int], gone: Collection[UUID]) -> None:
@@ -111,7 +115,7 @@ def images_untie(messages: Collection[int], gone: Collection[UUID]) -> None:
 
 def images_erase(actor: Actor, held: Collection[UUID]) -> int:
     """Those of this person that no message shows any more: what their chats showed has gone with these."""
-    return _of_nobody_held(images_owned(actor).filter(messages=None), held).delete()[0]
+    return images_forget(_of_nobody_held(images_owned(actor), held).values_list("pk", flat=True))
 
 
 def images_adopt(*, user: User, visitor_public_id: UUID) -> None:
