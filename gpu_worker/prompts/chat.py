@@ -14,7 +14,7 @@ from gpu_worker.engine.picture import Picture
 from gpu_worker.errors import WorkerError, invalid
 from gpu_worker.images import ImageRefused, read_image
 from gpu_worker.modeling.source import ModelRefused
-from gpu_worker.prompts.continuing import begins_with, joined, split_partial
+from gpu_worker.prompts.continuing import begins_with, joined, split_partial, split_thoughts
 from gpu_worker.prompts.conversation import ConversationTemplate
 from gpu_worker.prompts.encoding import Cover, Encoding, Shield, TextEncoder
 from gpu_worker.prompts.message import Message
@@ -207,10 +207,11 @@ class Prompter:
             raise invalid("tools", "prompt formats that are chosen by name know no tools")
         if any(message.tool_calls or message.role == "tool" for message in messages):
             raise invalid("messages", "prompt formats that are chosen by name know no tool calls")
-        (*texts, partial), cover = self._shield.cover([*(message.content for message in messages), partial])
+        mark, rest = split_thoughts(partial)
+        (*texts, rest), cover = self._shield.cover([*(message.content for message in messages), rest])
         covered = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
         rendered = template.render(covered, add_generation_prompt=add_generation_prompt or bool(partial))
-        return joined(rendered, partial) if partial else rendered, cover
+        return joined(rendered, mark, rest) if partial else rendered, cover
 
     def _render_own(
         self, messages: Sequence[Message], tools: Sequence[Json], partial: str, add_generation_prompt: bool
@@ -225,8 +226,9 @@ class Prompter:
             raise invalid("messages", f"the chat template of {self._model} knows no tool_calls")
         has_short_ids = self.tool_format is MISTRAL
         turns = turns_of(messages, has_short_ids=has_short_ids, in_parts=self._images is not None)
-        texts, cover = self._shield.cover(list(texts_in([turns, list(tools), partial])))
-        turns, covered_tools, partial = with_texts([turns, list(tools), partial], iter(texts))
+        mark, rest = split_thoughts(partial)
+        texts, cover = self._shield.cover(list(texts_in([turns, list(tools), rest])))
+        turns, covered_tools, rest = with_texts([turns, list(tools), rest], iter(texts))
         opens = add_generation_prompt or bool(partial)
         try:
             rendered = self._own.render(turns, tools=covered_tools or None, add_generation_prompt=opens)
@@ -234,7 +236,7 @@ class Prompter:
                 raise invalid("tools", f"the chat template of {self._model} knows no tools")
         except TemplateFailed as exc:
             raise invalid("messages", f"the chat template of {self._model} {exc}") from exc
-        return joined(rendered, partial) if partial else rendered, cover
+        return joined(rendered, mark, rest) if partial else rendered, cover
 
     def _encoded(self, rendered: str, cover: Cover | None) -> list[int]:
         if cover is not None:

@@ -26,11 +26,16 @@ def split_partial(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
     return said, partial.content
 
 
-def joined(prompt: str, partial: str) -> str:
-    """A prompt that ends where the answer begins, and what there is of that answer."""
+def split_thoughts(partial: str) -> tuple[str, str]:
+    """The mark that opens its thoughts, with the space before it, and the rest; no mark where it has no thoughts."""
+    mark, found, rest = partial.partition(THINK)
+    return (mark + found, rest) if found and not mark.strip() else ("", partial)
+
+
+def joined(prompt: str, mark: str, partial: str) -> str:
+    """A prompt that ends where the answer begins, and what there is of that answer, split by `split_thoughts`."""
     if not begins_with(prompt):
-        return prompt + partial
-    thinking = partial.lstrip()
-    if thinking.startswith(THINK):
-        return prompt.rstrip() + thinking.removeprefix(THINK)
+        return prompt + mark + partial
+    if mark:
+        return prompt.rstrip() + partial
     return f"{prompt.rstrip()}\n\n</think>\n\n{partial}"

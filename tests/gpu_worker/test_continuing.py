@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from gpu_worker.engine.context import Context
 from gpu_worker.errors import WorkerError
 from gpu_worker.prompts.chat import Prompter
-from gpu_worker.prompts.continuing import begins_with, joined
+from gpu_worker.prompts.continuing import begins_with, joined, split_thoughts
 from gpu_worker.prompts.conversation import find_template
 from gpu_worker.prompts.message import Message, ToolCall
 from tests.gpu_worker.live_worker import live_worker
@@ -60,14 +60,28 @@ def test_what_is_no_beginning_of_an_answer_is_refused(prompter: Prompter, messag
     ("prompt", "partial", "expected"),
     [
         ("a: ", "One", "a: One"),
+        ("a:", " <think>\nHm", "a: <think>\nHm"),
+        ("a: <think>\n", "It is <think>", "a: <think>\n\n</think>\n\nIt is <think>"),
         ("a: <think>\n", "<think>\nHm", "a: <think>\nHm"),
         ("a: <think>", " <think>Hm</think>Yes", "a: <think>Hm</think>Yes"),
         ("a: <think>\n", "Yes", "a: <think>\n\n</think>\n\nYes"),
     ],
 )
 def test_thoughts_are_begun_once(prompt: str, partial: str, expected: str) -> None:
-    assert joined(prompt, partial) == expected
+    assert joined(prompt, *split_thoughts(partial)) == expected
     assert begins_with(prompt) == ("<think>\n" if "think" in prompt else "")
+
+
+def test_thoughts_go_on_where_their_mark_is_a_control_token(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "thinks", chat_template=THINKS, markers=["<think>"])
+    prompter = Prompter("thinks", AutoTokenizer.from_pretrained(folder), Context.shared(10_000))
+    said = [Message("user", "What does <think> mean?")]
+    opened = prompter.chat(said)
+    prompt = prompter.chat([*said, Message("assistant", "<think>\nHm, <think>")], continue_final_message=True)
+    assert prompt.text == opened.text.rstrip() + "\nHm, <think>"
+    (mark,) = prompter.text_ids("<think>", add_special_tokens=False)
+    assert prompt.ids.count(mark) == opened.ids.count(mark) == 1
+    prompter.close()
 
 
 def ask(client: httpx.Client, **body: Any) -> httpx.Response:
