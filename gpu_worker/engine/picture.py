@@ -14,3 +14,8 @@ class Picture:
     inputs: Mapping[str, Any]
     n_tokens: int
     """Places that it takes in the prompt."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Of memory that it takes until the model has looked at it."""
+        return sum(value.nbytes for value in self.inputs.values())

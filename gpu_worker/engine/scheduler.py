@@ -12,7 +12,8 @@ memory, wait for it and take it over, all but the last token, whose logits they 
 
 What happens at the bounds:
 
-* beyond `max_batch + max_waiting` a request is refused (`QueueFull`);
+* beyond `max_batch + max_waiting` a request is refused (`QueueFull`), and so is one whose images would take more
+  memory, with those of the others that run and wait, than `MAX_PICTURE_BYTES`;
 * it waits while the batch or the cache is full. Order is priority, then arrival. The one at the head is never overtaken
   because others are smaller, and after `MAX_OVERTAKEN` later arrivals of higher priority it goes first: none starves;
 * when running requests outgrow the cache, stored prefixes are dropped, then the least important and latest request is
@@ -36,12 +37,15 @@ HEADROOM_TOKENS = 64
 SCORED_TOKENS = 256
 """The most prompt tokens per step of a request that asks for their log probabilities: each is a whole row of logits."""
 
+MAX_PICTURE_BYTES = 4 * 2**30
+"""Of memory for what images look like to the model: an image of 16,000 places may take 300 MB."""
+
 Footprint = Callable[[Sequence[int]], int]
 """Tokens of cache that rows of these lengths occupy together, padding included."""
 
 
 class QueueFull(Exception):
-    """As many requests run and wait as may."""
+    """As many requests, or images, run and wait as may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,7 @@ class Scheduler:
         # Together: one that has just arrived on an idle engine waits for a moment too.
         if len(self._places) >= self.limits.max_waiting + self.limits.max_batch:
             raise QueueFull(f"{len(self.running)} requests run and {len(self._queue)} wait")
+        self._refuse_many_pictures(request)
         place = _Place(request.params.priority, self._n_arrived, request)
         self._n_arrived += 1
         self._places[request.id] = place
@@ -218,6 +223,15 @@ class Scheduler:
     def room_for_prefixes(self) -> int:
         """Tokens that the running requests leave to the store."""
         return max(self.limits.cache_tokens - self._footprint(self._lengths()), 0)
+
+    def _refuse_many_pictures(self, newcomer: Request) -> None:
+        """One is always taken where no other has images. What the choices of a call show counts once."""
+        if not newcomer.pictures:
+            return
+        held = {id(picture): picture.n_bytes for place in self._places.values() for picture in place.request.pictures}
+        further = {id(picture): picture.n_bytes for picture in newcomer.pictures}
+        if held and sum((held | further).values()) > MAX_PICTURE_BYTES:
+            raise QueueFull(f"the images of requests that run and wait take {sum(held.values()) >> 20} MiB")
 
     def _lengths(self) -> list[int]:
         # A row holds at the end of a step what its request knows at the beginning of it.

@@ -1,9 +1,11 @@
 """Who computes next: nobody is lost, nobody starves, and the bounds hold."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpu_worker.engine.picture import Picture
 from gpu_worker.engine.prefix import BLOCK_TOKENS, PrefixStore
 from gpu_worker.engine.request import Request, RequestState, SamplingParams
 from gpu_worker.engine.rows import footprint
@@ -202,6 +204,26 @@ def test_a_full_queue_refuses() -> None:
     scheduler.plan()
     with pytest.raises(QueueFull):
         scheduler.add(request(1, 1, "c"))
+
+
+def test_images_that_would_take_too_much_memory_together_wait_elsewhere() -> None:
+    scheduler = scheduler_of()
+    gibibyte = torch.zeros(1, dtype=torch.uint8).expand(2**30)  # it takes no memory
+
+    def showing(name: str, *n_gibibytes: int) -> Request:
+        pictures = tuple(Picture(name, {"pixels": gibibyte[None].expand(n, -1)}, 1) for n in n_gibibytes)
+        return Request(name, [1, 2, 3], SamplingParams(max_tokens=9), 0.0, pictures=pictures)
+
+    first = showing("first", 2, 1)
+    scheduler.add(first)
+    scheduler.add(Request("its second choice", [1, 2, 3], SamplingParams(max_tokens=9), 0.0, pictures=first.pictures))
+    with pytest.raises(QueueFull, match="3072 MiB"):
+        scheduler.add(showing("too many", 1, 1))
+    scheduler.add(request(3, 9, "words alone"))
+    scheduler.add(showing("fits", 1))
+    for one in [*scheduler.waiting]:
+        scheduler.finish(one)
+    scheduler.add(showing("alone", 5))
 
 
 def test_a_request_that_can_never_fit_is_an_error() -> None:
