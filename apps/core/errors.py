@@ -185,6 +185,7 @@ WORDS: dict[str, str] = {
     "file, or mend it there.",
     "leaderboard.file_refused": "Line {line}: {reason}. Mend it, or leave out --strict to have such rows skipped and "
     "counted.",
+    "leaderboard.overtaken": "Another board was published while this one was made, and stays. Try again.",
     "leaderboard.board_missing": "There is no such board: too few battles are of this category, or nothing is known of "
     "how their answers are written.",
     "leaderboard.contestant_unseen": "There is no such model on this leaderboard.",

@@ -133,6 +133,14 @@ class BoardMissing(RatingRefused):
     http_status = 404
 
 
+class BoardOvertaken(RatingRefused):
+    """Somebody published another board, perhaps with other options, while this one was made."""
+
+    code = "leaderboard.overtaken"
+    http_status = 409
+    retryable = True
+
+
 class ContestantUnseen(RatingRefused):
     """No such model took part, or it is not for whoever asks."""
 

@@ -11,11 +11,9 @@ from django.utils import timezone
 
 from apps.arena.models import Arena, Vote
 from apps.leaderboard.chart_services import charts_draw
-from apps.leaderboard.errors import RatingRefused
+from apps.leaderboard.errors import BoardOvertaken, RatingRefused
 from apps.leaderboard.models import Refresh, Snapshot
-from apps.leaderboard.rating.board import BoardConfig
-from apps.leaderboard.selectors import snapshot_newest
-from apps.leaderboard.services import snapshot_build
+from apps.leaderboard.services import snapshot_rebuild
 
 BUSY = timedelta(hours=1)
 """Longer than a board of millions of votes takes."""
@@ -43,14 +41,15 @@ def board_refresh(arena: Arena) -> Outcome | None:
             snapshot = _build(refresh, now)
         return Outcome(snapshot, charts_draw(arena))
     finally:
-        Refresh.objects.filter(pk=refresh.pk).update(busy_until=None)
+        # Not the claim of somebody who took this one for gone.
+        Refresh.objects.filter(pk=refresh.pk, busy_until=refresh.busy_until).update(busy_until=None)
 
 
 def _claim(arena: Arena, now: datetime) -> Refresh | None:
     refresh, _ = Refresh.objects.get_or_create(arena=arena)
     is_free = Q(busy_until=None) | Q(busy_until__lt=now)
-    claimed = Refresh.objects.filter(is_free, pk=refresh.pk).update(busy_until=now + BUSY)
-    return refresh if claimed else None
+    refresh.busy_until = now + BUSY
+    return refresh if Refresh.objects.filter(is_free, pk=refresh.pk).update(busy_until=refresh.busy_until) else None
 
 
 def _is_due(refresh: Refresh, now: datetime) -> bool:
@@ -62,18 +61,15 @@ def _is_due(refresh: Refresh, now: datetime) -> bool:
 
 
 def _build(refresh: Refresh, now: datetime) -> Snapshot | None:
-    """The new board; None if nothing of it is new, or if there can be none."""
+    """The new board; None if nothing of it is new, if there can be none, or if another came meanwhile."""
     newest_vote = Vote.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     tried = {"tried_at": now, "seen_vote": newest_vote}
     try:
-        snapshot, is_new = snapshot_build(refresh.arena, _config(refresh.arena))
+        snapshot, is_new = snapshot_rebuild(refresh.arena)
+    except BoardOvertaken:
+        return None  # whether that one knows the newest votes is for the next look
     except RatingRefused as exc:
         Refresh.objects.filter(pk=refresh.pk).update(**tried, refusal_code=exc.code, refusal=exc.message)
         return None
     Refresh.objects.filter(pk=refresh.pk).update(**tried, refusal_code="", refusal="")
     return snapshot if is_new else None
-
-
-def _config(arena: Arena) -> BoardConfig:
-    newest = snapshot_newest(arena)
-    return BoardConfig.of(newest.config) if newest else BoardConfig()

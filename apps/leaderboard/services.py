@@ -13,6 +13,7 @@ from django.db import transaction
 from apps.arena.models import Arena, Contestant
 from apps.catalog.models import Visibility
 from apps.leaderboard.battle_files.style import FEATURES
+from apps.leaderboard.errors import BoardOvertaken
 from apps.leaderboard.history import history_write
 from apps.leaderboard.models import CategoryBoard, Snapshot
 from apps.leaderboard.rating.battles import Battles
@@ -47,14 +48,29 @@ def snapshot_build(arena: Arena, config: BoardConfig) -> tuple[Snapshot, bool]:
 
     Raises: RatingRefused; the old board stays.
     """
+    return _build(arena, config, snapshot_newest(arena), is_again=False)
+
+
+def snapshot_rebuild(arena: Arena) -> tuple[Snapshot, bool]:
+    """The same with the options of the newest board, and only in its place: what somebody publishes meanwhile stays.
+
+    Raises: RatingRefused, BoardOvertaken.
+    """
+    newest = snapshot_newest(arena)
+    return _build(arena, BoardConfig.of(newest.config) if newest else BoardConfig(), newest, is_again=True)
+
+
+def _build(arena: Arena, config: BoardConfig, newest: Snapshot | None, *, is_again: bool) -> tuple[Snapshot, bool]:
     traits_write(arena)
     text = votes_text(arena)
     made_of = {"votes_hash": votes_hash(text), "config": config.as_dict(), "code_version": code_version()}
-    newest = snapshot_newest(arena)
     if newest and all(getattr(newest, name) == value for name, value in made_of.items()):
         return newest, False
     made = _made(text, config)
     with transaction.atomic():
+        Arena.objects.select_for_update(no_key=True).get(pk=arena.pk)  # one publishes after the other
+        if is_again and snapshot_newest(arena) != newest:
+            raise BoardOvertaken
         snapshot = Snapshot.objects.create(
             arena=arena,
             votes=votes_pack(text),
