@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from apps.leaderboard.rating.board import BoardConfig
+from apps.leaderboard.rating.slices import OVERALL, Slice
 
 OPTIONS = {
     "tie_model": "--ties",
@@ -27,3 +28,9 @@ def config_flags(config: dict[str, Any]) -> str:
         if value != field.default:
             given += [OPTIONS[field.name]] if value is True else [OPTIONS[field.name], str(value)]
     return shlex.join(given)
+
+
+def slice_flags(of: Slice) -> str:
+    """Which board of those votes."""
+    category = [] if of.category == OVERALL else ["--category", of.category]
+    return shlex.join([*category, *["--style"] * of.is_styled])

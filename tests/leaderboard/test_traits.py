@@ -1,10 +1,14 @@
 """What boards know of the texts of the site's own battles, and the boards of categories and without style."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -117,6 +121,22 @@ def test_frequent_prompts_weigh_less_when_asked(arena: Arena, spoken: None) -> N
     shares = [line["prompt_share"] for line in votes_of(arena) if "prompt_share" in line]
     assert shares == [pytest.approx(1 / 3, abs=1e-6)] * 30
     assert snapshot_verify(fewer).is_right
+
+
+def test_the_page_of_a_category_without_style_gives_the_command_of_its_numbers(
+    client: Client, arena: Arena, spoken: None, tmp_path: Path
+) -> None:
+    command("build", "--min-battles", "3")
+    address = "/leaderboard{}?category=code&style=controlled"
+    page = client.get(address.format("")).content.decode()
+    assert "30 of 60 votes" in page
+    found = re.search(r"leaderboard build \S+ (.*)</code>", page)
+    assert found
+    file = tmp_path / "votes.jsonl"
+    file.write_bytes(client.get("/leaderboard/of/public/votes.jsonl").content)
+    printed = json.loads(command("build", str(file), "--json", *shlex.split(found[1])))
+    rows = client.get(address.format("/of/public/board.json")).json()["rows"]
+    assert {row["name"]: row["rating"] for row in rows} == {name: row["style_rating"] for name, row in printed.items()}
 
 
 def test_the_command_builds_one_category_and_shows_style_beside_it(arena: Arena, spoken: None) -> None:

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from apps.arena.selectors import arenas_visible
 from apps.leaderboard.choices import board_chosen, category_links, chosen, query_of, style_links
 from apps.leaderboard.errors import BoardMissing
-from apps.leaderboard.flags import config_flags
+from apps.leaderboard.flags import config_flags, slice_flags
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.pages import SPARK_BOX, columns_of, rows_shown
 from apps.leaderboard.rating.slices import Slice
@@ -50,6 +50,6 @@ def _board(place: Place, snapshot: Snapshot, here: Slice, sort: str) -> dict[str
         "coefficients": found.get("style", []),
         "percent": f"{100 * seen.config['confidence']:g}",
         "spark_box": SPARK_BOX,
-        "flags": config_flags(seen.config),
+        "flags": " ".join(filter(None, (slice_flags(here), config_flags(seen.config)))),
         "is_partial": bool(seen.hidden),
     }
