@@ -81,3 +81,11 @@ def test_strangers_and_visitors_see_what_they_see_of_the_board(
     client.force_login(charlie)
     for path in (PAGE, JSON):
         assert client.get(path).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_vote_that_comes_without_a_transaction_moves_both() -> None:
+    arena = Arena.objects.create(slug="scripted", name="Scripted")
+    ant, bee = (Contestant.objects.create(arena=arena, name=name) for name in ("ant", "bee"))
+    vote(ant, bee)
+    assert ratings() == {"ant": 1002.0, "bee": 998.0}
