@@ -27,7 +27,7 @@ class SnapshotAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
         queryset: QuerySet[Snapshot] = super().get_queryset(request)
-        return queryset.defer("votes")
+        return queryset.defer("votes", "pairs", "contestants", "config", "board")
 
 
 @admin.register(Refresh)

@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 from django.contrib.admin.sites import site
 from django.core.management import CommandError
+from django.db import connection
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey, User
@@ -221,6 +223,17 @@ def test_who_retires_later_is_not_retired(client: Client, votes: None) -> None:
     Contestant.objects.filter(name="bee").update(retired_at=timezone.now() - timedelta(days=1))
     rows = client.get("/leaderboard/of/public/board.json").json()["rows"]
     assert {row["name"]: row["is_retired"] for row in rows} == {"ant": False, "bee": True, "cow": False}
+
+
+def test_lists_of_boards_read_none_of_what_is_large(votes: None, admin_client: Client) -> None:
+    command("build")
+    for reads in (lambda: command("list"), lambda: admin_client.get("/admin/leaderboard/snapshot/")):
+        with CaptureQueriesContext(connection) as asked:
+            reads()
+        of_boards = " ".join(query["sql"] for query in asked.captured_queries if "n_votes" in query["sql"])
+        assert of_boards
+        for column in ("votes", "pairs", "contestants", "board"):
+            assert f'"leaderboard_snapshot"."{column}"' not in of_boards
 
 
 def test_the_admin_shows_boards_and_changes_none(votes: None, admin_client: Client, admin_user: User) -> None:

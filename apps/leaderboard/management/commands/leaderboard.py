@@ -26,6 +26,7 @@ from apps.leaderboard.tables import board_json, board_text
 from apps.leaderboard.votes import votes_read, votes_unpack
 
 _LISTED = 100
+_TOLD = ("public_id", "arena__slug", "created_at", "n_votes")
 _DEFAULT = BoardConfig()
 
 
@@ -120,7 +121,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{snapshot.public_id}: {snapshot.n_votes} votes give the same numbers")
 
     def _list(self) -> None:
-        for snapshot in Snapshot.objects.select_related("arena").defer("votes", "board")[:_LISTED]:
+        for snapshot in Snapshot.objects.select_related("arena").only(*_TOLD)[:_LISTED]:
             self.stdout.write(
                 f"{snapshot.public_id}\t{snapshot.arena.slug}\t{snapshot.created_at:%Y-%m-%d %H:%M}\t{snapshot.n_votes}"
             )
