@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.contrib.postgres.aggregates import ArrayAgg
+
 from apps.leaderboard.models import DailyRating, Snapshot
 
 TREND_DAYS = 30
@@ -48,12 +50,8 @@ def history_write(snapshot: Snapshot) -> None:
 def trends(arena_pk: int, until: date) -> dict[int, Trend]:
     """By contestant, over the last `TREND_DAYS`; those with a single day have none."""
     since = until - timedelta(days=TREND_DAYS)
-    points = DailyRating.objects.filter(contestant__arena=arena_pk, day__gt=since, day__lte=until).order_by("day")
-    found: dict[int, list[tuple[date, float]]] = {}
-    for contestant, day, rating in points.values_list("contestant_id", "day", "rating"):
-        found.setdefault(contestant, []).append((day, rating))
-    return {
-        contestant: Trend(tuple(day for day, _ in of_days), tuple(rating for _, rating in of_days))
-        for contestant, of_days in found.items()
-        if len(of_days) > 1
-    }
+    days = DailyRating.objects.filter(contestant__arena=arena_pk, day__gt=since, day__lte=until)
+    of_each = days.values_list("contestant_id").annotate(
+        days=ArrayAgg("day", order_by="day"), ratings=ArrayAgg("rating", order_by="day")
+    )
+    return {contestant: Trend(tuple(days), tuple(ratings)) for contestant, days, ratings in of_each if len(days) > 1}

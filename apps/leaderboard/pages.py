@@ -12,12 +12,13 @@ from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import BoardRow
 from apps.leaderboard.sorting import Column
 
+TREND = Column("trend", "Trend", is_downward=True)
 COLUMNS = (
     Column("rank", "Rank"),
     Column("name", "Model"),
     Column("rating", "Rating", is_downward=True),
     Column("votes", "Votes", is_downward=True),
-    Column("trend", "Trend", is_downward=True),
+    TREND,
     Column("organisation", "Organisation"),
     Column("licence", "Licence"),
 )
@@ -76,7 +77,7 @@ class ShownRow:
 
 def columns_of(board: Slice) -> tuple[Column, ...]:
     """Trends are of the main board; where style is taken out, both ranks stand side by side."""
-    columns = COLUMNS if board == MAIN else tuple(column for column in COLUMNS if column.key != "trend")
+    columns = COLUMNS if board == MAIN else tuple(column for column in COLUMNS if column != TREND)
     return (columns[0], VOTED_RANK, *columns[1:]) if board.is_styled else columns
 
 
@@ -116,12 +117,12 @@ def _bar(row: BoardRow, scale: tuple[float, float] | None) -> Bar | None:
 
 def spark(trend: Trend) -> str:
     """For the attribute `points` of a polyline."""
-    first, lowest = trend.days[0], min(trend.ratings)
-    n_days = (trend.days[-1] - first).days
-    height = max(trend.ratings) - lowest
-    points = []
-    for day, rating in zip(trend.days, trend.ratings, strict=True):
-        x = SPARK_WIDTH * (day - first).days / n_days
-        y = SPARK_HEIGHT * (1 - (rating - lowest) / height) if height else SPARK_HEIGHT / 2
-        points.append(f"{x:.1f},{y:.1f}")
-    return " ".join(points)
+    first, highest = trend.days[0].toordinal(), max(trend.ratings)
+    per_day = SPARK_WIDTH / (trend.days[-1].toordinal() - first)
+    height = highest - min(trend.ratings)
+    per_point = SPARK_HEIGHT / height if height else 0.0
+    top = 0.0 if height else SPARK_HEIGHT / 2
+    return " ".join(
+        f"{(day.toordinal() - first) * per_day:.1f},{top + (highest - rating) * per_point:.1f}"
+        for day, rating in zip(trend.days, trend.ratings, strict=True)
+    )

@@ -22,6 +22,12 @@ from apps.leaderboard.models import Chart, DailyRating, Snapshot
 from apps.leaderboard.rating.graph import Standing
 from apps.leaderboard.tables import WORDS
 
+_TOLD = (
+    *("public_id", "name", "is_automatic", "retired_at"),
+    *(f"model__{field}" for field in ("name", "display_name", "organisation", "licence", "description")),
+)
+"""What a row says of a contestant. The rest may be long, as instructions are."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
@@ -109,7 +115,8 @@ def chart_newest(actor: Actor, arena: Arena, kind: Kind) -> Chart | None:
 def _contestants_seen(actor: Actor, snapshot: Snapshot) -> dict[str, Contestant]:
     """Whom the board's names meant, whatever they are called now. A deleted model is as public as it was then."""
     meant = snapshot.contestants
-    found = Contestant.objects.select_related("model").in_bulk([one["pk"] for one in meant.values()])
+    wanted = Contestant.objects.select_related("model").only(*_TOLD)
+    found = wanted.in_bulk([one["pk"] for one in meant.values()])
     visible = models_seen(actor)
     return {
         name: found[one["pk"]]

@@ -102,6 +102,22 @@ def test_what_is_empty_comes_last_in_either_direction() -> None:
     assert [row.real for row in sorted_by(rows, upward)] == [0.0, 1.0, 3.0, None]
 
 
+def test_a_row_without_a_rating_says_why_and_has_no_bar(
+    client: Client, arena: Arena, three: list[Contestant], votes: None
+) -> None:
+    god = LanguageModel.objects.create(name="god")
+    vote(Contestant.objects.get_or_create(arena=arena, name="god", defaults={"model": god})[0], three[0])
+    command("build")
+    page = page_of(client, "/leaderboard?sort=votes")
+    last = page[page.rindex("<tr>", 0, page.index("never lost")) : page.index("</table>")]
+    assert "god</a>" in last
+    assert '<td class="board__rank">–</td>' in last
+    assert '<td class="board__votes">1</td>' in last
+    assert last.count('dir="auto">–</td>') == 2
+    assert "<rect" not in last
+    assert page.count('<rect class="board__middle"') == 3
+
+
 def test_the_trend_is_over_days_and_the_last_board_of_a_day_is_its_own(
     client: Client, arena: Arena, three: list[Contestant], votes: None
 ) -> None:

@@ -6,11 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.arena.selectors import arenas_visible
+from apps.leaderboard.cells import cells_of
 from apps.leaderboard.choices import board_chosen, category_links, chosen, query_of, style_links
 from apps.leaderboard.errors import BoardMissing
 from apps.leaderboard.flags import config_flags, slice_flags
 from apps.leaderboard.models import Snapshot
-from apps.leaderboard.pages import SPARK_BOX, columns_of, rows_shown
+from apps.leaderboard.pages import SPARK_BOX, TREND, VOTED_RANK, columns_of, rows_shown
 from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import board_seen, snapshot_newest
 from apps.leaderboard.sorting import Order, sorted_by
@@ -43,9 +44,10 @@ def _board(place: Place, snapshot: Snapshot, here: Slice, sort: str) -> dict[str
     columns = columns_of(here)
     order = Order.of(columns, sort)
     return {
-        "rows": sorted_by(rows_shown(snapshot, seen.rows, here, voted), order),
+        "rows": cells_of(sorted_by(rows_shown(snapshot, seen.rows, here, voted), order), place.arena.slug),
         "headings": [(heading, query_of(here, sort=heading.query)) for heading in order.headings(columns)],
-        "columns": [column.key for column in columns],
+        "has_trend": TREND in columns,
+        "has_voted_rank": VOTED_RANK in columns,
         "n_battles": found["n_battles"],
         "coefficients": found.get("style", []),
         "percent": f"{100 * seen.config['confidence']:g}",
