@@ -74,10 +74,16 @@ def test_a_person_attaches_an_image_describes_it_and_the_model_sees_it(
     expect(strip.get_by_role("img", name="A slope in grey")).to_be_visible()
 
     fake.play("A slope.")
+    tab.page.context.set_offline(True)
     tab.text_box.press("Enter")
+    expect(tab.notice).to_contain_text("You are not connected")
+    sent = tab.page.locator(".message--user")  # not yet, but shown already
+    expect(sent.get_by_role("img", name="A slope in grey")).to_be_visible()
+    assert (sent.locator(".message__body").text_content() or "").strip() == "What is this?"
+    tab.page.context.set_offline(False)
     tab.wait_for_state("complete")
     expect(strip).to_be_hidden()
-    image = tab.page.locator(".message--user").get_by_role("img", name="A slope in grey")
+    image = sent.get_by_role("img", name="A slope in grey")
     expect(image).to_be_visible()
     tab.page.wait_for_function(SHOWN, arg=image.element_handle())
     tab.page.screenshot(path=artifacts / "image-sent.png")

@@ -6,8 +6,7 @@
 
 import { one, piece } from "./dom.js";
 import { post } from "./http.js";
-
-const MARK = /!\[([^[\]\n]{0,500})\]\(image:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)/g;
+import { described, imageAddress, MARK } from "./typed.js";
 
 export class Images {
   #list = /** @type {HTMLElement} */ (one("#composer-images"));
@@ -64,7 +63,7 @@ export class Images {
     const item = piece("image");
     const image = /** @type {HTMLImageElement} */ (one("img", item));
     const input = /** @type {HTMLInputElement} */ (one("input", item));
-    image.src = `${this.#list.dataset.url}/${id}`;
+    image.src = imageAddress(id);
     input.addEventListener("change", () => this.#replace(id, `![${wordsOf(input.value)}](image:${id})`));
     input.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), this.parts.composer.focus()));
     one("button", item).addEventListener("click", () => this.#remove(id));
@@ -90,7 +89,7 @@ export class Images {
 /** With the words of its mark; those that somebody is just writing are let be. @param {Element} item @param {string} words */
 function describe(item, words) {
   const input = /** @type {HTMLInputElement} */ (one("input", item));
-  /** @type {HTMLImageElement} */ (one("img", item)).alt = words || "Image without a description";
+  /** @type {HTMLImageElement} */ (one("img", item)).alt = described(words);
   if (input.defaultValue !== words) input.value = input.defaultValue = words;
 }
 

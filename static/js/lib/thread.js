@@ -1,8 +1,9 @@
 /** The list of messages: adds what was said, cuts off what is said differently. Sends nothing. */
 
 import { Answer } from "./answer.js";
-import { appendServerHtml, make, one, piece } from "./dom.js";
+import { appendServerHtml, one, piece } from "./dom.js";
 import { showSiblings } from "./switcher.js";
+import { typed } from "./typed.js";
 
 /** @typedef {import("./protocol.js").AcceptedFrame} AcceptedFrame */
 
@@ -73,8 +74,7 @@ export class Thread {
   addPending(text) {
     const article = piece("user-message");
     article.classList.add("is-pending");
-    const body = one(".message__body", article);
-    for (const paragraph of text.trim().split(/\n{2,}/)) body.append(make("p", { className: "plain", text: paragraph }));
+    one(".message__body", article).append(...typed(text));
     this.#add(article);
     this.#pending = article;
   }

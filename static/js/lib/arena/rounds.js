@@ -1,7 +1,8 @@
 /** The turns of a battle on the page: a message and two answers under it. Sends nothing. */
 
 import { dressCode } from "../copy.js";
-import { appendServerHtml, make, one, piece } from "../dom.js";
+import { appendServerHtml, one, piece } from "../dom.js";
+import { typed } from "../typed.js";
 
 /** @typedef {{restart: boolean, blocks: string[], tail: string | null, text: string}} SideUpdate */
 /** @typedef {"a" | "b"} Position */
@@ -33,8 +34,7 @@ export class Rounds {
   addPending(text) {
     const round = piece("round");
     round.classList.add("is-pending");
-    const question = one('[data-part="question"]', round);
-    for (const paragraph of text.trim().split(/\n{2,}/)) question.append(make("p", { className: "plain", text: paragraph }));
+    one('[data-part="question"]', round).append(...typed(text));
     this.#empty.hidden = true;
     this.#list.append(round);
     this.#pending = round;
