@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import httpx
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from gpu_worker.protocol import PROTOCOL_VERSION, LeaseRequest, ModelReport, ModelState
 from tests.fake_worker import FakeWorker
-from tests.live import LiveSite
+from tests.live import LiveSite, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 20_000
@@ -71,18 +72,31 @@ class ChatPage:
 
     def open(self, path: str = "/chat", *, model: str = "") -> ChatPage:
         self.page.goto(self.site.url + path)
-        self.wait_until_connected()
+        self.page.wait_for_function("() => document.querySelector('#connection').hidden")
         if model:
             self.page.select_option("#model", model)
         return self
 
-    def wait_until_connected(self) -> None:
-        """Until its scripts run; before, a button does nothing."""
-        self.page.wait_for_function("() => document.querySelector('#connection').hidden")
-
     def send(self, text: str) -> None:
         self.text_box.fill(text)
         self.page.keyboard.press("Enter")
+
+    def press_in_history(self, title: str, button: str) -> None:
+        """With the mouse, which moves anew where a refreshed list came under it and has not felt it yet."""
+        item = self.page.locator(".history__item", has_text=title)
+        target = item.get_by_role("button", name=f"{button} “{title}”")
+
+        def under_the_mouse() -> bool:
+            item.hover()
+            try:
+                target.click(trial=True, timeout=2000)
+            except PlaywrightTimeoutError:
+                return False
+            return True
+
+        self.page.bring_to_front()
+        wait_until(under_the_mouse, what=f"{button} of {title} under the mouse")
+        target.click()
 
     def wait_for_state(self, state: str, *, count: int = 1) -> None:
         self.page.wait_for_function(

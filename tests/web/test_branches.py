@@ -310,7 +310,7 @@ def test_an_imported_answer_among_several_is_replaced_as_a_reload_shows_it(
     tab.page.set_input_files("#import-file", file)
     tab.page.get_by_role("button", name="Import").click()
     tab.page.locator(".chats__item a").click()
-    tab.wait_until_connected()
+    tab.page.wait_for_url("**/chat/*-*")  # until all is loaded: a button does nothing before its script runs
     tab.page.select_option("#model", worker.model)
 
     fake.play("A white one.")

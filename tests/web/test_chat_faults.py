@@ -313,8 +313,7 @@ def test_a_tab_sees_what_another_tab_renames(tab: ChatPage, worker: ScriptedWork
 
 
 def rename(tab: ChatPage, old: str, new: str) -> None:
-    tab.page.locator("#history li", has_text=old).hover()
-    tab.page.get_by_role("button", name=f"Rename or move “{old}”").click()
+    tab.press_in_history(old, "Rename or move")
     tab.page.get_by_label("Title", exact=True).fill(new)
     tab.page.get_by_role("button", name="Save").click()
 
@@ -348,15 +347,12 @@ def test_a_chat_is_deleted_only_after_asking(tab: ChatPage, worker: ScriptedWork
     tab.send("Delete me")
     tab.wait_for_state("complete")
     address = tab.page.url
-    tab.page.locator("#history li", has_text="Delete me").hover()
-
-    tab.page.get_by_role("button", name="Delete “Delete me”").click()
+    tab.press_in_history("Delete me", "Delete")
     assert "“Delete me”" in tab.page.get_by_role("dialog").inner_text()
     tab.page.get_by_role("button", name="Keep it").click()
     expect(tab.page.locator("#history a", has_text="Delete me")).to_be_visible()
 
-    tab.page.locator("#history li", has_text="Delete me").hover()
-    tab.page.get_by_role("button", name="Delete “Delete me”").click()
+    tab.press_in_history("Delete me", "Delete")
     tab.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     tab.page.wait_for_url("**/chat")
 

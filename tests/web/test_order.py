@@ -35,18 +35,15 @@ def test_chats_are_pinned_moved_and_archived_from_the_side_bar(
     for title in ("Foxes", "Wolves", "Bears"):
         new_chat(tab, worker, title)
 
-    item(tab, "Foxes").hover()
-    item(tab, "Foxes").get_by_role("button", name="Pin").click()
+    tab.press_in_history("Foxes", "Pin")
     expect(tab.page.locator("#history .history__day").first).to_have_text("Pinned")
-    item(tab, "Wolves").hover()
-    item(tab, "Wolves").get_by_role("button", name="Rename or move").click()
+    tab.press_in_history("Wolves", "Rename or move")
     tab.page.fill("#rename-folder", "Animals")
     tab.page.locator("#dialog-rename").get_by_role("button", name="Save").click()
     tab.page.locator(".history__folder", has_text="Animals").wait_for()
     assert groups(tab) == ["Pinned", "Animals", "Today"]
     tab.page.screenshot(path=artifacts / "history-in-order.png")
-    item(tab, "Bears").hover()
-    item(tab, "Bears").get_by_role("button", name="Archive").click()
+    tab.press_in_history("Bears", "Archive")
     expect(item(tab, "Bears")).to_have_count(0)
 
     tab.page.get_by_role("link", name="All chats").click()

@@ -12,6 +12,7 @@ export class History {
   #delete = /** @type {HTMLDialogElement} */ (one("#dialog-delete"));
 
   #refreshTimer = 0;
+  #shown = "";
 
   /**
    * @param {object} steps
@@ -46,8 +47,10 @@ export class History {
     }
   }
 
-  /** @param {string} html */
+  /** A list that is the same stays, and with it what the mouse is over. @param {string} html */
   #replace(html) {
+    if (html === this.#shown) return this.markCurrent();
+    this.#shown = html;
     const focused = this.#focusedPlace();
     const top = this.#list.scrollTop;
     this.#list.replaceChildren();
