@@ -149,6 +149,7 @@ async def record(
                 "found_by": sorted({finding.by for finding in findings}),
             }
         )
+    request_id = request_id_var.get()
     write = partial(
         incident_record,
         surface=surface,
@@ -156,7 +157,8 @@ async def record(
         action=action,
         findings=findings,
         actor=actor,
-        reference=request_id_var.get() if reference is None else reference,
+        reference=request_id if reference is None else reference,
+        request_id=request_id,
     )
     try:
         await in_thread(write)

@@ -141,6 +141,8 @@ class Incident(models.Model):
     reference = models.CharField(max_length=64, blank=True, db_index=True)
     """The id of what is kept: a message, the generation of an answer, a chat for its title and prompt, a preset, a
     battle, a response; else the request's."""
+    request_id = models.CharField(max_length=64, blank=True)
+    """What whoever sent the text was told with its refusal or answer; of an answer in a chat, the generation's id."""
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     review = models.CharField(max_length=10, choices=Review, default=Review.OPEN)
     reviewed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -145,6 +145,16 @@ def test_what_is_found_at_the_api_is_refused_with_the_reason(
         assert incident.reference.startswith("resp_")  # it would have been kept as that
     else:
         assert incident.reference == reply["x-request-id"]
+    assert incident.request_id == reply["x-request-id"]
+
+
+def test_moderators_find_an_incident_by_the_id_of_the_request_that_a_program_was_told(
+    client: Client, admin_client: Client, key: NewKey, worker: FakeWorker, rude: Rule
+) -> None:
+    body = {"model": MODEL, "input": SAID}
+    told = [post(client, key, "/v1/responses", **body)["x-request-id"] for _ in range(2)]
+    found = admin_client.get(reverse("admin:moderation_incident_changelist"), {"q": told[0]})
+    assert [incident.request_id for incident in found.context["cl"].result_list] == told[:1]
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,8 @@ KEEPS = {
     "account_emailaddress.email", "conversations_conversation.title", "conversations_conversation.folder",
     "conversations_conversation.system_prompt", "conversations_message.content", "conversations_preset.name",
     "conversations_feedback.comment", "conversations_share.title", "conversations_share.messages",
-    "appeals_appeal.text", "moderation_incident.reference", "openai_api_apifile.name", "openai_api_filechunk.data",
+    "appeals_appeal.text", "moderation_incident.reference", "moderation_incident.request_id",
+    "openai_api_apifile.name", "openai_api_filechunk.data",
     "openai_api_batch.metadata",
     "openai_api_storedresponse.items", "openai_api_storedresponse.output", "workers_poolrequest.trace_id",
 }  # fmt: skip

@@ -43,7 +43,7 @@ class IncidentAdmin(ModelAdmin):
     list_select_related = ("user", "api_key")
     actions = ("approve",)
     list_before_template = "admin/moderation/days.html"
-    search_fields = ("reference", "user__username")
+    search_fields = ("reference", "request_id", "user__username")
     search_help_text = "Id of a request, a message or a generation, or a user name"
     show_full_result_count = False
     date_hierarchy = "created_at"

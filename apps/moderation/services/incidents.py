@@ -16,7 +16,14 @@ from apps.moderation.models import Incident
 
 
 def incident_record(
-    *, surface: Surface, direction: Direction, action: Action, findings: Iterable[Finding], actor: Actor, reference: str
+    *,
+    surface: Surface,
+    direction: Direction,
+    action: Action,
+    findings: Iterable[Finding],
+    actor: Actor,
+    reference: str,
+    request_id: str,
 ) -> None:
     found = list(findings)
     Incident.objects.create(
@@ -30,6 +37,7 @@ def incident_record(
         visitor_public_id=actor.visitor_public_id,
         network_digest=network_var.get() if actor.visitor_public_id is not None else "",
         reference=reference,
+        request_id=request_id,
     )
 
 
