@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from apps.datasets.recipe import Recipe, recipe_parse
 from apps.datasets.records import Message, Record, Role
+from apps.datasets.steps.base import ChoiceStep, Dropped, MapStep
 
 Notes = Counter[str]
+BENCHMARK = Path(__file__).with_name("benchmark.jsonl")
 SPEAKERS = {"u": Role.USER, "a": Role.ASSISTANT, "s": Role.SYSTEM, "t": Role.TOOL}
 
 
@@ -24,6 +26,19 @@ def talk(who: str, *texts: str, id: str = "c1", **more: Any) -> Record:
 def roles(record: Record) -> str:
     letters = {str(role): letter for letter, role in SPEAKERS.items()}
     return "".join(letters.get(message.role, "?") for message in record.messages)
+
+
+def reason(outcome: object) -> str:
+    assert isinstance(outcome, Dropped), outcome
+    return outcome.reason
+
+
+def applied(step: MapStep, record: Record) -> Any:
+    return step.apply(record, Counter())
+
+
+def chosen(step: ChoiceStep, *found: Record) -> list[bool]:
+    return [why is None for why in step.choose([step.key(record) for record in found])]
 
 
 def recipe(*steps: Any, outputs: dict[str, Any] | None = None) -> Recipe:

@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 from apps.datasets.records import Record, Role, dumped
 from apps.datasets.steps.all import STEPS
 from apps.datasets.steps.base import AddStep, ChoiceStep, Dropped, MapStep, OptionWrong
-from apps.datasets.steps.choosing import KeepModels, Languages, Part, Sample, Slice, WithoutField
+from apps.datasets.steps.choosing import Languages, Part, Slice, WithoutField
+from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.duplicates import NearDuplicates, UniqueIds, UniqueOpenings
 from apps.datasets.steps.identity import Identity
+from apps.datasets.steps.model_names import KeepModels, ModelNames
 from apps.datasets.steps.personal import PersonalData
+from apps.datasets.steps.quality import Quality
+from apps.datasets.steps.sampling import Sample
 from apps.datasets.steps.shape_of_text import DigitRuns, Loops, RestartingLists, repeated_share
 from apps.datasets.steps.splitting import SplitLong, packed, rounds_of
 from apps.datasets.steps.turns import EmptyMessages, SingleRound, TakeTurns, TrimTurns, alternates
 from apps.datasets.steps.words import BlockedWords, Length, Refusals, ReplaceText, taken_apart
 from apps.datasets.tokens import counters_close
 from tests.conftest import DEMO_BASE
-from tests.datasets.support import Notes, records, roles, talk
+from tests.datasets.support import BENCHMARK, Notes, applied, chosen, reason, records, roles, talk
 
 MAPS: list[MapStep] = [
     TrimTurns(),
@@ -44,22 +48,13 @@ MAPS: list[MapStep] = [
     WithoutField(names=["plugins"]),
     Part(test_share=0.5),
     PersonalData(),
+    Decontaminate(benchmarks={"sheep": str(BENCHMARK)}),
+    Quality(),
+    Quality(least=0.9),
+    ModelNames(names=["gpt-4"], aliases={"default": "gpt-3.5-turbo"}),
     STEPS["html_to_markdown"](),  # type: ignore[list-item]  # it is one
     STEPS["page_remains"](),  # type: ignore[list-item]  # it is one
 ]
-
-
-def reason(outcome: object) -> str:
-    assert isinstance(outcome, Dropped), outcome
-    return outcome.reason
-
-
-def applied(step: MapStep, record: Record) -> Any:
-    return step.apply(record, Counter())
-
-
-def chosen(step: ChoiceStep, *found: Record) -> list[bool]:
-    return [why is None for why in step.choose([step.key(record) for record in found])]
 
 
 # --- All of them ------------------------------------------------------------------------------------------------------
@@ -98,6 +93,30 @@ def test_a_record_that_changed_says_by_which_step(step: MapStep, record: Record)
         assert (after.steps == [step.name]) is has_changed
 
 
+CHOICES: list[ChoiceStep] = [
+    UniqueIds(),
+    UniqueOpenings(),
+    NearDuplicates(),
+    Slice(end=3),
+    Sample(n=3),
+    Sample(n=3, by=["model"]),
+    Sample(n=3, by=["model"], proportional=True),
+]
+
+
+@pytest.mark.parametrize("step", CHOICES, ids=repr)
+@given(found=st.lists(records, max_size=12))
+def test_a_choice_says_of_each_row_whether_it_stays_and_keeps_what_it_kept(
+    step: ChoiceStep, found: list[Record]
+) -> None:
+    keys = [step.key(record) for record in found]
+    reasons = list(step.choose(keys))
+    assert len(reasons) == len(found)
+    assert all(why is None or why for why in reasons)
+    kept = [key for key, why in zip(keys, reasons, strict=True) if why is None]
+    assert list(step.choose(kept)) == [None] * len(kept)
+
+
 def test_every_step_has_help_and_a_name_in_one_style() -> None:
     for name, kind in STEPS.items():
         assert set(name) <= {*string.ascii_lowercase, "_"}
@@ -119,6 +138,16 @@ def test_every_step_has_help_and_a_name_in_one_style() -> None:
         (WithoutField, {}),
         (Slice, {"begin": 3, "end": 2}),
         (Sample, {}),
+        (Sample, {"n": 1, "proportional": True}),
+        (Decontaminate, {}),
+        (Decontaminate, {"benchmarks": {"none": "/nowhere.jsonl"}}),
+        (Decontaminate, {"benchmarks": {"sheep": str(BENCHMARK)}, "n_words": 7}),
+        (Decontaminate, {"benchmarks": {"sheep": str(BENCHMARK)}, "fields": ["category"]}),
+        (Quality, {"least": 2}),
+        (ModelNames, {}),
+        (ModelNames, {"names": ["gpt-4", "GPT4"]}),
+        (ModelNames, {"aliases": {"a": "b", "B": "c"}}),
+        (ModelNames, {"names": ["?"]}),
         (Part, {"keep": "all"}),
         (Part, {"test_share": 2}),
         (NearDuplicates, {"similarity": 0.1}),
@@ -291,15 +320,6 @@ def test_the_repeated_share_is_that_of_a_count_by_hand(words: list[str], n_words
 # --- Choosing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["gpt-4", "GPT4", "gpt_4", "Gpt 4"])
-def test_a_model_is_known_however_it_is_spelled(name: str) -> None:
-    step = KeepModels(names=["gpt-4"])
-    assert isinstance(applied(step, talk("ua", model=name)), Record)
-    assert reason(applied(step, talk("ua", model="gpt-4o"))) == "other model"
-    assert reason(applied(step, talk("ua"))) == "no model is named"
-    assert isinstance(applied(KeepModels(names=["gpt-4"], unknown=True), talk("ua")), Record)
-
-
 def test_a_language_is_kept_skipped_and_written_down() -> None:
     german = talk("ua", "Wie sortiere ich eine Liste von Namen?", "So sortierst du eine Liste von Namen.")
     assert applied(Languages(keep=["de"]), german).fields["language"] == "de"
@@ -319,20 +339,6 @@ def test_what_is_nearly_the_same_goes_and_what_is_only_alike_stays() -> None:
     near = talk("ua", "Hi", " ".join([*words[:-2], "other", "end"]))
     other = talk("ua", "Hi", " ".join(words[::-1]))
     assert chosen(NearDuplicates(), first, near, other, deepcopy(first)) == [True, False, True, False]
-
-
-def test_a_sample_is_the_same_for_a_seed_and_as_large_as_asked() -> None:
-    many = [talk("ua", id=str(n), model="ab"[n % 10 == 0]) for n in range(100)]
-    drawn = chosen(Sample(n=20, seed=1), *many)
-    assert sum(drawn) == 20
-    assert drawn == chosen(Sample(n=20, seed=1), *many) != chosen(Sample(n=20, seed=2), *many)
-    assert sum(chosen(Sample(n=1000), *many)) == 100
-
-
-def test_a_sample_by_a_field_takes_the_same_of_each_value_as_far_as_there_is() -> None:
-    many = [talk("ua", id=str(n), model="a" if n % 10 else "b") for n in range(100)]
-    drawn = [one.model for one, is_in in zip(many, chosen(Sample(n=40, by="model"), *many), strict=True) if is_in]
-    assert Counter(drawn) == {"a": 30, "b": 10}
 
 
 def test_a_slice_begins_and_ends_where_it_says() -> None:

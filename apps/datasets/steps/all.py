@@ -2,10 +2,14 @@
 
 from apps.datasets.steps import (  # noqa: F401  # each registers its steps
     choosing,
+    decontaminate,
     duplicates,
     html,
     identity,
+    model_names,
     personal,
+    quality,
+    sampling,
     shape_of_text,
     splitting,
     turns,

@@ -1,14 +1,13 @@
-"""Which conversations are wanted: by language, model, fields, place, or chance."""
+"""Which conversations are wanted: by language, fields, place, or the part of a split."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import nsmallest
 
 from apps.core.languages import language_of
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import ChoiceStep, Dropped, Key, MapStep, OptionWrong, Outcome, step
+from apps.datasets.steps.sampling import chance
 
 
 @step
@@ -33,35 +32,6 @@ class Languages(MapStep):
         if (self.keep and language not in self.keep) or language in self.skip:
             return Dropped(f"language {language}")
         return record
-
-
-@step
-@dataclass(frozen=True)
-class KeepModels(MapStep):
-    """Keep answers of the models of `names`, however they are spelled: "gpt-4" is also GPT4 and gpt_4.
-
-    `unknown`: also those that name no model.
-    """
-
-    name = "keep_models"
-    names: list[str] = field(default_factory=list)
-    unknown: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.names:
-            raise OptionWrong("names: give at least one")
-
-    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
-        if not record.model:
-            return record if self.unknown else Dropped("no model is named")
-        if spelled(record.model) not in {spelled(name) for name in self.names}:
-            return Dropped("other model", record.model[:60])
-        return record
-
-
-def spelled(name: str) -> str:
-    """A model's name without what people write differently."""
-    return "".join(filter(str.isalnum, name.casefold()))
 
 
 @step
@@ -107,44 +77,6 @@ class Slice(ChoiceStep):
 
 @step
 @dataclass(frozen=True)
-class Sample(ChoiceStep):
-    """Keep `n` records by chance, in their order: the same ones for the same `seed`, however many processes work.
-
-    `by`: draw from the values of this field in equal parts, as far as each has enough.
-    """
-
-    name = "sample"
-    n: int = 0
-    seed: int = 0
-    by: str = ""
-
-    def __post_init__(self) -> None:
-        if self.n < 1:
-            raise OptionWrong("n: at least 1")
-
-    def key(self, record: Record) -> Key:
-        drawn = chance(self.seed, record.id, *map(str, record.source))
-        value = {"model": record.model}.get(self.by, record.fields.get(self.by)) if self.by else None
-        return [drawn, str(value)]
-
-    def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
-        strata: dict[str, list[tuple[float, int]]] = {}
-        n_all = 0
-        for n, (drawn, value) in enumerate(keys):
-            strata.setdefault(value, []).append((drawn, n))
-            n_all += 1
-        kept: set[int] = set()
-        left, waiting = self.n, sorted(strata.values(), key=len)
-        for n_before, stratum in enumerate(waiting):
-            share = -(-left // (len(waiting) - n_before))
-            kept.update(place for _, place in nsmallest(min(share, left), stratum))
-            left = self.n - len(kept)
-        for n in range(n_all):
-            yield None if n in kept else "not drawn"
-
-
-@step
-@dataclass(frozen=True)
 class Part(MapStep):
     """Keep one part of a split into training and test: `keep` is "train" or "test", `test_share` the test's share.
 
@@ -169,9 +101,3 @@ class Part(MapStep):
 def family_of(record: Record) -> str:
     """Its first question without case and blanks."""
     return "".join(next(record.said_by(Role.USER), "").casefold().split())
-
-
-def chance(seed: int, *what: str) -> float:
-    """A number from 0 to 1 that depends on these alone."""
-    digest = hashlib.blake2b("\x1f".join([str(seed), *what]).encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64

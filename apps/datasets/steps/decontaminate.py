@@ -1,0 +1,159 @@
+"""Conversations that hold what a benchmark asks are no training data for a model that is measured by it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from apps.core.json_stream import Broken
+from apps.datasets.errors import FileUnreadable
+from apps.datasets.formats.files import raw_records
+from apps.datasets.records import Record
+from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
+from apps.datasets.wording import words_of
+
+LEAST_WORDS = 8
+"""A shorter text of a benchmark would be found where nobody copied it. Source: as for `Decontaminate`."""
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+@step
+@dataclass(frozen=True)
+class Decontaminate(MapStep):
+    """Drop conversations that share `n_words` words in a row with a text of one of `benchmarks` (name: file).
+
+    A benchmark's file is JSON, JSON lines or one of them packed. `fields`: where in its records the questions stand;
+    without it every text counts. Texts of fewer than `n_words` words are looked for whole, if they have at least 8.
+    Case and punctuation make no difference.
+
+    Source: Brown et al. (2020), Language Models are Few-Shot Learners, appendix C: n-grams of 13 words, and of 8 to 13
+    for benchmarks with shorter texts.
+    """
+
+    name = "decontaminate"
+    benchmarks: dict[str, str] = field(default_factory=dict)
+    n_words: int = 13
+    fields: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.benchmarks:
+            raise OptionWrong("benchmarks: give the name and the file of at least one")
+        if self.n_words < LEAST_WORDS:
+            raise OptionWrong(f"n_words: at least {LEAST_WORDS}")
+        self._index()
+
+    def files(self) -> tuple[Path, ...]:
+        return tuple(Path(path) for _, path in sorted(self.benchmarks.items()))
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        index = self._index()
+        for message in record.all_messages():
+            if found := index.found_in(words_of(message.content)):
+                return Dropped(f"in benchmark {found.benchmark}", f"record {found.record}: {found.text[:80]}")
+        return record
+
+    def _index(self) -> "_Index":
+        """Raises: OptionWrong: a file cannot be read, or holds no text that could be found."""
+        try:
+            stats = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in self.files())
+        except OSError as exc:
+            raise OptionWrong(f"benchmarks: {exc.filename}: {exc.strerror}") from exc
+        return _index_of(tuple(sorted(self.benchmarks.items())), self.n_words, tuple(self.fields), stats)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Words in a row of a benchmark's record, its number from 0."""
+
+    benchmark: str
+    record: int
+    text: str
+
+
+class _Index:
+    """All runs of words that are looked for, by their length and a hash, and compared word by word when one is met."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, dict[int, _Run]] = {}
+        self._hashes: dict[int, np.ndarray[Any, np.dtype[np.uint64]]] = {}
+
+    def add(self, benchmark: str, record: int, words: list[str], n_words: int) -> bool:
+        """Whether the text is long enough to be looked for."""
+        n = min(n_words, len(words))
+        if n < LEAST_WORDS:
+            return False
+        runs = self._runs.setdefault(n, {})
+        for at, hash_ in enumerate(_hashes(words, [n])[n]):
+            runs.setdefault(int(hash_), _Run(benchmark, record, " ".join(words[at : at + n])))
+        return True
+
+    def close(self) -> None:
+        self._hashes = {n: np.array(sorted(runs), dtype=np.uint64) for n, runs in sorted(self._runs.items())}
+
+    def found_in(self, words: list[str]) -> _Run | None:
+        for n, hashes in _hashes(words, list(self._hashes)).items():
+            for at in np.flatnonzero(np.isin(hashes, self._hashes[n])):
+                run = self._runs[n][int(hashes[at])]
+                if run.text == " ".join(words[at : at + n]):
+                    return run
+        return None
+
+
+def _hashes(words: list[str], lengths: list[int]) -> dict[int, "np.ndarray[Any, np.dtype[np.uint64]]"]:
+    """For each length, ascending, the hashes of all runs of so many words. Lengths that do not fit are left out."""
+    codes = np.fromiter((crc32(word.encode("utf-8", "replace")) for word in words), np.uint64, len(words))
+    found = {}
+    hashes = codes
+    for n in range(1, min(max(lengths, default=0), len(words)) + 1):
+        if n > 1:
+            hashes = hashes[:-1] * _FACTOR + codes[n - 1 :]
+        if n in lengths:
+            found[n] = hashes
+    return found
+
+
+@lru_cache(maxsize=4)
+def _index_of(
+    benchmarks: tuple[tuple[str, str], ...], n_words: int, fields: tuple[str, ...], stats: tuple[object, ...]
+) -> _Index:
+    """`stats`: of the files, so that a changed one is read again. Raises: OptionWrong."""
+    index = _Index()
+    for name, path in benchmarks:
+        n_texts = sum(
+            index.add(name, number, words_of(text), n_words) for number, text in _texts_of(Path(path), fields)
+        )
+        if not n_texts:
+            where = f"in {', '.join(fields)} " if fields else ""
+            raise OptionWrong(f"benchmarks.{name}: {path} has no text {where}of at least {LEAST_WORDS} words")
+    index.close()
+    return index
+
+
+def _texts_of(path: Path, fields: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    try:
+        for raw in raw_records(path):
+            if isinstance(raw.value, Broken):
+                raise OptionWrong(f"benchmarks: {path}, line {raw.line}: {raw.value.reason}")
+            value = raw.value
+            if fields:
+                value = [value[name] for name in fields if name in value] if isinstance(value, Mapping) else []
+            yield from ((raw.number, text) for text in _texts(value))
+    except FileUnreadable as exc:
+        raise OptionWrong(f"benchmarks: {exc.message}") from exc
+
+
+def _texts(value: object) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                yield text
+            case list() as items:
+                waiting += items
+            case dict() as members:
+                waiting += members.values()
