@@ -13,6 +13,7 @@ from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.prompt_texts import fixed, has_token_ids, places, tell_at, told_at
 from apps.openai_api.responses.request import ResponseRequest, response_request
 from apps.openai_api.shapes import Json
+from apps.openai_api.unknown_texts import audio_in, unknown_texts
 from apps.workers.call import Call, WorkerPath
 from apps.workers.images import images_in
 
@@ -56,8 +57,11 @@ async def _body_pass(body: Json, actor: Actor, reference: str | None = None) -> 
     if has_token_ids(body) and await gate.acts_on(Surface.API):
         reason = "'prompt' must be a text, or a list of texts: token ids cannot be looked at by the rules of this site"
         raise InvalidRequest(reason=reason, param="prompt")
+    if (path := audio_in(body)) is not None and await gate.acts_on(Surface.API):
+        reason = f"'{path}' must be a text or an image: nobody here can listen to audio by the rules of this site"
+        raise InvalidRequest(reason=reason, param=path)
     try:
-        texts, untouchable = [told_at(place) for place in places(body)], list(fixed(body))
+        texts, untouchable = [told_at(place) for place in places(body)], [*fixed(body), *unknown_texts(body)]
     except RecursionError as exc:
         raise InvalidRequest(reason=TOO_DEEP) from exc
     passed = await gate.texts_pass(texts, surface=Surface.API, actor=actor, fixed=untouchable, reference=reference)

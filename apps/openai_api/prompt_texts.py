@@ -1,5 +1,7 @@
 """Where the body of a request holds texts that a model reads, or that it is made to write. Pure; checks no shapes.
 
+Where nobody expects any, `unknown_texts` looks.
+
 What is left out, and why, is said in docs/operations.md under "Moderation".
 """
 
@@ -54,7 +56,7 @@ def fixed(body: Json) -> Iterator[str]:
     """Texts out of which nothing can be taken: names, and what shall be followed to the letter."""
     for name in ("messages", "input"):
         for message in body[name] if isinstance(body.get(name), list) else ():
-            yield from (joined for call in _calls(message) if (joined := "\n".join(_names(call))))
+            yield from (joined for call in calls_of(message) if (joined := "\n".join(_names(call))))
     for name in _TOOLS:
         for tool in body[name] if isinstance(body.get(name), list) else ():
             yield "\n".join(_all_words(_without_descriptions(tool)))
@@ -86,11 +88,11 @@ def _of_message(message: object) -> Iterator[Place]:
         for part in message[name] if isinstance(message.get(name), list) else ():
             if isinstance(part, dict):
                 yield from ((part, name) for name in _OF_A_PART if isinstance(part.get(name), str))
-    for call in _calls(message):
+    for call in calls_of(message):
         yield from _of_arguments(call)
 
 
-def _calls(message: object) -> Iterator[Json]:
+def calls_of(message: object) -> Iterator[Json]:
     """What has a name in it, and maybe arguments: calls of functions, and itself, as a response's item may be one."""
     if not isinstance(message, dict):
         return
@@ -123,7 +125,7 @@ def _of_arguments(call: Json) -> Iterator[Place]:
 def _all_places(value: Any) -> Iterator[Place]:
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, field in pairs:
-        if _is_said(field):
+        if is_said(field):
             yield value, name
         else:
             yield from _all_places(field)
@@ -196,7 +198,7 @@ def _all_words(value: Any) -> Iterator[str]:
                 waiting.extend(fields.values())
             case list() | tuple() as items:
                 waiting.extend(items)
-            case one if _is_said(one):
+            case one if is_said(one):
                 yield _words(one)
 
 
@@ -204,5 +206,5 @@ def _words(said: str | int | float) -> str:
     return said if isinstance(said, str) else json.dumps(said)
 
 
-def _is_said(value: object) -> bool:
+def is_said(value: object) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)

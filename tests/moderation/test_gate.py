@@ -31,6 +31,7 @@ from apps.openai_api.errors import InvalidRequest
 from apps.openai_api.metering import counted
 from apps.openai_api.models import BatchLine, StoredResponse
 from apps.openai_api.moderation import call_pass
+from apps.openai_api.unknown_texts import unknown_texts
 from apps.privacy.models import Kept
 from apps.privacy.services.retention import retention_run
 from apps.workers.call import Call, WorkerPath
@@ -58,6 +59,7 @@ SAYS = {"role": "user", "content": SAID}
 ARGUMENTS = json.dumps({"to": ["x", f"\n{SAID}"]})
 KEYED = json.dumps({SAID: 1})
 CALL: dict[str, Any] = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ARGUMENTS}}
+CALL_OF_NOBODY: dict[str, Any] = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM: dict[str, Any] = {"id": "c", "type": "custom", "custom": {"name": "f", "input": SAID}}
 # One reader takes the first value of the two, another the last; spelled so that the raw text does not show it.
 TWICE = '{"to": "\\u0062other", "to": "x"}'
@@ -118,6 +120,16 @@ FIXED_DOORS: list[tuple[str, dict[str, Any]]] = [
         "/v1/chat/completions",
         {"messages": [ASKED, {"role": "assistant", "tool_calls": [{**CUSTOM, "custom": {"name": "bother"}}]}]},
     ),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi", "aside": "bother"}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": {"text": SAID}}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [["deep", {"x": SAID}]]}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "is": SAID}]}]}),
+    (
+        "/v1/chat/completions",
+        {"messages": [ASKED, {"role": "assistant", "tool_calls": [{**CALL_OF_NOBODY, "id": SAID}]}]},
+    ),
+    ("/v1/chat/completions", {"messages": [{"role": SAID, "content": "Hi"}]}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi", "meta": {SAID: True}}]}),
 ]
 """Texts out of which nothing can be taken."""
 
@@ -214,6 +226,33 @@ def test_token_ids_are_refused_where_something_is_done_about_texts(
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "prompt")
     assert "token ids cannot be looked at" in reply.json()["error"]["message"]
     assert worker.requests == []
+
+
+def test_audio_is_refused_where_there_are_rules(client: Client, key: NewKey, worker: FakeWorker, rude: Rule) -> None:
+    spoken = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    reply = post(client, key, "/v1/chat/completions", messages=[ASKED, {"role": "user", "content": [spoken]}])
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages[1].content[0]")
+    assert "listen to audio" in reply.json()["error"]["message"]
+    assert worker.requests == []
+
+
+def test_an_answer_that_is_sent_back_as_it_came_brings_nothing_new_to_judge(rude: Rule) -> None:
+    """So that a classifier is not asked about words like `assistant`."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "auto"}}
+    bare = {"type": "image_url", "image_url": "data:"}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}, image, bare]},
+        {
+            "role": "assistant", "content": "Yes", "refusal": None, "annotations": [], "audio": None,
+            "function_call": None, "reasoning_content": "Hm", "name": "owl", "prefix": True,
+            "tool_calls": [{**CALL, "id": "call_x-1", "index": 0}, CUSTOM],
+        },
+        {"role": "tool", "tool_call_id": "call_x-1", "content": [{"type": "text", "text": "7"}]},
+    ]  # fmt: skip
+    assert list(unknown_texts({"messages": messages})) == []
+    assert list(unknown_texts({"messages": ["x", 7, None]})) == list(unknown_texts({"messages": "x"})) == []
+    weighted = {"messages": [{"role": "assistant", "content": "Yes", "weight": 0.5, "said by": ["an owl", True]}]}
+    assert list(unknown_texts(weighted)) == ["0.5\nsaid by\nan owl"]
 
 
 async def test_token_ids_pass_where_nothing_would_be_done(rude: Rule, closing: None) -> None:
