@@ -2,6 +2,7 @@
 
 import io
 from itertools import combinations
+from random import Random
 from typing import Any
 
 from django.core.management import call_command
@@ -13,6 +14,9 @@ from apps.catalog.models import LanguageModel
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from tests.live import LiveSite
 
+CODE = "Write a Python function, please."
+TRAVEL = "Tell me about the history of the city of Lisbon."
+
 
 def vote(
     a: Contestant, b: Contestant, verdict: Verdict = Verdict.A, *, user: User | None = None, **fields: Any
@@ -22,6 +26,19 @@ def vote(
     for position, contestant in ((Position.A, a), (Position.B, b)):
         Side.objects.create(battle=battle, position=position, contestant=contestant)
     return Vote.objects.create(battle=battle, verdict=verdict, n_turns=1, **fields)
+
+
+def said(cast: Vote, prompts: list[str], answers: tuple[list[str], list[str]]) -> None:
+    """Give a battle its texts."""
+    asker, _ = User.objects.get_or_create(username="asker")
+    for side, of_side in zip(cast.battle.sides.order_by("position"), answers, strict=True):
+        conversation = Conversation.objects.create(user=asker, title="Battle", updated_at=timezone.now())
+        leaf = None
+        for prompt, answer in zip(prompts, of_side, strict=True):
+            for role, text in ((Role.USER, prompt), (Role.ASSISTANT, answer)):
+                leaf = Message.objects.create(conversation=conversation, parent=leaf, role=role, content=text)
+        Conversation.objects.filter(pk=conversation.pk).update(active_leaf=leaf)
+        Side.objects.filter(pk=side.pk).update(conversation=conversation)
 
 
 def answered(contestant: Contestant, user: User, *, tokens_per_s: list[float]) -> None:
@@ -39,16 +56,24 @@ def answered(contestant: Contestant, user: User, *, tokens_per_s: list[float]) -
 def votes_between(*names: str, n: int = 12) -> None:
     """`n` votes for each two of an open arena's contestants, of which the earlier name wins two thirds.
 
-    Models that there are not yet come with them. A site of other processes runs it by `manage.py shell`.
+    Five of six are about code, and what is long or has headings wins as often as not. Models that there are not yet
+    come with them. A site of other processes runs it by `manage.py shell`.
     """
-    arena = Arena.objects.get()
+    arena, random = Arena.objects.get(), Random(5)
     for name in names:
         LanguageModel.objects.get_or_create(name=name, defaults={"organisation": f"{name} lab", "licence": "MIT"})
     contestants = Contestant.objects.filter(arena=arena, model__name__in=names)
     by_name = {contestant.name: contestant for contestant in contestants}
     for one, other in combinations(names, 2):
         for i in range(n):
-            vote(by_name[one], by_name[other], Verdict.B if i % 3 == 0 else Verdict.A)
+            cast = vote(by_name[one], by_name[other], Verdict.B if i % 3 == 0 else Verdict.A)
+            said(cast, [TRAVEL if i % 6 == 5 else CODE], ([written(random)], [written(random)]))
+
+
+def written(random: Random) -> str:
+    """An answer of some length, with some Markdown."""
+    lines = ["# Head"] * random.randint(0, 2) + ["- item"] * random.randint(0, 3) + ["**bold**"] * random.randint(0, 3)
+    return "\n".join([*lines, "word " * random.randint(5, 60)])
 
 
 def command(*arguments: str) -> str:
@@ -57,7 +82,8 @@ def command(*arguments: str) -> str:
     return out.getvalue()
 
 
-def board_publish(site: LiveSite, *names: str) -> None:
+def board_publish(site: LiveSite, *names: str, n: int = 12) -> None:
     """Votes and a board on a site of other processes."""
-    site.manage("shell", "--command", f"from tests.leaderboard.support import votes_between; votes_between(*{names!r})")
+    cast = f"from tests.leaderboard.support import votes_between; votes_between(*{names!r}, n={n})"
+    site.manage("shell", "--command", cast)
     site.manage("leaderboard", "build")

@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
-from apps.accounts.models import User
 from apps.arena.models import Arena, Battle, Contestant, Side, Verdict, Vote
-from apps.conversations.models import Conversation, Message, Role
 from apps.leaderboard.battle_files.style import counts_of
 from apps.leaderboard.models import CategoryBoard, Snapshot, VoteTraits
 from apps.leaderboard.rating.board import BoardConfig
@@ -21,22 +18,9 @@ from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_text
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import CODE, TRAVEL, command, said, vote, written
 
 pytestmark = pytest.mark.django_db
-
-
-def said(cast: Vote, prompts: list[str], answers: tuple[list[str], list[str]]) -> None:
-    """Give a battle its texts."""
-    asker, _ = User.objects.get_or_create(username="asker")
-    for side, of_side in zip(cast.battle.sides.order_by("position"), answers, strict=True):
-        conversation = Conversation.objects.create(user=asker, title="Battle", updated_at=timezone.now())
-        leaf = None
-        for prompt, answer in zip(prompts, of_side, strict=True):
-            for role, text in ((Role.USER, prompt), (Role.ASSISTANT, answer)):
-                leaf = Message.objects.create(conversation=conversation, parent=leaf, role=role, content=text)
-        Conversation.objects.filter(pk=conversation.pk).update(active_leaf=leaf)
-        Side.objects.filter(pk=side.pk).update(conversation=conversation)
 
 
 @pytest.fixture
@@ -46,15 +30,7 @@ def spoken(arena: Arena, three: list[Contestant]) -> None:
     for n in range(60):
         a, b = random.sample(three, 2)
         cast = vote(a, b, random.choice([Verdict.A, Verdict.B]))
-        texts = [
-            "# Head\n" * random.randint(0, 2)
-            + "- item\n" * random.randint(0, 3)
-            + "**b** " * random.randint(0, 3)
-            + "word " * random.randint(5, 60)
-            for _ in "ab"
-        ]
-        prompt = "Write a Python function, please." if n % 2 else "Tell me about the history of the city of Lisbon."
-        said(cast, [prompt], ([texts[0]], [texts[1]]))
+        said(cast, [CODE if n % 2 else TRAVEL], ([written(random)], [written(random)]))
 
 
 def test_a_vote_has_the_traits_of_the_turns_that_were_judged(arena: Arena, three: list[Contestant]) -> None:

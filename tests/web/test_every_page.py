@@ -80,7 +80,7 @@ def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
         columns = _ask_both(tab, (owl, fox))
         _make_key(tab)
         battle = _fight(tab, (owl, fox))
-        board_publish(live_site, *MODELS)
+        board_publish(live_site, *MODELS, n=30)
         yield Opened(tab, chat, columns, link, battle)
         tab.page.context.close()
         live_site.query(
@@ -142,6 +142,16 @@ def _goto(page: Page, address: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _board(query: str) -> Open:
+    """A board of its own kind: where there is none its page has no table."""
+
+    def open_it(page: Page, site: str, person: Opened) -> None:
+        _goto(page, f"{site}/leaderboard?{query}")
+        page.locator("table.board").wait_for()
+
+    return open_it
+
+
 def _follow(page: Page, address: str, link: str) -> None:
     _goto(page, address)
     page.locator("main").get_by_role("link", name=link, exact=True).click()
@@ -189,9 +199,13 @@ OF_EVERYBODY: dict[str, Open] = {
     "arena, side by side": at("/arena/side-by-side"),
     "arena, rules": at("/arena/rules"),
     "leaderboard": at("/leaderboard"),
+    "leaderboard, code": _board("category=code"),
+    "leaderboard, code, style taken out": _board("category=code&style=controlled"),
+    "leaderboard, no such category": at("/leaderboard?category=nothing"),
     "leaderboard, model": lambda page, site, person: _follow(page, site + "/leaderboard", MODELS[0]),
     "leaderboard, intervals": at("/leaderboard/of/public/charts"),
     "leaderboard, shares won": at("/leaderboard/of/public/charts/wins"),
+    "leaderboard, expected shares": at("/leaderboard/of/public/charts/predicted"),
     "leaderboard, prices": at("/leaderboard/of/public/charts/price"),
     "leaderboard, live": at("/leaderboard/of/public/live"),
     "leaderboard, log": at("/leaderboard/of/public/log"),

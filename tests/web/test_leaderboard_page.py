@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -47,19 +48,59 @@ def test_a_visitor_reads_the_board_and_sorts_it_without_scripts(new_tab: NewTab,
     expect(page.get_by_role("columnheader", name="Model")).to_have_attribute("aria-sort", "descending")
 
 
-def test_downloads_have_what_the_page_has(page: Page) -> None:
-    files = {}
-    for link in ("Board as CSV", "as JSON", "The votes"):
-        with page.expect_download() as download:
-            page.get_by_role("link", name=link).evaluate("link => { link.download = ''; link.click(); }")
-        files[link] = Path(download.value.path()).read_text()
-    assert [row["name"] for row in csv.DictReader(files["Board as CSV"].splitlines())] == list(MODELS)
-    assert [row["name"] for row in json.loads(files["as JSON"])["rows"]] == list(MODELS)
-    assert len(files["The votes"].splitlines()) == json.loads(files["as JSON"])["votes"] == 36
+@pytest.mark.parametrize("is_styled", [False, True])
+def test_files_say_of_a_category_what_its_table_says(page: Page, is_styled: bool) -> None:
+    page.get_by_role("navigation", name="Categories").get_by_role("link", name="Code").click()
+    page.wait_for_url("**/leaderboard?category=code")
+    if is_styled:
+        page.get_by_role("link", name="With style taken out").click()
+        page.wait_for_url("**/leaderboard?category=code&style=controlled")
+        expect(page.get_by_role("columnheader", name="Rank as voted")).to_be_visible()
+        expect(page.get_by_role("region", name="What style was worth").get_by_role("row")).to_have_count(5)
+    page.get_by_role("columnheader", name="Model").get_by_role("link").click()
+    page.wait_for_url("**sort=name**")
+    assert names(page) == sorted(MODELS)
+    shown = table(page)
+    assert {row["votes"] for row in shown} == {"20"}
+    files = [downloaded(page, link) for link in ("Board as CSV", "as JSON")]
+    told = json.loads(files[1])
+    assert (told["category"], told["is_style_controlled"]) == ("code", is_styled)
+    for rows in (list(csv.DictReader(files[0].splitlines())), told["rows"]):
+        assert sorted((as_shown(row) for row in rows), key=lambda row: row["name"]) == shown
+
+
+def test_the_votes_of_a_board_can_be_taken_away(page: Page) -> None:
+    votes = [json.loads(line) for line in downloaded(page, "The votes").splitlines()]
+    assert len(votes) == 36
+    assert {vote["model_a"] for vote in votes} | {vote["model_b"] for vote in votes} == set(MODELS)
+
+
+def downloaded(page: Page, link: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("link", name=link).evaluate("link => { link.download = ''; link.click(); }")
+    return Path(download.value.path()).read_text()
+
+
+def table(page: Page) -> list[dict[str, str]]:
+    """Each row of the board, cell by cell."""
+    cells = {"rank": ".board__rank >> nth=0", "rating": ".board__rating", "bounds": ".board__bounds"}
+    cells |= {name: f".board__{name}" for name in ("votes", "organisation", "licence")}
+    return [
+        {"name": row.locator("th a").inner_text()} | {name: row.locator(at).inner_text() for name, at in cells.items()}
+        for row in page.locator("table.board tbody tr").all()
+    ]
+
+
+def as_shown(row: dict[str, Any]) -> dict[str, str]:
+    """A row of a file in the words of the page."""
+    rating, lower, upper = (float(row[name]) for name in ("rating", "lower", "upper"))
+    shown = {"rating": f"{rating:.1f}", "bounds": f"{lower:.0f} to {upper:.0f}"}
+    return shown | {name: str(row[name]) for name in ("name", "rank", "votes", "organisation", "licence")}
 
 
 def test_a_chart_is_drawn_in_the_page_s_colours_and_told_in_words(page: Page) -> None:
     page.get_by_role("link", name="Charts", exact=True).click()
+    page.wait_for_url("**/charts")
     chart = page.get_by_role("img", name="3 models by rating")
     expect(chart.locator("svg")).to_be_visible()
     point = chart.locator("svg .mark-symbol path").first
@@ -69,11 +110,13 @@ def test_a_chart_is_drawn_in_the_page_s_colours_and_told_in_words(page: Page) ->
         colours.append(point.evaluate("point => getComputedStyle(point).fill"))
     assert colours == ["rgb(14, 106, 91)", "rgb(111, 203, 184)"]
     page.get_by_role("link", name="Share of battles won").click()
+    page.wait_for_url("**/charts/wins")
     expect(page.get_by_role("row", name="heron – 67% 67%")).to_be_visible()
 
 
 def test_the_card_of_a_model_tells_whom_it_met(page: Page) -> None:
     page.get_by_role("link", name="lynx", exact=True).click()
+    page.wait_for_url("**/models/**")
     expect(page.get_by_role("heading", level=1, name="lynx")).to_be_visible()
     expect(page.get_by_role("row", name="heron 12 4 8 0")).to_be_visible()
 
@@ -84,9 +127,10 @@ def test_who_verifies_finds_the_command(page: Page, live_site: LiveSite) -> None
     assert "give the same numbers" in live_site.manage(*command.split()[1:])
 
 
-def test_on_a_phone_nothing_must_be_moved_sideways(new_tab: NewTab, live_site: LiveSite) -> None:
+@pytest.mark.parametrize("query", ["", "?category=code&style=controlled"])
+def test_on_a_phone_nothing_must_be_moved_sideways(new_tab: NewTab, live_site: LiveSite, query: str) -> None:
     page = new_tab(viewport={"width": 390, "height": 844}).page
-    page.goto(live_site.url + "/leaderboard")
+    page.goto(f"{live_site.url}/leaderboard{query}")
     table = page.locator("#board")
     assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
     expect(page.get_by_role("link", name="heron", exact=True)).to_be_in_viewport()
