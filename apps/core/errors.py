@@ -159,6 +159,9 @@ WORDS: dict[str, str] = {
     "datasets.recipe_wrong": "The recipe cannot be used: {reason}.",
     "datasets.output_exists": "{path} is there already, and what was made is never changed. Choose another name, or "
     "replace it with --force.",
+    "datasets.output_foreign": "{path} is not replaced: {reason}. Only what manage.py clean made is. Choose another "
+    "name, or move away what is there.",
+    "datasets.output_busy": "Another run is at work in {path}. Wait until it has ended, or choose another name.",
     "datasets.output_unwritable": "{path} cannot be written: {reason}. Make room or choose another folder, and start "
     "again.",
     "datasets.work_stale": "{path} is what a run left that was broken off, with another recipe, other input or "

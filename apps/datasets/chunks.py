@@ -3,6 +3,7 @@
 Pure but for its two files. The same task gives the same bytes wherever and however often it runs.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -117,7 +118,7 @@ def task_run(task: Task) -> Result:
         records = rows.through(records, step)
     keys: list[list[Key]] = [[] for _ in task.choices]
     n_rows = 0
-    with _written_whole(task.path) as file:
+    with written_whole(task.path) as file:
         for record in records:
             for choice, its_keys in zip(task.choices, keys, strict=True):
                 its_keys.append(choice.key(record))
@@ -131,7 +132,7 @@ def task_run(task: Task) -> Result:
 def render_run(task: RenderTask) -> Rendered:
     """Raises: OSError."""
     written = Written()
-    with _written_whole(task.path) as file:
+    with written_whole(task.path) as file:
         for record in _rows_of(task.source):
             file.write(rendered(record, task.form, task.names))
             written.add(record)
@@ -195,11 +196,12 @@ def row_id(path: Path, number: int) -> str:
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
-class _written_whole:  # used as a function
+class written_whole:  # used as a function
     """A file that has its name only when all is in it."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._part = path, path.with_name(path.name + ".part")
+        # A process that an earlier run has left may still write the same.
+        self._path, self._part = path, path.with_name(f"{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Any:
         self._file = self._part.open("wb")
@@ -216,7 +218,7 @@ class _written_whole:  # used as a function
 def result_store(result: Result) -> None:
     """Beside its rows, so that a run that was killed goes on without doing it again."""
     told = {"n_rows": result.n_rows, "reports": [one.as_dict() for one in result.reports], "keys": result.keys}
-    with _written_whole(_result_path(result.path)) as file:
+    with written_whole(_result_path(result.path)) as file:
         file.write(orjson.dumps(told))
 
 

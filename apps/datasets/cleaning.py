@@ -1,8 +1,4 @@
-"""A recipe from files to a folder of files: each set as JSON lines, with a report and a card beside them.
-
-The folder is there only when all is in it. Until then what is done so far stays beside it, in a folder of its name with
-`.unfinished`, and the same command goes on from there.
-"""
+"""A recipe from files to a folder of files: each set as JSON lines, with a report and a card beside them."""
 
 import errno
 import hashlib
@@ -15,14 +11,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from apps.datasets.chunks import Rendered
-from apps.datasets.errors import OutputExists, OutputUnwritable, WorkStale
+from apps.datasets.errors import FileUnreadable, OutputUnwritable
+from apps.datasets.folder import CARD, REPORT
 from apps.datasets.formats.writing import Written
+from apps.datasets.output_folder import begun, check_free, claimed, emptied, put_in_place, unfinished_of
 from apps.datasets.recipe import Recipe
 from apps.datasets.report import StepReport
 from apps.datasets.run import Input, Options, OutputMade, Progress, Run, names_of
 
-_PLAN = "plan.json"
+_SETS = "sets"
 _BLOCK_BYTES = 1024 * 1024
+_ROOT = Path(__file__).resolve().parents[2]
+_CODE_ELSEWHERE = (
+    "apps/core/json_stream.py",
+    "apps/core/languages.py",
+    "apps/core/texts.py",
+    "apps/moderation/personal_data.py",
+    "gpu_worker/prompts/counting.py",
+)
+"""What the steps use of the rest of the project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +60,42 @@ def recipe_run(
 ) -> Cleaned:
     """Write the sets of `recipe` into the folder `output`. A run that was broken off goes on.
 
-    Raises: OutputExists, OutputUnwritable, WorkStale, FileUnreadable, RecordRefused, RecipeWrong, WorkerLost.
+    `overwrite`: replace what a run made there before, and what one that was broken off has left.
+    Raises: OutputExists, OutputForeign, OutputBusy, OutputUnwritable, WorkStale, FileUnreadable, RecordRefused,
+        RecipeWrong, WorkerLost.
     """
-    if output.exists() and not overwrite:
-        raise OutputExists(path=str(output))
-    unfinished = output.with_name(output.name + ".unfinished")
+    paths = [one.path for one in inputs]
+    check_free(output, overwrite=overwrite, inputs=paths)
+    plan = _plan(recipe, inputs, options)
+    unfinished = unfinished_of(output)
     try:
-        _begin(unfinished, _plan(recipe, inputs, options), overwrite=overwrite)
-        common, made = Run(recipe, inputs, unfinished / "work", options, progress).outputs()
-        finished = unfinished / "sets"
-        finished.mkdir(exist_ok=True)
-        sets = [_put_together(one, finished) for one in made]
-        cleaned = Cleaned(common, sets)
-        (finished / "report.json").write_text(
-            json.dumps(report_dict(recipe, inputs, cleaned), indent=2, ensure_ascii=False)
-        )
-        (finished / "README.md").write_text(card(recipe, inputs, cleaned))
-        if output.exists():
-            shutil.rmtree(output)
-        finished.rename(output)
+        with claimed(unfinished):
+            check_free(output, overwrite=overwrite, inputs=paths)  # again: a run that has just ended may have made it
+            begun(unfinished, plan, overwrite=overwrite)
+            try:
+                cleaned = _made(recipe, Run(recipe, inputs, unfinished / "work", options, progress), unfinished)
+                put_in_place(unfinished / _SETS, output)
+            except OSError as exc:
+                if exc.errno == errno.ENOSPC:
+                    emptied(unfinished)
+                raise
+            emptied(unfinished)
     except OSError as exc:
-        if exc.errno == errno.ENOSPC:
-            shutil.rmtree(unfinished, ignore_errors=True)
         raise OutputUnwritable(path=str(output), reason=exc.strerror or str(exc)) from exc
-    shutil.rmtree(unfinished)
-    return Cleaned(common, [replace(one, path=output / one.path.name) for one in sets])
+    return Cleaned(cleaned.common, [replace(one, path=output / one.path.name) for one in cleaned.sets])
+
+
+def _made(recipe: Recipe, run: Run, unfinished: Path) -> Cleaned:
+    common, made = run.outputs()
+    finished = unfinished / _SETS
+    if finished.exists():
+        shutil.rmtree(finished)
+    finished.mkdir()
+    cleaned = Cleaned(common, [_put_together(one, finished) for one in made])
+    report = report_dict(recipe, run.inputs, cleaned)
+    (finished / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    (finished / CARD).write_text(card(recipe, run.inputs, cleaned))
+    return cleaned
 
 
 def recipe_try(recipe: Recipe, inputs: list[Input], n_records: int, options: Options) -> Cleaned:
@@ -87,37 +105,44 @@ def recipe_try(recipe: Recipe, inputs: list[Input], n_records: int, options: Opt
         return Cleaned(common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made])
 
 
-def _begin(unfinished: Path, plan: dict[str, Any], *, overwrite: bool) -> None:
-    unfinished.mkdir(parents=True, exist_ok=True)
-    path = unfinished / _PLAN
-    if path.exists() and json.loads(path.read_text()) != plan:
-        if not overwrite:
-            raise WorkStale(path=str(unfinished))
-        shutil.rmtree(unfinished)
-        unfinished.mkdir()
-    path.write_text(json.dumps(plan))
-
-
 def _plan(recipe: Recipe, inputs: Iterable[Input], options: Options) -> dict[str, Any]:
-    """What must be the same for a run to go on with what another began."""
-    stats = [(one, one.path.stat()) for one in inputs]
-    files = [[str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape] for one, stat in stats]
+    """What must be the same for a run to go on with what another began. Raises: FileUnreadable."""
     return {
-        "recipe": recipe.hash,
-        "inputs": files,
+        "recipe": [recipe.name, recipe.hash],
+        "files": {str(path): _file_hash(path) for path in recipe.files()},
+        "inputs": [_input(one) for one in inputs],
         "code": code_hash(),
         "form": str(options.form),
         "is_strict": options.is_strict,
     }
 
 
+def _input(one: Input) -> list[Any]:
+    try:
+        stat = one.path.stat()
+    except OSError as exc:
+        raise FileUnreadable(path=str(one.path), reason=exc.strerror or str(exc)) from exc
+    return [str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape]
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise FileUnreadable(path=str(path), reason=exc.strerror or str(exc)) from exc
+
+
 def code_hash() -> str:
-    """Of everything in this app that may change what comes out."""
+    """Of everything of this project that may change what comes out."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in sorted(here.rglob("*.py")):
-        digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in code_files():
+        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def code_files() -> list[Path]:
+    return sorted([*Path(__file__).parent.rglob("*.py"), *(_ROOT / name for name in _CODE_ELSEWHERE)])
 
 
 def _put_together(made: OutputMade, folder: Path) -> SetMade:
@@ -161,10 +186,10 @@ def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[s
     }
 
 
-def card(recipe: Recipe, inputs: Iterable[Input], cleaned: Cleaned) -> str:
+def card(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> str:
     """The data card, in Markdown."""
     lines = [f"# {recipe.name}", "", "Made by `manage.py clean` from:", ""]
-    lines += [f"- `{one.path.name}`, read as {one.shape}" for one in inputs]
+    lines += [f"- `{name}`, read as {one.shape}" for name, one in zip(names_of(inputs), inputs, strict=True)]
     lines += ["", "| set | conversations | messages | characters | SHA-256 |", "|---|---:|---:|---:|---|"]
     lines += [
         f"| {one.name} | {one.written.n_conversations} | {one.written.n_messages} | {one.written.n_chars} "

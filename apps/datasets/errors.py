@@ -32,6 +32,18 @@ class OutputExists(DatasetError):
     code = "datasets.output_exists"
 
 
+class OutputForeign(DatasetError):
+    """No run made what is there, and so none takes it away."""
+
+    code = "datasets.output_foreign"
+
+
+class OutputBusy(DatasetError):
+    """Another run is making the same folder."""
+
+    code = "datasets.output_busy"
+
+
 class OutputUnwritable(DatasetError):
     code = "datasets.output_unwritable"
 

@@ -50,6 +50,11 @@ class Recipe:
     told: dict[str, Any]
     """That itself: `steps` and `outputs`, of JSON."""
 
+    def files(self) -> list[Path]:
+        """What its steps read besides the records."""
+        steps = [*self.steps, *(one for output in self.outputs for one in output.steps)]
+        return sorted({path for one in steps for path in one.files()})
+
 
 def recipe_read(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
     """Raises: RecipeWrong."""

@@ -5,6 +5,7 @@ done stays beside its output until it is finished, so that one that was killed g
 """
 
 import multiprocessing
+import os
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from apps.datasets.chunks import (
@@ -46,7 +49,7 @@ CHUNK_CHARS = 2_000_000
 T = TypeVar("T")
 R = TypeVar("R")
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many rows or chunks of it are done, and how many there are (0: not known)."""
+"""Told what is being done, how many chunks of it are done, and how many there are (0: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class Run:
     def __init__(
         self, recipe: Recipe, inputs: list[Input], folder: Path, options: Options, progress: Progress | None = None
     ) -> None:
-        self._recipe, self._inputs, self._folder, self._options = recipe, inputs, folder, options
+        self.inputs = inputs
+        self._recipe, self._folder, self._options = recipe, folder, options
         self._progress = progress or (lambda what, done, n_all: None)
         self._names = names_of(inputs)
 
@@ -174,10 +178,10 @@ class Run:
             yield Task(segment.add, segment.maps, segment.choices, folder / f"{number + 1:06}.rows")
 
     def _from_files(self) -> Iterator[FromFile]:
-        for number, one in enumerate(self._inputs):
+        for number, one in enumerate(self.inputs):
             records = islice(raw_records(one.path), self._options.only_first)
             for rows in _in_chunks(records):
-                yield FromFile(number, one.path.name, one.shape, rows, self._options.is_strict)
+                yield FromFile(number, self._names[number], one.shape, rows, self._options.is_strict)
 
     def _rendered(self, pool: "_Pool", name: str, rows: _Rows) -> list[Rendered]:
         folder = self._folder / f"rendered-{name}"
@@ -335,5 +339,17 @@ def _pool(n_workers: int) -> Iterator[_Pool]:
     # A server without Django and without threads is copied for each worker, so that a fork inherits no lock.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["apps.datasets.chunks", "apps.datasets.steps.all"])
-    with ProcessPoolExecutor(n_workers, mp_context=context) as executor:
+    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent) as executor:
         yield _Pool(executor, n_workers)
+
+
+def _end_with_parent() -> None:
+    """A run that is killed leaves no process behind, which would wait for more work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

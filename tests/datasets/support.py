@@ -8,12 +8,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from apps.datasets.cleaning import recipe_run
 from apps.datasets.recipe import Recipe, recipe_parse
 from apps.datasets.records import Message, Record, Role
+from apps.datasets.run import CHUNK_ROWS, Options, inputs_of
 from apps.datasets.steps.base import ChoiceStep, Dropped, MapStep
 
 Notes = Counter[str]
 BENCHMARK = Path(__file__).with_name("benchmark.jsonl")
+TWO_SETS: dict[str, Any] = {
+    "test": {"steps": [{"part": {"keep": "test", "test_share": 0.2}}]},
+    "train": {"steps": [{"part": {"test_share": 0.2}}, {"identity": {"model_name": "Owl", "maker": "The Wood"}}]},
+    "short": {"from": "train", "steps": ["single_round", {"sample": {"n": 50}}]},
+}
+STEPS = ("trim_turns", "take_turns", "html_to_markdown", {"length": {"min_chars": 8}}, "unique_ids", "near_duplicates")
 SPEAKERS = {"u": Role.USER, "a": Role.ASSISTANT, "s": Role.SYSTEM, "t": Role.TOOL}
 
 
@@ -58,6 +66,28 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def written(path: Path, values: Iterable[Any]) -> Path:
     path.write_text("\n".join(json.dumps(value) for value in values))
     return path
+
+
+def dump(path: Path, n: int = 3 * CHUNK_ROWS + 7) -> Path:
+    """Of all kinds, with some to drop at each step."""
+    rows = []
+    for number in range(n):
+        texts = [f"<p>question number {number}</p>", f"<p>answer <b>{number * 7}</b></p>", "And?", "So."]
+        id = f"c{number - 1 if number % 31 == 30 else number}"
+        texts = [f"What is {number % 5}?", "The same long answer to it, word for word."] if number % 17 == 16 else texts
+        rows.append(sharegpt(id, *texts[: 3 if number % 13 == 12 else 1 if number % 19 == 18 else 4]))
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def clean(folder: Path, *paths: Path, n_workers: int = 1, name: str = "out", **more: Any) -> Any:
+    used = more.pop("recipe", None) or recipe(*STEPS, outputs=TWO_SETS)
+    options = Options(n_workers=n_workers, **{k: more.pop(k) for k in ("is_strict", "form") if k in more})
+    return recipe_run(used, inputs_of(paths), folder / name, options, **more)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)

@@ -3,10 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +10,11 @@ import pytest
 import zstandard
 from django.core.management import CommandError, call_command
 
-from apps.datasets.cleaning import recipe_run, recipe_try
-from apps.datasets.errors import DatasetError, FileUnreadable, OutputExists, OutputUnwritable, RecordRefused, WorkStale
+from apps.datasets.cleaning import recipe_try
+from apps.datasets.errors import DatasetError, FileUnreadable, RecordRefused
 from apps.datasets.formats.writing import Form
-from apps.datasets.run import CHUNK_ROWS, Options, inputs_of
-from tests.datasets.support import lines_of, recipe, sharegpt, written
-from tests.live import ROOT
-
-TWO_SETS: dict[str, Any] = {
-    "test": {"steps": [{"part": {"keep": "test", "test_share": 0.2}}]},
-    "train": {"steps": [{"part": {"test_share": 0.2}}, {"identity": {"model_name": "Owl", "maker": "The Wood"}}]},
-    "short": {"from": "train", "steps": ["single_round", {"sample": {"n": 50}}]},
-}
-STEPS = ("trim_turns", "take_turns", "html_to_markdown", {"length": {"min_chars": 8}}, "unique_ids", "near_duplicates")
-
-
-def dump(path: Path, n: int = 3 * CHUNK_ROWS + 7) -> Path:
-    """Of all kinds, with some to drop at each step."""
-    rows = []
-    for number in range(n):
-        texts = [f"<p>question number {number}</p>", f"<p>answer <b>{number * 7}</b></p>", "And?", "So."]
-        id = f"c{number - 1 if number % 31 == 30 else number}"
-        texts = [f"What is {number % 5}?", "The same long answer to it, word for word."] if number % 17 == 16 else texts
-        rows.append(sharegpt(id, *texts[: 3 if number % 13 == 12 else 1 if number % 19 == 18 else 4]))
-    path.write_text(json.dumps(rows))
-    return path
-
-
-def clean(folder: Path, path: Path, *, n_workers: int = 1, name: str = "out", **more: Any) -> Any:
-    used = more.pop("recipe", None) or recipe(*STEPS, outputs=TWO_SETS)
-    options = Options(n_workers=n_workers, **{k: more.pop(k) for k in ("is_strict", "form") if k in more})
-    return recipe_run(used, inputs_of([path]), folder / name, options, **more)
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+from apps.datasets.run import Options, inputs_of
+from tests.datasets.support import STEPS, bytes_of, clean, dump, lines_of, recipe, sharegpt, written
 
 
 def test_every_row_is_accounted_for_at_every_step(tmp_path: Path) -> None:
@@ -197,71 +163,6 @@ def test_a_packed_file_that_is_damaged_is_refused_in_words(tmp_path: Path) -> No
     path.write_bytes(packed)
     with pytest.raises(FileUnreadable, match=r"x\.jsonl\.gz"):
         clean(tmp_path, path, recipe=recipe())
-
-
-def test_an_output_that_is_there_is_not_touched_without_force(tmp_path: Path) -> None:
-    path = dump(tmp_path / "dump.json", 30)
-    clean(tmp_path, path)
-    before = bytes_of(tmp_path / "out")
-    with pytest.raises(OutputExists):
-        clean(tmp_path, path, recipe=recipe())
-    assert bytes_of(tmp_path / "out") == before
-    clean(tmp_path, path, recipe=recipe(), overwrite=True)
-    assert set(bytes_of(tmp_path / "out")) == {"tried.jsonl", "report.json", "README.md"}
-
-
-def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(small)], check=True)
-    try:
-        with pytest.raises(OutputUnwritable, match="No space left"):
-            clean(small, dump(tmp_path / "dump.json"))
-        assert list(small.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
-
-
-def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(tmp_path: Path) -> None:
-    path = dump(tmp_path / "dump.json")
-    clean(tmp_path, path)
-    steps = tmp_path / "r.yaml"
-    steps.write_text(json.dumps({"name": "tried", "steps": list(STEPS), "outputs": TWO_SETS}))
-    command = [
-        sys.executable,
-        "manage.py",
-        "clean",
-        str(steps),
-        "--input",
-        str(path),
-        "--output",
-        str(tmp_path / "again"),
-    ]
-    env = os.environ | {"DJANGO_SETTINGS_MODULE": "fastchat_site.settings.test"}
-    child = subprocess.Popen([*command, "--workers", "1"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    first = tmp_path / "again.unfinished" / "work" / "common-0" / "000001.result"
-    try:
-        while not first.exists():
-            assert child.poll() is None
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    assert not (tmp_path / "again").exists()
-    kept = first.stat().st_mtime_ns
-    subprocess.run([*command, "--workers", "2"], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-    assert kept
-    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "again")
-
-
-def test_what_another_recipe_has_left_is_not_taken_for_ones_own(tmp_path: Path) -> None:
-    path = dump(tmp_path / "dump.json", 30)
-    unfinished = tmp_path / "out.unfinished"
-    unfinished.mkdir()
-    (unfinished / "plan.json").write_text('{"recipe": "another"}')
-    with pytest.raises(WorkStale):
-        clean(tmp_path, path)
-    clean(tmp_path, path, overwrite=True)
-    assert not unfinished.exists()
 
 
 # --- The command ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from apps.datasets.records import Record
@@ -33,6 +34,10 @@ class Step:
     """What every step has. The first paragraph of its docstring is its help."""
 
     name: ClassVar[str]
+
+    def files(self) -> tuple[Path, ...]:
+        """What it reads besides records. A run that was broken off goes on only while they are the same."""
+        return ()
 
 
 class MapStep(Step, ABC):

@@ -30,8 +30,11 @@ class SplitLong(MapStep):
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.overhead < 0:
             raise OptionWrong("max_tokens: at least 1; overhead: not negative")
-        if not (Path(self.tokenizer) / "tokenizer.json").is_file():
+        if not all(path.is_file() for path in self.files()):
             raise OptionWrong(f"tokenizer: {self.tokenizer!r} is no folder with a tokenizer.json")
+
+    def files(self) -> tuple[Path, ...]:
+        return (Path(self.tokenizer) / "tokenizer.json",)
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         if record.chosen is not None:

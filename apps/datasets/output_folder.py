@@ -1,0 +1,154 @@
+"""The folder that a run writes: by one run at a time, and there only when all is in it.
+
+Until then what is done so far stays beside it, in a folder of its name with `.unfinished`, and the same command goes on
+from there. Only what a run has made is ever replaced; what else lies under either name is not touched.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apps.datasets.chunks import written_whole
+from apps.datasets.errors import OutputBusy, OutputExists, OutputForeign, WorkStale
+from apps.datasets.folder import CARD, REPORT
+
+_LOCK, _PLAN, _REPLACED = "lock", "plan.json", "replaced"
+
+
+def check_free(output: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
+    """Whether a run may give its folder this name. Raises: OutputExists, OutputForeign."""
+    for folder in (output, unfinished_of(output)):
+        for path in inputs:
+            if path.resolve().is_relative_to(folder.resolve()):
+                raise OutputForeign(path=str(folder), reason=f"the input {path} lies in it")
+    if not os.path.lexists(output):
+        return
+    if not overwrite:
+        raise OutputExists(path=str(output))
+    if reason := _foreign(output):
+        raise OutputForeign(path=str(output), reason=reason)
+
+
+def unfinished_of(output: Path) -> Path:
+    return output.with_name(output.name + ".unfinished")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """`folder`, made if need be, for this run alone. It goes when it is empty or the run is done, and stays otherwise.
+
+    Raises: OutputBusy, OutputForeign, OSError.
+    """
+    descriptor = _locked(folder)
+    try:
+        yield
+    finally:
+        if _names_in(folder) == {_LOCK}:
+            (folder / _LOCK).unlink()
+            try:
+                folder.rmdir()
+            except OSError as exc:
+                if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another run has it now
+                    raise
+        os.close(descriptor)
+
+
+def emptied(folder: Path) -> None:
+    """Take away all but the claim."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+
+
+def begun(folder: Path, plan: dict[str, Any], *, overwrite: bool) -> None:
+    """Go on with what is in `folder`, if it was begun with the same plan. Raises: WorkStale."""
+    try:
+        before = json.loads((folder / _PLAN).read_bytes())
+    except FileNotFoundError:
+        before = None
+    except ValueError as exc:
+        if not overwrite:
+            raise WorkStale(path=str(folder)) from exc
+        before = None
+    if before == plan:
+        return
+    if before is not None and not overwrite:
+        raise WorkStale(path=str(folder))
+    emptied(folder)
+    with written_whole(folder / _PLAN) as file:
+        file.write(json.dumps(plan).encode())
+
+
+def put_in_place(made: Path, output: Path) -> None:
+    """`made` becomes `output`. What was there is taken away only when that is done. Raises: OSError."""
+    if not os.path.lexists(output):
+        made.rename(output)
+        return
+    replaced = made.with_name(_REPLACED)
+    if replaced.exists():
+        shutil.rmtree(replaced)
+    output.rename(replaced)
+    try:
+        made.rename(output)
+    except OSError:
+        replaced.rename(output)
+        raise
+
+
+def _locked(folder: Path) -> int:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = _names_in(folder)
+        if names and not names & {_LOCK, _PLAN}:
+            raise OutputForeign(path=str(folder), reason=f"it holds {min(names)!r}, which no run has left")
+        try:
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # a run that ended has just taken the folder away
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_file(descriptor, folder / _LOCK):
+                return descriptor
+        except BlockingIOError as exc:
+            os.close(descriptor)
+            raise OutputBusy(path=str(folder)) from exc
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Not one that was there before, and was taken away while this run waited to open it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _foreign(folder: Path) -> str:
+    """Why this is nothing that a run made; empty if it is."""
+    if folder.is_symlink() or not folder.is_dir():
+        return "it is no folder"
+    names = _names_in(folder)
+    if not names:
+        return ""
+    try:
+        sets = json.loads((folder / REPORT).read_bytes())["sets"]
+        known = {REPORT, CARD, *(one["file"] for one in sets.values())}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return f"it has no {REPORT} of a run"
+    others = names - known
+    return f"it also holds {min(others)!r}" if others else ""
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
