@@ -6,6 +6,7 @@ makes a page hard to use; docs/accessibility.md says what else is tried, and whe
 Source: Deque, axe-core, "API documentation"; W3C, WCAG 2.2.
 """
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.fake_worker import FakeWorker, fake_worker
+from tests.gpu_worker.tiny_vision import picture
 from tests.leaderboard.support import board_publish
 from tests.live import ROOT, LiveSite
 from tests.web.support import ChatPage, ScriptedWorker, new_chat_page, sign_up
@@ -58,6 +60,7 @@ class Opened:
 
     tab: ChatPage
     chat: str
+    pictured: str
     columns: str
     link: str
     battle: str
@@ -77,11 +80,12 @@ def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
         tab.wait_for_state("complete")
         chat = tab.page.url
         link = _shared(tab)
+        pictured = _show_image(tab, owl)
         columns = _ask_both(tab, (owl, fox))
         _make_key(tab)
         battle = _fight(tab, (owl, fox))
         board_publish(live_site, *MODELS, n=30)
-        yield Opened(tab, chat, columns, link, battle)
+        yield Opened(tab, chat, pictured, columns, link, battle)
         tab.page.context.close()
         live_site.query(
             "DELETE FROM workers_hostedmodel WHERE model_id IN"
@@ -96,6 +100,23 @@ def _shared(tab: ChatPage) -> str:
     return str(
         tab.page.locator("#share-links input[readonly], #share-links a").first.evaluate("e => e.value || e.href")
     )
+
+
+def _image(width: int, height: int) -> FilePayload:
+    file = io.BytesIO()
+    picture(width, height).save(file, "PNG")
+    return {"name": f"a slope {width} wide.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+def _show_image(tab: ChatPage, owl: FakeWorker) -> str:
+    tab.site.query("UPDATE catalog_languagemodel SET sees_images = TRUE WHERE name = 'owl' RETURNING id")
+    owl.play("A slope, from dark to light.")
+    tab.open(model="owl").text_box.fill("What is this?")
+    tab.page.set_input_files("#attach-file", [_image(900, 500), _image(300, 400)])
+    expect(tab.page.locator("#composer-images").get_by_role("listitem")).to_have_count(2)
+    tab.text_box.press("Enter")
+    tab.wait_for_state("complete")
+    return tab.page.url
 
 
 def _ask_both(tab: ChatPage, fakes: tuple[FakeWorker, FakeWorker]) -> str:
@@ -163,6 +184,13 @@ def _chat(page: Page, site: str, person: Opened) -> None:
     page.locator(".message--answer[data-state=complete]").wait_for()
 
 
+def _images(page: Page, site: str, person: Opened) -> None:
+    """Some were sent, others are above the message box."""
+    _goto(page, person.pictured)
+    page.set_input_files("#attach-file", [_image(100 * n, 200) for n in range(1, 6)])
+    expect(page.locator("#composer-images").get_by_role("listitem")).to_have_count(5)
+
+
 def _dialog(button: str, dialog: str) -> Open:
     def open_it(page: Page, site: str, person: Opened) -> None:
         _chat(page, site, person)
@@ -224,6 +252,7 @@ OF_A_PERSON: dict[str, Open] = {
     "chat, share": _dialog("#share-open", "#dialog-share"),
     "chat, several models": _dialog("#beside-open", "#dialog-beside"),
     "chat, side by side": lambda page, site, person: _goto(page, person.columns),
+    "chat, images": _images,
     "chat, shortcuts": _dialog("[data-opens=dialog-shortcuts]", "#dialog-shortcuts"),
     "chats": at("/chats"),
     "chats, import": at("/chats/import"),

@@ -10,6 +10,7 @@
 import { one } from "./dom.js";
 import { lengthCount, lengthProblem, pasteProblem } from "./limits.js";
 import { recall, remember } from "./storage.js";
+import { apart } from "./typed.js";
 
 /** @typedef {"ready"|"sending"|"answering"|"stopping"} ComposerMode */
 
@@ -21,6 +22,8 @@ export class Composer extends EventTarget {
   #draftTimer = 0;
   #draftKey = "";
   #held = ""; // sent, but not confirmed: still a draft
+  /** @type {string[]} of the images, after what is written: nobody wants to read them */
+  #marks = [];
   #form = /** @type {HTMLFormElement} */ (one("#composer"));
   #text = /** @type {HTMLTextAreaElement} */ (one("#composer-text"));
   #count = /** @type {HTMLElement} */ (one("#composer-count"));
@@ -41,11 +44,15 @@ export class Composer extends EventTarget {
   }
 
   get text() {
-    return this.#text.value;
+    if (!this.#marks.length) return this.#text.value;
+    return [this.#text.value.trimEnd(), ...this.#marks].filter(Boolean).join("\n\n");
   }
 
+  /** The whole message, marks of images and all. */
   set text(value) {
-    this.#text.value = value;
+    const { written, marks } = apart(value);
+    this.#marks = marks;
+    if (this.#text.value !== written) this.#text.value = written;
     this.#changed();
   }
 

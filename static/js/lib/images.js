@@ -1,7 +1,7 @@
 /**
  * Images go to the site when they are attached, and into the message as marks: words for who cannot see them, and an id.
- * So they are kept as a draft and sent like what was typed. What is in the message is shown above it, with its words to
- * be written and a button that takes it out again (apps/conversations/image_marks.py).
+ * So they are kept as a draft and sent like what was typed. The message box shows them above it instead of their marks,
+ * each with its words to be written and a button that takes it out again (apps/conversations/image_marks.py).
  */
 
 import { one, piece } from "./dom.js";
@@ -80,8 +80,7 @@ export class Images {
   /** @param {string} id @param {string} mark instead of the one that is there */
   #replace(id, mark) {
     const { composer } = this.parts;
-    const text = composer.text.replaceAll(MARK, (found, _, other) => (other === id ? mark : found));
-    composer.text = mark ? text : text.replace(/\n{3,}/g, "\n\n").trim();
+    composer.text = composer.text.replaceAll(MARK, (found, _, other) => (other === id ? mark : found)).trimEnd();
     composer.keepDraft();
   }
 }

@@ -19,6 +19,15 @@ export function typed(text) {
   return shown;
 }
 
+/** What was written, and the marks of the images in it. @param {string} text @returns {{written: string, marks: string[]}} */
+export function apart(text) {
+  const marks = text.match(MARK) ?? [];
+  if (!marks.length) return { written: text, marks };
+  const parts = text.split(MARK).filter((_, place) => place % 3 === 0);
+  const written = parts.map((part) => part.replace(/^\s*\n|\s+$/g, "")).filter(Boolean);
+  return { written: written.join("\n\n"), marks };
+}
+
 /** @param {string} id */
 export function imageAddress(id) {
   return `/chat/images/${id}`;
