@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from apps.leaderboard.errors import NoMaximum, NotConnected, NotIdentified, TiesWanted
 from apps.leaderboard.rating.battles import Battles, FloatArray
 from apps.leaderboard.rating.existence import check_maximum
-from apps.leaderboard.rating.layout import Layout
+from apps.leaderboard.rating.layout import Layout, score
 from apps.leaderboard.rating.ties import TieModel
 from tests.leaderboard.simulated import FIRST, SECOND, TIE, battles_drawn, battles_of, fitted, strengths_drawn
 
@@ -78,13 +78,18 @@ def _exists(battles: Battles, layout: Layout) -> bool | None:
 def _size_of_answer(battles: Battles, layout: Layout, ridge: float) -> float:
     """The largest parameter when large ones cost a little. The logarithm of g is sought, since it is above 0."""
     cells = battles.cells()
+    is_log = layout.tie_model is TieModel.RAO_KUPPER
 
     def unpacked(x: FloatArray) -> FloatArray:
-        return np.append(x[:-1], np.exp(x[-1])) if layout.tie_model is TieModel.RAO_KUPPER else x
+        return np.append(x[:-1], np.exp(x[-1])) if is_log else x
 
-    def cost(x: FloatArray) -> float:
-        loglik = cells.total @ layout.terms(cells, unpacked(x)).loglik
-        return float(ridge * unpacked(x) @ unpacked(x) - loglik)
+    def cost(x: FloatArray) -> tuple[float, FloatArray]:
+        at = unpacked(x)
+        terms = layout.terms(cells, at)
+        slope = 2 * ridge * at - score(cells, layout, terms, cells.total)
+        if is_log:
+            slope[-1] *= at[-1]
+        return float(ridge * at @ at - cells.total @ terms.loglik), slope
 
-    found = minimize(cost, np.zeros(layout.size), method="BFGS", options={"gtol": 1e-9})
+    found = minimize(cost, np.zeros(layout.size), jac=True, method="BFGS", options={"gtol": 1e-9})
     return float(np.abs(unpacked(found.x)).max())
