@@ -333,14 +333,6 @@ def test_the_first_of_each_id_and_of_each_opening_stays() -> None:
     assert chosen(UniqueOpenings(), one, same_id, same_opening) == [True, True, False]
 
 
-def test_what_is_nearly_the_same_goes_and_what_is_only_alike_stays() -> None:
-    words = [f"word{n}" for n in range(200)]
-    first = talk("ua", "Hi", " ".join(words))
-    near = talk("ua", "Hi", " ".join([*words[:-2], "other", "end"]))
-    other = talk("ua", "Hi", " ".join(words[::-1]))
-    assert chosen(NearDuplicates(), first, near, other, deepcopy(first)) == [True, False, True, False]
-
-
 def test_a_slice_begins_and_ends_where_it_says() -> None:
     assert chosen(Slice(begin=1, end=3), *[talk("ua")] * 5) == [False, True, True, False, False]
     assert chosen(Slice(begin=3), *[talk("ua")] * 5) == [False, False, False, True, True]
