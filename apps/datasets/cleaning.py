@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from apps.datasets.cards import card
 from apps.datasets.chunks import Rendered
 from apps.datasets.errors import FileUnreadable, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
@@ -94,7 +95,9 @@ def _made(recipe: Recipe, run: Run, unfinished: Path) -> Cleaned:
     cleaned = Cleaned(common, [_put_together(one, finished) for one in made])
     report = report_dict(recipe, run.inputs, cleaned)
     (finished / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False))
-    (finished / CARD).write_text(card(recipe, run.inputs, cleaned))
+    of = [f"- `{one['file']}`, read as {one['format']}" for one in report["inputs"]]
+    text = card(recipe.name, ["Made by `manage.py clean` from:", "", *of], report["sets"])
+    (finished / CARD).write_text(text)
     return cleaned
 
 
@@ -184,29 +187,3 @@ def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[s
             for one in cleaned.sets
         },
     }
-
-
-def card(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> str:
-    """The data card, in Markdown."""
-    lines = [f"# {recipe.name}", "", "Made by `manage.py clean` from:", ""]
-    lines += [f"- `{name}`, read as {one.shape}" for name, one in zip(names_of(inputs), inputs, strict=True)]
-    lines += ["", "| set | conversations | messages | characters | SHA-256 |", "|---|---:|---:|---:|---|"]
-    lines += [
-        f"| {one.name} | {one.written.n_conversations} | {one.written.n_messages} | {one.written.n_chars} "
-        f"| `{one.sha256}` |"
-        for one in cleaned.sets
-    ]
-    for one in cleaned.sets:
-        lines += ["", f"## {one.name}", ""]
-        lines += _counted("characters of a conversation, from", one.written.lengths)
-        lines += _counted("language", one.written.languages)
-        lines += _counted("model", one.written.models)
-    lines += ["", "What each step did is in `report.json`. Rows say in `source` where they come from.", ""]
-    return "\n".join(lines)
-
-
-def _counted(what: str, counts: Any) -> list[str]:
-    if not counts:
-        return []
-    rows = sorted(counts.items()) if all(isinstance(name, int) for name in counts) else counts.most_common(20)
-    return [f"| {what} | conversations |", "|---|---:|", *(f"| {name} | {count} |" for name, count in rows), ""]

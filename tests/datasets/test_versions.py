@@ -90,7 +90,7 @@ def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_longer_what_its_report_says_leaves_nothing(tmp_path: Path) -> None:
     output = clean(tmp_path, name="")
     with (output / "short.jsonl").open("a") as file:
-        file.write('{"id": "late", "source": {}}\n')
+        file.write('{"id": "late", "messages": [], "source": {}}\n')
     with pytest.raises(FolderWrong, match="SHA-256"):
         folder_store("tea", folder_read(output))
     assert not Dataset.objects.exists()
@@ -99,7 +99,13 @@ def test_a_folder_that_is_no_longer_what_its_report_says_leaves_nothing(tmp_path
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("{", "not JSON"), ("[]", "no object"), ("{}", "where it comes from"), ('{"source": {"file": 7}}', "file")],
+    [
+        ("{", "not JSON"),
+        ("[]", "no object"),
+        ("{}", "where it comes from"),
+        ('{"source": {}}', "no conversation"),
+        ('{"source": {"file": 7}}', "file"),
+    ],
 )
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, reason: str) -> None:
     output = clean(tmp_path, name="")

@@ -12,6 +12,7 @@ from apps.datasets.models import DatasetRow, DatasetVersion, Origin, SourceRecor
 from apps.datasets.services.erasure import dataset_rows_erase
 from apps.datasets.services.versions import Draft, SetDraft, version_delete, version_store
 from apps.datasets.sources import Source
+from apps.holds.errors import Held
 from apps.holds.models import HeldKind
 from apps.holds.services import hold_place
 from apps.privacy.models import ErasureState
@@ -35,7 +36,9 @@ def version_of(*owners: User | None, conversation: UUID | None = None) -> Datase
         Source("site", n, "messages", json.dumps(text), owner.pk if owner else None, conversation)
         for n, (text, owner) in enumerate(zip(texts, owners, strict=True))
     ]
-    version, _ = version_store(Draft("tea", Origin.CLEAN, {}, []), {"all": SetDraft(lines, {})}, lambda wanted: sources)
+    version, _ = version_store(
+        Draft("tea", Origin.CLEAN, {}, [], card="# Tea"), {"all": SetDraft(lines, {})}, lambda wanted: sources
+    )
     return version
 
 
@@ -62,7 +65,10 @@ def test_a_hold_keeps_rows_too(alice: User, admin_user: User, kind: HeldKind) ->
     subject = alice.public_id if kind is HeldKind.USER else chat
     hold_place(kind=kind, subject=subject, reason="Case 7", is_told=True, placed_by=admin_user)
     assert dataset_rows_erase(Actor(user_id=alice.pk), {subject}) == 0
-    for change in (lambda: version_delete(version), lambda: dataset_rows_erase(Actor(user_id=alice.pk), ())):
+    with pytest.raises(Held):
+        version_delete(version)
+    # Also if somebody looks past the services.
+    for change in (version.delete, lambda: dataset_rows_erase(Actor(user_id=alice.pk), ())):
         with pytest.raises(IntegrityError, match="legal hold"), transaction.atomic():
             change()
     assert MARK in str(DatasetRow.objects.get().line)

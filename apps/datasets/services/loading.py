@@ -8,13 +8,16 @@ from typing import Any
 from django.db import connection
 
 from apps.datasets.models import DatasetRow, DatasetVersion, SourceRecord
-from apps.datasets.row_lines import LineWrong, line_value, lineage_of
+from apps.datasets.row_lines import LineWrong, line_value, lineage_of, record_of
 from apps.datasets.sources import Source, Wanted
 
 ROW_COLUMNS = (
     "version_id", "set_name", "position", "record_id", "source_file", "source_record", "steps", "line",
 )  # fmt: skip
 SOURCE_COLUMNS = ("version_id", "file", "record", "format", "value", "user_id", "conversation")
+
+BATCH_ROWS = 500
+BATCH_CHARS = 4_000_000
 
 
 def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wanted: Wanted) -> tuple[int, str]:
@@ -27,7 +30,9 @@ def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wa
         for line in lines:
             digest.update(line + b"\n")
             try:
-                told = lineage_of(line_value(line))
+                value = line_value(line)
+                told = lineage_of(value)
+                record_of(value)
             except LineWrong as exc:
                 raise LineWrong(f"line {n_rows + 1} of {set_name}: {exc}") from exc
             if told.record is not None:
@@ -38,9 +43,24 @@ def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wa
 
 
 def sources_load(version: DatasetVersion, sources: Iterable[Source]) -> None:
-    with _copied(SourceRecord, SOURCE_COLUMNS) as copy:
-        for one in sources:
-            copy.write_row((version.pk, one.file, one.record, one.format, one.value, one.user_id, one.conversation))
+    """`sources` may be read from this database: they are copied some at a time, because it does one thing at once."""
+    for some in _in_batches(sources):
+        with _copied(SourceRecord, SOURCE_COLUMNS) as copy:
+            for one in some:
+                copy.write_row((version.pk, one.file, one.record, one.format, one.value, one.user_id, one.conversation))
+
+
+def _in_batches(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    batch: list[Source] = []
+    n_chars = 0
+    for one in sources:
+        batch.append(one)
+        n_chars += len(one.value or "")
+        if len(batch) == BATCH_ROWS or n_chars >= BATCH_CHARS:
+            yield batch
+            batch, n_chars = [], 0
+    if batch:
+        yield batch
 
 
 @contextmanager

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
+from apps.datasets.cards import card
 from apps.datasets.errors import FolderWrong
 from apps.datasets.folder import Folder
-from apps.datasets.models import Dataset, DatasetVersion, Origin
+from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
 from apps.datasets.names import name_check
 from apps.datasets.row_lines import LineWrong
 from apps.datasets.services.loading import rows_load, sources_load
 from apps.datasets.sources import Sources, Wanted, no_sources
+from apps.holds.errors import Held
+from apps.holds.selectors import held_ids
 
 _SAME = ("hash", "recipe", "inputs", "licence")
 """Versions with the same of all these are the same."""
@@ -33,6 +36,7 @@ class Draft:
     steps: list[dict[str, Any]] = field(default_factory=list)
     licence: str = ""
     card: str = ""
+    """Empty: it is written from the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,12 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
     version.hash = sets_hash({name: one["sha256"] for name, one in version.sets.items()})
     if _same(draft, version.hash, but=version.pk):
         raise _Same
+    if not version.card:
+        made = [f"- {one['file']}" for one in draft.inputs]
+        version.card = card(draft.dataset, [f"{Origin(draft.origin).label}:", "", *made], version.sets)
     sources_load(version, sources(wanted))
     version.is_sealed = True
-    version.save(update_fields=["sets", "n_rows", "hash", "is_sealed"])
+    version.save(update_fields=["sets", "n_rows", "hash", "card", "is_sealed"])
     Dataset.objects.filter(pk=dataset.pk).update(n_versions=F("n_versions") + 1)
     return version
 
@@ -136,5 +143,9 @@ def _same(draft: Draft, hash_: str, *, but: int = 0) -> DatasetVersion | None:
 
 
 def version_delete(version: DatasetVersion) -> None:
-    """With its rows, for good; its number is not given again. Raises: Held, by the database's own word."""
+    """With its rows, for good; its number is not given again. Raises: Held."""
+    held = held_ids()
+    of_people = SourceRecord.objects.filter(version=version, user__isnull=False)
+    if held and of_people.filter(Q(user__public_id__in=held) | Q(conversation__in=held)).exists():
+        raise Held
     version.delete()

@@ -22,7 +22,7 @@ class UniqueIds(ChoiceStep):
     name = "unique_ids"
 
     def key(self, record: Record) -> Key:
-        return _digest(record.id)
+        return digest_of(record.id)
 
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
         return _first_only(keys, "id was there before")
@@ -37,7 +37,7 @@ class UniqueOpenings(ChoiceStep):
 
     def key(self, record: Record) -> Key:
         question = next(record.said_by(Role.USER), "")
-        return _digest(question, next(record.said_by(Role.ASSISTANT), ""))
+        return digest_of(question, next(record.said_by(Role.ASSISTANT), ""))
 
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
         return _first_only(keys, "first question and answer were there before")
@@ -132,7 +132,7 @@ def _first_only(keys: Iterable[Key], reason: str) -> Iterator[str | None]:
         seen.add(key)
 
 
-def _digest(*texts: str) -> int:
+def digest_of(*texts: str) -> int:
     """Eight bytes, so that millions of keys fit in memory. By chance, two of a million records have the same in one run
     of 37 million."""
     return int.from_bytes(hashlib.blake2b("\x1f".join(texts).encode("utf-8", "replace"), digest_size=8).digest(), "big")

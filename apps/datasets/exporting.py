@@ -1,0 +1,73 @@
+"""A version written into a folder, as `manage.py clean` writes it: `dataset import` reads it again."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apps.datasets.errors import OutputExists, OutputUnwritable
+from apps.datasets.folder import CARD, REPORT
+from apps.datasets.models import DatasetVersion
+from apps.datasets.selectors import lines_of
+
+Exported = list[tuple[str, int, int]]
+"""For each set the name of its file, how many rows it has, and how many were erased."""
+
+
+def version_export(version: DatasetVersion, folder: Path, set_names: list[str]) -> Exported:
+    """The folder is there when all is in it. Raises: OutputExists, OutputUnwritable."""
+    with _made_whole(folder) as unfinished:
+        sets: dict[str, dict[str, Any]] = {}
+        exported: Exported = []
+        for name in set_names:
+            n_rows, sha256 = _write(version, name, unfinished / f"{name}.jsonl")
+            told = version.sets[name]
+            sets[name] = {**told, "file": f"{name}.jsonl", "sha256": sha256}
+            exported.append((f"{name}.jsonl", n_rows, told["n_rows"] - n_rows))
+        (unfinished / REPORT).write_text(json.dumps(_report(version, sets), indent=2, ensure_ascii=False))
+        (unfinished / CARD).write_text(version.card)
+    return exported
+
+
+def _report(version: DatasetVersion, sets: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "recipe": version.recipe,
+        "code_sha256": version.code_version,
+        "inputs": version.inputs,
+        "version": str(version),
+        "licence": version.licence,
+        "steps": version.steps,
+        "sets": sets,
+    }
+
+
+def _write(version: DatasetVersion, set_name: str, path: Path) -> tuple[int, str]:
+    digest, n_rows = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for _, line in lines_of(version, set_name):
+            file.write(line + b"\n")
+            digest.update(line + b"\n")
+            n_rows += 1
+    return n_rows, digest.hexdigest()
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[Path]:
+    if folder.exists():
+        raise OutputExists(path=str(folder))
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.rename(folder)
+    except FileExistsError as exc:
+        raise OutputExists(path=str(unfinished)) from exc
+    except OSError as exc:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise OutputUnwritable(path=str(folder), reason=exc.strerror or str(exc)) from exc
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise

@@ -1,0 +1,1 @@
+"""The verbs of `manage.py dataset`: their arguments, and what they print."""

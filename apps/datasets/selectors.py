@@ -1,0 +1,149 @@
+"""Reads of datasets, versions and their rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+
+from apps.core.texts import clean_text
+from apps.datasets.differences import Compared, conversations_compared
+from apps.datasets.errors import RowUnknown, VersionUnknown
+from apps.datasets.formats.shapes import RecordWrong, Shape, records_read
+from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, SourceRecord
+from apps.datasets.names import Reference
+from apps.datasets.records import Message, Record
+from apps.datasets.row_lines import record_of
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A row beside its source. `record` None: it was erased. `source` None: none is kept, or none that can be read."""
+
+    row: DatasetRow
+    record: Record | None
+    source: SourceRecord | None
+    before: Record | None
+    messages: list[Compared]
+
+
+def datasets_list() -> QuerySet[Dataset]:
+    return Dataset.objects.filter(n_versions__gt=0).prefetch_related("versions")
+
+
+def version_get(reference: Reference) -> DatasetVersion:
+    """Raises: VersionUnknown."""
+    found = DatasetVersion.objects.filter(dataset__name=reference.name).select_related("dataset")
+    if reference.number is not None:
+        found = found.filter(number=reference.number)
+    version = found.first()
+    if version is None:
+        number = "" if reference.number is None else f"@{reference.number}"
+        raise VersionUnknown(what=f"dataset {reference.name}{number}")
+    return version
+
+
+def sets_of(version: DatasetVersion, set_name: str | None) -> list[str]:
+    """That one, or all, in the order in which they came out. Raises: VersionUnknown."""
+    if set_name is not None and set_name not in version.sets:
+        raise VersionUnknown(what=f"set {set_name} in {version}; it has {', '.join(version.sets)}")
+    return list(version.sets) if set_name is None else [set_name]
+
+
+def lines_of(version: DatasetVersion, set_name: str) -> Iterator[tuple[int, bytes]]:
+    """Position and line of each row that was not erased. Streamed."""
+    rows = DatasetRow.objects.filter(version=version, set_name=set_name, line__isnull=False).order_by("position")
+    for position, line in rows.values_list("position", "line").iterator(chunk_size=500):
+        yield position, (line or "").encode()
+
+
+def n_erased(version: DatasetVersion) -> int:
+    return DatasetRow.objects.filter(version=version, line=None).count()
+
+
+def row_get(version: DatasetVersion, set_name: str, *, position: int | None = None, id: str = "") -> DatasetRow:
+    """By its place, or the first with an id. Raises: RowUnknown, VersionUnknown."""
+    sets_of(version, set_name)
+    which = Q(record_id=clean_text(id)) if position is None else Q(position=position)
+    row = DatasetRow.objects.filter(which, version=version, set_name=set_name).order_by("position").first()
+    if row is None:
+        raise RowUnknown(what=repr(id[:60]) if position is None else position, version=f"{version}/{set_name}")
+    return row
+
+
+def row_inspect(row: DatasetRow) -> Inspected:
+    source = SourceRecord.objects.filter(
+        version_id=row.version_id, file=row.source_file, record=row.source_record
+    ).first()  # type: ignore[misc]  # none has no number, and is not found
+    record = None if row.line is None else record_of(orjson.loads(row.line))
+    before = _before(source, record) if source is not None and record is not None else None
+    messages = conversations_compared(_said(before), _said(record)) if before and record else []
+    return Inspected(row, record, source, before, messages)
+
+
+def _said(record: Record | None) -> list[Message]:
+    return list(record.all_messages()) if record else []
+
+
+def _before(source: SourceRecord, record: Record) -> Record | None:
+    """Of the conversations of a record, as a battle has two, that of the row."""
+    if source.value is None:
+        return None
+    try:
+        found = records_read(Shape(source.format), orjson.loads(source.value), (0, source.record))
+    except (RecordWrong, ValueError):
+        return None
+    return next((one for one in found if record.id.startswith(one.id)), found[0])
+
+
+# --- What has changed between two versions ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetDiff:
+    """Numbers of ids, with some of them as examples."""
+
+    set_name: str
+    n_same: int
+    n_changed: int
+    n_added: int
+    n_removed: int
+    examples: dict[str, list[str]]
+
+
+_DIFF = """
+WITH old AS ({rows}), new AS ({rows}), both_of_them AS (
+    SELECT record_id, CASE
+        WHEN new.digests IS NULL THEN 'removed' WHEN old.digests IS NULL THEN 'added'
+        WHEN old.digests = new.digests THEN 'same' ELSE 'changed' END AS what
+    FROM old FULL JOIN new USING (record_id)
+)
+SELECT what, count(*), (array_agg(record_id ORDER BY record_id))[1:%s] FROM both_of_them GROUP BY what
+""".format(  # noqa: S608  # no text from outside
+    rows="SELECT record_id, array_agg(md5(line) ORDER BY md5(line)) AS digests FROM datasets_datasetrow"
+    " WHERE version_id = %s AND set_name = %s AND line IS NOT NULL GROUP BY record_id"
+)
+
+
+def versions_diff(old: DatasetVersion, new: DatasetVersion, *, n_examples: int) -> list[SetDiff]:
+    """For each set of either; rows are known again by their ids."""
+    found = []
+    for name in dict.fromkeys([*old.sets, *new.sets]):
+        with connection.cursor() as cursor:
+            cursor.execute(_DIFF, [old.pk, name, new.pk, name, n_examples])
+            rows = {what: (n, ids) for what, n, ids in cursor.fetchall()}
+        same, changed, added, removed = (rows.get(w, (0, []))[0] for w in ("same", "changed", "added", "removed"))
+        examples = {what: ids for what, (_, ids) in rows.items() if what != "same"}
+        found.append(SetDiff(name, same, changed, added, removed, examples))
+    return found
+
+
+def steps_counted(version: DatasetVersion, set_name: str) -> list[tuple[str, int]]:
+    """How many rows of a set each step has changed."""
+    found: dict[str, int] = {}
+    rows = DatasetRow.objects.filter(version=version, set_name=set_name).values("steps").annotate(n=Count("pk"))
+    for row in rows:
+        for step in dict.fromkeys(row["steps"]):
+            found[step] = found.get(step, 0) + row["n"]
+    return sorted(found.items())

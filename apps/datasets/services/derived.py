@@ -1,0 +1,189 @@
+"""Versions made of versions: merged with their provenance, and split by families of conversations."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import orjson
+
+from apps.datasets.cleaning import code_hash
+from apps.datasets.errors import DerivationWrong
+from apps.datasets.families import Families
+from apps.datasets.formats.writing import Written
+from apps.datasets.models import DatasetVersion, Origin, SourceRecord
+from apps.datasets.records import Role
+from apps.datasets.report import StepReport
+from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
+from apps.datasets.selectors import lines_of
+from apps.datasets.services.versions import Draft, SetDraft, version_store
+from apps.datasets.sources import Source, Wanted
+from apps.datasets.steps.duplicates import digest_of
+from apps.datasets.steps.sampling import chance
+
+Part = tuple[DatasetVersion, str]
+"""A set of a version."""
+
+
+@dataclass(slots=True)
+class _Set:
+    """A set on its way to a version: its lines wait in a file, because counts and hashes are known at their end."""
+
+    path: Path
+    file: BinaryIO
+    report: StepReport
+    written: Written = field(default_factory=Written)
+
+    def add(self, value: dict[str, Any]) -> None:
+        self.file.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+        self.written.add(record_of(value))
+
+    def draft(self) -> SetDraft:
+        self.file.flush()
+        return SetDraft(self._lines(), {**self.written.as_dict(), "steps": [self.report.as_dict()]})
+
+    def _lines(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            for line in file:
+                yield line.rstrip(b"\n")
+
+
+def versions_merge(dataset: str, parts: list[Part], *, licence: str) -> tuple[DatasetVersion, bool]:
+    """Sets of one name become one. Of rows that say the same under one id the first stays; where two say different
+    things under one id, the later one gets another id.
+
+    Each row says besides in `source` from which version it comes. Raises: DerivationWrong, NameWrong.
+    """
+    if len(parts) < 2 or len(set(parts)) < len(parts):
+        raise DerivationWrong(reason="give at least two sets, and each once")
+    with _sets("merge", dict.fromkeys(name for _, name in parts)) as sets:
+        for name, one in sets.items():
+            _merge([version for version, set_name in parts if set_name == name], name, one)
+        recipe = {"name": "merge", "of": [f"{version}/{name}" for version, name in parts]}
+        draft = _draft(dataset, Origin.MERGE, recipe, [version for version, _ in parts], licence)
+        return version_store(
+            draft,
+            {name: one.draft() for name, one in sets.items()},
+            lambda wanted: _sources([version for version, _ in parts], wanted, _file_of),
+        )
+
+
+def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
+    ids: set[int] = set()
+    contents: set[int] = set()
+    for version in versions:
+        for position, line in lines_of(version, name):
+            value = orjson.loads(line)
+            source = value.pop("source")
+            made.report.n_in += 1
+            content = digest_of(orjson.dumps(value).decode())
+            if content in contents:
+                made.report.drop("the same row was there before", str(value["id"]))
+                continue
+            contents.add(content)
+            if digest_of(str(value["id"])) in ids:
+                made.report.notes["got another id"] += 1
+                value["id"] = f"{value['id']}~{version}"
+            ids.add(digest_of(str(value["id"])))
+            if source.get("file"):
+                source["file"] = _file_of(version, source["file"])
+            made.report.n_out += 1
+            made.add({**value, "source": {**source, "row": f"{version}/{name}:{position}"}})
+
+
+def _file_of(version: DatasetVersion, file: str) -> str:
+    """Files of different versions may have one name, and need not be the same."""
+    return f"{version}:{file}"[:FILE_MAX_CHARS]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`begin`, `end`: of the rows that are split, counted from 0 (None: to the last)."""
+
+    test_share: float
+    seed: int = 0
+    begin: int = 0
+    end: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_share < 1:
+            raise DerivationWrong(reason="the test's share is between 0 and 1")
+        if self.begin < 0 or (self.end is not None and self.end <= self.begin):
+            raise DerivationWrong(reason="begin is not negative, and end after it")
+
+
+def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tuple[DatasetVersion, bool]:
+    """Into `train` and `test`. A family stays together: what was made of one record, and what begins with the same
+    question. Raises: DerivationWrong, NameWrong.
+    """
+    version, name = part
+    families = Families()
+    for position, line in _between(part, split):
+        families.add(position, _ties(orjson.loads(line)))
+    with _sets("split", ("train", "test")) as sets:
+        for position, line in _between(part, split):
+            is_test = chance(split.seed, str(families.of(position))) < split.test_share
+            for set_name, one in sets.items():
+                one.report.n_in += 1
+                if is_test is (set_name == "test"):
+                    one.report.n_out += 1
+                    one.add(orjson.loads(line))
+                else:
+                    one.report.dropped["in the other part"] += 1
+        if not all(one.report.n_out for one in sets.values()):
+            raise DerivationWrong(reason="one of the parts would be empty: take another share or seed, or more rows")
+        told = {"test_share": split.test_share, "seed": split.seed, "begin": split.begin, "end": split.end}
+        draft = _draft(dataset, Origin.SPLIT, {"name": "split", "of": f"{version}/{name}", **told}, [version], licence)
+        return version_store(
+            draft,
+            {set_name: one.draft() for set_name, one in sets.items()},
+            lambda wanted: _sources([version], wanted, lambda _, file: file),
+        )
+
+
+def _between(part: Part, split: Split) -> Iterator[tuple[int, bytes]]:
+    return islice(lines_of(*part), split.begin, split.end)
+
+
+def _ties(value: dict[str, Any]) -> list[int]:
+    """What two rows of one family have in common."""
+    record, source = record_of(value), value["source"]
+    question = "".join(next(record.said_by(Role.USER), "").casefold().split())
+    ties = [digest_of("question", question)] if question else []
+    if source.get("file"):
+        ties.append(digest_of("source", source["file"], str(source.get("record"))))
+    return ties or [digest_of("id", record.id)]
+
+
+# --- What both do -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _sets(step: str, names: Any) -> Iterator[dict[str, _Set]]:
+    with TemporaryDirectory(prefix="dataset-") as folder, ExitStack() as files:
+        paths = {name: Path(folder) / f"{name}.jsonl" for name in names}
+        sets = {
+            name: _Set(path, files.enter_context(path.open("wb")), StepReport(step)) for name, path in paths.items()
+        }
+        yield sets
+
+
+def _draft(dataset: str, origin: Origin, recipe: dict[str, Any], versions: list[DatasetVersion], licence: str) -> Draft:
+    unique = list(dict.fromkeys(versions))
+    inputs = [{"file": str(version), "format": "dataset", "sha256": version.hash} for version in unique]
+    licences = Counter(version.licence for version in unique if version.licence)
+    return Draft(dataset, origin, recipe, inputs, code_hash(), licence=licence or " AND ".join(sorted(licences)))
+
+
+def _sources(
+    versions: list[DatasetVersion], wanted: Wanted, named: Callable[[DatasetVersion, str], str]
+) -> Iterator[Source]:
+    for version in dict.fromkeys(versions):
+        for one in SourceRecord.objects.filter(version=version).iterator(chunk_size=200):
+            file = named(version, one.file)
+            if wanted.has(file, one.record):
+                yield Source(file, one.record, one.format, one.value, one.user_id, one.conversation)
