@@ -173,6 +173,8 @@ WORDS: dict[str, str] = {
     "datasets.derivation_wrong": "{reason}.",
     "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
     "same command again, with fewer --workers: it goes on where it was.",
+    "datasets.chunk_failed": "A chunk failed on {worker}: {reason}. Mend that and start the same command again: it "
+    "goes on where it was.",
     "gateway.no_backends": "There is no web backend yet: add one in the admin under Gateway, Web backends.",
     "gateway.file_not_written": "{path} cannot be written: {reason}",
     "gateway.nginx_refused": "`{command}` failed: {reason}",

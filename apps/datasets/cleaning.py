@@ -4,7 +4,8 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,9 @@ from apps.datasets.formats.writing import Written
 from apps.datasets.output_folder import begun, check_free, claimed, emptied, put_in_place, unfinished_of
 from apps.datasets.recipe import Recipe
 from apps.datasets.report import StepReport
-from apps.datasets.run import Input, Options, OutputMade, Progress, Run, names_of
+from apps.datasets.run import Input, Options, OutputMade, Pool, Progress, Run, names_of
+
+PoolOf = Callable[[Path], AbstractContextManager[Pool | None]]
 
 _SETS = "sets"
 _BLOCK_BYTES = 1024 * 1024
@@ -58,12 +61,14 @@ def recipe_run(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    pool_of: PoolOf = lambda work: nullcontext(None),
 ) -> Cleaned:
     """Write the sets of `recipe` into the folder `output`. A run that was broken off goes on.
 
-    `overwrite`: replace what a run made there before, and what one that was broken off has left.
+    `overwrite`: replace what a run made there before, and what one that was broken off has left. `pool_of`: where tasks
+    are done, for the folder of what is under way; None: in processes of this one.
     Raises: OutputExists, OutputForeign, OutputBusy, OutputUnwritable, WorkStale, FileUnreadable, RecordRefused,
-        RecipeWrong, WorkerLost.
+        RecipeWrong, WorkerLost, ChunkFailed.
     """
     paths = [one.path for one in inputs]
     check_free(output, overwrite=overwrite, inputs=paths)
@@ -74,7 +79,9 @@ def recipe_run(
             check_free(output, overwrite=overwrite, inputs=paths)  # again: a run that has just ended may have made it
             begun(unfinished, plan, overwrite=overwrite)
             try:
-                cleaned = _made(recipe, Run(recipe, inputs, unfinished / "work", options, progress), unfinished)
+                with pool_of(unfinished / "work") as pool:
+                    run = Run(recipe, inputs, unfinished / "work", options, progress, pool)
+                    cleaned = _made(recipe, run, unfinished)
                 put_in_place(unfinished / _SETS, output)
             except OSError as exc:
                 if exc.errno == errno.ENOSPC:

@@ -60,6 +60,12 @@ class WorkerLost(DatasetError):
     code = "datasets.worker_lost"
 
 
+class ChunkFailed(DatasetError):
+    """A Celery worker could not do its part of a run."""
+
+    code = "datasets.chunk_failed"
+
+
 class NameWrong(DatasetError):
     code = "datasets.name_wrong"
 

@@ -128,3 +128,35 @@ class DatasetRow(models.Model):
 
     def __str__(self) -> str:
         return f"Row {self.position} of {self.set_name}"
+
+
+class ChunkState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class SharedChunk(models.Model):
+    """A chunk of a recipe's rows that a Celery worker is to work on. Its row goes when the run has its result."""
+
+    folder = models.TextField()
+    """Of the run."""
+    path = models.TextField(unique=True)
+    """Of the file that says what is to be done."""
+    state = models.CharField(max_length=10, choices=ChunkState, default=ChunkState.WAITING)
+    sent_at = models.DateTimeField()
+    """To the queue, for the last time."""
+    runner = models.UUIDField(null=True)
+    worker = models.CharField(max_length=200, blank=True)
+    """Machine and process that took it last."""
+    lease_expires_at = models.DateTimeField(null=True)
+    n_tries = models.PositiveSmallIntegerField(default=0)
+    error = models.JSONField(null=True)
+    """Of one that failed: `code` and `details`, `errno`, or `reason`."""
+
+    class Meta:
+        indexes = [models.Index(fields=["folder", "state"], name="shared_chunk_of_run")]
+
+    def __str__(self) -> str:
+        return self.path

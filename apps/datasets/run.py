@@ -11,13 +11,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from apps.datasets.chunks import (
     FromChunk,
@@ -108,11 +108,19 @@ class Run:
     """One recipe on some files, with a folder for what is under way."""
 
     def __init__(
-        self, recipe: Recipe, inputs: list[Input], folder: Path, options: Options, progress: Progress | None = None
+        self,
+        recipe: Recipe,
+        inputs: list[Input],
+        folder: Path,
+        options: Options,
+        progress: Progress | None = None,
+        pool: "Pool | None" = None,
     ) -> None:
+        """`pool`: instead of processes of this one."""
         self.inputs = inputs
         self._recipe, self._folder, self._options = recipe, folder, options
         self._progress = progress or (lambda what, done, n_all: None)
+        self._pool = pool
         self._names = names_of(inputs)
 
     def outputs(self) -> tuple[list[StepReport], list[OutputMade]]:
@@ -120,7 +128,7 @@ class Run:
 
         Raises: FileUnreadable, RecordRefused, RecipeWrong, WorkerLost, OSError.
         """
-        with _pool(self._options.n_workers) as pool:
+        with nullcontext(self._pool) if self._pool else _pool(self._options.n_workers) as pool:
             common = self._through(pool, "common", self._recipe.steps, None)
             made: dict[str, _Rows] = {}
             outputs = []
@@ -129,13 +137,13 @@ class Run:
                 outputs.append(OutputMade(output.name, self._rendered(pool, output.name, rows), rows.reports))
         return common.reports, outputs
 
-    def _output(self, pool: "_Pool", output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
+    def _output(self, pool: "Pool", output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
         above = common if output.parent is None else made[output.parent]
         if not output.steps:
             return _Rows(above.chunks)
         return self._through(pool, f"output-{output.name}", output.steps, above.chunks)
 
-    def _through(self, pool: "_Pool", name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
+    def _through(self, pool: "Pool", name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
         """`chunks` None: from the input files."""
         rows = _Rows(chunks or [])
         for number, segment in enumerate(_segments(steps)):
@@ -149,7 +157,7 @@ class Run:
         return rows
 
     def _segment(
-        self, pool: "_Pool", segment: _Segment, tasks: Iterator[Task], rows: _Rows, told: tuple[str, int]
+        self, pool: "Pool", segment: _Segment, tasks: Iterator[Task], rows: _Rows, told: tuple[str, int]
     ) -> _Rows:
         name, n_all = told
         chunks: list[FromChunk] = []
@@ -183,7 +191,7 @@ class Run:
             for rows in _in_chunks(records):
                 yield FromFile(number, self._names[number], one.shape, rows, self._options.is_strict)
 
-    def _rendered(self, pool: "_Pool", name: str, rows: _Rows) -> list[Rendered]:
+    def _rendered(self, pool: "Pool", name: str, rows: _Rows) -> list[Rendered]:
         folder = self._folder / f"rendered-{name}"
         folder.mkdir(parents=True, exist_ok=True)
         tasks = (
@@ -300,6 +308,14 @@ def _done_or_run(task: Task) -> Result:
 
 
 # --- Processes --------------------------------------------------------------------------------------------------------
+
+
+class Pool(Protocol):
+    """Where tasks are done."""
+
+    def in_order(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """Results in the order of the tasks, of which a few are under way at a time."""
+        ...
 
 
 class _Pool:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 from apps.datasets.errors import RecipeWrong
 
@@ -16,6 +17,7 @@ class TokenCounter:
 
     def __init__(self, model: str) -> None:
         self._model = model
+        self._lock = Lock()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "gpu_worker", "count-tokens", model],
             stdin=subprocess.PIPE,
@@ -27,12 +29,13 @@ class TokenCounter:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Raises: RecipeWrong: the folder has no tokenizer that can be read."""
         assert self._child.stdin is not None and self._child.stdout is not None  # noqa: S101  # both are pipes
-        try:
-            self._child.stdin.write(json.dumps(list(texts)).encode() + b"\n")
-            self._child.stdin.flush()
-            answer = self._child.stdout.readline()
-        except BrokenPipeError:
-            answer = b""
+        with self._lock:  # jobs may run in threads, and each must get its own answer
+            try:
+                self._child.stdin.write(json.dumps(list(texts)).encode() + b"\n")
+                self._child.stdin.flush()
+                answer = self._child.stdout.readline()
+            except BrokenPipeError:
+                answer = b""
         if not answer:
             raise RecipeWrong(reason=self._last_words())
         counts: list[int] = json.loads(answer)
@@ -48,13 +51,15 @@ class TokenCounter:
 
 
 _counters: dict[str, TokenCounter] = {}
+_starting = Lock()
 
 
 def counter_of(model: str) -> TokenCounter:
     """This process's counter for a model folder, started with the first question."""
-    if model not in _counters:
-        _counters[model] = TokenCounter(model)
-    return _counters[model]
+    with _starting:
+        if model not in _counters:
+            _counters[model] = TokenCounter(model)
+        return _counters[model]
 
 
 def counters_close() -> None:

@@ -116,7 +116,10 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # A process of jobs takes from its queues in turn: other jobs do not wait behind all the batches that there are.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "batches")]
-CELERY_TASK_ROUTES = {"openai_api.batch_advance_task": {"queue": "batches"}}
+CELERY_TASK_ROUTES = {
+    "openai_api.batch_advance_task": {"queue": "batches"},
+    "datasets.chunk_run_task": {"queue": "data"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -19,6 +19,7 @@ from apps.datasets.recipe import recipe_read
 from apps.datasets.report import report_text
 from apps.datasets.run import Input, Options, inputs_of
 from apps.datasets.services.versions import folder_store
+from apps.datasets.shared.pool import shared_pool
 from apps.datasets.sources import no_sources, sources_of
 from apps.datasets.steps.all import STEPS
 
@@ -41,7 +42,14 @@ class Command(BaseCommand):
             "--write", choices=list(map(str, Form)), default=str(Form.MESSAGES), help="format of the output"
         )
         parser.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="parameter")
-        parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+        parser.add_argument(
+            "--workers", type=_positive, metavar="N", help="processes; as many as processors by default"
+        )
+        parser.add_argument(
+            "--celery",
+            action="store_true",
+            help="instead of processes here, the site's jobs on all machines that see OUTPUT",
+        )
         parser.add_argument("--strict", action="store_true", help="refuse the input at the first record that is wrong")
         parser.add_argument("--dry-run", type=_positive, metavar="N", help="show what happens to the first N records")
         parser.add_argument("--force", action="store_true", help="replace the output, and what a broken run has left")
@@ -64,6 +72,8 @@ class Command(BaseCommand):
             raise CommandError("--licence and --without-sources are of a dataset: give --dataset NAME too")
         if options["dataset"] is not None and options["output"] is None:
             raise CommandError("a dry run makes no version: leave --dataset out")
+        if options["celery"] and (options["output"] is None or options["workers"]):
+            raise CommandError("--celery has as many processes as take jobs, and needs --output: leave the rest out")
         try:
             self._clean(options)
         except SiteError as exc:
@@ -76,12 +86,15 @@ class Command(BaseCommand):
         inputs = inputs_of(options["input"], Shape(options["format"]) if options["format"] else None)
         for one in inputs:
             self.stderr.write(f"{one.path} is read as {one.shape}")
-        how = Options(options["workers"], options["strict"], Form(options["write"]))
+        how = Options(options["workers"] or os.cpu_count() or 1, options["strict"], Form(options["write"]))
         if options["dry_run"]:
             self._tell(recipe_try(recipe, inputs, options["dry_run"], how))
             return
         progress = _Progress(sys.stderr.isatty())
-        cleaned = recipe_run(recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show)
+        where = {"pool_of": shared_pool} if options["celery"] else {}
+        cleaned = recipe_run(
+            recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show, **where
+        )
         progress.end()
         self._tell(cleaned)
         for made in cleaned.sets:
