@@ -1,6 +1,7 @@
 """What each step does to a conversation, and what no step ever does: lose one without saying so."""
 
 import string
+import time
 from collections import Counter
 from copy import deepcopy
 from itertools import pairwise
@@ -429,3 +430,39 @@ def test_a_model_says_who_it_is_in_three_families() -> None:
     assert all("Owl" in m.messages[1].content or "The Wood" in m.messages[1].content for m in made)
     assert sum(m.messages[1].content.startswith("No") for m in made) == 816
     assert {m.id for m in made} == {f"identity_{n}" for n in range(937)}
+def test_personal_data_is_taken_out_of_calls_and_fields_too() -> None:
+    record = talk("ua", "Hi", "", fields={"ip": "203.0.113.7", "user": {"mails": ["ada@example.org", 3]}, "n": 1.5})
+    record.messages[1].extra = {"tool_calls": [{"function": {"arguments": '{"to": "ada@example.org"}'}}]}
+    PersonalData().apply(record, notes := Notes())
+    assert record.fields == {"ip": "[IP]", "user": {"mails": ["[EMAIL]", 3]}, "n": 1.5}
+    assert record.messages[1].extra["tool_calls"][0]["function"]["arguments"] == '{"to": "[EMAIL]"}'
+    assert notes == {"ip taken out": 1, "email taken out": 2}
+    assert record.steps == ["personal_data"]
+    assert reason(applied(PersonalData(drop=True), talk("ua", fields={"ip": "203.0.113.7"}))) == "personal data"
+
+
+KEY_LINES = "\n".join("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"[n:] for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: A-1\n\n{KEY_LINES}\n-----END RSA PRIVATE KEY-----.", "[SECRET]."),
+        (f"-----BEGIN PRIVATE KEY-----\n{KEY_LINES}\nand so on", "[SECRET]\nand so on"),
+        (f"-----BEGIN PRIVATE KEY-----{KEY_LINES}", "[SECRET]"),
+    ],
+)
+def test_a_private_key_is_taken_out_whole_also_when_its_end_is_missing(text: str, left: str) -> None:
+    record = talk("ua", text)
+    PersonalData(kinds=["secret"]).apply(record, Notes())
+    assert record.messages[0].content == left
+
+
+def test_many_beginnings_of_keys_take_linear_time() -> None:
+    record = talk("u", "-----BEGIN PRIVATE KEY-----" * 20_000)
+    began = time.process_time()
+    PersonalData(kinds=["secret"]).apply(record, notes := Notes())
+    assert notes == {"secret taken out": 20_000}
+    assert time.process_time() - began < 20  # each beginning with all that follows would take hours
+
+
