@@ -92,6 +92,24 @@ def test_what_goes_in_as_messages_comes_out_as_sharegpt(tmp_path: Path) -> None:
 
 
 def test_a_pair_of_answers_stays_a_pair(tmp_path: Path) -> None:
+def test_what_has_the_name_of_something_that_is_written_is_kept_under_another(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<b>Hi</b>", "role": "guest", "content": "raw"}, {"from": "gpt", "value": "Ho"}]
+    own: dict[str, Any] = {"source": "forum", "model": 7, "messages": ["kept"]}
+    path = written(tmp_path / "s.jsonl", [{"id": "1", "conversations": turns, **own}])
+    made = clean(tmp_path, path, recipe=recipe("html_to_markdown"))
+    (row,) = lines_of(made.sets[0].path)
+    said = {"role": "user", "content": "**Hi**", "original_role": "guest", "original_content": "raw"}
+    assert row["messages"] == [said, {"role": "assistant", "content": "Ho"}]
+    assert (row["model"], row["original_messages"], row["original_source"]) == (7, ["kept"], "forum")
+    assert row["source"] == {"file": "s.jsonl", "record": 0, "steps": ["html_to_markdown"]}
+    again = clean(tmp_path, made.sets[0].path, recipe=recipe(), name="again")
+    (row,) = lines_of(again.sets[0].path)
+    assert (row["original_source"], row["original_original_source"]["file"]) == ("forum", "s.jsonl")
+    as_sharegpt = clean(tmp_path, path, recipe=recipe(), name="other", form=Form.SHAREGPT)
+    (row,) = lines_of(as_sharegpt.sets[0].path)
+    assert row["conversations"] == [{**turns[0], "from": "human"}, turns[1]]
+
+
     path = written(tmp_path / "p.jsonl", [{"prompt": "Hi", "chosen": "<p>Ho</p>", "rejected": "No"}])
     made = clean(tmp_path, path, recipe=recipe("trim_turns", "take_turns", "html_to_markdown", "single_round"))
     (row,) = lines_of(made.sets[0].path)

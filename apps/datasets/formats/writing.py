@@ -1,6 +1,7 @@
 """The shapes in which sets come out, and what is counted while they do. Pure."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -24,15 +25,31 @@ _SPEAKERS: dict[str, str] = {Role.USER: "human", Role.ASSISTANT: "gpt"}
 
 
 def rendered(record: Record, form: Form, names: tuple[str, ...]) -> bytes:
-    """A line. "source" names the file, the record in it, and the steps that changed it."""
+    """A line. "source" names the file, the record in it, and the steps that changed it.
+
+    What the record has besides under a name that the line uses is written as "original_" and that name.
+    """
     file, number = record.source
     source = {"file": names[file] if file >= 0 else None, "record": number, "steps": record.steps}
     row: dict[str, Any] = {"id": record.id}
     if record.model:
         row["model"] = record.model
     row |= _conversation(record, form)
-    row |= {name: value for name, value in record.fields.items() if name not in row}
+    row = _with_others(row, record.fields, taken={*row, "source"})
     return orjson.dumps(row | {"source": source}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _with_others(row: dict[str, Any], others: dict[str, Any], *, taken: Collection[str]) -> dict[str, Any]:
+    """Of two that come to the same name, as when what came out goes in again, the second is "original_original_"."""
+    full = dict(row)
+    free = {name: value for name, value in others.items() if name not in taken}
+    full |= free
+    for name, value in others.items():
+        if name not in free:
+            while name in full or name in taken:
+                name = f"original_{name}"  # noqa: PLW2901  # until it is free
+            full[name] = value
+    return full
 
 
 def _conversation(record: Record, form: Form) -> dict[str, Any]:
@@ -42,7 +59,7 @@ def _conversation(record: Record, form: Form) -> dict[str, Any]:
         if turns and turns[0].role == Role.SYSTEM and not turns[0].extra:
             said, turns = {"system": turns[0].content}, turns[1:]
         said["conversations"] = [
-            {"from": _SPEAKERS.get(turn.role, turn.role), "value": turn.content, **turn.extra} for turn in turns
+            _turn({"from": _SPEAKERS.get(turn.role, turn.role), "value": turn.content}, turn) for turn in turns
         ]
         if record.chosen is not None and record.rejected is not None:
             said |= {"chosen": _turns(record.chosen), "rejected": _turns(record.rejected)}
@@ -54,7 +71,11 @@ def _conversation(record: Record, form: Form) -> dict[str, Any]:
 
 
 def _turns(messages: list[Message]) -> list[dict[str, Any]]:
-    return [{"role": message.role, "content": message.content, **message.extra} for message in messages]
+    return [_turn({"role": message.role, "content": message.content}, message) for message in messages]
+
+
+def _turn(said: dict[str, Any], message: Message) -> dict[str, Any]:
+    return _with_others(said, message.extra, taken=said)
 
 
 @dataclass(slots=True)
