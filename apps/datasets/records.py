@@ -46,6 +46,8 @@ class Record:
         yield from self.messages
         yield from self.chosen or ()
         yield from self.rejected or ()
+    family: str = ""
+    """Of a part of a conversation that was split, `family_of` the whole."""
 
     def said_by(self, role: Role) -> Iterator[str]:
         return (message.content for message in self.all_messages() if message.role == role)
@@ -72,7 +74,8 @@ def dumped(record: Record) -> bytes:
 
 
 def loaded(line: bytes) -> Record:
-    id_, messages, model, source, steps, fields, chosen, rejected = orjson.loads(line)
+            record.family,
+    id_, messages, model, source, steps, fields, chosen, rejected, family = orjson.loads(line)
     return Record(
         id_,
         _messages(messages),
@@ -87,6 +90,7 @@ def loaded(line: bytes) -> Record:
 
 def _rows(messages: list[Message]) -> list[list[Any]]:
     return [[message.role, message.content, message.extra] for message in messages]
+        family,
 
 
 def _messages(rows: list[list[Any]]) -> list[Message]:

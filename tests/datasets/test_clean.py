@@ -14,6 +14,7 @@ from apps.datasets.cleaning import recipe_try
 from apps.datasets.errors import DatasetError, FileUnreadable, RecordRefused
 from apps.datasets.formats.writing import Form
 from apps.datasets.run import Options, inputs_of
+from tests.conftest import DEMO_BASE
 from tests.datasets.support import STEPS, bytes_of, clean, dump, lines_of, recipe, sharegpt, written
 
 
@@ -91,7 +92,6 @@ def test_what_goes_in_as_messages_comes_out_as_sharegpt(tmp_path: Path) -> None:
     assert row["kept"] == [1]
 
 
-def test_a_pair_of_answers_stays_a_pair(tmp_path: Path) -> None:
 def test_what_has_the_name_of_something_that_is_written_is_kept_under_another(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<b>Hi</b>", "role": "guest", "content": "raw"}, {"from": "gpt", "value": "Ho"}]
     own: dict[str, Any] = {"source": "forum", "model": 7, "messages": ["kept"]}
@@ -110,11 +110,23 @@ def test_what_has_the_name_of_something_that_is_written_is_kept_under_another(tm
     assert row["conversations"] == [{**turns[0], "from": "human"}, turns[1]]
 
 
+def test_a_pair_of_answers_stays_a_pair(tmp_path: Path) -> None:
     path = written(tmp_path / "p.jsonl", [{"prompt": "Hi", "chosen": "<p>Ho</p>", "rejected": "No"}])
     made = clean(tmp_path, path, recipe=recipe("trim_turns", "take_turns", "html_to_markdown", "single_round"))
     (row,) = lines_of(made.sets[0].path)
     assert row["chosen"] == [{"role": "assistant", "content": "Ho"}]
     assert row["rejected"] == [{"role": "assistant", "content": "No"}]
+
+
+def test_parts_of_a_conversation_that_was_split_stay_in_one_part(tmp_path: Path) -> None:
+    talks = [sharegpt(str(n), *[f"{n} {turn} " + "word " * 20 for turn in range(8)]) for n in range(40)]
+    split = {"split_long": {"tokenizer": str(DEMO_BASE), "max_tokens": 80}}
+    outputs = {part: {"steps": [{"part": {"keep": part, "test_share": 0.5}}]} for part in ("train", "test")}
+    made = clean(tmp_path, written(tmp_path / "t.jsonl", talks), recipe=recipe(split, outputs=outputs))
+    train, test = ({row["source"]["record"] for row in lines_of(one.path)} for one in made.sets)
+    assert made.common[1].n_made >= 40
+    assert train and test
+    assert not train & test
 
 
 # --- What is wrong ----------------------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ class Slice(ChoiceStep):
 class Part(MapStep):
     """Keep one part of a split into training and test: `keep` is "train" or "test", `test_share` the test's share.
 
-    A family stays together: conversations with the same first question go to the same part, whatever order they come
-    in, for the same `seed`.
+    A family stays together: conversations with the same first question, and the parts of one that was split, go to the
+    same part, whatever order they come in, for the same `seed`.
     """
 
     name = "part"
@@ -99,5 +99,5 @@ class Part(MapStep):
 
 
 def family_of(record: Record) -> str:
-    """Its first question without case and blanks."""
-    return "".join(next(record.said_by(Role.USER), "").casefold().split())
+    """The first question without case and blanks, of the whole conversation where this is a part of one."""
+    return record.family or "".join(next(record.said_by(Role.USER), "").casefold().split())

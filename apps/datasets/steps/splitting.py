@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apps.datasets.records import Message, Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
+from apps.datasets.steps.choosing import family_of
 from apps.datasets.tokens import counter_of
 
 
@@ -70,6 +71,7 @@ class SplitLong(MapStep):
             messages=messages,
             steps=[*record.steps, self.name],
             fields=deepcopy(record.fields),
+            family=family_of(record),
         )
 
 
