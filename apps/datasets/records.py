@@ -23,6 +23,11 @@ class Message:
     content: str
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_calls(self) -> bool:
+        """Of tools: such a message says something without a text too."""
+        return bool(self.extra.get("tool_calls") or self.extra.get("function_call"))
+
 
 @dataclass(slots=True)
 class Record:
@@ -41,13 +46,13 @@ class Record:
     fields: dict[str, Any] = field(default_factory=dict)
     chosen: list[Message] | None = None
     rejected: list[Message] | None = None
+    family: str = ""
+    """Of a part of a conversation that was split, `family_of` the whole."""
 
     def all_messages(self) -> Iterator[Message]:
         yield from self.messages
         yield from self.chosen or ()
         yield from self.rejected or ()
-    family: str = ""
-    """Of a part of a conversation that was split, `family_of` the whole."""
 
     def said_by(self, role: Role) -> Iterator[str]:
         return (message.content for message in self.all_messages() if message.role == role)
@@ -69,12 +74,12 @@ def dumped(record: Record) -> bytes:
             record.fields,
             None if record.chosen is None else _rows(record.chosen),
             None if record.rejected is None else _rows(record.rejected),
+            record.family,
         ]
     )
 
 
 def loaded(line: bytes) -> Record:
-            record.family,
     id_, messages, model, source, steps, fields, chosen, rejected, family = orjson.loads(line)
     return Record(
         id_,
@@ -85,12 +90,12 @@ def loaded(line: bytes) -> Record:
         fields,
         None if chosen is None else _messages(chosen),
         None if rejected is None else _messages(rejected),
+        family,
     )
 
 
 def _rows(messages: list[Message]) -> list[list[Any]]:
     return [[message.role, message.content, message.extra] for message in messages]
-        family,
 
 
 def _messages(rows: list[list[Any]]) -> list[Message]:

@@ -212,6 +212,20 @@ def test_a_call_of_a_tool_is_not_empty() -> None:
     assert applied(EmptyMessages(), record) is record
 
 
+@pytest.mark.parametrize(
+    "extra", [{"markdown": None}, {"text": None}, {"loss": True}, {"tool_calls": []}, {"name": "ada"}]
+)
+def test_what_stands_beside_an_empty_text_does_not_fill_it(extra: dict[str, Any]) -> None:
+    record = talk("uaua", "Hi", "Ho", "And?", "")
+    record.messages[3].extra = extra
+    assert roles(applied(EmptyMessages(), record)) == "ua"
+
+
+def test_a_text_behind_a_sign_without_a_width_is_not_empty() -> None:
+    record = talk("ua", "\u200bHi", "\ufeffHo")
+    assert applied(EmptyMessages(), record) is record
+
+
 @given(records)
 def test_a_single_round_is_the_beginning(record: Record) -> None:
     before = [(m.role, m.content) for m in record.messages]

@@ -119,9 +119,8 @@ class EmptyMessages(MapStep):
 
 
 def is_empty(message: Message) -> bool:
-    """Nothing to read, and no call of a tool either."""
-    text = message.content.strip()
-    return not message.extra and (not text or not text[0].isprintable())
+    """Nothing that can be seen, and no call of a tool either."""
+    return not message.has_calls and not any(sign.isprintable() and sign != " " for sign in message.content)
 
 
 @step
