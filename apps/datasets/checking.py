@@ -7,7 +7,7 @@ from pathlib import Path
 from apps.core.json_stream import Broken
 from apps.datasets.formats.files import Raw, raw_records
 from apps.datasets.formats.shapes import RecordWrong, Shape, records_read
-from apps.datasets.records import Record, Role
+from apps.datasets.records import Message, Record, Role
 from apps.datasets.steps.turns import alternates, is_empty
 
 
@@ -38,16 +38,16 @@ class Checked:
 
 def faults_of(path: Path, shape: Shape, checked: Checked) -> Iterator[Fault]:
     """One for each record that has any, the first. `checked` counts along. Raises: FileUnreadable."""
-    first_lines: dict[str, int] = {}
+    first_places: dict[str, tuple[int, int]] = {}
     for raw in raw_records(path):
         checked.n_records += 1
-        wrong = _wrong(raw, shape, first_lines)
+        wrong = _wrong(raw, shape, first_places)
         if wrong is not None:
             checked.n_wrong += 1
             yield Fault(path, raw.line, raw.number, wrong.field, wrong.found, wrong.expected, wrong.fix)
 
 
-def _wrong(raw: Raw, shape: Shape, first_lines: dict[str, int]) -> RecordWrong | None:
+def _wrong(raw: Raw, shape: Shape, first_places: dict[str, tuple[int, int]]) -> RecordWrong | None:
     if isinstance(raw.value, Broken):
         return RecordWrong("record", raw.value.reason, "JSON", "mend or remove it")
     try:
@@ -57,25 +57,45 @@ def _wrong(raw: Raw, shape: Shape, first_lines: dict[str, int]) -> RecordWrong |
     for record in records:
         if wrong := _unfit(record):
             return wrong
-        if (first := first_lines.setdefault(record.id, raw.line)) != raw.line:
-            return RecordWrong(
-                "id", record.id, "one of its own", f"line {first} has it too: the step unique_ids drops it"
-            )
+        here = raw.line, raw.number
+        if (first := first_places.setdefault(record.id, here)) != here:
+            where = f"line {first[0]}, record {first[1]}"
+            return RecordWrong("id", record.id, "one of its own", f"{where} has it too: the step unique_ids drops it")
     return None
 
 
 def _unfit(record: Record) -> RecordWrong | None:
-    known = {str(role) for role in Role}
-    for number, message in enumerate(record.messages):
-        where = f"message {number}"
-        if message.role not in known:
+    if record.chosen is None or record.rejected is None:
+        return _unfit_messages("message", record.messages) or _unfit_turns(record.messages)
+    prompt, chosen, rejected = record.messages, record.chosen, record.rejected
+    return (
+        _unfit_messages("message", prompt)
+        or _unfit_messages("chosen", chosen)
+        or _unfit_messages("rejected", rejected)
+        or _unfit_turns(prompt + chosen, answer="chosen")
+        or _unfit_turns(prompt + rejected, answer="rejected")
+    )
+
+
+def _unfit_messages(name: str, messages: list[Message]) -> RecordWrong | None:
+    for number, message in enumerate(messages):
+        where = f"{name} {number}"
+        if message.role not in set(Role):
             return RecordWrong(where, message.role, "system, user, assistant or tool", "rename the role")
         if is_empty(message):
-            return RecordWrong(where, message.content, "a text", "the step empty_messages cuts before it")
-    turns = "".join(message.role[0] for message in record.messages)
-    if not alternates(record.messages):
-        fix = "the step take_turns drops it, or joins neighbours"
-        return RecordWrong("messages", turns[:40], "user and assistant in turn, the user first", fix)
-    if record.chosen is None and not turns.endswith("a"):
-        return RecordWrong("messages", turns[-40:], "an answer at the end", "the step trim_turns takes away the rest")
+            fix = "the step empty_messages cuts before it, or drops a pair of answers"
+            return RecordWrong(where, message.content, "a text", fix)
+    return None
+
+
+def _unfit_turns(messages: list[Message], *, answer: str = "") -> RecordWrong | None:
+    """`answer`: which of a pair ends these."""
+    turns = "".join(message.role[0] for message in messages)
+    field = answer or "messages"
+    if not alternates(messages):
+        fix = "mend it" if answer else "the step take_turns drops it, or joins neighbours"
+        return RecordWrong(field, turns[:40], "user and assistant in turn, the user first", fix)
+    if not turns.endswith("a"):
+        fix = "mend it" if answer else "the step trim_turns takes away the rest"
+        return RecordWrong(field, turns[-40:], "an answer at the end", fix)
     return None

@@ -27,14 +27,45 @@ def test_a_file_that_is_fit_is_said_to_be(tmp_path: Path, capsys: pytest.Capture
     assert checked(capsys, path) == (f"{path}: 2 records of sharegpt, 0 with a fault\n", "")
 
 
+def test_equal_ids_are_found_also_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps([GOOD, sharegpt("2", "Hi", "Ho"), GOOD]))
+    out, refusal = checked(capsys, path)
+    assert f"{path}, line 1, record 2, id: found '1', expected one of its own; line 1, record 0 has it too" in out
+    assert refusal.startswith("1 record")
+
+
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ({"chosen": " "}, "chosen 0: found ' ', expected a text"),
+        ({"rejected": [{"role": "cat", "content": "No"}]}, "rejected 0: found 'cat', expected system, user"),
+        ({"rejected": [{"role": "user", "content": "No"}]}, "rejected: found 'uu', expected user and assistant"),
+        (
+            {"chosen": [{"role": "assistant", "content": "Ho"}, {"role": "user", "content": "So"}]},
+            "chosen: found 'uau'",
+        ),
+        ({"prompt": [{"role": "user", "content": ""}]}, "message 0: found '', expected a text"),
+    ],
+)
+def test_both_answers_of_a_pair_are_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pair: dict[str, Any], says: str
+) -> None:
+    good = {"prompt": "Hi", "chosen": "Ho", "rejected": "No"}
+    out, refusal = checked(capsys, written(tmp_path / "t.jsonl", [good, good | pair]))
+    assert f"line 2, record 1, {says}" in out
+    assert refusal.startswith("1 record")
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (sharegpt("1", "Hi", "Ho"), "id: found '1', expected one of its own; line 1 has it too"),
+        (sharegpt("1", "Hi", "Ho"), "id: found '1', expected one of its own; line 1, record 0 has it too"),
         (sharegpt("2", "Hi"), "messages: found 'u', expected an answer at the end"),
         (sharegpt("2", "Hi", " "), "message 1: found ' ', expected a text"),
         ({"id": "2", "conversations": [{"from": "gpt", "value": "Ho"}]}, "messages: found 'a', expected user and"),
         ({"id": "2", "conversations": [{"from": "cat", "value": "Ho"}]}, "message 0: found 'cat', expected system"),
+        ({"id": "2", "conversations": []}, "messages: found '', expected an answer at the end"),
         ({"id": "2", "conversations": {}}, "conversations: found {}, expected a list of messages"),
     ],
 )
