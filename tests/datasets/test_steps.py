@@ -130,6 +130,12 @@ def test_every_step_has_help_and_a_name_in_one_style() -> None:
     [
         (BlockedWords, {}),
         (BlockedWords, {"words": [" "]}),
+        (BlockedWords, {"words": ["x"], "speakers": ["gpt"]}),
+        (Refusals, {"more": [""]}),
+        (Length, {"min_chars": 9, "max_chars": 8}),
+        (Languages, {"skip": ["korean"]}),
+        (KeepModels, {"names": ["---"]}),
+        (PersonalData, {"kinds": []}),
         (ReplaceText, {}),
         (DigitRuns, {"times": 1}),
         (Loops, {"share": 0}),
@@ -206,12 +212,6 @@ def test_a_conversation_ends_before_its_first_empty_message(said: list[str], lef
     assert (roles(outcome) if isinstance(outcome, Record) else "") == left
 
 
-def test_a_call_of_a_tool_is_not_empty() -> None:
-    record = talk("ua", "Hi", "")
-    record.messages[1].extra = {"tool_calls": [{}]}
-    assert applied(EmptyMessages(), record) is record
-
-
 @pytest.mark.parametrize(
     "extra", [{"markdown": None}, {"text": None}, {"loss": True}, {"tool_calls": []}, {"name": "ada"}]
 )
@@ -223,6 +223,12 @@ def test_what_stands_beside_an_empty_text_does_not_fill_it(extra: dict[str, Any]
 
 def test_a_text_behind_a_sign_without_a_width_is_not_empty() -> None:
     record = talk("ua", "\u200bHi", "\ufeffHo")
+    assert applied(EmptyMessages(), record) is record
+
+
+def test_a_call_of_a_tool_is_not_empty() -> None:
+    record = talk("ua", "Hi", "")
+    record.messages[1].extra = {"tool_calls": [{}]}
     assert applied(EmptyMessages(), record) is record
 
 
@@ -437,13 +443,6 @@ def test_personal_data_and_keys_are_taken_out_and_counted() -> None:
     assert reason(applied(PersonalData(drop=True), talk("ua", "ada@example.org", "x"))) == "personal data"
 
 
-def test_a_model_says_who_it_is_in_three_families() -> None:
-    made = list(Identity(model_name="Owl", maker="The Wood").added())
-    assert len(made) == 72 + 49 + 816 == 937
-    assert len({(m.messages[0].content, m.messages[1].content) for m in made}) == 937
-    assert all("Owl" in m.messages[1].content or "The Wood" in m.messages[1].content for m in made)
-    assert sum(m.messages[1].content.startswith("No") for m in made) == 816
-    assert {m.id for m in made} == {f"identity_{n}" for n in range(937)}
 def test_personal_data_is_taken_out_of_calls_and_fields_too() -> None:
     record = talk("ua", "Hi", "", fields={"ip": "203.0.113.7", "user": {"mails": ["ada@example.org", 3]}, "n": 1.5})
     record.messages[1].extra = {"tool_calls": [{"function": {"arguments": '{"to": "ada@example.org"}'}}]}
@@ -480,3 +479,10 @@ def test_many_beginnings_of_keys_take_linear_time() -> None:
     assert time.process_time() - began < 20  # each beginning with all that follows would take hours
 
 
+def test_a_model_says_who_it_is_in_three_families() -> None:
+    made = list(Identity(model_name="Owl", maker="The Wood").added())
+    assert len(made) == 72 + 49 + 816 == 937
+    assert len({(m.messages[0].content, m.messages[1].content) for m in made}) == 937
+    assert all("Owl" in m.messages[1].content or "The Wood" in m.messages[1].content for m in made)
+    assert sum(m.messages[1].content.startswith("No") for m in made) == 816
+    assert {m.id for m in made} == {f"identity_{n}" for n in range(937)}

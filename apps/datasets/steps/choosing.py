@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from apps.core.languages import language_of
+from apps.core.languages import LANGUAGES, UNKNOWN, language_of
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import ChoiceStep, Dropped, Key, MapStep, OptionWrong, Outcome, step
 from apps.datasets.steps.sampling import chance
@@ -25,6 +25,8 @@ class Languages(MapStep):
     def __post_init__(self) -> None:
         if bool(self.keep) == bool(self.skip):
             raise OptionWrong("keep or skip: give one of them")
+        if unknown := {*self.keep, *self.skip} - LANGUAGES - {UNKNOWN}:
+            raise OptionWrong(f"keep, skip: {min(unknown)!r} is no language that can be told; write codes as ko or zh")
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         language = language_of(record.text)

@@ -21,8 +21,8 @@ class KeepModels(MapStep):
     unknown: bool = False
 
     def __post_init__(self) -> None:
-        if not self.names:
-            raise OptionWrong("names: give at least one")
+        if not self.names or not all(map(spelled, self.names)):
+            raise OptionWrong("names: give at least one, and each a letter or a digit")
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         if not record.model:

@@ -27,6 +27,8 @@ class BlockedWords(MapStep):
     def __post_init__(self) -> None:
         if not self.words or not all(word.strip() for word in self.words):
             raise OptionWrong("words: give at least one, and none that is empty")
+        if not self.speakers or not set(self.speakers) <= set(Role):
+            raise OptionWrong(f"speakers: {self.speakers} are not all of {', '.join(Role)}")
 
     @cached_property
     def _pattern(self) -> "re.Pattern[str]":
@@ -62,6 +64,10 @@ class Refusals(MapStep):
     name = "refusals"
     anywhere: bool = False
     more: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not all(beginning.strip() for beginning in self.more):
+            raise OptionWrong("more: none may be empty, as every answer begins so")
 
     @cached_property
     def _pattern(self) -> "re.Pattern[str]":
@@ -129,6 +135,10 @@ class Length(MapStep):
     name = "length"
     min_chars: int = 0
     max_chars: int = 0
+
+    def __post_init__(self) -> None:
+        if self.min_chars < 0 or self.max_chars < 0 or 0 < self.max_chars < self.min_chars:
+            raise OptionWrong("min_chars, max_chars: not negative, and max_chars not below min_chars")
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         n_chars = sum(len(message.content) for message in record.all_messages())
