@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 
 _BETWEEN = re.compile(r"[\s,]*")
 _INDENT_MAX = 100
-_INDENT = re.compile(r"[ \t]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,9 @@ class _Reader:
         return Broken(reason) if reason else None
 
     def _begins_like_this(self) -> re.Pattern[str]:
-        indent = _INDENT.search(self._text, 0, self._at)
-        return re.compile(rf"\n{indent[0] if indent else ''}(?=\{{|\]\s*\Z)")
+        before = self._text[max(0, self._at - _INDENT_MAX) : self._at]
+        indent = before[len(before.rstrip(" \t")) :]
+        return re.compile(rf"\n{indent}(?=\{{|\]\s*\Z)")
 
     def _resume(self, row_start: re.Pattern[str]) -> bool:
         """Go to the next line that begins as rows do, or to the end; whether there is one."""
@@ -138,7 +138,7 @@ class _Reader:
                 return False
             self._last = chunk[-1]
             # Before the first row, its indent stays.
-            kept = self._at if self._row_start else 0
+            kept = self._at if self._row_start else max(0, self._at - _INDENT_MAX)
             self._text, self._at = self._text[kept:] + chunk, self._at - kept
         return True
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -85,3 +87,30 @@ def test_a_row_that_is_too_long_is_that_wherever_chunks_end() -> None:
 def test_numbers_that_are_none_and_depths_without_end_are_broken() -> None:
     assert isinstance(values('{"tstamp": NaN}\n')[0], Broken)
     assert isinstance(values("[\n" + "[" * 100_000 + "\n]")[0], Broken)
+
+
+class Blanks(io.StringIO):
+    """A text behind a million blanks and the end of their line, which are not in memory at once."""
+
+    n_left = 1_000
+
+    def read(self, size: int | None = -1) -> str:
+        if not self.n_left:
+            return super().read(size)
+        self.n_left -= 1
+        return " " * 1_000 + "\n" * (not self.n_left)
+
+
+def test_blanks_without_end_before_the_first_row_take_neither_time_nor_memory() -> None:
+    file = Blanks('  {"a": 1}\n  {nope\n  {"a": 2}\n')
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        found = [row.value for row in stream_values(file, row_max_chars=2_000)]
+        taken_s = time.process_time() - began
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [found[0], type(found[1]), found[2]] == [{"a": 1}, Broken, {"a": 2}]
+    assert peak_bytes < 200_000
+    assert taken_s < 10  # to look for the indent from every blank would take half an hour
