@@ -68,6 +68,14 @@ class ImageNotTaken(SiteError):
     whose = Whose.USER
 
 
+class ImagesBusy(SiteError):
+    """As many images as may be are read at the moment."""
+
+    code = "chat.images_busy"
+    http_status = 503
+    retryable = True
+
+
 class ImageNotFound(SiteError):
     """No such image for this person: somebody else's looks the same as none."""
 

@@ -129,6 +129,7 @@ WORDS: dict[str, str] = {
     "chat.choose_one": "Several answers are side by side. Go on with one of them first: a link shows one.",
     "chat.nothing_to_answer": "There is no question before this answer, so it cannot be answered again. Ask one.",
     "chat.image_not_taken": "The image was not taken: {reason}.",
+    "chat.images_busy": "Many images are read at the moment. Attach it again in a few seconds.",
     "chat.image_not_found": "An image of this message is not there any more, or it is not yours. Attach it again.",
     "chat.too_many_images": "A model can be shown {limit} images at once, and this branch of the chat has more. Begin "
     "a new chat, or leave some out.",

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
@@ -36,7 +37,7 @@ from apps.holds.models import HeldKind
 from apps.holds.services import hold_place
 from apps.moderation import selectors as moderation
 from apps.moderation.models import Incident, Policy, Rule
-from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, kept_file
+from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, KeptFile, kept_file
 from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.test_services import answered, start
@@ -159,6 +160,39 @@ def test_an_image_passes_the_gate_before_it_is_kept(alice: User) -> None:
     assert "The image is not accepted here" in reply.json()["error"]["message"]
     assert Incident.objects.get().categories == ["image"]
     assert not ChatImage.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_an_image_is_read_and_judged_no_connection_to_the_database_is_held(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def noted(data: bytes, media_type: str) -> KeptFile:
+        held.append(connection.connection)
+        return kept_file(data, media_type)
+
+    monkeypatch.setattr(images, "kept_file", noted)
+    client = Client()
+    client.force_login(alice)
+    assert attach(client, file_of(picture())).status_code == 200
+    assert held == [None]
+
+
+def test_one_image_too_many_at_once_is_put_off_and_none_of_them_keeps_its_place(alice: User) -> None:
+    client = Client()
+    client.force_login(alice)
+    with ExitStack() as others:
+        n_others = 0
+        while images.reading.acquire(blocking=False):
+            others.callback(images.reading.release)
+            n_others += 1
+        reply = attach(client, file_of(picture()))
+        assert (reply.status_code, reply.json()["error"]["retryable"]) == (503, True)
+        assert "Attach it again" in reply.json()["error"]["message"]
+    for _ in range(n_others + 1):
+        assert attach(client, SVG).status_code == 400
+    assert attach(client, file_of(picture())).status_code == 200
 
 
 # --- Marks in texts ---------------------------------------------------------------------------------------------------

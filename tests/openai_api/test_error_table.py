@@ -28,6 +28,7 @@ OF_OTHER_DOORS = {
     conversations.CommentTooLong,
     conversations.FeedbackRefused,
     conversations.ImageNotTaken,
+    conversations.ImagesBusy,
     conversations.ImportRefused,
     conversations.NothingToAnswer,
     conversations.NothingToContinue,

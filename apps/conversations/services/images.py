@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
+from threading import BoundedSemaphore
 from uuid import UUID
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
 from apps.catalog.errors import ModelSeesNothing
 from apps.catalog.models import LanguageModel
-from apps.conversations.errors import ImageNotFound, ImageNotTaken, TooManyImages, TooManyImagesKept
+from apps.conversations.errors import ImageNotFound, ImageNotTaken, ImagesBusy, TooManyImages, TooManyImagesKept
 from apps.conversations.image_marks import image_ids
 from apps.conversations.models import Conversation, Message, Role
 from apps.conversations.selectors.conversations import messages_get
@@ -27,13 +28,20 @@ UNSENT_FOR = timedelta(days=1)
 """An image that no message shows is a draft's for so long."""
 PRUNED_AT_ONCE = 500
 
+reading = BoundedSemaphore(16)
+"""So many images are read at once, by this process: most of them wait for the decoder, each with its file in memory."""
+
 
 def file_read(data: bytes, media_type: str) -> KeptFile:
-    """What a person attached, as it may be kept. Raises: ImageNotTaken."""
+    """What a person attached, as it may be kept. Raises: ImageNotTaken, ImagesBusy."""
+    if not reading.acquire(blocking=False):
+        raise ImagesBusy
     try:
         return kept_file(data, media_type)
     except ImageRefused as exc:
         raise ImageNotTaken(reason=str(exc)) from exc
+    finally:
+        reading.release()
 
 
 def image_keep(*, actor: Actor, file: KeptFile) -> ChatImage:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -29,6 +30,9 @@ def attach(request: HttpRequest) -> HttpResponse:
     upload = request.FILES.get("image")
     if not isinstance(upload, UploadedFile):
         raise ImageNotTaken(reason="there is no file in the field 'image'")
+    # Reading and judging it may take seconds, and the pool has few connections: others may have this one meanwhile.
+    if not connection.in_atomic_block:
+        connection.close()
     file = file_read(upload.read(), upload.content_type or "")
     async_to_sync(images_pass)([data_url(file.media_type, file.data)], surface=Surface.CHAT, actor=actor)
     image = image_keep(actor=actor, file=file)
