@@ -28,6 +28,10 @@ class SiteError(Exception):
         super().__init__(self.code, details)
         self.details = details
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For the way from one process to another, where an exception is made again from what it was made of."""
+        return _made_again, (type(self), self.details), self.__dict__
+
     @property
     def message(self) -> str:
         """One or two sentences: what happened and what to do."""
@@ -35,6 +39,12 @@ class SiteError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+def _made_again(kind: type[SiteError], details: dict[str, object]) -> SiteError:
+    error = kind.__new__(kind)
+    SiteError.__init__(error, **details)
+    return error
 
 
 class BadFrame(SiteError):

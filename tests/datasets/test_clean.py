@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from apps.datasets.cleaning import recipe_try
 from apps.datasets.errors import DatasetError, FileUnreadable, RecordRefused
+from apps.datasets.formats.files import raw_records
 from apps.datasets.formats.writing import Form
 from apps.datasets.run import Options, inputs_of
 from tests.conftest import DEMO_BASE
@@ -141,8 +142,9 @@ def test_records_that_cannot_be_read_are_counted_with_their_lines_or_refused(tmp
     assert (read.n_in, read.n_out, read.dropped) == (5, 2, {"cannot be read": 3})
     assert "bad.jsonl, line 2" in read.examples["cannot be read"][0]
     assert "conversations: found 3, expected a list of messages" in read.examples["cannot be read"][1]
-    with pytest.raises(RecordRefused, match=r"bad\.jsonl, line 2, record 1"):
-        clean(tmp_path, path, recipe=recipe(), name="strict", is_strict=True)
+    for n_workers in (1, 2):
+        with pytest.raises(RecordRefused, match=r"bad\.jsonl, line 2, record 1"):
+            clean(tmp_path, path, recipe=recipe(), name="strict", is_strict=True, n_workers=n_workers)
     assert not (tmp_path / "strict").exists()
 
 
@@ -163,6 +165,21 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileUnreadable, match=r"ends before|no later line"):
         clean(tmp_path, path)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_a_packed_file_is_refused_wherever_it_is_cut_off_and_may_have_several_pieces(tmp_path: Path, pack: Any) -> None:
+    rows = [json.dumps(sharegpt(str(n), f"{n * n * 7919:x}", "Ho")).encode() + b"\n" for n in range(2_000)]
+    pieces = [pack(b"".join(rows[:5])), pack(b"".join(rows[5:]))]
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"".join(pieces))
+    assert [raw.value for raw in raw_records(path)] == list(map(json.loads, rows))
+    n_bytes = path.stat().st_size
+    for cut in (1, 2, 4, 9, n_bytes // 3, n_bytes // 2, len(pieces[1]) - 9, len(pieces[1]) + 3):
+        path.write_bytes(b"".join(pieces)[:-cut])
+        with pytest.raises(FileUnreadable):
+            for _ in raw_records(path):
+                pass
 
 
 def test_what_cannot_be_written_as_json_is_no_reason_to_stop(tmp_path: Path) -> None:

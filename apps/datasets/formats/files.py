@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,8 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
 _WINDOW_BYTES = 128 * 1024 * 1024
 """A zstd file may ask for as much memory, and no more."""
+_PACKED_BYTES = 1024
+"""Unpacked at a time: at most 32,768 times as many come out."""
 _TRIED = 100
 """Records that are looked at to find out the shape."""
 
@@ -90,8 +93,39 @@ def _opened(path: Path) -> TextIO:
     if magic.startswith(_GZIP):
         text = gzip.open(path, "rt", **_TEXT)  # noqa: SIM115  # whoever reads closes it
     elif magic == _ZSTD:
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
-        text = zstandard.open(path, "rt", dctx=unpacker, **_TEXT)
+        text = TextIOWrapper(BufferedReader(_Unpacked(path)), **_TEXT)
     else:
         text = path.open(**_TEXT)
     return text
+
+
+class _Unpacked(RawIOBase):
+    """What a zstd file holds. The library's own reader takes a file of which the end is missing for a whole one."""
+
+    def __init__(self, path: Path) -> None:
+        self._unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
+        self._frame = self._unpacker.decompressobj()
+        self._ready = memoryview(b"")
+        self._file = path.open("rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises: EOFError, ZstdError, OSError."""
+        while not self._ready:
+            packed = self._frame.unused_data or self._file.read(_PACKED_BYTES)
+            if not packed:
+                if self._frame.eof:
+                    return 0
+                raise EOFError("the file ends before what is packed in it does")
+            if self._frame.eof:
+                self._frame = self._unpacker.decompressobj()
+            self._ready = memoryview(self._frame.decompress(packed))
+        n_bytes = min(len(buffer), len(self._ready))
+        buffer[:n_bytes], self._ready = self._ready[:n_bytes], self._ready[n_bytes:]
+        return n_bytes
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
