@@ -18,6 +18,7 @@ class SnapshotAdmin(RecordAdmin):
         "public_id",
         "arena",
         "n_votes",
+        "base",
         "votes_hash",
         "code_version",
         "config",

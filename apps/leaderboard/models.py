@@ -24,11 +24,14 @@ class Snapshot(models.Model):
     """`BoardConfig.as_dict`. No random number is drawn for a board, so there is no seed."""
     code_version = models.CharField(max_length=64)
     """Hash of the sources that read and rate votes."""
+    base = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
+    """The board to whose votes `votes` are added; null where they are all."""
     votes = models.BinaryField()
     """The votes as sorted lines, compressed; voters are numbers."""
     votes_hash = models.CharField(max_length=64, db_index=True)
-    """SHA-256 of those lines."""
+    """SHA-256 of those lines, and of the hash of the base before them: see `votes.votes_hash`."""
     n_votes = models.PositiveIntegerField(verbose_name="votes")
+    """With those of the base."""
     board = models.JSONField()
     """`Board`, the rows in their order."""
     pairs = models.JSONField()
@@ -134,6 +137,25 @@ class Refresh(models.Model):
 
     def __str__(self) -> str:
         return f"Board of {self.arena}"
+
+
+class VoteTally(models.Model):
+    """An arena's votes, counted: a board of newer ones need not read them again.
+
+    It has every vote that has traits and counts. The database deletes it when one of these votes changes, whoever
+    changes it: then a board of all votes is made. Source: its triggers, in the migration `vote_tally`.
+    """
+
+    arena = models.OneToOneField(Arena, on_delete=models.PROTECT, related_name="+")
+    base = models.ForeignKey(Snapshot, null=True, on_delete=models.PROTECT, related_name="+")
+    """The newest board of all votes; null while it is being made."""
+    content = models.BinaryField(default=b"")
+    """`rating.tally.Tally`."""
+    n_voters = models.PositiveIntegerField(default=0, verbose_name="voters")
+    """How many numbers of voters were given."""
+
+    def __str__(self) -> str:
+        return f"Tally of {self.arena_id}"
 
 
 class CategoryBoard(models.Model):

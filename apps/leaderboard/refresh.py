@@ -12,13 +12,12 @@ from django.utils import timezone
 from apps.arena.models import Arena, Vote
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.errors import BoardOvertaken, RatingRefused
-from apps.leaderboard.models import Refresh, Snapshot
+from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
+from apps.leaderboard.models import Refresh, Snapshot, VoteTally
 from apps.leaderboard.services import snapshot_rebuild
 
 BUSY = timedelta(hours=1)
 """Longer than a board of millions of votes takes."""
-IN_FULL_AFTER = timedelta(days=1)
-"""Also without new votes: whoever was erased is no voter any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ def _is_due(refresh: Refresh, now: datetime) -> bool:
     """In a time that does not grow with the votes that there were, but for those that an admin decided about."""
     if refresh.tried_at is None or refresh.tried_at < now - IN_FULL_AFTER:
         return True
+    if VoteTally.objects.filter(arena=refresh.arena_id, base__created_at__lt=now - IN_FULL_AFTER).exists():
+        return True
     votes = Vote.objects.filter(battle__arena=refresh.arena_id, battle__is_anonymous=True)
     return votes.filter(pk__gt=refresh.seen_vote).exists() or votes.filter(overruled_at__gte=refresh.tried_at).exists()
 
@@ -65,7 +66,7 @@ def _build(refresh: Refresh, now: datetime) -> Snapshot | None:
     newest_vote = Vote.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     tried = {"tried_at": now, "seen_vote": newest_vote}
     try:
-        snapshot, is_new = snapshot_rebuild(refresh.arena)
+        snapshot, is_new = snapshot_extend(refresh.arena) or snapshot_rebuild(refresh.arena)
     except BoardOvertaken:
         return None  # whether that one knows the newest votes is for the next look
     except RatingRefused as exc:

@@ -49,8 +49,11 @@ class BoardRow:
     note: str
 
 
-def snapshot_newest(arena: Arena) -> Snapshot | None:
-    return Snapshot.objects.filter(arena=arena).defer("votes", "pairs").first()
+def snapshot_newest(arena: Arena, *, is_styled: bool = False) -> Snapshot | None:
+    """Of those that have boards with style taken out, where these are asked for: they are of all votes."""
+    found = Snapshot.objects.filter(arena=arena, **({"base": None} if is_styled else {}))
+    large = ("votes", "pairs", *(f"base__{name}" for name in ("votes", "pairs", "board", "contestants", "config")))
+    return found.select_related("base").defer(*large).first()
 
 
 def snapshot_get(public_id: UUID) -> Snapshot:

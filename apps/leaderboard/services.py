@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from django.db import transaction
 
@@ -19,13 +19,17 @@ from apps.leaderboard.models import CategoryBoard, Snapshot
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import Board, BoardConfig
 from apps.leaderboard.rating.matrices import pairs
-from apps.leaderboard.rating.slices import OVERALL, Slice, boards_make
+from apps.leaderboard.rating.slices import OVERALL, Boards, Slice, boards_make
+from apps.leaderboard.rating.tally import Tally
 from apps.leaderboard.selectors import snapshot_newest
+from apps.leaderboard.tallies import arena_hold, is_countable, tally_begin, tally_keep
 from apps.leaderboard.traits import traits_write
-from apps.leaderboard.votes import votes_hash, votes_pack, votes_read, votes_text, votes_unpack
+from apps.leaderboard.votes import votes_hash, votes_of, votes_pack, votes_read, votes_text, votes_unpack
 
 TOLERANCE = 1e-6
 """In rating points: numbers closer than that are the same."""
+COUNTED_FROM = 10_000
+"""Of fewer votes a whole board is made in seconds."""
 _MAIN = Slice(OVERALL, is_styled=False)
 _SOURCES = ("rating", "battle_files")
 
@@ -61,43 +65,60 @@ def snapshot_rebuild(arena: Arena) -> tuple[Snapshot, bool]:
 
 
 def _build(arena: Arena, config: BoardConfig, newest: Snapshot | None, *, is_again: bool) -> tuple[Snapshot, bool]:
-    traits_write(arena)
+    with transaction.atomic():
+        arena_hold(arena)
+        counted = tally_begin(arena)
+    traits_write(arena, counted)
     text = votes_text(arena)
     made_of = {"votes_hash": votes_hash(text), "config": config.as_dict(), "code_version": code_version()}
     if newest and all(getattr(newest, name) == value for name, value in made_of.items()):
         return newest, False
-    made = _made(text, config)
+    battles, reading = votes_read(text, deduplicates=config.deduplicates)
+    made = Made.of(boards_make(battles, reading.categories, FEATURES, config), battles)
     with transaction.atomic():
-        Arena.objects.select_for_update(no_key=True).get(pk=arena.pk)  # one publishes after the other
+        arena_hold(arena)
         if is_again and snapshot_newest(arena) != newest:
             raise BoardOvertaken
-        snapshot = Snapshot.objects.create(
-            arena=arena,
-            votes=votes_pack(text),
-            n_votes=text.count(b"\n"),
-            board=made.boards.pop(_MAIN),
-            pairs=made.pairs,
-            contestants=_contestants(arena, made.pairs["names"]),
-            **made_of,
-        )
-        CategoryBoard.objects.bulk_create(
-            CategoryBoard(snapshot=snapshot, category=of.category, is_styled=of.is_styled, board=board)
-            for of, board in made.boards.items()
-        )
-        history_write(snapshot)
+        snapshot = snapshot_publish(arena, text, config, made)
+        if snapshot.n_votes >= COUNTED_FROM and is_countable(config):
+            tally_keep(counted, snapshot, Tally.of(battles, reading.categories), len(reading.judges))
     return snapshot, True
+
+
+def snapshot_publish(
+    arena: Arena, text: bytes, config: BoardConfig, made: "Made", *, base: Snapshot | None = None
+) -> Snapshot:
+    """`text` has all votes, or those that are added to the base's."""
+    boards = dict(made.boards)
+    snapshot = Snapshot.objects.create(
+        arena=arena,
+        base=base,
+        votes=votes_pack(text),
+        votes_hash=votes_hash(text, base),
+        n_votes=text.count(b"\n") + (base.n_votes if base else 0),
+        config=config.as_dict(),
+        code_version=code_version(),
+        board=boards.pop(_MAIN),
+        pairs=made.pairs,
+        contestants=_contestants(arena, made.pairs["names"]),
+    )
+    CategoryBoard.objects.bulk_create(
+        CategoryBoard(snapshot=snapshot, category=of.category, is_styled=of.is_styled, board=board)
+        for of, board in boards.items()
+    )
+    history_write(snapshot)
+    return snapshot
 
 
 def snapshot_verify(snapshot: Snapshot) -> Verified:
     """Make all its boards again from its own votes and configuration, if they are its own. Raises: RatingRefused."""
     has_this_code = code_version() == snapshot.code_version
-    try:
-        text = votes_unpack(bytes(snapshot.votes))
-    except (OSError, EOFError, zlib.error):
+    if not _has_its_votes(snapshot):
         return Verified(has_its_votes=False, has_its_numbers=False, has_this_code=has_this_code)
-    if votes_hash(text) != snapshot.votes_hash:
-        return Verified(has_its_votes=False, has_its_numbers=False, has_this_code=has_this_code)
-    made = _made(text, BoardConfig.of(snapshot.config))
+    config = BoardConfig.of(snapshot.config)
+    battles, reading = votes_read(votes_of(snapshot), deduplicates=config.deduplicates)
+    features = () if snapshot.base else FEATURES
+    made = Made.of(boards_make(battles, reading.categories, features, config), battles)
     stored = {Slice(of.category, of.is_styled): of.board for of in snapshot.category_boards.all()}
     stored[_MAIN] = snapshot.board
     is_same = made.boards.keys() == stored.keys() and made.pairs == snapshot.pairs
@@ -105,21 +126,28 @@ def snapshot_verify(snapshot: Snapshot) -> Verified:
     return Verified(has_its_votes=True, has_its_numbers=is_same, has_this_code=has_this_code)
 
 
+def _has_its_votes(snapshot: Snapshot) -> bool:
+    try:
+        text = votes_unpack(bytes(snapshot.votes))
+    except (OSError, EOFError, zlib.error):
+        return False
+    base = snapshot.base
+    return votes_hash(text, base) == snapshot.votes_hash and (base is None or _has_its_votes(base))
+
+
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """What a text of votes gives, as JSON has it."""
+class Made:
+    """What votes give, as JSON has it."""
 
     boards: dict[Slice, dict[str, Any]]
     pairs: dict[str, Any]
 
-
-def _made(text: bytes, config: BoardConfig) -> _Made:
-    """Categories and styles that have no board are left out. Raises: RatingRefused, when the main board has none."""
-    battles, reading = votes_read(text, deduplicates=config.deduplicates)
-    found = boards_make(battles, reading.categories, FEATURES, config)
-    if _MAIN in found.refused:
-        raise found.refused[_MAIN]
-    return _Made({of: board_plain(board) for of, board in found.made.items()}, pairs_plain(battles))
+    @classmethod
+    def of(cls, found: Boards, battles: Battles) -> Self:
+        """Without categories and styles that have no board. Raises: RatingRefused, when the main board has none."""
+        if _MAIN in found.refused:
+            raise found.refused[_MAIN]
+        return cls({of: board_plain(board) for of, board in found.made.items()}, pairs_plain(battles))
 
 
 def board_plain(board: Board) -> dict[str, Any]:

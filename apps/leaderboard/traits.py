@@ -3,14 +3,17 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Prefetch
 
 from apps.arena.models import Arena, Position, Side, Vote
 from apps.conversations.models import Message, Role
 from apps.leaderboard.battle_files.categories import categories_of
 from apps.leaderboard.battle_files.style import Counts, counts_of
-from apps.leaderboard.models import VoteTraits
+from apps.leaderboard.models import VoteTally, VoteTraits
+from apps.leaderboard.tallies import arena_hold
 
 _AT_ONCE = 500
 
@@ -25,13 +28,25 @@ class _Said:
     n_tokens: int | None
 
 
-def traits_write(arena: Arena) -> None:
-    """For every vote of the arena that has none yet."""
+def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datetime | None = None) -> list[int]:
+    """For every vote of the arena, or those since then, that has none yet, and say which these were.
+
+    They are counted in `counted`, or will be; any other tally is void then.
+    """
+    written: list[int] = []
     sides = Side.objects.select_related("conversation")
     fresh = Vote.objects.filter(battle__arena=arena, traits=None).prefetch_related(Prefetch("battle__sides", sides))
+    if since is not None:
+        fresh = fresh.filter(created_at__gte=since)
     while votes := list(fresh.order_by("pk")[:_AT_ONCE]):
         said = _messages([side for vote in votes for side in vote.battle.sides.all()])
-        VoteTraits.objects.bulk_create([_traits(vote, said) for vote in votes], ignore_conflicts=True)
+        traits = [_traits(vote, said) for vote in votes]
+        with transaction.atomic():
+            arena_hold(arena)
+            VoteTally.objects.filter(arena=arena).exclude(pk=counted.pk if counted else 0).delete()
+            VoteTraits.objects.bulk_create(traits, ignore_conflicts=True)
+        written += [vote.pk for vote in votes]
+    return written
 
 
 def _messages(sides: Sequence[Side]) -> dict[int, dict[int, _Said]]:

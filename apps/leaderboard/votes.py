@@ -15,7 +15,7 @@ from apps.leaderboard.battle_files.frequency import UNKNOWN, shares, text_number
 from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.battle_files.style import metadata_of
-from apps.leaderboard.models import VoteTraits
+from apps.leaderboard.models import Snapshot, VoteTraits
 from apps.leaderboard.rating.battles import Battles
 
 _WINNERS = {
@@ -37,13 +37,31 @@ def votes_text(arena: Arena) -> bytes:
     number tells who came to the site before whom.
     """
     votes = list(_blind(arena))
+    return _text(votes, _shares(votes))[0]
+
+
+def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple[bytes, int]:
+    """The same of some votes alone, with other numbers than the first `n_voters`; and how many there are with these.
+
+    Nothing is known there of how frequent a prompt is, nor of what a voter has said before.
+    """
+    some = list(_blind(arena).filter(pk__in=votes))
+    return _text(some, [1.0] * len(some), n_voters)
+
+
+def _text(votes: Sequence[Vote], shares: Sequence[float], n_voters: int = 0) -> tuple[bytes, int]:
     said: dict[Voter | None, list[str]] = {}
-    for vote, share in zip(votes, _shares(votes), strict=True):
+    for vote, share in zip(votes, shares, strict=True):
         said.setdefault(_voter(vote.battle), []).append(_line(vote, share))
     lines = said.pop(None, [])
-    for number, of_voter in enumerate(sorted(sorted(of_voter) for of_voter in said.values()), start=1):
+    for number, of_voter in enumerate(sorted(sorted(of_voter) for of_voter in said.values()), start=n_voters + 1):
         lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in of_voter]
-    return "".join(f"{line}\n" for line in sorted(lines)).encode()
+    return "".join(f"{line}\n" for line in sorted(lines)).encode(), n_voters + len(said)
+
+
+def votes_merge(one: bytes, other: bytes) -> bytes:
+    """Two such texts as one."""
+    return b"".join(sorted(one.splitlines(keepends=True) + other.splitlines(keepends=True)))
 
 
 def votes_pack(text: bytes) -> bytes:
@@ -55,8 +73,15 @@ def votes_unpack(packed: bytes) -> bytes:
     return gzip.decompress(packed)
 
 
-def votes_hash(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
+def votes_of(snapshot: Snapshot) -> bytes:
+    """All of its votes."""
+    own = votes_unpack(bytes(snapshot.votes))
+    return votes_merge(votes_unpack(bytes(snapshot.base.votes)), own) if snapshot.base else own
+
+
+def votes_hash(text: bytes, base: Snapshot | None = None) -> str:
+    """SHA-256. Of votes that were added to a board's, with a line before them that is the hash of that one's."""
+    return hashlib.sha256(f"{base.votes_hash}\n".encode() + text if base else text).hexdigest()
 
 
 def votes_read(text: bytes, *, deduplicates: bool = False) -> tuple[Battles, Reading]:

@@ -1,10 +1,12 @@
 """Votes as tests write them, and the command as they run it."""
 
 import io
+from collections.abc import Callable
 from itertools import combinations
 from random import Random
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -12,6 +14,8 @@ from apps.accounts.models import User
 from apps.arena.models import Arena, Battle, Contestant, Position, Side, Verdict, Vote
 from apps.catalog.models import LanguageModel
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
+from apps.leaderboard import services
+from apps.leaderboard.rating.slices import Boards, boards_make
 from tests.live import LiveSite
 
 CODE = "Write a Python function, please."
@@ -39,6 +43,17 @@ def said(cast: Vote, prompts: list[str], answers: tuple[list[str], list[str]]) -
                 leaf = Message.objects.create(conversation=conversation, parent=leaf, role=role, content=text)
         Conversation.objects.filter(pk=conversation.pk).update(active_leaf=leaf)
         Side.objects.filter(pk=side.pk).update(conversation=conversation)
+
+
+def while_rating(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once, between reading votes and publishing their board."""
+
+    def boards_make_later(*arguments: Any) -> Boards:
+        monkeypatch.setattr(services, "boards_make", boards_make)
+        happens()
+        return boards_make(*arguments)
+
+    monkeypatch.setattr(services, "boards_make", boards_make_later)
 
 
 def answered(contestant: Contestant, user: User, *, tokens_per_s: list[float]) -> None:

@@ -1,8 +1,6 @@
 """Boards that keep themselves up to date."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,12 +11,12 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.arena.models import Arena, Contestant, Integrity, Vote
 from apps.arena.services.votes import vote_overrule
-from apps.leaderboard import chart_services, services
+from apps.leaderboard import chart_services
+from apps.leaderboard.increments import IN_FULL_AFTER
 from apps.leaderboard.models import Chart, Refresh, Snapshot
-from apps.leaderboard.rating.slices import Boards, boards_make
-from apps.leaderboard.refresh import IN_FULL_AFTER, board_refresh
+from apps.leaderboard.refresh import board_refresh
 from apps.leaderboard.tasks import board_refresh_task, boards_refresh_task
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import command, vote, while_rating
 
 pytestmark = pytest.mark.django_db
 
@@ -96,17 +94,6 @@ def test_two_at_once_make_one_board_and_one_that_died_is_in_nobodys_way(arena: A
     assert board_refresh(arena) is None
     Refresh.objects.update(busy_until=timezone.now() - timedelta(minutes=5))
     assert made(arena)
-
-
-def while_rating(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Let something happen once, between reading votes and publishing their board."""
-
-    def boards_make_later(*arguments: Any) -> Boards:
-        monkeypatch.setattr(services, "boards_make", boards_make)
-        happens()
-        return boards_make(*arguments)
-
-    monkeypatch.setattr(services, "boards_make", boards_make_later)
 
 
 def test_a_board_that_an_admin_builds_meanwhile_stays_with_its_options(

@@ -105,7 +105,7 @@ def test_the_page_of_a_category_without_style_gives_the_command_of_its_numbers(
     command("build", "--min-battles", "3")
     address = "/leaderboard{}?category=code&style=controlled"
     page = client.get(address.format("")).content.decode()
-    assert "30 of 60 votes" in page
+    assert "30 of 60 votes" in page and "the numbers of this table stand in its columns" in page
     found = re.search(r"leaderboard build \S+ (.*)</code>", page)
     assert found
     file = tmp_path / "votes.jsonl"

@@ -12,7 +12,7 @@ from apps.leaderboard.battle_files.style import FEATURES, NAN, style_of
 from apps.leaderboard.rating.battles import Battles, FloatArray, IntArray
 
 _NOBODY = -1
-_TAGS_MAX = 62
+TAGS_MAX = 62
 """Bits of a number. Languages that come after so many are in no category of their own."""
 
 
@@ -90,7 +90,7 @@ class Columns:
         return numbered
 
     def _bit(self, name: str) -> int:
-        if name not in self._tag_bits and len(self._tag_bits) == _TAGS_MAX:
+        if name not in self._tag_bits and len(self._tag_bits) == TAGS_MAX:
             return 0
         return 1 << self._tag_bits.setdefault(name, len(self._tag_bits))
 

@@ -69,7 +69,8 @@ class Battles:
 
     `first`, `second`: indexes into `names`; `voter`: any numbering, the same number for the same person; all `[N]`.
     Only some need `style`, how the first answer differs from the second, [N, features], nan where that is not known;
-    `time`, in seconds, [N]; and `tags`, bits of categories, [N].
+    `time`, in seconds, [N]; `tags`, bits of categories, [N]; and `count`, of how many battles a row is, [N], where
+    nothing is asked of single ones.
     """
 
     names: tuple[str, ...]
@@ -81,6 +82,7 @@ class Battles:
     style: FloatArray | None = None
     time: FloatArray | None = None
     tags: IntArray | None = None
+    count: IntArray | None = None
 
     @classmethod
     def of(
@@ -95,16 +97,21 @@ class Battles:
         style: FloatArray | None = None,
         time: FloatArray | None = None,
         tags: IntArray | None = None,
+        count: IntArray | None = None,
     ) -> Self:
         """Raises: BattlesMalformed, TooManyModels. Battles without weight count for nothing and are left out."""
         weight = np.ones(len(first)) if weight is None else weight
         voter = np.arange(len(first), dtype=np.int64) if voter is None else voter
-        battles = cls(names, first, second, outcome, weight, voter, style, time, tags)
+        battles = cls(names, first, second, outcome, weight, voter, style, time, tags, count)
         _check(battles)
         return battles if (weight > 0).all() else battles.where(weight > 0)
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @property
+    def n_battles(self) -> int:
+        return len(self) if self.count is None else int(self.count.sum())
 
     @property
     def n_models(self) -> int:
@@ -119,11 +126,13 @@ class Battles:
         if self.style is not None:
             return self._rows(np.argsort(self._fingerprint(), kind="stable"))
         kind, weights = self._kinds()
-        found, count = _counted(kind, self._n_kinds(weights))
+        found, count = _counted(kind, self._n_kinds(weights), self.count)
         return self._cells_of(found, count, weights)
 
     def by_voter(self) -> ByVoter:
-        """The same for each voter apart, sorted by voter."""
+        """The same for each voter apart, sorted by voter. Raises: BattlesMalformed."""
+        if self.count is not None:
+            raise BattlesMalformed(reason="of battles that were counted nobody knows the voters")
         voters, number = np.unique(self.voter, return_inverse=True)
         if self.style is not None:
             order = np.lexsort((self._fingerprint(), number))
@@ -190,11 +199,12 @@ class Battles:
         return Cells(first, second, outcome, self.weight[order], np.ones(len(order)), style)
 
 
-def _counted(kind: IntArray, n_kinds: int) -> tuple[IntArray, IntArray]:
+def _counted(kind: IntArray, n_kinds: int, each: IntArray | None) -> tuple[IntArray, IntArray]:
     """Which kinds there are, sorted, and how many of each: by a table if it is no longer than the battles are."""
     if n_kinds > 4 * len(kind):
-        return np.unique(kind, return_counts=True)
-    counts = np.bincount(kind, minlength=n_kinds)
+        found, which = np.unique(kind, return_inverse=True)
+        return found, np.bincount(which, each).astype(np.int64)
+    counts = np.bincount(kind, each, minlength=n_kinds).astype(np.int64)
     found = np.flatnonzero(counts)
     return found, counts[found]
 
@@ -217,5 +227,7 @@ def _check(battles: Battles) -> None:
         raise BattlesMalformed(reason="an outcome is none of first, second and tie")
     if not np.isfinite(battles.weight).all() or battles.weight.min() < 0:
         raise BattlesMalformed(reason="a weight is negative or no number")
+    if battles.count is not None and battles.count.min() < 1:
+        raise BattlesMalformed(reason="a row is of no battle")
     if battles.style is not None and np.isinf(battles.style).any():
         raise BattlesMalformed(reason="a feature of style is without bounds")

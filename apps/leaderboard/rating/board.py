@@ -152,7 +152,7 @@ def board_of(rated: Rated, features: tuple[str, ...] = ()) -> Board:
     rows.sort(key=lambda row: (row.rating is None, row.rank or 0, -(row.rating or 0.0), row.name))
     side = None if fitted.side is None else fitted.side * POINTS_PER_LOGIT
     style = _coefficients(rated, matrices, features)
-    return Board(tuple(rows), len(battles), len(rated.among), side, fitted.tie, style)
+    return Board(tuple(rows), battles.n_battles, rated.among.n_battles, side, fitted.tie, style)
 
 
 def bootstrap_bounds(rated: Rated, *, rounds: int, seed: int) -> Intervals:

@@ -1,7 +1,8 @@
 """All boards of the same battles: of everything and of each category, each as voted and with style taken out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,16 +30,23 @@ class Boards:
 
 
 def boards_make(battles: Battles, categories: Sequence[str], features: tuple[str, ...], config: BoardConfig) -> Boards:
-    """`categories` are the meanings of the bits of `battles.tags`, `features` those of the columns of its style."""
+    """`categories` are the meanings of the bits of `battles.tags`, `features` those of the columns of its style.
+
+    Without features none of them takes style out.
+    """
+    styles = (False, True) if features else (False,)
+    slices = [Slice(category, is_styled) for category in (OVERALL, *sorted(categories)) for is_styled in styles]
+    return boards_collect({of: partial(board_of_slice, battles, of, categories, features, config) for of in slices})
+
+
+def boards_collect(makers: Mapping[Slice, Callable[[], Board]]) -> Boards:
     made: dict[Slice, Board] = {}
     refused: dict[Slice, RatingRefused] = {}
-    for category in (OVERALL, *sorted(categories)):
-        for is_styled in (False, True):
-            of = Slice(category, is_styled)
-            try:
-                made[of] = board_of_slice(battles, of, categories, features, config)
-            except RatingRefused as exc:
-                refused[of] = exc
+    for of, make in makers.items():
+        try:
+            made[of] = make()
+        except RatingRefused as exc:
+            refused[of] = exc
     return Boards(made, refused)
 
 

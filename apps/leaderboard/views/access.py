@@ -48,8 +48,8 @@ def of_arena(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return never_cache(require_safe(checked))
 
 
-def snapshot_or_404(arena: Arena) -> Snapshot:
-    snapshot = snapshot_newest(arena)
+def snapshot_or_404(arena: Arena, *, is_styled: bool = False) -> Snapshot:
+    snapshot = snapshot_newest(arena, is_styled=is_styled)
     if snapshot is None:
         raise Http404("There is no board yet.")
     return snapshot

@@ -21,10 +21,10 @@ from apps.leaderboard.views.access import Place, of_arena
 @of_arena
 def board(request: HttpRequest, place: Place) -> HttpResponse:
     """Of the newest votes, sorted as asked."""
-    snapshot = snapshot_newest(place.arena)
+    here = chosen(request.GET)
+    snapshot = snapshot_newest(place.arena, is_styled=here.is_styled)
     context = {"arena": place.arena, "arenas": list(arenas_visible(place.actor)), "snapshot": snapshot}
     if snapshot is not None:
-        here = chosen(request.GET)
         context |= {
             "categories": category_links(snapshot, here),
             "styles": style_links(here),

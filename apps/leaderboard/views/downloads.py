@@ -14,7 +14,7 @@ from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import BoardRow, board_seen
 from apps.leaderboard.views.access import Place, of_arena, snapshot_or_404
-from apps.leaderboard.votes import votes_unpack
+from apps.leaderboard.votes import votes_of
 
 COLUMNS = (
     "rank", "name", "rating", "lower", "upper", "votes", "organisation", "licence", "is_retired", "note",
@@ -23,7 +23,8 @@ COLUMNS = (
 
 @of_arena
 def board_csv(request: HttpRequest, place: Place) -> HttpResponse:
-    snapshot, here = snapshot_or_404(place.arena), chosen(request.GET)
+    here = chosen(request.GET)
+    snapshot = snapshot_or_404(place.arena, is_styled=here.is_styled)
     seen = board_seen(place.actor, snapshot, _board(snapshot, here))
     name = "-".join(["leaderboard", place.arena.slug, here.category] + ["style-controlled"] * here.is_styled)
     return as_csv(name, COLUMNS, [row_plain(row).values() for row in seen.rows])
@@ -32,7 +33,8 @@ def board_csv(request: HttpRequest, place: Place) -> HttpResponse:
 @of_arena
 def board_json(request: HttpRequest, place: Place) -> HttpResponse:
     """With all that tells how it was made."""
-    snapshot, here = snapshot_or_404(place.arena), chosen(request.GET)
+    here = chosen(request.GET)
+    snapshot = snapshot_or_404(place.arena, is_styled=here.is_styled)
     board = _board(snapshot, here)
     seen = board_seen(place.actor, snapshot, board)
     return JsonResponse(
@@ -45,6 +47,7 @@ def board_json(request: HttpRequest, place: Place) -> HttpResponse:
             "created_at": snapshot.created_at.isoformat(),
             "config": seen.config,
             "votes_hash": snapshot.votes_hash,
+            "base": str(snapshot.base.public_id) if snapshot.base else None,
             "code_version": snapshot.code_version,
             "votes": snapshot.n_votes,
             "rows": [row_plain(row) for row in seen.rows],
@@ -58,8 +61,8 @@ def votes(request: HttpRequest, place: Place) -> HttpResponse:
 
     There is nothing personal in them: voters are numbers that are given anew for each board.
     """
-    snapshot = snapshot_or_404(place.arena)
-    text = votes_unpack(bytes(snapshot.votes))
+    snapshot = snapshot_or_404(place.arena, is_styled=chosen(request.GET).is_styled)
+    text = votes_of(snapshot)
     hidden = board_seen(place.actor, snapshot).hidden
     if hidden:
         text = b"".join(line for line in text.splitlines(keepends=True) if _names(line).isdisjoint(hidden))
