@@ -7,11 +7,13 @@ from apps.datasets.steps import (  # noqa: F401  # each registers its steps
     html,
     identity,
     model_names,
+    moderation,
     personal,
     quality,
     sampling,
     shape_of_text,
     splitting,
+    topics,
     turns,
     words,
 )
