@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from apps.datasets.cards import card
@@ -109,10 +109,16 @@ def _made(recipe: Recipe, run: Run, unfinished: Path) -> Cleaned:
 
 
 def recipe_try(recipe: Recipe, inputs: list[Input], n_records: int, options: Options) -> Cleaned:
-    """What the recipe would do to the first records of each file. Nothing stays."""
-    with TemporaryDirectory(prefix="recipe-") as folder:
-        common, made = Run(recipe, inputs, Path(folder), replace(options, only_first=n_records)).outputs()
-        return Cleaned(common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made])
+    """What the recipe would do to the first records of each file. Nothing stays.
+
+    Raises: as `recipe_run`.
+    """
+    try:
+        with TemporaryDirectory(prefix="recipe-") as folder:
+            common, made = Run(recipe, inputs, Path(folder), replace(options, only_first=n_records)).outputs()
+            return Cleaned(common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made])
+    except OSError as exc:
+        raise OutputUnwritable(path=gettempdir(), reason=exc.strerror or str(exc)) from exc
 
 
 def _plan(recipe: Recipe, inputs: Iterable[Input], options: Options) -> dict[str, Any]:

@@ -23,6 +23,8 @@ _LOCK, _PLAN, _REPLACED = "lock", "plan.json", "replaced"
 
 def check_free(output: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
     """Whether a run may give its folder this name. Raises: OutputExists, OutputForeign."""
+    if output.name in ("", ".."):
+        raise OutputForeign(path=str(output), reason="it is where other folders are, and no name for a new one")
     for folder in (output, unfinished_of(output)):
         for path in inputs:
             if path.resolve().is_relative_to(folder.resolve()):

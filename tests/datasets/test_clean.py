@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import zstandard
 from django.core.management import CommandError, call_command
 
 from apps.datasets.cleaning import recipe_try
-from apps.datasets.errors import DatasetError, FileUnreadable, RecordRefused
+from apps.datasets.errors import DatasetError, FileUnreadable, OutputUnwritable, RecordRefused
 from apps.datasets.formats.files import raw_records
 from apps.datasets.formats.writing import Form
 from apps.datasets.run import Options, inputs_of
@@ -219,6 +221,13 @@ def test_a_dry_run_shows_the_first_records_and_writes_nothing(tmp_path: Path) ->
     path = dump(tmp_path / "dump.json")
     before = set(tmp_path.iterdir())
     made = recipe_try(recipe(*STEPS), inputs_of([path]), 20, Options())
+def test_a_dry_run_without_room_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dump(tmp_path / "dump.json", 3)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(OutputUnwritable, match="nowhere cannot be written: No such file"):
+        recipe_try(recipe(), inputs_of([path]), 2, Options())
+
+
     assert made.common[0].n_in == 20
     assert set(tmp_path.iterdir()) == before
 

@@ -25,7 +25,7 @@ from apps.datasets.errors import (
 )
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.recipe import recipe_parse
-from apps.datasets.run import Input, Options
+from apps.datasets.run import Input, Options, inputs_of
 from tests.conftest import DEMO_BASE
 from tests.datasets.support import STEPS, TWO_SETS, bytes_of, clean, dump, lines_of, recipe, sharegpt, written
 from tests.live import ROOT
@@ -91,6 +91,17 @@ def test_force_replaces_no_file_and_no_link(tmp_path: Path) -> None:
             clean(tmp_path, path, name=name, overwrite=True)
     assert (tmp_path / "file").read_text() == "mine"
     assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "/"])
+def test_a_folder_without_a_name_of_its_own_is_no_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = dump(tmp_path / "dump.json", 3)
+    with pytest.raises(OutputForeign, match="no name for a new one"):
+        recipe_run(recipe(), inputs_of([path]), Path(name), Options(), overwrite=True)
+    assert {one.name for one in tmp_path.iterdir()} == {"dump.json"}
 
 
 def test_an_input_is_not_replaced_by_what_is_made_of_it(tmp_path: Path) -> None:
