@@ -161,6 +161,13 @@ def test_a_file_that_holds_no_conversations_is_refused_in_words(tmp_path: Path, 
     assert str(path) in caught.value.message
 
 
+def test_a_pipe_is_refused_before_any_of_it_is_lost(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileUnreadable, match="write it into a file first"):
+        clean(tmp_path, pipe)
+
+
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = dump(tmp_path / "dump.json", 30)
     path.write_bytes(path.read_bytes()[:-40])
@@ -214,13 +221,6 @@ def test_a_packed_file_that_is_damaged_is_refused_in_words(tmp_path: Path) -> No
         clean(tmp_path, path, recipe=recipe())
 
 
-# --- The command ------------------------------------------------------------------------------------------------------
-
-
-def test_a_dry_run_shows_the_first_records_and_writes_nothing(tmp_path: Path) -> None:
-    path = dump(tmp_path / "dump.json")
-    before = set(tmp_path.iterdir())
-    made = recipe_try(recipe(*STEPS), inputs_of([path]), 20, Options())
 def test_a_dry_run_without_room_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dump(tmp_path / "dump.json", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -228,6 +228,13 @@ def test_a_dry_run_without_room_is_refused_in_words(tmp_path: Path, monkeypatch:
         recipe_try(recipe(), inputs_of([path]), 2, Options())
 
 
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_the_first_records_and_writes_nothing(tmp_path: Path) -> None:
+    path = dump(tmp_path / "dump.json")
+    before = set(tmp_path.iterdir())
+    made = recipe_try(recipe(*STEPS), inputs_of([path]), 20, Options())
     assert made.common[0].n_in == 20
     assert set(tmp_path.iterdir()) == before
 

@@ -165,6 +165,19 @@ def test_a_record_that_lacks_a_field_or_has_another_thing_there_is_refused_and_n
     assert all(isinstance(message.content, str) for record in found for message in record.all_messages())
 
 
+@pytest.mark.parametrize("n_states", [0, 3])
+def test_a_log_of_no_state_or_more_than_two_is_refused_and_not_left_out(n_states: int) -> None:
+    state = {"messages": [["USER", "Hi"], ["ASSISTANT", "Ho"]], "roles": ["USER", "ASSISTANT"]}
+    with pytest.raises(RecordWrong, match=f"states: found {n_states}, expected one state or two"):
+        records_read(Shape.FASTCHAT_LOG, {"type": "vote", "states": [state] * n_states}, (0, 0))
+
+
+def test_a_part_of_a_message_without_its_text_is_no_text() -> None:
+    said = [{"role": "user", "content": [{"type": "text", "text": None}]}]
+    with pytest.raises(RecordWrong, match="content: found"):
+        records_read(Shape.MESSAGES, {"messages": said}, (0, 0))
+
+
 def test_a_model_that_is_no_name_stays_as_it_came() -> None:
     (found,) = records_read(Shape.COMPLETION, {"prompt": "Hi", "completion": "Ho", "model": {"of": 2}}, (0, 0))
     assert (found.model, found.fields) == ("", {"model": {"of": 2}})

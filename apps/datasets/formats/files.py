@@ -86,7 +86,13 @@ def shape_find(path: Path) -> Shape:
 
 
 def _opened(path: Path) -> TextIO:
-    """As text. A byte that is not UTF-8 becomes a lone surrogate, which `clean_json` replaces."""
+    """As text. A byte that is not UTF-8 becomes a lone surrogate, which `clean_json` replaces.
+
+    Raises: FileUnreadable: a pipe, of which every look would take away what it reads. OSError.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        reason = "it is a pipe or a device, and is read more than once: write it into a file first"
+        raise FileUnreadable(path=str(path), reason=reason)
     with path.open("rb") as file:
         magic = file.read(4)
     text: TextIO

@@ -164,6 +164,8 @@ def _fastchat_log(value: Value, own_id: str) -> list[Record]:
     states = [value["state"]] if "state" in value else value.get("states")
     if not isinstance(states, list) or not all(isinstance(state, Mapping) for state in states):
         raise RecordWrong("states", states, "a list of states", "keep the log as FastChat wrote it")
+    if len(states) not in (1, 2):
+        raise RecordWrong("states", len(states), "one state or two", "keep the log as FastChat wrote it")
     records = []
     for side, state in zip("ab", states, strict=False):
         records += _fastchat_state(value, state, own_id if len(states) == 1 else f"{own_id}_{side}")
@@ -276,11 +278,15 @@ def _text(value: Value, name: str, *, optional: bool = False) -> str:
 
 
 def _as_text(value: object, where: str) -> str:
-    if isinstance(value, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in value):
-        value = "\n".join(str(part.get("text", "")) for part in value)  # OpenAI's parts of a message
+    if isinstance(value, list) and all(_is_text_part(part) for part in value):
+        value = "\n".join(part["text"] for part in value)  # OpenAI's parts of a message
     if not isinstance(value, str):
         raise RecordWrong(where, value, "a text", "write it as a JSON string")
     return value
+
+
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def _shown(value: object) -> str:
