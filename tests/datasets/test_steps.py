@@ -356,6 +356,13 @@ def test_the_first_of_each_id_and_of_each_opening_stays() -> None:
 
 def test_a_slice_begins_and_ends_where_it_says() -> None:
     assert chosen(Slice(begin=1, end=3), *[talk("ua")] * 5) == [False, True, True, False, False]
+def test_a_language_that_stood_there_is_kept() -> None:
+    german = talk("ua", "Wie sortiere ich eine Liste von Namen?", "So sortierst du eine Liste von Namen.")
+    german.fields["language"] = "German"
+    step = Languages(keep=["de"])
+    assert applied(step, applied(step, german)).fields == {"language": "de", "language_as_written": "German"}
+
+
     assert chosen(Slice(begin=3), *[talk("ua")] * 5) == [False, False, False, True, True]
 
 

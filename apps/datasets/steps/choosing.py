@@ -15,7 +15,8 @@ from apps.datasets.steps.sampling import chance
 class Languages(MapStep):
     """Keep conversations in the languages of `keep`, or drop those in the languages of `skip` (codes as "ko").
 
-    The language is written into the field "language". It is "unknown" where there is too little to tell.
+    The language is written into the field "language", and what else stood there is kept in "language_as_written". It is
+    "unknown" where there is too little to tell.
     """
 
     name = "languages"
@@ -30,6 +31,8 @@ class Languages(MapStep):
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         language = language_of(record.text)
+        if (written := record.fields.get("language", language)) != language:
+            record.fields.setdefault("language_as_written", written)
         record.fields["language"] = language
         if (self.keep and language not in self.keep) or language in self.skip:
             return Dropped(f"language {language}")
