@@ -242,6 +242,15 @@ def test_a_single_round_is_the_beginning(record: Record) -> None:
             assert [role for role, _ in after].count(Role.ASSISTANT) == 1
 
 
+def test_the_call_of_a_tool_is_no_answer_of_a_single_round() -> None:
+    record = talk("uatauata")
+    record.messages[1].extra = record.messages[5].extra = {"tool_calls": [{"id": "1"}]}
+    assert roles(applied(SingleRound(), record)) == "uata"
+    only_called = talk("ua")
+    only_called.messages[1].extra = {"tool_calls": [{"id": "1"}]}
+    assert reason(applied(SingleRound(), only_called)) == "no answer"
+
+
 # --- Words ------------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +356,13 @@ def test_a_language_is_kept_skipped_and_written_down() -> None:
     assert reason(applied(Languages(skip=["de"]), german)) == "language de"
 
 
+def test_a_language_that_stood_there_is_kept() -> None:
+    german = talk("ua", "Wie sortiere ich eine Liste von Namen?", "So sortierst du eine Liste von Namen.")
+    german.fields["language"] = "German"
+    step = Languages(keep=["de"])
+    assert applied(step, applied(step, german)).fields == {"language": "de", "language_as_written": "German"}
+
+
 def test_the_first_of_each_id_and_of_each_opening_stays() -> None:
     one, same_id = talk("ua", "Hi", "Ho", id="1"), talk("ua", "So", "Yes", id="1")
     same_opening = talk("uaua", "Hi", "Ho", "More", id="2")
@@ -356,13 +372,6 @@ def test_the_first_of_each_id_and_of_each_opening_stays() -> None:
 
 def test_a_slice_begins_and_ends_where_it_says() -> None:
     assert chosen(Slice(begin=1, end=3), *[talk("ua")] * 5) == [False, True, True, False, False]
-def test_a_language_that_stood_there_is_kept() -> None:
-    german = talk("ua", "Wie sortiere ich eine Liste von Namen?", "So sortierst du eine Liste von Namen.")
-    german.fields["language"] = "German"
-    step = Languages(keep=["de"])
-    assert applied(step, applied(step, german)).fields == {"language": "de", "language_as_written": "German"}
-
-
     assert chosen(Slice(begin=3), *[talk("ua")] * 5) == [False, False, False, True, True]
 
 

@@ -126,12 +126,12 @@ def is_empty(message: Message) -> bool:
 @step
 @dataclass(frozen=True)
 class SingleRound(MapStep):
-    """Keep the first question and its answer, and what stands before them."""
+    """Keep the first question and its answer, and what stands before them; calls of tools are no answer yet."""
 
     name = "single_round"
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
-        end = next((n for n, message in enumerate(record.messages, 1) if message.role == Role.ASSISTANT), 0)
+        end = next((n for n, message in enumerate(record.messages, 1) if _is_answer(message)), 0)
         if record.chosen is not None:
             return record
         if not end:
@@ -141,6 +141,10 @@ class SingleRound(MapStep):
             record.messages = record.messages[:end]
             record.steps.append(self.name)
         return record
+
+
+def _is_answer(message: Message) -> bool:
+    return message.role == Role.ASSISTANT and not message.has_calls
 
 
 def _parted(messages: list[Message]) -> tuple[list[Message], list[Message]]:
