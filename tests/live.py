@@ -30,6 +30,12 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 START_LIMIT_S = 90.0
 EMPTY: Mapping[str, str] = MappingProxyType({})
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "fastchat_site.settings.dev",
+    "SECRET_KEY": "only-for-this-run",
+    "PYTHONUNBUFFERED": "1",
+    "HF_HUB_OFFLINE": "1",
+}
 SERVERS = {
     "uvicorn": [
         "-m", "uvicorn", "fastchat_site.asgi:application", "--host", "127.0.0.1", "--port", "{port}",
@@ -55,6 +61,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+Identities = list[tuple[UUID, str]]
+"""Ids and secrets of workers that may come in."""
 
 
 @dataclass
@@ -101,6 +111,21 @@ def start_process(argv: list[str], *, env: dict[str, str], log: Path) -> Process
     return Process(popen, log)
 
 
+def manage(env: Mapping[str, str], *arguments: str) -> str:
+    """Run `manage.py` and return its stdout."""
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{arguments}: {done.stderr}")
+    return done.stdout
+
+
+def workers_registered(env: Mapping[str, str]) -> Identities:
+    """Let workers in by hand, many at once: starting a command takes seconds."""
+    lines = manage(env, "workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
+    return [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
+
+
 @dataclass
 class LiveSite:
     """A running site. `web` and `workers` may be killed and started again by a test."""
@@ -112,26 +137,17 @@ class LiveSite:
     workers: dict[str, Process] = field(default_factory=dict)
     jobs: list[Process] = field(default_factory=list)
     _commands: dict[str, list[str]] = field(default_factory=dict)
-    _identities: list[tuple[UUID, str]] = field(default_factory=list)
+    _identities: Identities = field(default_factory=list)
 
     def identity(self) -> tuple[UUID, str]:
         """Id and secret of a worker that may come in; another one each time."""
         if not self._identities:
-            self.register_workers()
+            self._identities += workers_registered(self.env)
         return self._identities.pop()
-
-    def register_workers(self) -> None:
-        """Let workers in by hand, many at once: starting a command takes seconds."""
-        lines = self.manage("workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
-        self._identities += [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` on the site's database and return its stdout."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{arguments}: {done.stderr}")
-        return done.stdout
+        return manage(self.env, *arguments)
 
     def api_key(self) -> str:
         return self.manage("apikey", "create", f"test-{uuid4().hex}").strip()
@@ -206,33 +222,30 @@ def new_database(url: str, *, like: str = "template1") -> Iterator[str]:
 
 
 @cache
-def migrated_database() -> str:
-    """The name of a database with every table and no connection, to be copied: migrating takes many seconds."""
+def site_template() -> tuple[str, Identities]:
+    """The name of a database with every table and no connection, to be copied, and workers that it lets in.
+
+    Migrating takes many seconds, and so does each command.
+    """
     url = at_end.enter_context(new_database(os.environ["DATABASE_URL"]))
-    env = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "fastchat_site.settings.dev"}
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=env, check=True)
-    return urlsplit(url).path.removeprefix("/")
+    env = os.environ | {"DATABASE_URL": url} | SETTINGS
+    manage(env, "migrate", "--verbosity", "0")
+    return urlsplit(url).path.removeprefix("/"), workers_registered(env)
 
 
 @contextmanager
 def running_site(logs: Path, *, server: str = "uvicorn", env: Mapping[str, str] = EMPTY) -> Iterator[LiveSite]:
     """Run the web process on a database of its own, without workers and jobs. `env` adds to its own."""
     port = free_port()
+    template, identities = site_template()
     with ExitStack() as stack:
-        database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"], like=migrated_database()))
-        full_env = os.environ | {
-            "DATABASE_URL": database_url,
-            "DJANGO_SETTINGS_MODULE": "fastchat_site.settings.dev",
-            "SECRET_KEY": "only-for-this-run",
-            "PYTHONUNBUFFERED": "1",
-            "HF_HUB_OFFLINE": "1",
-            **env,
-        }
+        database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"], like=template))
+        full_env = os.environ | {"DATABASE_URL": database_url} | SETTINGS | dict(env)
         command = [part.format(port=port) for part in SERVERS[server]]
         web = start_process(command, env=full_env, log=logs / "web.log")
-        site = LiveSite(f"http://127.0.0.1:{port}", full_env, logs, web, _commands={"web": command})
+        address = f"http://127.0.0.1:{port}"
+        site = LiveSite(address, full_env, logs, web, _commands={"web": command}, _identities=[*identities])
         stack.callback(_stop_all, site)
-        site.register_workers()
         site.wait_for_web()
         yield site
 
