@@ -8,7 +8,8 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.arena.models import Position
 from apps.arena.selectors import battles_owned
-from apps.conversations.kept import ChatKeeper, line_of, messages_replace
+from apps.conversations.kept import ChatKeeper, messages_replace
+from apps.conversations.kept_lines import line_of
 from apps.conversations.models import Message, Role
 from apps.conversations.services.openings import conversation_opened
 from apps.moderation.kept import FOUND_SOMETHING, Kept, TakenOut

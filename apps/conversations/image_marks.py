@@ -49,6 +49,11 @@ def with_ids(text: str, new: dict[UUID, UUID]) -> str:
     return _MARK.sub(lambda found: f"![{found[1]}](image:{new.get(UUID(found[2]), found[2])})", text)
 
 
+def without(text: str, gone: UUID, instead: str) -> str:
+    """The text with something else in the place of the marks of one image."""
+    return _MARK.sub(lambda found: instead if UUID(found[2]) == gone else found[0], text)
+
+
 def in_words(text: str) -> str:
     """The text with the words of its images instead of them."""
     return _MARK.sub(lambda found: found[1].strip() or "Image", text)

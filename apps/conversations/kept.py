@@ -12,47 +12,49 @@ from django.db.models import Q, QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.errors import AnswerRunning
-from apps.conversations.image_marks import image_ids
+from apps.conversations.image_marks import image_ids, without
+from apps.conversations.kept_lines import Held, lines_of
 from apps.conversations.markdown import message_html
 from apps.conversations.models import UNFINISHED, Conversation, Feedback, Generation, Message, Preset, Role, Share
 from apps.conversations.selectors.held import conversations_not_held, kept_by
+from apps.conversations.selectors.images import images_owned
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
-from apps.conversations.services.images import images_untie
+from apps.conversations.services.images import images_forget, images_untie
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
 from apps.conversations.services.shares import images_at
+from apps.conversations.stored_images import ChatImage
 from apps.conversations.texts import title_from
 from apps.holds.selectors import held_ids, not_held_require
-from apps.moderation.kept import FOUND_SOMETHING, Kept, Line, TakenOut
+from apps.moderation.actions import REMOVED
+from apps.moderation.kept import FOUND_SOMETHING, Kept, TakenOut
 from apps.moderation.services.openings import opening_record
-
-N_BEFORE = 10
-"""Messages before the one in question."""
 
 COMMENT_MARK = "comment:"
 """An incident about what somebody said of an answer has this and the answer's id as its reference."""
-
-Held = Message | Feedback | Conversation | Preset
 
 
 class ChatKeeper:
     """Of chats, and of the sides of battles, which are kept alike.
 
     An incident's reference is the id of a message or of the generation that wrote one; of a chat, for its title, folder
-    and system prompt; of a preset; or of the answer that a comment is about. Only what is the author's own is found.
+    and system prompt; of a preset; of the answer that a comment is about; or of an image. Only what is the author's own
+    is found.
     """
 
     def open(self, reference: str, *, author: Actor, reader: User) -> Kept | None:
         held = _held(reference, author)
-        if isinstance(held, Preset):
+        if isinstance(held, ChatImage):
+            held = held.messages.select_related("conversation__visitor", "parent").last() or held
+        if isinstance(held, Preset | ChatImage):
             opening_record(reader=reader, owner=author, what=str(held), address="", why=FOUND_SOMETHING)
-            return Kept(str(held), _lines(held))
+            return Kept(str(held), lines_of(held))
         if held is None:
             return None
         chat = _conversation(held)
         conversation_opened(chat, reader=reader, why=FOUND_SOMETHING)
-        return Kept(str(chat), _lines(held))
+        return Kept(str(chat), lines_of(held))
 
     def redact(self, reference: str, *, author: Actor, taken_out: TakenOut) -> bool:
         """Raises: AnswerRunning while it is being written; Held, by law."""
@@ -69,6 +71,8 @@ class ChatKeeper:
                     _chat_replace(chat, author, taken_out)
                 case Preset() as preset:
                     _preset_replace(preset, author, taken_out)
+                case ChatImage() as image:
+                    _image_take_out(image, author)
                 case Feedback() as feedback:
                     [feedback.comment] = taken_out([feedback.comment])
                     feedback.save(update_fields=["comment"])
@@ -154,6 +158,13 @@ def _preset_replace(preset: Preset, author: Actor, taken_out: TakenOut) -> None:
     _prompts_replace(author, preset.system_prompt, prompt)
 
 
+def _image_take_out(image: ChatImage, author: Actor) -> None:
+    """Of an image nothing can be left."""
+    shown_in = list(image.messages.select_related("conversation"))
+    messages_replace(shown_in, author, lambda texts: [without(text, image.public_id, REMOVED) for text in texts])
+    images_forget([image.pk])
+
+
 def _titles_replace(chats: QuerySet[Conversation], old: str, new: str) -> None:
     if new != old:
         Share.objects.filter(conversation__in=chats, title=old).update(title=new[:TITLE_MAX_CHARS])
@@ -182,6 +193,7 @@ def _held(reference: str, author: Actor) -> Held | None:
         messages.select_related("conversation__visitor", "parent").first()
         or chats.filter(public_id=public_id).select_related("visitor").first()
         or _presets(author).filter(public_id=public_id).first()
+        or images_owned(author).filter(public_id=public_id).select_related("user", "visitor").first()
     )
 
 
@@ -203,7 +215,9 @@ def _changeable(author: Actor) -> QuerySet[Conversation]:
 
 def _kept_by(held: Held) -> list[UUID]:
     """Public ids a legal hold on which keeps it."""
-    return [held.user.public_id] if isinstance(held, Preset) else kept_by(_conversation(held))
+    if isinstance(held, Preset | ChatImage):
+        return [owner.public_id for owner in (held.user, getattr(held, "visitor", None)) if owner is not None]
+    return kept_by(_conversation(held))
 
 
 def _presets(author: Actor) -> QuerySet[Preset]:
@@ -218,32 +232,3 @@ def _conversation(held: Message | Feedback | Conversation) -> Conversation:
             return held.conversation
         case Feedback():
             return held.message.conversation
-
-
-def _lines(held: Held) -> list[Line]:
-    match held:
-        case Message():
-            return [*map(line_of, _before(held)), line_of(held, is_subject=True)]
-        case Feedback():
-            return [line_of(held.message), Line("Comment", held.comment, is_subject=True)]
-        case Conversation():
-            said = [("Title", held.title), ("Folder", held.folder), ("System prompt", held.system_prompt)]
-        case Preset():
-            said = [("Preset", held.name), ("System prompt", held.system_prompt)]
-    return [Line(name, text, is_subject=True) for name, text in said if text]
-
-
-def _before(message: Message) -> list[Message]:
-    """The last messages before it on its path, the oldest first."""
-    before: list[Message] = []
-    parent = message.parent
-    while parent is not None and len(before) < N_BEFORE:
-        before.insert(0, parent)
-        parent = parent.parent
-    return before
-
-
-def line_of(message: Message, *, is_subject: bool = False) -> Line:
-    # What a file says that a model said, no model may have said.
-    speaker = f"{message.get_role_display()}{' (imported)' if message.is_imported else ''}"
-    return Line(speaker, message.content, is_subject)

@@ -20,11 +20,12 @@ TakenOut = Callable[[list[str]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One text of a context. `is_subject`: the one that the incident is about."""
+    """One text of a context. `is_subject`: the one that the incident is about; `images`: of that one, as data URLs."""
 
     speaker: str
     text: str
     is_subject: bool = False
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class Incident(models.Model):
     """Of a visitor, so that a ban can hold for a new cookie too."""
     reference = models.CharField(max_length=64, blank=True, db_index=True)
     """The id of what is kept: a message, the generation of an answer, a chat for its title and prompt, a preset, a
-    battle, a response; else the request's."""
+    battle, a response, an image; else the request's."""
     request_id = models.CharField(max_length=64, blank=True)
     """What whoever sent the text was told with its refusal or answer; of an answer in a chat, the generation's id."""
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)

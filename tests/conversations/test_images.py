@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
@@ -25,6 +26,7 @@ from apps.conversations.image_marks import ImageMark, image_ids, in_words, parts
 from apps.conversations.kept import ChatKeeper
 from apps.conversations.markdown import render, render_user
 from apps.conversations.models import Conversation, Message
+from apps.conversations.selectors.images import data_urls
 from apps.conversations.selectors.reading import prompt_messages
 from apps.conversations.services import images
 from apps.conversations.services.branches import conversation_fork
@@ -33,10 +35,12 @@ from apps.conversations.services.images import image_keep, images_erase, images_
 from apps.conversations.services.shares import share_create, share_revoke
 from apps.conversations.services.turns import turn_edit, turn_regenerate
 from apps.conversations.stored_images import ChatImage
+from apps.conversations.views import images as image_views
+from apps.holds.errors import Held
 from apps.holds.models import HeldKind
 from apps.holds.services import hold_place
 from apps.moderation import selectors as moderation
-from apps.moderation.models import Incident, Policy, Rule
+from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, KeptFile, kept_file
 from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.conversations.conftest import MODEL, Opens
@@ -172,11 +176,16 @@ def test_while_an_image_is_read_and_judged_no_connection_to_the_database_is_held
         held.append(connection.connection)
         return kept_file(data, media_type)
 
+    def judged(function: Any) -> Any:
+        held.append(connection.connection)
+        return async_to_sync(function)
+
     monkeypatch.setattr(images, "kept_file", noted)
+    monkeypatch.setattr(image_views, "async_to_sync", judged)
     client = Client()
     client.force_login(alice)
     assert attach(client, file_of(picture())).status_code == 200
-    assert held == [None]
+    assert held == [None, None]
 
 
 def test_one_image_too_many_at_once_is_put_off_and_none_of_them_keeps_its_place(alice: User) -> None:
@@ -394,6 +403,55 @@ def test_an_image_that_moderators_take_out_is_kept_nowhere(alices: Actor, seeing
     )
     assert list(ChatImage.objects.all()) == [other]
     assert list(other.messages.all()) == [elsewhere.user_message]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_moderators_see_an_image_that_was_flagged_and_its_owner_learns_of_it(
+    alice: User, alices: Actor, seeing: LanguageModel, is_sent: bool
+) -> None:
+    Rule.objects.create(name="words", category="rude", kind="words", pattern="darn")
+    moderation.forget()
+    client, moderator = Client(), Client()
+    client.force_login(alice)
+    moderator.force_login(User.objects.create_superuser("root"))
+    image_id = attach(client, file_of(picture())).json()["id"]
+    assert attach(client, file_of(picture())).json()["id"] == image_id
+    assert set(Incident.objects.values_list("reference", flat=True)) == {image_id}
+    if is_sent:
+        answered(alices, f"Look {mark(UUID(image_id))}")
+    [url] = data_urls(ChatImage.objects.all()).values()
+    address = f"/admin/moderation/incident/{Incident.objects.latest('pk').pk}/review/"
+    page = moderator.get(address).content.decode()
+    assert f'src="{url}"' in page
+    assert ("Look" in page) == is_sent
+    opening = Opening.objects.get()
+    assert (opening.owner, opening.reader_name) == (alice, "root")
+    assert opening.what == str(Conversation.objects.get() if is_sent else ChatImage.objects.get())
+    assert LogEntry.objects.count() == is_sent  # of the chat
+
+    assert moderator.post(f"{address}redact/").status_code == 302
+    assert not ChatImage.objects.exists()
+    assert [one.content for one in Message.objects.filter(role="user")] == ["Look [removed]"] * is_sent
+    assert "cannot be shown" in moderator.get(address).content.decode()
+    moderation.forget()
+
+
+def test_no_image_is_seen_by_the_incident_of_somebody_else(alices: Actor, bob: User, visitor: UUID) -> None:
+    image = kept(alices)
+    for actor in (Actor(user_id=bob.pk), Actor(visitor_public_id=visitor), Actor()):
+        assert ChatKeeper().open(str(image.public_id), author=actor, reader=bob) is None
+        assert not ChatKeeper().redact(str(image.public_id), author=actor, taken_out=list)
+    assert ChatImage.objects.exists()
+    assert not Opening.objects.exists()
+
+
+def test_a_held_image_is_not_taken_out(alice: User, alices: Actor) -> None:
+    image = kept(alices)
+    hold_place(kind=HeldKind.USER, subject=alice.public_id, reason="Case 7", is_told=True, placed_by=alice)
+    with pytest.raises(Held):
+        ChatKeeper().redact(str(image.public_id), author=alices, taken_out=list)
+    assert ChatImage.objects.get() == image
 
 
 def test_a_person_who_leaves_leaves_no_image(

@@ -188,7 +188,7 @@ def test_the_page_of_an_incident_shows_why_and_what_was_said_and_leaves_a_trace(
     assert LogEntry.objects.count() == 0
     shown = client.get(reverse("admin:moderation_incident_review", args=[one.pk]))
     assert "no-cache" in shown["Cache-Control"]
-    for words in ("rude", "House words", "alice", SAID, "Take the text out"):
+    for words in ("rude", "House words", "alice", SAID, "Take it out"):
         assert words in shown.content.decode()
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (moderator, str(message.conversation_id))

@@ -15,16 +15,24 @@ pytestmark = pytest.mark.browser
 NewTab = Callable[..., ChatPage]
 
 MAKE = """
+from io import BytesIO
 from django.utils import timezone
+from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.conversations.models import Conversation, Message
+from apps.conversations.services.images import image_keep
 from apps.moderation.models import Incident, Rule
+from apps.workers.image_files import kept_file
+from PIL import Image
 Rule.objects.create(name={name!r}, category="rude", kind="words", pattern={name!r})
 User.objects.create_superuser({name!r}, None, {password!r})
 owner = User.objects.create_user({name!r} + "-owner")
 conversation = Conversation.objects.create(user=owner, title="Private", updated_at=timezone.now())
 asked = Message.objects.create(conversation=conversation, role="user", content="What is " + "so long a word" * 40)
 said = Message.objects.create(conversation=conversation, role="assistant", parent=asked, content={said!r})
+drawn = BytesIO()
+Image.new("RGB", (64, 64), "red").save(drawn, "PNG")
+image_keep(actor=Actor(user_id=owner.pk), file=kept_file(drawn.getvalue(), "image/png")).messages.add(said)
 print(Incident.objects.create(
     surface="chat", action="flag", categories=["rude"], found_by=["House words"], user=owner, reference=said.public_id
 ).pk)
@@ -53,6 +61,11 @@ def test_a_moderator_reads_what_was_said_and_takes_it_out_by_keyboard(tab: ChatP
     subject = page.locator("[aria-current=true] .review__text")
     expect(subject).to_have_text(SAID)
     expect(page.get_by_text("That you opened it is written down.")).to_be_visible()
+    image = page.get_by_role("img", name="Image 1 of 1")
+    expect(image).to_have_js_property("naturalWidth", 64)
+    expect(image).to_have_css("filter", "blur(32px)")
+    page.get_by_role("checkbox", name="Show image 1 clearly").press("Space")
+    expect(image).to_have_css("filter", "none")
     address = page.url
     page.locator("#redact").press("Enter")
     expect(page.get_by_text(": text taken out.")).to_be_visible()

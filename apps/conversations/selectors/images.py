@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Collection, Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db.models import QuerySet
 
@@ -29,6 +29,12 @@ def image_get(actor: Actor, image_id: UUID) -> ChatImage:
     if image is None:
         raise ImageNotFound
     return image
+
+
+def image_id_for(actor: Actor, digest: str) -> UUID:
+    """By which an image is found that is about to be kept: the same one's if they have it, or a new one."""
+    same = images_owned(actor).filter(digest=digest).values_list("public_id", flat=True).first()
+    return same or uuid4()
 
 
 def image_get_shared(token: str, image_id: UUID) -> ChatImage:

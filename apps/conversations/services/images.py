@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from threading import BoundedSemaphore
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -44,10 +44,10 @@ def file_read(data: bytes, media_type: str) -> KeptFile:
         reading.release()
 
 
-def image_keep(*, actor: Actor, file: KeptFile) -> ChatImage:
+def image_keep(*, actor: Actor, file: KeptFile, public_id: UUID | None = None) -> ChatImage:
     """Keep it for a message to come; the same one is not kept twice. The caller has let it pass the gate.
 
-    Raises: TooManyImagesKept; ImageNotFound for somebody unknown.
+    `public_id`: by which incidents know it. Raises: TooManyImagesKept; ImageNotFound for somebody unknown.
     """
     with transaction.atomic():
         owner = _owner_fields(actor)
@@ -59,6 +59,7 @@ def image_keep(*, actor: Actor, file: KeptFile) -> ChatImage:
             raise TooManyImagesKept(limit=f"{IMAGES_OF_OWNER_MAX:,}")
         return ChatImage.objects.create(
             **owner,
+            public_id=public_id or uuid4(),
             digest=file.digest,
             media_type=file.media_type,
             width=file.width,

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.conversations.errors import ImageNotTaken
-from apps.conversations.selectors.images import data_url, image_get, image_get_shared
+from apps.conversations.selectors.images import data_url, image_get, image_get_shared, image_id_for
 from apps.conversations.services.images import file_read, image_keep
 from apps.conversations.services.turns import require_may_chat
 from apps.conversations.stored_images import ChatImage
@@ -30,12 +30,13 @@ def attach(request: HttpRequest) -> HttpResponse:
     upload = request.FILES.get("image")
     if not isinstance(upload, UploadedFile):
         raise ImageNotTaken(reason="there is no file in the field 'image'")
-    # Reading and judging it may take seconds, and the pool has few connections: others may have this one meanwhile.
-    if not connection.in_atomic_block:
-        connection.close()
+    _connection_leave()
     file = file_read(upload.read(), upload.content_type or "")
-    async_to_sync(images_pass)([data_url(file.media_type, file.data)], surface=Surface.CHAT, actor=actor)
-    image = image_keep(actor=actor, file=file)
+    image_id = image_id_for(actor, file.digest)
+    urls = [data_url(file.media_type, file.data)]
+    _connection_leave()
+    async_to_sync(images_pass)(urls, surface=Surface.CHAT, actor=actor, reference=str(image_id))
+    image = image_keep(actor=actor, file=file, public_id=image_id)
     url = reverse("chat:image", args=[image.public_id])
     return JsonResponse({"id": str(image.public_id), "url": url, "width": image.width, "height": image.height})
 
@@ -53,6 +54,12 @@ def shared_image(request: HttpRequest, token: str, image_id: UUID) -> HttpRespon
     response = _shown(image_get_shared(token, image_id), "no-store")
     response["X-Robots-Tag"] = "noindex, noarchive"
     return response
+
+
+def _connection_leave() -> None:
+    """Reading and judging an image may take seconds, and the pool has few connections: others may have this one."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _shown(image: ChatImage, keeping: str) -> HttpResponse:
