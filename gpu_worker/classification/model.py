@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gpu_worker.modeling.device import choose_devices
-from gpu_worker.modeling.loading import load_tokenizer, one_line
+from gpu_worker.modeling.folder_files import load_tokenizer, one_line
 from gpu_worker.modeling.source import ModelRefused, ModelSpec, open_source
 
 WINDOWS_AT_ONCE = 16

@@ -16,17 +16,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from gpu_worker.modeling.device import DtypeChoice, choose_dtype
-from gpu_worker.modeling.loading import (
-    LoadOptions,
+from gpu_worker.modeling.folder_files import (
     OnProgress,
     Progress,
-    admit,
-    check_quantisation,
     load_tokenizer,
     load_weights,
-    one_line,
+    read_config,
     stored_tensors,
 )
+from gpu_worker.modeling.loading import LoadOptions, admit, check_quantisation
 from gpu_worker.modeling.memory import MemoryLedger
 from gpu_worker.modeling.quantise import quantise_model
 from gpu_worker.modeling.source import ModelFolder, ModelRefused, ModelSpec, open_source
@@ -220,13 +218,7 @@ def _is_decoder(config: dict[str, Any]) -> bool:
 
 
 def _check_config(folder: ModelFolder, name: str) -> None:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, local_files_only=True)
-    except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{name}: its config.json describes no model ({one_line(exc, folder)})") from exc
-    if config.is_encoder_decoder:
+    if read_config(folder, name).is_encoder_decoder:
         raise ModelRefused(f"{name}: vectors of a model with encoder and decoder are not made here")
 
 

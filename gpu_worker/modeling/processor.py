@@ -11,6 +11,7 @@ from PIL import Image
 
 from gpu_worker.engine.picture import Picture
 from gpu_worker.errors import WorkerError, invalid
+from gpu_worker.modeling.folder_files import one_line
 from gpu_worker.modeling.source import ModelFolder, ModelRefused
 
 LEAST_SIDE = 28
@@ -28,7 +29,7 @@ class ImageProcessor:
         try:
             self._processor = _load(folder, tokenizer)
         except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-            reason = " ".join(str(exc).split()).replace(str(folder.path), "its folder")[:300] or type(exc).__name__
+            reason = one_line(exc, folder)
             raise ModelRefused(f"{name}: it has no image processor that can be loaded ({reason})") from exc
         self.image_token: str = self._processor.image_token
         """Stands in the chat template's text where an image is."""
