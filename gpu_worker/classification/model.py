@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gpu_worker.modeling.device import choose_devices
-from gpu_worker.modeling.folder_files import load_tokenizer, one_line
+from gpu_worker.modeling.folder_files import load_tokenizer, load_weights
 from gpu_worker.modeling.source import ModelRefused, ModelSpec, open_source
 
 WINDOWS_AT_ONCE = 16
@@ -69,15 +69,10 @@ def load_classifier(spec: ModelSpec, *, device: str, harmless: Collection[str]) 
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModelRefused(f"{spec.name}: its tokenizer cannot cut long texts into windows and fill up short ones")
     [place, *_] = choose_devices(device)
-    try:
-        model: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder.path, trust_remote_code=False, local_files_only=True, use_safetensors=True
-        )
-    except Exception as exc:  # transformers raises many kinds for what is one thing to a user
-        raise ModelRefused(f"{spec.name}: its weights cannot be loaded ({one_line(exc, folder)})") from exc
+    model = load_weights(AutoModelForSequenceClassification, folder, spec, "auto", [place])
     return LoadedClassifier(
         name=spec.name,
-        model=model.to(place).eval(),
+        model=model,
         tokenizer=tokenizer,
         categories=categories_of(model.config.id2label, harmless, spec.name),
         is_multi_label=model.config.problem_type == "multi_label_classification" or model.config.num_labels == 1,

@@ -4,7 +4,7 @@ Remote code is off and only safetensors are read. What is made of them is the bu
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -51,14 +51,15 @@ def load_weights(
     auto: Any,
     folder: ModelFolder,
     spec: ModelSpec,
-    dtype: torch.dtype,
+    dtype: torch.dtype | Literal["auto"],
     devices: Sequence[torch.device],
     *,
     unused: str = "",
 ) -> Any:
     """On `devices`; one that is to be quantised stays on the CPU, so that the device never holds all of it.
 
-    `auto`: the class of transformers that loads it. `unused`: weights that begin so may be missing.
+    `auto`: the class of transformers that loads it. `dtype`: `"auto"` for that in which it is stored. `unused`: weights
+    that begin so may be missing. Raises: ModelRefused.
     """
     name = spec.name
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from starlette.testclient import TestClient
 
 from gpu_worker.classification import app as classification_app
@@ -87,6 +88,17 @@ def test_what_is_no_safe_classifier_is_refused(tmp_path: Path, folder: Path) -> 
     (own_code / "config.json").write_text(config.replace("{", '{"auto_map": {"AutoConfig": "x.Y"},', 1))
     with pytest.raises(ModelRefused, match="Python code"):
         load(own_code)
+
+
+def test_a_classifier_that_has_lost_a_part_of_its_weights_is_refused_and_does_not_judge_at_random(
+    tmp_path: Path, folder: Path
+) -> None:
+    lost = shutil.copytree(folder, tmp_path / "lost")
+    weights = load_file(lost / "model.safetensors")
+    head = next(name for name in weights if name.startswith("classifier") and name.endswith("weight"))
+    save_file({name: value for name, value in weights.items() if name != head}, lost / "model.safetensors")
+    with pytest.raises(ModelRefused, match=f"missing or misshapen, such as {head}"):
+        load(lost)
 
 
 # --- Over HTTP --------------------------------------------------------------------------------------------------------
