@@ -265,6 +265,8 @@ def test_sets_of_another_name_do_not_come_along(tmp_path: Path) -> None:
 
 def test_the_code_of_a_run_is_all_that_its_steps_use() -> None:
     graph = grimp.build_graph("apps")
+    # What this one asks, the rules of the site, may change at any time without any code.
+    graph.remove_module("apps.datasets.steps.moderation")
     used = graph.find_upstream_modules("apps.datasets.run")
     known = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in code_files()}
     assert {module for module in used if (ROOT / f"{module.replace('.', '/')}.py").exists()} - known == {
