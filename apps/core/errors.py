@@ -197,14 +197,15 @@ WORDS: dict[str, str] = {
     "holds.not_in_force": "This hold was lifted before.",
     "leaderboard.refused": "There is no board: {reason}.",
     "leaderboard.file_unreadable": "{path} cannot be read: {reason}.",
-    "leaderboard.file_cut": "Line {line}: {reason}. What follows cannot be read, so nothing was rated. Get the whole "
-    "file, or mend it there.",
+    "leaderboard.file_cut": "Line {line}: {reason}. What follows cannot be read, so nothing of it was used. Get the "
+    "whole file, or mend it there.",
     "leaderboard.file_refused": "Line {line}: {reason}. Mend it, or leave out --strict to have such rows skipped and "
     "counted.",
     "leaderboard.overtaken": "Another board was published while this one was made, and stays. Try again.",
     "leaderboard.board_missing": "There is no such board: too few battles are of this category, or nothing is known of "
     "how their answers are written.",
     "leaderboard.contestant_unseen": "There is no such model on this leaderboard.",
+    "leaderboard.import_unknown": "There is no such import. `manage.py leaderboard imports` lists them.",
     "leaderboard.snapshot_unknown": "There is no such board. `manage.py leaderboard list` prints those that there are.",
     "leaderboard.no_battles": "There is no board: there are no battles that count of two models that can be compared.",
     "leaderboard.battles_malformed": "These are no battles: {reason}.",

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.core.admin import RecordAdmin
-from apps.leaderboard.models import Refresh, Snapshot
+from apps.leaderboard.models import ImportedFile, Refresh, Snapshot
 
 
 @admin.register(Snapshot)
@@ -22,6 +22,7 @@ class SnapshotAdmin(RecordAdmin):
         "votes_hash",
         "code_version",
         "config",
+        "imports",
         "board",
         "created_at",
     )
@@ -39,3 +40,24 @@ class RefreshAdmin(RecordAdmin):
     list_filter = ("refusal_code",)
     list_select_related = ("arena",)
     fields = readonly_fields = ("arena", "tried_at", "refusal_code", "refusal", "seen_vote", "busy_until")
+
+
+@admin.register(ImportedFile)
+class ImportedFileAdmin(RecordAdmin):
+    """Battles of other sites: `manage.py leaderboard import` and `withdraw` bring and take them."""
+
+    list_display = ("name", "arena", "n_rows", "n_battles", "imported_at", "withdrawn_at")
+    list_filter = ("arena",)
+    list_select_related = ("arena",)
+    search_fields = ("name", "sha256")
+    fields = readonly_fields = (
+        "public_id",
+        "arena",
+        "name",
+        "sha256",
+        "n_rows",
+        "n_battles",
+        "dropped",
+        "imported_at",
+        "withdrawn_at",
+    )

@@ -146,3 +146,10 @@ class ContestantUnseen(RatingRefused):
 
     code = "leaderboard.contestant_unseen"
     http_status = 404
+
+
+class ImportUnknown(RatingRefused):
+    """No imported file has this id."""
+
+    code = "leaderboard.import_unknown"
+    http_status = 404

@@ -13,7 +13,7 @@ from apps.arena.models import Arena, Vote
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.errors import BoardOvertaken, RatingRefused
 from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
-from apps.leaderboard.models import Refresh, Snapshot, VoteTally
+from apps.leaderboard.models import ImportedFile, Refresh, Snapshot, VoteTally
 from apps.leaderboard.services import snapshot_rebuild
 
 BUSY = timedelta(hours=1)
@@ -56,6 +56,8 @@ def _is_due(refresh: Refresh, now: datetime) -> bool:
     if refresh.tried_at is None or refresh.tried_at < now - IN_FULL_AFTER:
         return True
     if VoteTally.objects.filter(arena=refresh.arena_id, base__created_at__lt=now - IN_FULL_AFTER).exists():
+        return True
+    if ImportedFile.objects.filter(arena=refresh.arena_id, changed_at__gte=refresh.tried_at).exists():
         return True
     votes = Vote.objects.filter(battle__arena=refresh.arena_id, battle__is_anonymous=True)
     return votes.filter(pk__gt=refresh.seen_vote).exists() or votes.filter(overruled_at__gte=refresh.tried_at).exists()

@@ -15,6 +15,7 @@ from apps.catalog.models import Visibility
 from apps.leaderboard.battle_files.style import FEATURES
 from apps.leaderboard.errors import BoardOvertaken
 from apps.leaderboard.history import history_write
+from apps.leaderboard.imported_votes import ImportTold, imports_told
 from apps.leaderboard.models import CategoryBoard, Snapshot
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import Board, BoardConfig
@@ -79,16 +80,22 @@ def _build(arena: Arena, config: BoardConfig, newest: Snapshot | None, *, is_aga
         arena_hold(arena)
         if is_again and snapshot_newest(arena) != newest:
             raise BoardOvertaken
-        snapshot = snapshot_publish(arena, text, config, made)
+        snapshot = snapshot_publish(arena, text, config, made, imports=imports_told(arena, text))
         if snapshot.n_votes >= COUNTED_FROM and is_countable(config):
             tally_keep(counted, snapshot, Tally.of(battles, reading.categories), len(reading.judges))
     return snapshot, True
 
 
 def snapshot_publish(
-    arena: Arena, text: bytes, config: BoardConfig, made: "Made", *, base: Snapshot | None = None
+    arena: Arena,
+    text: bytes,
+    config: BoardConfig,
+    made: "Made",
+    *,
+    base: Snapshot | None = None,
+    imports: Sequence[ImportTold] = (),
 ) -> Snapshot:
-    """`text` has all votes, or those that are added to the base's."""
+    """`text` has all votes, or those that are added to the base's, which has its imports."""
     boards = dict(made.boards)
     snapshot = Snapshot.objects.create(
         arena=arena,
@@ -101,6 +108,7 @@ def snapshot_publish(
         board=boards.pop(_MAIN),
         pairs=made.pairs,
         contestants=_contestants(arena, made.pairs["names"]),
+        imports=list(base.imports if base else imports),
     )
     CategoryBoard.objects.bulk_create(
         CategoryBoard(snapshot=snapshot, category=of.category, is_styled=of.is_styled, board=board)

@@ -3,41 +3,43 @@
 import gzip
 import hashlib
 import io
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from apps.arena.models import Arena, Battle, Position, Side, Verdict, Vote
+from apps.arena.models import Arena, Battle, Position, Side, Vote
 from apps.leaderboard.battle_files.frequency import UNKNOWN, shares, text_number
 from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
-from apps.leaderboard.battle_files.style import metadata_of
+from apps.leaderboard.imported_votes import prompts_imported, votes_imported
 from apps.leaderboard.models import Snapshot, VoteTraits
-from apps.leaderboard.rating.battles import Battles
+from apps.leaderboard.rating.battles import Battles, IntArray
+from apps.leaderboard.tallies import arena_hold
+from apps.leaderboard.vote_lines import Cast, line_of
 
-_WINNERS = {
-    Verdict.A: "model_a",
-    Verdict.B: "model_b",
-    Verdict.TIE: "tie",
-    Verdict.BOTH_BAD: "tie (bothbad)",
-}
-
-
-Voter = tuple[str, int]
+Voter = tuple[str, int | str]
 """Of which kind, and which."""
+Said = tuple[Voter | None, str]
+"""A line, and whose it is."""
 
 
 def votes_text(arena: Arena) -> bytes:
-    """Each vote that counts and was blind, as a row of a clean-battle file, sorted: one text for the same votes.
+    """Each vote that counts and was blind, and each imported battle, as a row of a clean-battle file, sorted.
 
-    Those that came since `traits_write` wait for the next text. Voters are numbered by what they said, so that no
-    number tells who came to the site before whom.
+    The same votes give one text. Those that came since `traits_write` wait for the next text. Voters are numbered by
+    what they said, so that no number tells who came to the site before whom.
     """
     votes = list(_blind(arena))
-    return _text(votes, _shares(votes))[0]
+    with transaction.atomic():
+        arena_hold(arena)  # so that nothing is imported or withdrawn meanwhile
+        share = shares(np.concatenate([_prompts(votes), prompts_imported(arena)]))
+        imported = [
+            (("imported", voter) if voter else None, line_of(cast))
+            for voter, cast in votes_imported(arena, share[len(votes) :])
+        ]
+    return _text([*_said(votes, share[: len(votes)].tolist()), *imported])[0]
 
 
 def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple[bytes, int]:
@@ -46,17 +48,21 @@ def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple
     Nothing is known there of how frequent a prompt is, nor of what a voter has said before.
     """
     some = list(_blind(arena).filter(pk__in=votes))
-    return _text(some, [1.0] * len(some), n_voters)
+    return _text(_said(some, [1.0] * len(some)), n_voters)
 
 
-def _text(votes: Sequence[Vote], shares: Sequence[float], n_voters: int = 0) -> tuple[bytes, int]:
-    said: dict[Voter | None, list[str]] = {}
-    for vote, share in zip(votes, shares, strict=True):
-        said.setdefault(_voter(vote.battle), []).append(_line(vote, share))
-    lines = said.pop(None, [])
-    for number, of_voter in enumerate(sorted(sorted(of_voter) for of_voter in said.values()), start=n_voters + 1):
+def _said(votes: Sequence[Vote], shares: Sequence[float]) -> list[Said]:
+    return [(_voter(vote.battle), _line(vote, share)) for vote, share in zip(votes, shares, strict=True)]
+
+
+def _text(said: Sequence[Said], n_voters: int = 0) -> tuple[bytes, int]:
+    of_voters: dict[Voter | None, list[str]] = {}
+    for voter, line in said:
+        of_voters.setdefault(voter, []).append(line)
+    lines = of_voters.pop(None, [])
+    for number, of_voter in enumerate(sorted(sorted(of) for of in of_voters.values()), start=n_voters + 1):
         lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in of_voter]
-    return "".join(f"{line}\n" for line in sorted(lines)).encode(), n_voters + len(said)
+    return "".join(f"{line}\n" for line in sorted(lines)).encode(), n_voters + len(of_voters)
 
 
 def votes_merge(one: bytes, other: bytes) -> bytes:
@@ -93,25 +99,15 @@ def votes_read(text: bytes, *, deduplicates: bool = False) -> tuple[Battles, Rea
 
 def _line(vote: Vote, share: float) -> str:
     traits: VoteTraits = vote.traits
-    row: dict[str, Any] = {
-        "model_a": vote.name_a,  # type: ignore[attr-defined]  # annotated
-        "model_b": vote.name_b,  # type: ignore[attr-defined]
-        "winner": _WINNERS[Verdict(vote.verdict)],
-        "weight": vote.effective_weight,
-        "categories": traits.categories,
-    }
-    if share < 1:
-        row["prompt_share"] = round(share, 6)
-    if traits.style_a is not None and traits.style_b is not None:
-        row["conv_metadata"] = metadata_of(tuple(traits.style_a), tuple(traits.style_b))
-    return json.dumps(row, ensure_ascii=False)
+    names = vote.name_a, vote.name_b  # type: ignore[attr-defined]  # annotated
+    said = Cast(*names, vote.verdict, vote.effective_weight, traits.categories, share, traits.style_a, traits.style_b)
+    return line_of(said)
 
 
-def _shares(votes: Sequence[Vote]) -> list[float]:
-    """What each counts where frequent prompts count less."""
+def _prompts(votes: Sequence[Vote]) -> IntArray:
     digests = [vote.battle.prompt_digest for vote in votes]
     numbers = [text_number(digest) if digest else UNKNOWN for digest in digests]
-    return [float(share) for share in shares(np.array(numbers, dtype=np.int64))]
+    return np.array(numbers, dtype=np.int64)
 
 
 def _blind(arena: Arena) -> QuerySet[Vote]:

@@ -23,7 +23,7 @@ from apps.conversations.models import Conversation, Feedback, Generation, Genera
 from apps.core.middleware import request_id_var
 from apps.gateway.models import WebBackend
 from apps.holds.models import HeldKind, LegalHold
-from apps.leaderboard.models import Refresh, Snapshot
+from apps.leaderboard.models import ImportedFile, Refresh, Snapshot
 from apps.moderation.models import Ban, Classifier, Incident, Opening, Policy, Rule
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.openai_api.services.batches import batch_create
@@ -131,6 +131,9 @@ def _battle(alice: User) -> dict[type, object]:
         Battle: battle,
         Vote: vote,
         Snapshot: board,
+        ImportedFile: ImportedFile.objects.create(
+            arena=arena, name="clean_battle.json", sha256="", n_rows=2, n_battles=1, dropped={"bad_json": 1}
+        ),
         Refresh: Refresh.objects.create(
             arena=arena, refusal_code="leaderboard.too_few", refusal="There are two votes."
         ),

@@ -1,13 +1,15 @@
-"""From a clean-battle file to battles that can be rated, with a count for every row that is not among them."""
+"""From a clean-battle file or a log to battles that can be rated, with a count for every row that is not among them."""
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from apps.core.json_stream import Broken, FileCut, Row, stream_values
 from apps.leaderboard.battle_files.columns import Columns
+from apps.leaderboard.battle_files.fastchat_log import battle_of, is_log_line, is_vote
 from apps.leaderboard.battle_files.rows import BattleRow, FieldWrong, row_parse
 from apps.leaderboard.battle_files.rules import Cleaning, Reason, dropped_for
 from apps.leaderboard.errors import BattleFileCut, BattleFileRefused, BattleFileUnreadable
@@ -47,16 +49,36 @@ def battles_read(path: Path, cleaning: Cleaning, *, is_strict: bool = False) -> 
 
     Raises: BattleFileUnreadable, BattleFileCut, BattleFileRefused, RatingRefused.
     """
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            return battles_from(file, cleaning, is_strict=is_strict)
-    except OSError as exc:
-        raise BattleFileUnreadable(path=str(path), reason=exc.strerror or str(exc)) from exc
+    with opened(path) as file:
+        return battles_from(file, cleaning, is_strict=is_strict)
 
 
 def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -> tuple[Battles, Reading]:
     """The same of an open file. Raises: BattleFileCut, BattleFileRefused, RatingRefused."""
     columns, reading = Columns(cleaning), Reading()
+    for _, row in rows_kept(file, cleaning, reading, is_strict=is_strict):
+        columns.add(row)
+    reading.judges, reading.categories = columns.judges, columns.categories
+    return columns.battles(), reading
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """Bytes that are no text become what no name may have. Raises: BattleFileUnreadable."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield file
+    except OSError as exc:
+        raise BattleFileUnreadable(path=str(path), reason=exc.strerror or str(exc)) from exc
+
+
+def rows_kept(
+    file: TextIO, cleaning: Cleaning, reading: Reading, *, is_strict: bool = False
+) -> Iterator[tuple[int, BattleRow]]:
+    """Those that count, with the lines where they begin; `reading` counts all of them as they are read.
+
+    Raises: BattleFileCut, BattleFileRefused.
+    """
     seen: set[str] = set()
     for line, value, _ in _values(file):
         reading.n_rows += 1
@@ -66,9 +88,7 @@ def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -
         if reason := dropped_for(row, cleaning):
             reading.dropped[reason] += 1
         else:
-            columns.add(row)
-    reading.judges, reading.categories = columns.judges, columns.categories
-    return columns.battles(), reading
+            yield line, row
 
 
 def _values(file: TextIO) -> Iterator[Row]:
@@ -78,12 +98,15 @@ def _values(file: TextIO) -> Iterator[Row]:
         raise BattleFileCut(line=exc.line, reason=exc.reason) from exc
 
 
-def _row_checked(line: int, value: object, reading: Reading, seen: set[str], *, is_strict: bool) -> BattleRow | None:
+def _row_checked(line: int, value: Any, reading: Reading, seen: set[str], *, is_strict: bool) -> BattleRow | None:
     if isinstance(value, Broken):
         reading.refuse(line, Reason.BAD_JSON, value.reason, is_strict=is_strict)
         return None
+    if is_log_line(value) and not is_vote(value):
+        reading.dropped[Reason.NOT_A_VOTE] += 1
+        return None
     try:
-        row = row_parse(value)
+        row = row_parse(battle_of(value) if is_log_line(value) else value)
     except FieldWrong as exc:
         reading.refuse(line, Reason.BAD_FIELD, str(exc), is_strict=is_strict)
         return None

@@ -99,6 +99,8 @@ def _name(value: Mapping[str, Any], field: str) -> str:
         raise FieldWrong(field, f"has more than {NAME_MAX_CHARS} characters")
     if _LONE_SURROGATE.search(name):
         raise FieldWrong(field, "is not UTF-8")
+    if "\0" in name:
+        raise FieldWrong(field, "has a NUL in it")
     return name
 
 

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     BAD_JSON = "bad_json"
     BAD_FIELD = "bad_field"
     DUPLICATE = "duplicate"
+    NOT_A_VOTE = "not_a_vote"
     NOT_ANONYMOUS = "not_anonymous"
     EXCLUDED = "excluded"
     EMPTY_ANSWER = "empty_answer"

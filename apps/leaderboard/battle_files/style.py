@@ -41,13 +41,19 @@ def difference(a: Counts, b: Counts) -> Counts:
 
 
 def style_of(row: Mapping[str, Any]) -> Counts:
-    """The difference of a row's answers, by its `conv_metadata` or its conversations; `UNKNOWN` without them."""
+    """The difference of a row's answers; `UNKNOWN` where nothing is known of them."""
+    sides = counts_in(row)
+    return UNKNOWN if sides is None else difference(*sides)
+
+
+def counts_in(row: Mapping[str, Any]) -> tuple[Counts, Counts] | None:
+    """Of both sides of a row, by its `conv_metadata` or its conversations."""
     metadata = row.get("conv_metadata")
     sides = [_counted(metadata, side) for side in "ab"] if isinstance(metadata, Mapping) else []
     if not sides or None in sides:
         sides = [_read(row.get(f"conversation_{side}")) for side in "ab"]
     a, b = sides
-    return UNKNOWN if a is None or b is None else difference(a, b)
+    return None if a is None or b is None else (a, b)
 
 
 def metadata_of(a: Counts, b: Counts) -> dict[str, float]:

@@ -50,6 +50,7 @@ def board_json(request: HttpRequest, place: Place) -> HttpResponse:
             "base": str(snapshot.base.public_id) if snapshot.base else None,
             "code_version": snapshot.code_version,
             "votes": snapshot.n_votes,
+            "imports": snapshot.imports,
             "rows": [row_plain(row) for row in seen.rows],
         }
     )

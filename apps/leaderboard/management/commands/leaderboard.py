@@ -1,4 +1,4 @@
-"""`manage.py leaderboard build|verify|export|list`: boards of files of battles, and of the site's own votes."""
+"""`manage.py leaderboard build|verify|export|list|import|imports|withdraw`: boards of files and of the site's votes."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
@@ -14,7 +14,8 @@ from apps.leaderboard.battle_files.reading import Reading, battles_read
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.extras import Asked, categories_text, columns, influence_lines
-from apps.leaderboard.models import Snapshot
+from apps.leaderboard.imports import battles_import, import_withdraw
+from apps.leaderboard.models import ImportedFile, Snapshot
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import Board, BoardConfig, board_of, rate
 from apps.leaderboard.rating.intervals import Covariance
@@ -28,6 +29,8 @@ from apps.leaderboard.votes import votes_of, votes_read
 _LISTED = 100
 _TOLD = ("public_id", "arena__slug", "created_at", "n_votes")
 _DEFAULT = BoardConfig()
+_FILES = "FastChat's clean-battle JSON or its log, or one row a line"
+_NEXT = "The next board knows of it: a refresh makes it, or `manage.py leaderboard build`."
 
 
 class Command(BaseCommand):
@@ -37,14 +40,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         build = verbs.add_parser("build", help="the board of a file, or of the site's votes, which is published")
-        build.add_argument(
-            "file", type=Path, nargs="?", metavar="FILE", help="FastChat's clean-battle JSON, or one row a line"
-        )
+        build.add_argument("file", type=Path, nargs="?", metavar="FILE", help=_FILES)
         build.add_argument("--arena", default=DEFAULT_SLUG, help="whose votes, without FILE")
         build.add_argument("--json", action="store_true", help="{model: {rating, lower, upper, rank, votes}}")
-        build.add_argument("--strict", action="store_true", help="refuse the file at the first row that is wrong")
-        build.add_argument("--exclude", action="append", default=[], metavar="MODEL", help="leave it out; repeatable")
-        build.add_argument("--with-named", action="store_true", help="also battles whose models were not hidden")
+        add_cleaning_arguments(build)
         add_config_arguments(build)
         add_extra_arguments(build)
         verify = verbs.add_parser("verify", help="make a board again; not 0 if it differs")
@@ -52,6 +51,13 @@ class Command(BaseCommand):
         export = verbs.add_parser("export", help="print a board's votes, a file for `build`")
         export.add_argument("id", type=UUID)
         verbs.add_parser("list", help="print id, arena, time and votes of the newest boards")
+        bring = verbs.add_parser("import", help="let an arena's boards count the battles of files in")
+        bring.add_argument("files", type=Path, nargs="+", metavar="FILE", help=_FILES)
+        bring.add_argument("--arena", default=DEFAULT_SLUG, help="whose boards")
+        add_cleaning_arguments(bring)
+        verbs.add_parser("imports", help="print id, arena, time, battles and name of the imported files")
+        withdraw = verbs.add_parser("withdraw", help="take out again what a file has brought")
+        withdraw.add_argument("id", type=UUID)
 
     def handle(self, *args: object, **options: Any) -> None:
         try:
@@ -66,6 +72,13 @@ class Command(BaseCommand):
                     self.stdout.write(votes_of(snapshot_get(options["id"])).decode(), ending="")
                 case "list":
                     self._list()
+                case "import":
+                    self._import(options)
+                case "imports":
+                    self._list_imports()
+                case "withdraw":
+                    file, n_battles = import_withdraw(options["id"])
+                    self.stdout.write(f"{file.name}: {n_battles} battles taken out. {_NEXT}")
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 
@@ -85,9 +98,7 @@ class Command(BaseCommand):
         for name in ("strict", "exclude", "with_named", "elo"):
             if options[name]:
                 raise CommandError(f"--{name.replace('_', '-')} is for a FILE")
-        arena = Arena.objects.filter(slug=options["arena"]).first()
-        if arena is None:
-            raise CommandError(f"there is no arena {options['arena']!r}")
+        arena = _arena(options["arena"])
         snapshot, is_new = snapshot_build(arena, config_of(options))
         charts_draw(arena)
         self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
@@ -125,6 +136,26 @@ class Command(BaseCommand):
                 f"{snapshot.public_id}\t{snapshot.arena.slug}\t{snapshot.created_at:%Y-%m-%d %H:%M}\t{snapshot.n_votes}"
             )
 
+    def _import(self, options: dict[str, Any]) -> None:
+        """One file after the other: those before one that is refused stay."""
+        arena = _arena(options["arena"])
+        cleaning = Cleaning(frozenset(options["exclude"]), takes_named=options["with_named"])
+        for path in options["files"]:
+            imported = battles_import(arena, path, cleaning, is_strict=options["strict"])
+            self._tell(imported.reading)
+            self.stdout.write(
+                f"{path.name}: {imported.n_new} new battles, {imported.n_there} were there before "
+                f"({imported.file.public_id})"
+            )
+        self.stderr.write(_NEXT)
+
+    def _list_imports(self) -> None:
+        for file in ImportedFile.objects.select_related("arena"):
+            state = "withdrawn" if file.withdrawn_at else f"{file.n_battles} battles"
+            self.stdout.write(
+                f"{file.public_id}\t{file.arena.slug}\t{file.imported_at:%Y-%m-%d %H:%M}\t{state}\t{file.name}"
+            )
+
     def _tell(self, reading: Reading) -> None:
         for message in reading.messages:
             self.stderr.write(message)
@@ -135,6 +166,13 @@ class Command(BaseCommand):
     def _tell_more(self, board: Board) -> None:
         if left_out := board.n_battles - board.n_rated_battles:
             self.stderr.write(f"  without a part in the ratings, since one of the two has none: {left_out}")
+
+
+def add_cleaning_arguments(parser: ArgumentParser) -> None:
+    """Which rows of a file count."""
+    parser.add_argument("--strict", action="store_true", help="refuse the file at the first row that is wrong")
+    parser.add_argument("--exclude", action="append", default=[], metavar="MODEL", help="leave it out; repeatable")
+    parser.add_argument("--with-named", action="store_true", help="also battles whose models were not hidden")
 
 
 def add_config_arguments(parser: ArgumentParser) -> None:
@@ -182,6 +220,13 @@ def config_of(options: dict[str, Any]) -> BoardConfig:
         anchor=options["anchor"],
         deduplicates=options["dedup"],
     )
+
+
+def _arena(slug: str) -> Arena:
+    arena = Arena.objects.filter(slug=slug).first()
+    if arena is None:
+        raise CommandError(f"there is no arena {slug!r}")
+    return arena
 
 
 def _natural(text: str) -> int:
