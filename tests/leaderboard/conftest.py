@@ -20,7 +20,7 @@ def arena(db: None) -> Arena:
 
 @pytest.fixture
 def three(arena: Arena) -> list[Contestant]:
-    names = ("ant", "bee", "cow")
+    names = ("ant", "bug", "cow")
     models = [LanguageModel.objects.create(name=name, organisation=f"{name} lab", licence="MIT") for name in names]
     return [
         Contestant.objects.get_or_create(arena=arena, name=model.name, defaults={"model": model})[0] for model in models

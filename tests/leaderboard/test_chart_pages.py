@@ -41,15 +41,15 @@ def test_a_chart_comes_with_its_table_and_its_files(client: Client, votes: None)
 
 
 def test_pairs_add_up_to_the_votes(arena: Arena, three: list[Contestant]) -> None:
-    ant, bee, cow = three
-    for a, b in ((ant, bee), (bee, ant), (bee, cow), (cow, ant), (ant, bee)):
+    ant, bug, cow = three
+    for a, b in ((ant, bug), (bug, ant), (bug, cow), (cow, ant), (ant, bug)):
         vote(a, b)
     command("build", "--min-battles", "1")
     met = told(Snapshot.objects.get(), Actor()).met
     assert {(pair.first, pair.second): (pair.won, pair.lost, pair.tied) for pair in met} == {
-        ("ant", "bee"): (2, 1, 0),
+        ("ant", "bug"): (2, 1, 0),
         ("ant", "cow"): (0, 1, 0),
-        ("bee", "cow"): (1, 0, 0),
+        ("bug", "cow"): (1, 0, 0),
     }
 
 
@@ -93,17 +93,17 @@ def test_a_model_that_somebody_may_not_see_is_in_no_chart_of_theirs(
     client: Client, alice: User, arena: Arena, votes: None
 ) -> None:
     command("build")
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(name="bee").update(is_automatic=True)
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(name="bug").update(is_automatic=True)
     # The charts that are there were drawn when everybody saw it: nobody gets them any more.
     assert "nothing to draw yet" in client.get(ADDRESS).content.decode()
     charts_draw(arena)
     for path in OF_A_CHART:
-        assert b"bee" not in client.get(path).content
+        assert b"bug" not in client.get(path).content
     assert b"cow" in client.get(ADDRESS).content
     client.force_login(alice)
     for path in OF_A_CHART:
-        assert b"bee" in client.get(path).content
+        assert b"bug" in client.get(path).content
 
 
 def test_two_that_are_read_alike_are_told_apart(client: Client, votes: None) -> None:
@@ -112,15 +112,15 @@ def test_two_that_are_read_alike_are_told_apart(client: Client, votes: None) -> 
     command("build")
     page = client.get(ADDRESS).content.decode()
     assert "Insect (ant)" in page
-    assert "Insect (bee)" in page
+    assert "Insect (bug)" in page
 
 
 def test_speed_is_the_median_of_the_arenas_own_answers(alice: User, votes: None) -> None:
     answered(Contestant.objects.get(name="ant"), alice, tokens_per_s=[10.0, 40.0, 30.0])
-    answered(Contestant.objects.get(name="bee"), alice, tokens_per_s=[8.0, 9.0])
+    answered(Contestant.objects.get(name="bug"), alice, tokens_per_s=[8.0, 9.0])
     command("build")
     speeds = {model.key: model.tokens_per_s for model in told(Snapshot.objects.get(), Actor()).models}
-    assert speeds == {"ant": 30.0, "bee": 8.5, "cow": None}
+    assert speeds == {"ant": 30.0, "bug": 8.5, "cow": None}
 
 
 def test_charlie_finds_no_charts_of_a_private_arena(client: Client, charlie: User, arena: Arena, votes: None) -> None:

@@ -21,14 +21,14 @@ def shown(key: str, rating: float, *, rank: int = 1, price: float | None = None,
 TOLD = Told(
     models=(
         shown("ant", 1200.0, price=2.0, speed=30.0),
-        shown("bee", 1000.0, rank=2, price=0.0),
+        shown("bug", 1000.0, rank=2, price=0.0),
         shown("cow", 800.0, rank=3, speed=5.5),
     ),
-    met=(Met("ant", "bee", 3, 1, 2), Met("bee", "cow", 0, 0, 4)),
+    met=(Met("ant", "bug", 3, 1, 2), Met("bug", "cow", 0, 0, 4)),
     past=(
         Past("ant", date(2026, 11, 1), 1100.0, 1050.0, 1150.0),
         Past("ant", date(2026, 11, 3), 1200.0, 1190.0, 1210.0),
-        Past("bee", date(2026, 11, 3), 1000.0, 990.0, 1010.0),
+        Past("bug", date(2026, 11, 3), 1000.0, 990.0, 1010.0),
     ),
 )
 

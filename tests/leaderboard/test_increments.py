@@ -79,7 +79,7 @@ def numbers_in_full(arena: Arena, snapshot: Snapshot) -> str:
     [
         (1, BoardConfig(min_battles=1)),
         (2, BoardConfig(TieModel.DAVIDSON, min_battles=3)),
-        (3, BoardConfig(covariance=Covariance.MODEL, has_side=True, anchor="bee", min_battles=2)),
+        (3, BoardConfig(covariance=Covariance.MODEL, has_side=True, anchor="bug", min_battles=2)),
     ],
 )
 def test_after_any_votes_and_changes_the_numbers_are_those_of_all_votes(

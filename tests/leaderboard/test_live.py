@@ -22,26 +22,26 @@ def ratings() -> dict[str, float]:
 
 
 def test_each_vote_moves_both_as_fastchats_formula_does(three: list[Contestant]) -> None:
-    ant, bee, cow = three
-    vote(ant, bee)
-    assert ratings() == {"ant": 1002.0, "bee": 998.0}
-    vote(bee, cow, Verdict.BOTH_BAD)
+    ant, bug, cow = three
+    vote(ant, bug)
+    assert ratings() == {"ant": 1002.0, "bug": 998.0}
+    vote(bug, cow, Verdict.BOTH_BAD)
     vote(cow, ant, Verdict.B)
-    expected = online_elo([("ant", "bee", 1.0), ("bee", "cow", 0.5), ("cow", "ant", 0.0)])
+    expected = online_elo([("ant", "bug", 1.0), ("bug", "cow", 0.5), ("cow", "ant", 0.0)])
     assert ratings() == pytest.approx(expected, abs=1e-12)
-    assert dict(LiveRating.objects.values_list("contestant__name", "n_votes")) == {"ant": 2, "bee": 2, "cow": 2}
+    assert dict(LiveRating.objects.values_list("contestant__name", "n_votes")) == {"ant": 2, "bug": 2, "cow": 2}
 
 
 def test_a_vote_that_does_not_count_or_was_not_blind_moves_nothing(three: list[Contestant]) -> None:
-    ant, bee, _ = three
-    vote(ant, bee, integrity=Integrity.NOT_COUNTED)
-    vote(ant, bee, is_anonymous=False)
+    ant, bug, _ = three
+    vote(ant, bug, integrity=Integrity.NOT_COUNTED)
+    vote(ant, bug, is_anonymous=False)
     assert ratings() == {}
 
 
 def test_a_vote_that_weighs_less_moves_less(three: list[Contestant]) -> None:
     vote(three[0], three[1], weight=0.25)
-    assert ratings() == {"ant": 1000.5, "bee": 999.5}
+    assert ratings() == {"ant": 1000.5, "bug": 999.5}
 
 
 def test_what_is_decided_later_changes_nothing(three: list[Contestant], admin_user: User) -> None:
@@ -57,18 +57,18 @@ def test_the_page_says_what_its_numbers_depend_on(client: Client, three: list[Co
     page = client.get(PAGE).content.decode()
     assert "depend on the order" in page
     assert page.index("1002.0") < page.index("998.0")
-    assert [row["name"] for row in client.get(JSON).json()["rows"]] == ["ant", "bee"]
+    assert [row["name"] for row in client.get(JSON).json()["rows"]] == ["ant", "bug"]
 
 
 def test_a_model_that_somebody_may_not_see_is_not_named(client: Client, alice: User, three: list[Contestant]) -> None:
     vote(three[0], three[1])
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(name="bee").update(is_automatic=True)
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(name="bug").update(is_automatic=True)
     for path in (PAGE, JSON):
-        assert b"bee" not in client.get(path).content
+        assert b"bug" not in client.get(path).content
     client.force_login(alice)
     for path in (PAGE, JSON):
-        assert b"bee" in client.get(path).content
+        assert b"bug" in client.get(path).content
 
 
 def test_strangers_and_visitors_see_what_they_see_of_the_board(
@@ -86,6 +86,6 @@ def test_strangers_and_visitors_see_what_they_see_of_the_board(
 @pytest.mark.django_db(transaction=True)
 def test_a_vote_that_comes_without_a_transaction_moves_both() -> None:
     arena = Arena.objects.create(slug="scripted", name="Scripted")
-    ant, bee = (Contestant.objects.create(arena=arena, name=name) for name in ("ant", "bee"))
-    vote(ant, bee)
-    assert ratings() == {"ant": 1002.0, "bee": 998.0}
+    ant, bug = (Contestant.objects.create(arena=arena, name=name) for name in ("ant", "bug"))
+    vote(ant, bug)
+    assert ratings() == {"ant": 1002.0, "bug": 998.0}

@@ -26,13 +26,13 @@ def weights_of(contestant: Contestant) -> list[tuple[float, float, bool]]:
 
 
 def test_an_entry_and_each_change_of_its_sampling_are_logged(three: list[Contestant]) -> None:
-    ant, bee, _ = three
+    ant, bug, _ = three
     ant.weight, ant.boost = 3.0, 2.0
     ant.save()
     Contestant.objects.filter(pk=ant.pk).update(is_available=False)
     Contestant.objects.filter(pk=ant.pk).update(system_prompt="Be brief.", max_tokens=9)
     assert weights_of(ant) == [(1.0, 1.0, True), (3.0, 2.0, True), (3.0, 2.0, False)]
-    assert weights_of(bee) == [(1.0, 1.0, True)]
+    assert weights_of(bug) == [(1.0, 1.0, True)]
 
 
 def test_retirement_and_a_new_name_are_logged(three: list[Contestant]) -> None:
@@ -58,16 +58,16 @@ def test_nothing_of_the_log_can_be_changed_or_taken_away(three: list[Contestant]
 
 
 def test_the_page_and_its_json_tell_who_took_part_and_since_when(client: Client, three: list[Contestant]) -> None:
-    ant, bee, cow = three
+    ant, bug, cow = three
     Contestant.objects.filter(pk=ant.pk).update(weight=2.5)
-    contestant_retire(bee)
+    contestant_retire(bug)
     Contestant.objects.filter(pk=cow.pk).update(retired_at=timezone.now() + timedelta(days=1), is_available=True)
     page = client.get(PAGE).content.decode()
     assert all(text in page for text in ("ant lab", "2.5", "retired on", "takes part until"))
     told = {one["name"]: one for one in client.get(JSON).json()["contestants"]}
     assert [change["weight"] for change in told["ant"]["changes"]] == [1.0, 2.5]
-    assert [change["retired_at"] is None for change in told["bee"]["changes"]] == [True, False]
-    assert told["bee"]["id"] == str(bee.public_id)
+    assert [change["retired_at"] is None for change in told["bug"]["changes"]] == [True, False]
+    assert told["bug"]["id"] == str(bug.public_id)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_a_model_that_was_deleted_stays_in_the_log_of_those_who_saw_it(
 def test_a_model_that_somebody_may_not_see_is_not_in_their_log(
     client: Client, alice: User, three: list[Contestant]
 ) -> None:
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(name="bee").update(is_automatic=True, weight=2)
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(name="bug").update(is_automatic=True, weight=2)
     for path in (PAGE, JSON):
-        assert b"bee" not in client.get(path).content
+        assert b"bug" not in client.get(path).content
     client.force_login(alice)
     for path in (PAGE, JSON):
-        assert b"bee" in client.get(path).content
+        assert b"bug" in client.get(path).content
 
 
 def test_charlie_finds_no_log_of_a_private_arena(client: Client, charlie: User, arena: Arena) -> None:

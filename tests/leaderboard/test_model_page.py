@@ -35,13 +35,13 @@ def test_the_board_leads_to_the_card_of_each_model(client: Client, three: list[C
 
 
 def test_opponents_are_told_from_its_own_side(client: Client, three: list[Contestant]) -> None:
-    ant, bee, cow = three
-    for a, b, verdict in ((ant, bee, Verdict.A), (bee, ant, Verdict.A), (bee, ant, Verdict.B), (bee, cow, Verdict.TIE)):
+    ant, bug, cow = three
+    for a, b, verdict in ((ant, bug, Verdict.A), (bug, ant, Verdict.A), (bug, ant, Verdict.B), (bug, cow, Verdict.TIE)):
         vote(a, b, verdict)
-    vote(cow, bee)
-    vote(bee, cow)
+    vote(cow, bug)
+    vote(bug, cow)
     command("build", "--min-battles", "1")
-    rows = page_of(client, bee).split("<tbody>")
+    rows = page_of(client, bug).split("<tbody>")
     against = next(part for part in rows if 'dir="auto">ant</th>' in part)
     cells = against.split('dir="auto">ant</th>')[1].split("</tr>")[0]
     assert cells.startswith("<td>3</td><td>1</td><td>2</td><td>0</td><td>")
@@ -61,30 +61,30 @@ def test_its_way_is_drawn_from_the_second_day_on(client: Client, three: list[Con
 
 
 def test_nobody_finds_a_model_that_is_not_for_them(client: Client, alice: User, three: list[Contestant]) -> None:
-    ant, bee, _ = three
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(name="bee").update(is_automatic=True)
+    ant, bug, _ = three
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(name="bug").update(is_automatic=True)
     for _ in range(12):
-        vote(ant, bee)
-        vote(bee, ant)
+        vote(ant, bug)
+        vote(bug, ant)
     command("build")
-    assert client.get(address(bee)).status_code == 404
-    assert "bee" not in page_of(client, ant)
+    assert client.get(address(bug)).status_code == 404
+    assert "bug" not in page_of(client, ant)
     assert client.get(f"/leaderboard/of/public/models/{uuid4()}").status_code == 404
     client.force_login(alice)
-    assert "bee" in page_of(client, ant)
-    assert client.get(address(bee)).status_code == 200
+    assert "bug" in page_of(client, ant)
+    assert client.get(address(bug)).status_code == 200
 
 
 def test_a_deleted_model_stays_as_public_as_it_was(client: Client, alice: User, three: list[Contestant]) -> None:
-    ant, bee, cow = three
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(pk__in=[bee.pk, cow.pk]).update(is_automatic=True)
-    for a, b in ((ant, bee), (bee, ant), (ant, cow), (cow, ant)) * 6:
+    ant, bug, cow = three
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(pk__in=[bug.pk, cow.pk]).update(is_automatic=True)
+    for a, b in ((ant, bug), (bug, ant), (ant, cow), (cow, ant)) * 6:
         vote(a, b)
     command("build")
-    LanguageModel.objects.filter(name__in=["bee", "cow"]).delete()
-    assert client.get(address(bee)).status_code == 404
+    LanguageModel.objects.filter(name__in=["bug", "cow"]).delete()
+    assert client.get(address(bug)).status_code == 404
     assert client.get(address(cow)).status_code == 200
 
 

@@ -81,10 +81,10 @@ def test_names_are_told_with_what_the_newest_board_says(arena: Arena, three: lis
 def test_a_heading_sorts_and_once_more_turns_the_order_round(client: Client, votes: None) -> None:
     command("build")
     by_name = page_of(client, "/leaderboard?sort=name")
-    assert by_name.index("ant lab") < by_name.index("bee lab") < by_name.index("cow lab")
+    assert by_name.index("ant lab") < by_name.index("bug lab") < by_name.index("cow lab")
     assert 'href="?sort=-name#board"' in by_name
     turned = page_of(client, "/leaderboard?sort=-name")
-    assert turned.index("cow lab") < turned.index("bee lab") < turned.index("ant lab")
+    assert turned.index("cow lab") < turned.index("bug lab") < turned.index("ant lab")
     assert 'aria-sort="descending"' in turned
     assert 'aria-sort="ascending"' in page_of(client, "/leaderboard?sort=password")
 
@@ -153,7 +153,7 @@ def test_a_model_that_has_another_name_now_has_its_history(three: list[Contestan
     DailyRating.objects.all().delete()
     Contestant.objects.filter(pk=three[0].pk).update(name="renamed")
     history_write(Snapshot.objects.get())
-    assert set(DailyRating.objects.values_list("contestant__name", flat=True)) == {"renamed", "bee", "cow"}
+    assert set(DailyRating.objects.values_list("contestant__name", flat=True)) == {"renamed", "bug", "cow"}
 
 
 def test_downloads_hold_the_rows_of_the_page(client: Client, votes: None) -> None:
@@ -161,7 +161,7 @@ def test_downloads_hold_the_rows_of_the_page(client: Client, votes: None) -> Non
     rows = list(csv.DictReader(io.StringIO(page_of(client, "/leaderboard/of/public/board.csv"))))
     told = client.get("/leaderboard/of/public/board.json").json()
     assert [row["name"] for row in rows] == [row["name"] for row in told["rows"]]
-    assert {row["name"] for row in rows} == {"ant", "bee", "cow"}
+    assert {row["name"] for row in rows} == {"ant", "bug", "cow"}
     assert set(rows[0]) == set(told["rows"][0])
     assert told["votes_hash"] == Snapshot.objects.get().votes_hash
 
@@ -202,18 +202,18 @@ def test_the_flags_of_a_board_give_its_configuration(config: BoardConfig) -> Non
 
 
 def test_a_model_that_somebody_may_not_see_is_nowhere_named(client: Client, alice: User, votes: None) -> None:
-    command("build", "--anchor", "bee")
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    Contestant.objects.filter(name="bee").update(is_automatic=True)
+    command("build", "--anchor", "bug")
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    Contestant.objects.filter(name="bug").update(is_automatic=True)
     for path in OF_A_BOARD:
-        assert b"bee" not in client.get(path).content
+        assert b"bug" not in client.get(path).content
     left = [json.loads(line) for line in client.get(OF_A_BOARD[-1]).content.splitlines()]
     assert left
     assert all({vote["model_a"], vote["model_b"]} == {"ant", "cow"} for vote in left)
     assert "Your file has another one" in page_of(client)
     client.force_login(alice)
     for path in OF_A_BOARD:
-        assert b"bee" in client.get(path).content
+        assert b"bug" in client.get(path).content
     assert "Your file has another one" not in page_of(client)
 
 

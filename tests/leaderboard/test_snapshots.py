@@ -42,15 +42,15 @@ def lines(arena: Arena) -> list[dict[str, Any]]:
 
 
 def test_only_blind_votes_that_count_enter_and_with_their_weight(arena: Arena, three: list[Contestant]) -> None:
-    ant, bee, _ = three
-    vote(ant, bee, weight=0.25)
-    vote(ant, bee, is_anonymous=False)
-    vote(ant, bee, integrity=Integrity.NOT_COUNTED)
-    vote(ant, bee, overruled=Integrity.NOT_COUNTED)
-    vote(bee, ant, Verdict.BOTH_BAD, integrity=Integrity.NOT_COUNTED, weight=0.25, overruled=Integrity.COUNTED)
+    ant, bug, _ = three
+    vote(ant, bug, weight=0.25)
+    vote(ant, bug, is_anonymous=False)
+    vote(ant, bug, integrity=Integrity.NOT_COUNTED)
+    vote(ant, bug, overruled=Integrity.NOT_COUNTED)
+    vote(bug, ant, Verdict.BOTH_BAD, integrity=Integrity.NOT_COUNTED, weight=0.25, overruled=Integrity.COUNTED)
     assert lines(arena) == [
-        {"model_a": "ant", "model_b": "bee", "winner": "model_a", "weight": 0.25, "categories": []},
-        {"model_a": "bee", "model_b": "ant", "winner": "tie (bothbad)", "weight": 1.0, "categories": []},
+        {"model_a": "ant", "model_b": "bug", "winner": "model_a", "weight": 0.25, "categories": []},
+        {"model_a": "bug", "model_b": "ant", "winner": "tie (bothbad)", "weight": 1.0, "categories": []},
     ]
 
 
@@ -106,7 +106,7 @@ def test_names_that_nobody_can_print_are_no_reason_to_refuse_our_own_votes(
 def test_a_board_knows_its_pairs_and_whom_its_names_meant(arena: Arena, three: list[Contestant], votes: None) -> None:
     snapshot, _ = snapshot_build(arena, BoardConfig())
     assert {name: one["pk"] for name, one in snapshot.contestants.items()} == {one.name: one.pk for one in three}
-    assert snapshot.pairs["names"] == ["ant", "bee", "cow"]
+    assert snapshot.pairs["names"] == ["ant", "bug", "cow"]
     assert [pair[:2] for pair in snapshot.pairs["pairs"]] == [[0, 1], [0, 2], [1, 2]]
     assert sum(sum(pair[2:]) for pair in snapshot.pairs["pairs"]) == 40
 
@@ -203,26 +203,26 @@ def test_a_changed_board_is_found_out_by_the_command(votes: None) -> None:
 def test_a_model_that_was_renamed_or_deleted_is_no_more_named_to_those_who_could_not_see_it(
     client: Client, alice: User, votes: None
 ) -> None:
-    LanguageModel.objects.filter(name="bee").update(visibility=Visibility.MEMBERS)
-    command("build", "--anchor", "bee")
-    Contestant.objects.filter(name="bee").update(name="wasp")
+    LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
+    command("build", "--anchor", "bug")
+    Contestant.objects.filter(name="bug").update(name="wasp")
     paths = ("/leaderboard", "/leaderboard/of/public/board.csv", "/leaderboard/of/public/board.json")
-    assert all(b"bee" not in client.get(path).content for path in paths)
+    assert all(b"bug" not in client.get(path).content for path in paths)
     client.force_login(alice)
-    assert client.get(paths[2]).json()["config"]["anchor"] == "bee"
-    assert "bee lab" in client.get("/leaderboard").content.decode()
+    assert client.get(paths[2]).json()["config"]["anchor"] == "bug"
+    assert "bug lab" in client.get("/leaderboard").content.decode()
     client.logout()
-    LanguageModel.objects.filter(name__in=("bee", "cow")).delete()
-    assert all(b"bee" not in client.get(path).content for path in paths)
+    LanguageModel.objects.filter(name__in=("bug", "cow")).delete()
+    assert all(b"bug" not in client.get(path).content for path in paths)
     assert all(b"cow" in client.get(path).content for path in paths)
 
 
 def test_who_retires_later_is_not_retired(client: Client, votes: None) -> None:
     command("build")
     Contestant.objects.filter(name="ant").update(retired_at=timezone.now() + timedelta(days=1))
-    Contestant.objects.filter(name="bee").update(retired_at=timezone.now() - timedelta(days=1))
+    Contestant.objects.filter(name="bug").update(retired_at=timezone.now() - timedelta(days=1))
     rows = client.get("/leaderboard/of/public/board.json").json()["rows"]
-    assert {row["name"]: row["is_retired"] for row in rows} == {"ant": False, "bee": True, "cow": False}
+    assert {row["name"]: row["is_retired"] for row in rows} == {"ant": False, "bug": True, "cow": False}
 
 
 def test_lists_of_boards_read_none_of_what_is_large(votes: None, admin_client: Client) -> None:
