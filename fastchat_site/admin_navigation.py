@@ -7,7 +7,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 ICON = "list"
-MORE = {"workers": [("Pool, live", "admin:workers_pool", "monitoring", "workers.view_worker")]}
+MORE = {
+    "workers": [("Pool, live", "admin:workers_pool", "monitoring", "workers.view_worker")],
+    "datasets": [("Pages of datasets", "datasets:all", "table_view", "datasets.view_datasetversion")],
+}
 """By app: title, view, icon, and the permission that it needs."""
 
 

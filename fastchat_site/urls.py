@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("apps.openai_api.urls")),
     path("", include("apps.conversations.urls")),
     path("", include("apps.arena.urls")),
+    path("", include("apps.datasets.urls")),
     path("", include("apps.leaderboard.urls")),
     path("", include("apps.core.urls")),
     path("accounts/", include("allauth.urls")),

@@ -61,6 +61,8 @@ class DatasetVersion(models.Model):
     licence = models.CharField(max_length=200, blank=True)
     card = models.TextField()
     """In Markdown."""
+    charts = models.JSONField(default=dict)
+    """Of each set, drawn when it was stored: objects with `title`, `summary`, `svg`, `head` and `rows`."""
     is_sealed = models.BooleanField(default=False, editable=False)
     """All of it is here. Until then it is seen by the transaction alone that writes it."""
     created_at = models.DateTimeField(auto_now_add=True)

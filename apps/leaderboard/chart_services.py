@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.accounts.actors import Actor
 from apps.arena.models import Arena, Contestant, Side
 from apps.conversations.models import GenerationState
-from apps.leaderboard.charts.drawing import VERSION, draw
+from apps.core.charts.drawing import VERSION, draw
 from apps.leaderboard.charts.figures import figures
 from apps.leaderboard.charts.kinds import Figure, Met, Past, Shown, Told
 from apps.leaderboard.models import Chart, DailyRating, Snapshot

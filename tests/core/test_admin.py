@@ -21,6 +21,10 @@ from apps.appeals.models import Appeal
 from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Verdict, Vote
 from apps.conversations.models import Conversation, Feedback, Generation, GenerationState, Message, Role, Share
 from apps.core.middleware import request_id_var
+from apps.datasets.formats.writing import Written
+from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, Origin
+from apps.datasets.report import StepReport
+from apps.datasets.services.versions import Draft, SetDraft, version_store
 from apps.gateway.models import WebBackend
 from apps.holds.models import HeldKind, LegalHold
 from apps.leaderboard.models import ImportedFile, Refresh, Snapshot
@@ -102,6 +106,7 @@ def rows(client: Client, alice: User) -> dict[type, object]:
         ),
         **_battle(alice),
         **_of_privacy(alice),
+        **_of_datasets(),
         WebBackend: WebBackend.objects.create(name="web-1", host="10.0.0.1", port=8000),
         Limit: limit(1000, Metric.TOKENS, user=alice),
         User: alice,
@@ -138,6 +143,13 @@ def _battle(alice: User) -> dict[type, object]:
             arena=arena, refusal_code="leaderboard.too_few", refusal="There are two votes."
         ),
     }
+
+
+def _of_datasets() -> dict[type, object]:
+    lines = [b'{"id": "a", "messages": [{"role": "user", "content": "private"}], "source": {}}']
+    told = {**Written().as_dict(), "steps": [StepReport("merge").as_dict()]}
+    version, _ = version_store(Draft("tea", Origin.MERGE, {}, []), {"all": SetDraft(lines, told)})
+    return {Dataset: version.dataset, DatasetVersion: version, DatasetRow: DatasetRow.objects.get(version=version)}
 
 
 def _of_privacy(alice: User) -> dict[type, object]:
@@ -181,7 +193,7 @@ def test_lists_of_conversations_and_generations_show_no_text(
     client: Client, root: User, rows: dict[type, object]
 ) -> None:
     client.force_login(root)
-    for model in (Conversation, Generation):
+    for model in (Conversation, Generation, DatasetRow):
         text = client.get(pages(model, None)[0]).content.decode()
         assert "private" not in text
     generations = client.get(pages(Generation, None)[0]).content.decode()

@@ -13,6 +13,7 @@ from apps.datasets.recipe import Recipe, recipe_parse
 from apps.datasets.records import Message, Record, Role
 from apps.datasets.run import CHUNK_ROWS, Options, inputs_of
 from apps.datasets.steps.base import ChoiceStep, Dropped, MapStep
+from tests.live import LiveSite
 
 Notes = Counter[str]
 BENCHMARK = Path(__file__).with_name("benchmark.jsonl")
@@ -97,3 +98,14 @@ records = st.builds(
     st.lists(texts, max_size=12),
     st.text("abc", min_size=1, max_size=3),
 )
+
+
+def dataset_publish(site: LiveSite, folder: Path, name: str) -> None:
+    """A version of three rows on a site of other processes."""
+    rows = [sharegpt(f"c{n}", f"<b>Question</b> {n}?", f"<p>Answer {n}</p>", "<script>x</script>") for n in range(3)]
+    recipe = folder / "tidy.yaml"
+    recipe.write_text(
+        "name: tidy\nsteps: [trim_turns, html_to_markdown, languages: {skip: [ko]}]\noutputs: {all: {}}\n"
+    )
+    files = ["--input", str(written(folder / "dump.jsonl", rows)), "--output", str(folder / "out")]
+    site.manage("clean", str(recipe), *files, "--workers", "1", "--dataset", name)

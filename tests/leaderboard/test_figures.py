@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from apps.leaderboard.charts import marks
-from apps.leaderboard.charts.drawing import UnsafeDrawing, draw
+from apps.core.charts import marks
+from apps.core.charts.drawing import UnsafeDrawing, draw
 from apps.leaderboard.charts.figures import MAX_LINES, MAX_ROWS, MAX_SQUARE, figures
 from apps.leaderboard.charts.kinds import NOTES, TITLES, Figure, Kind, Met, Past, Shown, Told
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetRow, DatasetVersion, Origin, SourceRecord
 from apps.datasets.services.erasure import dataset_rows_erase
 from apps.datasets.services.versions import Draft, SetDraft, version_delete, version_store
@@ -28,16 +29,23 @@ MARK = "zanzibarquokka"
 def version_of(*owners: User | None, conversation: UUID | None = None) -> DatasetVersion:
     """One row, with its source, for each; the text of a person's has the mark in it."""
     texts = [MARK if owner else "from a file" for owner in owners]
-    lines = [
-        json.dumps({"id": f"{text}-{n}", "messages": [], "source": {"file": "site", "record": n, "steps": []}}).encode()
+    rows = [
+        {
+            "id": f"{text}-{n}",
+            "messages": [{"role": "user", "content": text}],
+            "source": {"file": "site", "record": n, "steps": []},
+        }
         for n, text in enumerate(texts)
     ]
+    lines = [json.dumps(row).encode() for row in rows]
     sources = [
         Source("site", n, "messages", json.dumps(text), owner.pk if owner else None, conversation)
         for n, (text, owner) in enumerate(zip(texts, owners, strict=True))
     ]
     version, _ = version_store(
-        Draft("tea", Origin.CLEAN, {}, [], card="# Tea"), {"all": SetDraft(lines, {})}, lambda wanted: sources
+        Draft("tea", Origin.CLEAN, {}, []),
+        {"all": SetDraft(lines, {**Written().as_dict(), "steps": []})},
+        lambda wanted: sources,
     )
     return version
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
+from tests.datasets.support import dataset_publish
 from tests.fake_worker import FakeWorker, fake_worker
 from tests.gpu_worker.tiny_vision import picture
 from tests.leaderboard.support import board_publish
@@ -64,17 +65,18 @@ class Opened:
     columns: str
     link: str
     battle: str
+    name: str
 
 
 @pytest.fixture(scope="module")
-def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
+def person(browser: Browser, live_site: LiveSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     """Somebody with an account, a chat, a shared link, an API key and a battle."""
     with fake_worker() as owl, fake_worker() as fox:
         workers = [ScriptedWorker(live_site, fake, name) for fake, name in zip((owl, fox), MODELS, strict=True)]
         for worker in workers:
             worker.report()
         tab = new_chat_page(browser.new_context(), live_site)
-        sign_up(tab)
+        name = sign_up(tab)
         owl.play(ANSWER)
         tab.open(model="owl").send("How do I make tea?")
         tab.wait_for_state("complete")
@@ -85,7 +87,8 @@ def person(browser: Browser, live_site: LiveSite) -> Iterator[Opened]:
         _make_key(tab)
         battle = _fight(tab, (owl, fox))
         board_publish(live_site, *MODELS, n=30)
-        yield Opened(tab, chat, pictured, columns, link, battle)
+        dataset_publish(live_site, tmp_path_factory.mktemp("data"), "every-page")
+        yield Opened(tab, chat, pictured, columns, link, battle, name)
         tab.page.context.close()
         live_site.query(
             "DELETE FROM workers_hostedmodel WHERE model_id IN"
@@ -221,6 +224,19 @@ def _appeals(page: Page, site: str, person: Opened) -> None:
     page.locator(".sheet summary").first.click()
 
 
+def _dataset(path: str) -> Open:
+    """For as long as it takes to open it, the person is one of the staff."""
+
+    def open_it(page: Page, site: str, person: Opened) -> None:
+        as_staff = "UPDATE accounts_user SET is_staff = {0}, is_superuser = {0} WHERE username = %s RETURNING id"
+        person.tab.site.query(as_staff.format("true"), person.name)
+        _goto(page, site + path)
+        assert page.locator("h1").inner_text() != "This is not open to you"
+        person.tab.site.query(as_staff.format("false"), person.name)
+
+    return open_it
+
+
 OF_EVERYBODY: dict[str, Open] = {
     "chat, empty": at("/chat"),
     "arena": at("/arena"),
@@ -266,6 +282,9 @@ OF_A_PERSON: dict[str, Open] = {
     "appeals": _appeals,
     "password": at("/accounts/password/change/"),
     "sign out": at("/accounts/logout/"),
+    "datasets": _dataset("/datasets"),
+    "dataset, version": _dataset("/datasets/every-page/1"),
+    "dataset, row": _dataset("/datasets/every-page/1/all/0"),
 }
 
 

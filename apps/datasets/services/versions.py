@@ -9,7 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
+from apps.core.charts.drawing import draw
 from apps.datasets.cards import card
+from apps.datasets.charts import figures
 from apps.datasets.errors import FolderWrong
 from apps.datasets.folder import Folder
 from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
@@ -125,11 +127,20 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
     if not version.card:
         made = [f"- {one['file']}" for one in draft.inputs]
         version.card = card(draft.dataset, [f"{Origin(draft.origin).label}:", "", *made], version.sets)
+    version.charts = {name: _charts(one, draft.steps + one.get("steps", [])) for name, one in version.sets.items()}
     sources_load(version, sources(wanted))
     version.is_sealed = True
-    version.save(update_fields=["sets", "n_rows", "hash", "card", "is_sealed"])
+    version.save(update_fields=["sets", "n_rows", "hash", "card", "charts", "is_sealed"])
     Dataset.objects.filter(pk=dataset.pk).update(n_versions=F("n_versions") + 1)
     return version
+
+
+def _charts(told: Mapping[str, Any], steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drawn once: no request draws one."""
+    return [
+        {"title": one.title, "summary": one.summary, "svg": draw(one.spec), "head": one.head, "rows": one.rows}
+        for one in figures(told, steps)
+    ]
 
 
 def sets_hash(hashes: Mapping[str, Any]) -> str:

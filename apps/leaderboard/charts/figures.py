@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from apps.leaderboard.charts import marks
+from apps.core.charts import marks
 from apps.leaderboard.charts.kinds import TITLES, Cell, Figure, Kind, Shown, Told
 from apps.leaderboard.rating.elo import elo_expected
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from apps.leaderboard.charts import marks
+from apps.core.charts import marks
 
 Cell = str | float | None
 

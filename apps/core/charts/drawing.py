@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import vl_convert
 
-from apps.leaderboard.charts.marks import Spec
+from apps.core.charts.marks import Spec
 
 VEGA_LITE = "6.4"
 VERSION = f"{version('vl-convert-python')}/{VEGA_LITE}"
