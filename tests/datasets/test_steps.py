@@ -17,6 +17,7 @@ from apps.datasets.steps.base import AddStep, ChoiceStep, Dropped, MapStep, Opti
 from apps.datasets.steps.choosing import Languages, Part, Slice, WithoutField
 from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.duplicates import NearDuplicates, UniqueIds, UniqueOpenings
+from apps.datasets.steps.html import PageRemains
 from apps.datasets.steps.identity import Identity
 from apps.datasets.steps.model_names import KeepModels, ModelNames
 from apps.datasets.steps.personal import PersonalData
@@ -132,6 +133,7 @@ def test_every_step_has_help_and_a_name_in_one_style() -> None:
         (BlockedWords, {"words": [" "]}),
         (BlockedWords, {"words": ["x"], "speakers": ["gpt"]}),
         (Refusals, {"more": [""]}),
+        (PageRemains, {"banners": [" "]}),
         (Length, {"min_chars": 9, "max_chars": 8}),
         (Languages, {"skip": ["korean"]}),
         (KeepModels, {"names": ["---"]}),

@@ -13,7 +13,7 @@ import html_to_markdown
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from apps.datasets.records import Record, Role
-from apps.datasets.steps.base import Dropped, MapStep, Outcome, step
+from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
 
 _MARKUP = re.compile(
     r"</(?:p|div|span|pre|code|ul|ol|li|table|h[1-6]|blockquote|strong|em|b|i|a|td|math)\s*>|<br\s*/?>|<p>|<div[\s>]",
@@ -193,6 +193,10 @@ class PageRemains(MapStep):
             if message.role != Role.ASSISTANT:
                 continue
             text = _COPIED.sub("", _COUNTER.sub("", message.content, count=1)).strip()
+    def __post_init__(self) -> None:
+        if not all(banner.strip() for banner in self.banners):
+            raise OptionWrong("banners: none may be empty, as every answer begins so")
+
             if text.casefold().startswith(known):
                 return Dropped("notice instead of an answer", text[:60])
             if text != message.content:
