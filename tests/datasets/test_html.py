@@ -61,6 +61,30 @@ def test_text_without_markup_is_not_touched() -> None:
     assert record.steps == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Close it with `</div>`,\nand  not with `</p>`.",
+        "So:\n\n```html\n<div>\n  <p>Hi</p>\n</div>\n```\n\nThat  is all.",
+        "So:\n\n  ~~~\n<ul><li>a</li></ul>\n  ~~~\nand\n```\n<b>never closed</b>",
+    ],
+)
+def test_markdown_that_shows_html_is_not_touched(text: str) -> None:
+    record = talk("ua", text, text)
+    HtmlToMarkdown().apply(record, Notes())
+    assert [m.content for m in record.messages] == [text, text]
+    assert record.steps == []
+
+
+def test_a_page_that_shows_html_stays_as_it_is_the_second_time() -> None:
+    record = talk("ua", "Hi", "<p>So:</p><pre><code>&lt;div&gt;\n  Hi\n&lt;/div&gt;</code></pre>")
+    HtmlToMarkdown().apply(record, Notes())
+    once = record.messages[1].content
+    assert "<div>\n  Hi\n</div>" in once
+    HtmlToMarkdown().apply(record, Notes())
+    assert record.messages[1].content == once
+
+
 def test_what_is_done_is_counted_and_written_down() -> None:
     record = talk("ua", "Hi", "<p>Ho</p>")
     HtmlToMarkdown().apply(record, notes := Notes())

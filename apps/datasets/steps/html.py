@@ -19,6 +19,8 @@ _MARKUP = re.compile(
     r"</(?:p|div|span|pre|code|ul|ol|li|table|h[1-6]|blockquote|strong|em|b|i|a|td|math)\s*>|<br\s*/?>|<p>|<div[\s>]",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+"""Of Markdown: what stands there is shown, and makes no page of the message around it."""
 _WRAPPED = re.compile(r"<pre[\s>]|katex|<script|<style|<button", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang)-([\w+#.-]{1,30})")
 _LABEL = re.compile(r"[\w+#.-]{1,30}")
@@ -59,7 +61,7 @@ _OPTIONS = html_to_markdown.ConversionOptions(
 @step
 @dataclass(frozen=True)
 class HtmlToMarkdown(MapStep):
-    """Turn messages that are HTML into Markdown; those without a known tag stay as they are.
+    """Turn messages that are HTML into Markdown. Those without a known tag stay, and those with one in code alone too.
 
     Code keeps the name of its language, formulas become TeX between dollars, tables, nested lists and links stay;
     scripts, styles and buttons go. A conversation with a message that cannot be read is dropped.
@@ -70,7 +72,7 @@ class HtmlToMarkdown(MapStep):
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         n_changed = 0
         for message in record.all_messages():
-            if not _MARKUP.search(message.content):
+            if not is_page(message.content):
                 continue
             if len(message.content) > HTML_MAX_CHARS:
                 return Dropped("message too long to be a page", f"{len(message.content)} characters")
@@ -83,6 +85,11 @@ class HtmlToMarkdown(MapStep):
             notes["message turned into Markdown"] += n_changed
             record.steps.append(self.name)
         return record
+
+
+def is_page(text: str) -> bool:
+    """Whether it is HTML, and not Markdown that shows some."""
+    return _MARKUP.search(text) is not None and _MARKUP.search(_CODE.sub("", text)) is not None
 
 
 def markdown_of(html: str) -> str:
@@ -186,6 +193,10 @@ class PageRemains(MapStep):
     name = "page_remains"
     banners: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if not all(banner.strip() for banner in self.banners):
+            raise OptionWrong("banners: none may be empty, as every answer begins so")
+
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         known = (*BANNERS, *(banner.casefold() for banner in self.banners))
         n_cleaned = 0
@@ -193,10 +204,6 @@ class PageRemains(MapStep):
             if message.role != Role.ASSISTANT:
                 continue
             text = _COPIED.sub("", _COUNTER.sub("", message.content, count=1)).strip()
-    def __post_init__(self) -> None:
-        if not all(banner.strip() for banner in self.banners):
-            raise OptionWrong("banners: none may be empty, as every answer begins so")
-
             if text.casefold().startswith(known):
                 return Dropped("notice instead of an answer", text[:60])
             if text != message.content:
