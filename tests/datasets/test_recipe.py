@@ -1,5 +1,7 @@
 """A recipe says what is done and which sets come out; a word that is not known is refused with the nearest that is."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from apps.datasets.errors import RecipeWrong
 from apps.datasets.recipe import recipe_parse, recipe_read
+from apps.datasets.steps.all import STEPS
 from apps.datasets.steps.choosing import Part
 from apps.datasets.steps.words import Length
 from tests.live import ROOT
@@ -88,3 +91,13 @@ def test_the_recipes_that_come_with_the_site_can_be_used() -> None:
     assert paths
     for path in paths:
         assert recipe_read(path, {"tokenizer": tokenizer}).outputs
+
+
+def test_every_step_has_a_section_in_the_docs_that_names_its_options() -> None:
+    page = (ROOT / "docs" / "data_steps.md").read_text()
+    _, *parts = re.split(r"^### `(\w+)`$", page, flags=re.MULTILINE)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert sorted(sections) == sorted(STEPS)
+    for name, kind in STEPS.items():
+        options = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # each is a dataclass
+        assert options <= set(re.findall(r"`(\w+)`", sections[name])), name
