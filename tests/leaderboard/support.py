@@ -15,7 +15,10 @@ from apps.arena.models import Arena, Battle, Contestant, Position, Side, Verdict
 from apps.catalog.models import LanguageModel
 from apps.conversations.models import Conversation, Generation, GenerationState, Message, Role
 from apps.leaderboard import services
+from apps.leaderboard.models import Snapshot
+from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.slices import Boards, boards_make
+from apps.leaderboard.services import snapshot_build
 from tests.live import LiveSite
 
 CODE = "Write a Python function, please."
@@ -89,6 +92,11 @@ def written(random: Random) -> str:
     """An answer of some length, with some Markdown."""
     lines = ["# Head"] * random.randint(0, 2) + ["- item"] * random.randint(0, 3) + ["**bold**"] * random.randint(0, 3)
     return "\n".join([*lines, "word " * random.randint(5, 60)])
+
+
+def published(**config: Any) -> Snapshot:
+    """The board of the open arena as `leaderboard build` makes it, without the charts, which take most of its time."""
+    return snapshot_build(Arena.objects.get(), BoardConfig(**config))[0]
 
 
 def command(*arguments: str) -> str:

@@ -20,7 +20,7 @@ from apps.leaderboard.imports import voter_of
 from apps.leaderboard.models import ImportedBattle, ImportedFile, LiveRating, Snapshot
 from apps.leaderboard.refresh import board_refresh
 from apps.leaderboard.votes import votes_text
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import command, published, vote
 from tests.leaderboard.test_battle_files import row, talk
 
 pytestmark = pytest.mark.django_db
@@ -92,11 +92,11 @@ def test_the_same_file_twice_adds_nothing_and_an_overlapping_one_only_what_is_ne
     arena: Arena, battles: Path, tmp_path: Path
 ) -> None:
     bring(battles)
-    command("build")
+    published()
     before = ImportedFile.objects.values().get()
     assert "0 new battles, 20 were there before" in bring(battles)[0]
     assert ImportedFile.objects.values().get() == before
-    command("build")
+    published()
     assert Snapshot.objects.count() == 1
     larger = written(tmp_path, [row(n) for n in range(15, 25)], "later.json")
     assert "5 new battles, 5 were there before" in bring(larger)[0]
@@ -191,7 +191,7 @@ def test_too_many_models_are_refused_before_they_spoil_the_board(
 
 def test_what_a_file_brought_can_be_taken_out_and_brought_again(arena: Arena, battles: Path) -> None:
     bring(battles)
-    command("build")
+    published()
     file = ImportedFile.objects.get()
     assert f"{file.public_id}\tpublic" in command("imports")
     assert "20 battles taken out" in command("withdraw", str(file.public_id))
@@ -202,7 +202,7 @@ def test_what_a_file_brought_can_be_taken_out_and_brought_again(arena: Arena, ba
     assert Snapshot.objects.get().imports
     bring(battles)
     assert ImportedFile.objects.get().withdrawn_at is None
-    command("build")
+    published()
     with pytest.raises(CommandError, match="no such import"):
         command("withdraw", str(uuid4()))
 

@@ -11,7 +11,7 @@ from apps.accounts.models import User
 from apps.arena.models import Arena, ArenaKind, Contestant, Verdict
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.models import DailyRating
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import published, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def page_of(client: Client, contestant: Contestant) -> str:
 
 def test_the_board_leads_to_the_card_of_each_model(client: Client, three: list[Contestant], votes: None) -> None:
     LanguageModel.objects.filter(name="ant").update(description="Small and busy.", output_price="1.5")
-    command("build")
+    published()
     assert f'href="{address(three[0])}"' in client.get("/leaderboard").content.decode()
     page = page_of(client, three[0])
     assert all(text in page for text in ("ant lab", "MIT", "Small and busy.", "1.5 of answers", "Rating by day"))
@@ -40,7 +40,7 @@ def test_opponents_are_told_from_its_own_side(client: Client, three: list[Contes
         vote(a, b, verdict)
     vote(cow, bug)
     vote(bug, cow)
-    command("build", "--min-battles", "1")
+    published(min_battles=1)
     rows = page_of(client, bug).split("<tbody>")
     against = next(part for part in rows if 'dir="auto">ant</th>' in part)
     cells = against.split('dir="auto">ant</th>')[1].split("</tr>")[0]
@@ -52,11 +52,11 @@ def test_a_model_without_votes_has_a_card_that_says_so(client: Client, three: li
 
 
 def test_its_way_is_drawn_from_the_second_day_on(client: Client, three: list[Contestant], votes: None) -> None:
-    command("build")
+    published()
     assert "<polyline" not in page_of(client, three[0])
     DailyRating.objects.update(day=DailyRating.objects.latest("day").day - timedelta(days=2))
     vote(three[0], three[1])
-    command("build")
+    published()
     assert "<polyline" in page_of(client, three[0])
 
 
@@ -67,7 +67,7 @@ def test_nobody_finds_a_model_that_is_not_for_them(client: Client, alice: User, 
     for _ in range(12):
         vote(ant, bug)
         vote(bug, ant)
-    command("build")
+    published()
     assert client.get(address(bug)).status_code == 404
     assert "bug" not in page_of(client, ant)
     assert client.get(f"/leaderboard/of/public/models/{uuid4()}").status_code == 404
@@ -82,7 +82,7 @@ def test_a_deleted_model_stays_as_public_as_it_was(client: Client, alice: User, 
     Contestant.objects.filter(pk__in=[bug.pk, cow.pk]).update(is_automatic=True)
     for a, b in ((ant, bug), (bug, ant), (ant, cow), (cow, ant)) * 6:
         vote(a, b)
-    command("build")
+    published()
     LanguageModel.objects.filter(name__in=["bug", "cow"]).delete()
     assert client.get(address(bug)).status_code == 404
     assert client.get(address(cow)).status_code == 200

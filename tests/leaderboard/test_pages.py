@@ -28,7 +28,7 @@ from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.rating.ties import TieModel
 from apps.leaderboard.sorting import Column, Order, sorted_by
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import command, published, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_the_page_shows_the_board_and_how_to_make_it_again(client: Client, votes
     assert "There is no board yet" in page_of(client)
     for path in OF_A_BOARD[1:]:
         assert client.get(path).status_code == 404
-    command("build", "--min-battles", "2")
+    published(min_battles=2)
     snapshot = Snapshot.objects.get()
     page = page_of(client)
     assert all(text in page for text in ("ant lab", "MIT", "40 votes", 'aria-sort="ascending"', "95 % interval"))
@@ -65,7 +65,7 @@ def test_names_are_told_with_what_the_newest_board_says(arena: Arena, three: lis
     assert told is not None
     assert {(one.rank, one.rating, one.board_url) for one in told} == {(None, None, "")}
     for _ in range(2):
-        command("build")
+        published()
         vote(three[0], three[1])
     board = {row["name"]: row for row in Snapshot.objects.order_by("-pk")[0].board["rows"]}
     told = names_told(battle)
@@ -79,7 +79,7 @@ def test_names_are_told_with_what_the_newest_board_says(arena: Arena, three: lis
 
 
 def test_a_heading_sorts_and_once_more_turns_the_order_round(client: Client, votes: None) -> None:
-    command("build")
+    published()
     by_name = page_of(client, "/leaderboard?sort=name")
     assert by_name.index("ant lab") < by_name.index("bug lab") < by_name.index("cow lab")
     assert 'href="?sort=-name#board"' in by_name
@@ -107,7 +107,7 @@ def test_a_row_without_a_rating_says_why_and_has_no_bar(
 ) -> None:
     god = LanguageModel.objects.create(name="god")
     vote(Contestant.objects.get_or_create(arena=arena, name="god", defaults={"model": god})[0], three[0])
-    command("build")
+    published()
     page = page_of(client, "/leaderboard?sort=votes")
     last = page[page.rindex("<tr>", 0, page.index("never lost")) : page.index("</table>")]
     assert "god</a>" in last
@@ -121,7 +121,7 @@ def test_a_row_without_a_rating_says_why_and_has_no_bar(
 def test_the_trend_is_over_days_and_the_last_board_of_a_day_is_its_own(
     client: Client, arena: Arena, three: list[Contestant], votes: None
 ) -> None:
-    command("build")
+    published()
     earlier = Snapshot.objects.get()
     assert "since" not in page_of(client)
     Snapshot.objects.update(created_at=earlier.created_at - timedelta(days=3))
@@ -129,7 +129,7 @@ def test_the_trend_is_over_days_and_the_last_board_of_a_day_is_its_own(
     for _ in range(2):
         for _ in range(6):
             vote(three[0], three[1])
-        command("build")
+        published()
     assert DailyRating.objects.count() == 6
     last = Snapshot.objects.first()
     assert last
@@ -141,7 +141,7 @@ def test_the_trend_is_over_days_and_the_last_board_of_a_day_is_its_own(
 
 
 def test_a_spark_goes_up_to_the_highest_and_keeps_the_distance_of_days(votes: None) -> None:
-    command("build")
+    published()
     day = Snapshot.objects.get().created_at.date()
     days = (day, day + timedelta(days=1), day + timedelta(days=4))
     assert spark(Trend(days, (1000.0, 1010.0, 1005.0))) == "0.0,16.0 15.0,0.0 60.0,8.0"
@@ -149,7 +149,7 @@ def test_a_spark_goes_up_to_the_highest_and_keeps_the_distance_of_days(votes: No
 
 
 def test_a_model_that_has_another_name_now_has_its_history(three: list[Contestant], votes: None) -> None:
-    command("build")
+    published()
     DailyRating.objects.all().delete()
     Contestant.objects.filter(pk=three[0].pk).update(name="renamed")
     history_write(Snapshot.objects.get())
@@ -157,7 +157,7 @@ def test_a_model_that_has_another_name_now_has_its_history(three: list[Contestan
 
 
 def test_downloads_hold_the_rows_of_the_page(client: Client, votes: None) -> None:
-    command("build")
+    published()
     rows = list(csv.DictReader(io.StringIO(page_of(client, "/leaderboard/of/public/board.csv"))))
     told = client.get("/leaderboard/of/public/board.json").json()
     assert [row["name"] for row in rows] == [row["name"] for row in told["rows"]]
@@ -171,7 +171,7 @@ def test_a_name_that_is_a_formula_is_text_in_the_csv(client: Client, three: list
     three[0].refresh_from_db()
     vote(three[0], three[1])
     vote(three[1], three[0])
-    command("build", "--min-battles", "1")
+    published(min_battles=1)
     assert "'=1+1" in page_of(client, "/leaderboard/of/public/board.csv")
 
 
@@ -202,7 +202,7 @@ def test_the_flags_of_a_board_give_its_configuration(config: BoardConfig) -> Non
 
 
 def test_a_model_that_somebody_may_not_see_is_nowhere_named(client: Client, alice: User, votes: None) -> None:
-    command("build", "--anchor", "bug")
+    published(anchor="bug")
     LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
     Contestant.objects.filter(name="bug").update(is_automatic=True)
     for path in OF_A_BOARD:
@@ -218,7 +218,7 @@ def test_a_model_that_somebody_may_not_see_is_nowhere_named(client: Client, alic
 
 
 def test_charlie_finds_no_board_of_a_private_arena(client: Client, charlie: User, arena: Arena, votes: None) -> None:
-    command("build")
+    published()
     Arena.objects.update(kind=ArenaKind.PRIVATE)
     client.force_login(charlie)
     for path in ("/leaderboard/of/public", *OF_A_BOARD):
@@ -228,7 +228,7 @@ def test_charlie_finds_no_board_of_a_private_arena(client: Client, charlie: User
 def test_where_visitors_may_not_chat_they_see_no_board(
     client: Client, alice: User, votes: None, settings: Settings
 ) -> None:
-    command("build")
+    published()
     settings.VISITORS_MAY_CHAT = False
     for path in OF_A_BOARD:
         assert client.get(path)["Location"] == f"/accounts/login/?next={path}"
@@ -242,7 +242,7 @@ def test_the_page_asks_the_database_as_often_for_many_rows(
 ) -> None:
     asked = []
     for _ in range(2):
-        command("build")
+        published()
         with CaptureQueriesContext(connection) as queries:
             client.get("/leaderboard")
         assert not any('"leaderboard_snapshot"."votes"' in query["sql"] for query in queries.captured_queries)
@@ -262,7 +262,7 @@ def board_of_category(snapshot: Snapshot, category: str, *, is_styled: bool = Fa
 
 
 def test_categories_and_style_have_boards_of_their_own(client: Client, votes: None) -> None:
-    command("build")
+    published()
     snapshot = Snapshot.objects.get()
     CategoryBoard.objects.filter(snapshot=snapshot).delete()
     board_of_category(snapshot, "code")
@@ -282,7 +282,7 @@ def test_categories_and_style_have_boards_of_their_own(client: Client, votes: No
 
 
 def test_a_board_that_there_is_not_says_so(client: Client, votes: None) -> None:
-    command("build")
+    published()
     assert "There is no such board" in page_of(client, "/leaderboard?category=nothing")
     assert client.get("/leaderboard/of/public/board.csv?category=nothing").status_code == 404
     assert client.get("/leaderboard/of/public/board.json?category=nothing&style=controlled").status_code == 404

@@ -27,7 +27,7 @@ from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_pack, votes_text
-from tests.leaderboard.support import command, vote
+from tests.leaderboard.support import command, published, vote
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +133,7 @@ def test_last_digits_may_differ_and_nothing_else(arena: Arena, votes: None) -> N
 def test_votes_that_were_changed_are_told_as_that_before_they_are_rated(
     votes: None, change: Callable[[bytes], bytes]
 ) -> None:
-    command("build")
+    published()
     snapshot = Snapshot.objects.get()
     Snapshot.objects.update(votes=change(bytes(snapshot.votes)))
     with pytest.raises(CommandError, match="their bytes were changed"):
@@ -187,7 +187,7 @@ def test_the_commands_build_list_verify_and_export_what_a_file_build_reads(votes
 
 
 def test_a_changed_board_is_found_out_by_the_command(votes: None) -> None:
-    command("build")
+    published()
     snapshot = Snapshot.objects.get()
     Snapshot.objects.update(board=snapshot.board | {"n_battles": 41})
     with pytest.raises(CommandError, match="not those that its votes give"):
@@ -204,7 +204,7 @@ def test_a_model_that_was_renamed_or_deleted_is_no_more_named_to_those_who_could
     client: Client, alice: User, votes: None
 ) -> None:
     LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
-    command("build", "--anchor", "bug")
+    published(anchor="bug")
     Contestant.objects.filter(name="bug").update(name="wasp")
     paths = ("/leaderboard", "/leaderboard/of/public/board.csv", "/leaderboard/of/public/board.json")
     assert all(b"bug" not in client.get(path).content for path in paths)
@@ -218,7 +218,7 @@ def test_a_model_that_was_renamed_or_deleted_is_no_more_named_to_those_who_could
 
 
 def test_who_retires_later_is_not_retired(client: Client, votes: None) -> None:
-    command("build")
+    published()
     Contestant.objects.filter(name="ant").update(retired_at=timezone.now() + timedelta(days=1))
     Contestant.objects.filter(name="bug").update(retired_at=timezone.now() - timedelta(days=1))
     rows = client.get("/leaderboard/of/public/board.json").json()["rows"]
@@ -226,7 +226,7 @@ def test_who_retires_later_is_not_retired(client: Client, votes: None) -> None:
 
 
 def test_lists_of_boards_read_none_of_what_is_large(votes: None, admin_client: Client) -> None:
-    command("build")
+    published()
     for reads in (lambda: command("list"), lambda: admin_client.get("/admin/leaderboard/snapshot/")):
         with CaptureQueriesContext(connection) as asked:
             reads()
@@ -237,7 +237,7 @@ def test_lists_of_boards_read_none_of_what_is_large(votes: None, admin_client: C
 
 
 def test_the_admin_shows_boards_and_changes_none(votes: None, admin_client: Client, admin_user: User) -> None:
-    command("build")
+    published()
     snapshot = Snapshot.objects.get()
     address = f"/admin/leaderboard/snapshot/{snapshot.pk}/change/"
     assert admin_client.get("/admin/leaderboard/snapshot/").status_code == 200

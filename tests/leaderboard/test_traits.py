@@ -18,7 +18,7 @@ from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_text
-from tests.leaderboard.support import CODE, TRAVEL, command, said, vote, written
+from tests.leaderboard.support import CODE, TRAVEL, command, published, said, vote, written
 
 pytestmark = pytest.mark.django_db
 
@@ -102,7 +102,7 @@ def test_frequent_prompts_weigh_less_when_asked(arena: Arena, spoken: None) -> N
 def test_the_page_of_a_category_without_style_gives_the_command_of_its_numbers(
     client: Client, arena: Arena, spoken: None, tmp_path: Path
 ) -> None:
-    command("build", "--min-battles", "3")
+    published(min_battles=3)
     address = "/leaderboard{}?category=code&style=controlled"
     page = client.get(address.format("")).content.decode()
     assert "30 of 60 votes" in page and "the numbers of this table stand in its columns" in page
