@@ -1,7 +1,8 @@
 """`make bench-ratings`: the leaderboard beside FastChat's elo_analysis and evalica, in one run, each figure a line.
 
 Battles are drawn from known strengths and written as a clean-battle file, which FastChat and we read; evalica gets them
-read. "Fit" is from read battles to ratings. FastChat's bootstrap is timed by a tenth of its rounds.
+read. "Fit" is from read battles to ratings. FastChat's bootstrap is timed by a tenth of its rounds. "Refresh" is a
+site's own board with that many votes in its database, made of all of them, and then with a thousand more.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -25,16 +25,15 @@ from apps.leaderboard.rating.battles import Battles, Outcome
 from apps.leaderboard.rating.board import Board, BoardConfig, board_make
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.rating.slices import unstyled, with_style
-from apps.leaderboard.rating.tally import Tally, boards_of_tally
+from benchmarks.gateway_servers import manage, scripted_site
 from benchmarks.report import Figure, middle
 from benchmarks.servers import PEERS, PeerMissing
 
-FIT_S, STYLED_S, ADDED_S, RSS_MIB = 1.0, 10.0, 1.0, 600.0
+FIT_S, STYLED_S, REFRESH_S, RSS_MIB = 1.0, 10.0, 1.0, 600.0
 FASTCHAT_FIT, EVALICA_FIT, FASTCHAT_FILE = 1 / 20, 1 / 5, 1 / 3
 """At most so much of the peer's time. Source of all seven: what this project set out to reach."""
 BOOTSTRAP_ROUNDS = 100
 ROUNDS_TIMED = 10
-ADDED = 1_000
 _WINNERS = np.array(("model_a", "model_b", "tie"))
 
 
@@ -91,23 +90,6 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
     return middle(took)
 
 
-def added(battles: Battles) -> Callable[[], object]:
-    """A thousand battles to the counts of these, in a dozen categories: all but the SQL of a new board."""
-    random = np.random.default_rng(2)
-    categories = tuple(f"category-{i}" for i in range(12))
-    tags = ((random.random((len(battles), len(categories))) < 0.2) << np.arange(len(categories))).sum(1)
-    old = replace(battles, tags=tags)
-    content = Tally.of(old, categories).to_bytes()
-    new = Tally.of(old.where(np.arange(len(old)) < ADDED), categories)
-
-    def add() -> bytes:
-        tally = Tally.from_bytes(content).plus(new)
-        boards_of_tally(tally, BoardConfig())
-        return tally.to_bytes()
-
-    return add
-
-
 def evalica_fit(battles: Battles) -> Callable[[], object]:
     """Of battles that are read: names, as its users have them."""
     import evalica  # it brings pandas, whose memory is not ours
@@ -160,9 +142,23 @@ def figures(n: int, n_models: int, rounds: int) -> list[Figure]:
         Figure("fit.evalica", fit_s, "s", evalica_s, EVALICA_FIT, less_is_better=True),
         Figure("fit.clustered", seconds(lambda: board_make(plain, clustered), rounds), "s"),
         Figure("fit.styled", seconds(lambda: board_make(styled, config, FEATURES), 1), "s", None, STYLED_S, True),
-        Figure("added", seconds(added(plain), rounds), "s", None, ADDED_S, less_is_better=True),
         Figure("file.fastchat", file_s, "s", peer["read_s"] + bootstrap_s, FASTCHAT_FILE, less_is_better=True),
         Figure("file.rss", rss_mib, "MiB", None, RSS_MIB, less_is_better=True),
+    ]
+
+
+def refreshed(n: int, n_models: int) -> list[Figure]:
+    """On a site with so many votes: the board of all of them, and with a thousand more."""
+    with tempfile.TemporaryDirectory(prefix="fastchat-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        with scripted_site(folder) as site:
+            script = f"from benchmarks.ratings_refresh import measure; measure({n}, {n_models})"
+            told = manage(site.data_dir, "shell", "--no-imports", "--command", script)
+    found = json.loads(told.splitlines()[-1])
+    return [
+        Figure("refresh.all_votes", found["full_s"], "s"),
+        Figure("refresh.thousand_votes", found["extended_s"], "s", None, REFRESH_S, less_is_better=True),
     ]
 
 
@@ -178,7 +174,7 @@ def main() -> int:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return 0
     print(json.dumps({"cores": os.cpu_count(), "battles": options.battles, "models": options.models}))
-    found = figures(options.battles, options.models, options.rounds)
+    found = figures(options.battles, options.models, options.rounds) + refreshed(options.battles, options.models)
     for figure in found:
         print(figure.line(), flush=True)
     return int(any(figure.holds is False for figure in found))

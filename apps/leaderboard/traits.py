@@ -38,7 +38,9 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
     fresh = Vote.objects.filter(battle__arena=arena, traits=None).prefetch_related(Prefetch("battle__sides", sides))
     if since is not None:
         fresh = fresh.filter(created_at__gte=since)
-    while votes := list(fresh.order_by("pk")[:_AT_ONCE]):
+    last = 0  # from there on: what was written just now is not looked through again and again
+    while votes := list(fresh.filter(pk__gt=last).order_by("pk")[:_AT_ONCE]):
+        last = votes[-1].pk
         said = _messages([side for vote in votes for side in vote.battle.sides.all()])
         traits = [_traits(vote, said) for vote in votes]
         with transaction.atomic():
