@@ -1,6 +1,7 @@
 """Debian's chromium, a tab per test, and a scripted worker beside the real one. Nothing here skips."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -45,18 +46,24 @@ def tab(new_tab: NewTab) -> ChatPage:
     return new_tab()
 
 
-@pytest.fixture
-def worker(live_site: LiveSite) -> Iterator[ScriptedWorker]:
+@contextmanager
+def scripted_worker(site: LiveSite, model: str) -> Iterator[ScriptedWorker]:
     """A worker with a model of its own, whose next answers the test writes with `worker.fake.play`."""
     with fake_worker() as fake:
-        scripted = ScriptedWorker(live_site, fake, f"scripted-{uuid4().hex[:8]}")
+        scripted = ScriptedWorker(site, fake, model)
         scripted.report()
         yield scripted
-        live_site.query(
+        site.query(
             "DELETE FROM workers_hostedmodel WHERE model_id IN"
             " (SELECT id FROM catalog_languagemodel WHERE name = %s) RETURNING id",
-            scripted.model,
+            model,
         )
+
+
+@pytest.fixture
+def worker(live_site: LiveSite) -> Iterator[ScriptedWorker]:
+    with scripted_worker(live_site, f"scripted-{uuid4().hex[:8]}") as scripted:
+        yield scripted
 
 
 @pytest.fixture

@@ -65,6 +65,16 @@ def wait_until_judged(page: Page) -> None:
     )
 
 
+def ask(tab: ChatPage, text: str) -> None:
+    """Both answer, and may be judged."""
+    tab.send(text)
+    wait_until_judged(tab.page)
+
+
+def press(page: Page, button: str) -> None:
+    page.get_by_role("button", name=button).click()
+
+
 def side(page: Page, letter: str) -> Locator:
     return page.locator(f"[data-side={letter}]").last
 
@@ -102,8 +112,7 @@ def test_keys_vote_only_among_the_votes_and_once(
 ) -> None:
     tab = tabs(own_site)
     page = tab.page
-    tab.send("Hi")
-    wait_until_judged(page)
+    ask(tab, "Hi")
     page.locator("#thread").focus()
     page.keyboard.press("a")
     page.locator("#stop").evaluate("() => document.activeElement.blur()")
@@ -125,24 +134,21 @@ def test_side_by_side_stays_by_name_after_a_reload(
 ) -> None:
     tab = tabs(own_site).open("/arena/side-by-side")
     page = tab.page
-    tab.send("One")
-    wait_until_judged(page)
+    ask(tab, "One")
     page.reload()
     wait_until_judged(page)
-    page.get_by_role("button", name="Tie").click()
-    page.get_by_role("button", name="New round").click()
+    press(page, "Tie")
+    press(page, "New round")
     expect(page.locator("#choice-A")).to_be_visible()
-    tab.send("Two")
-    wait_until_judged(page)
+    ask(tab, "Two")
     assert own_site.query("SELECT count(*) FROM arena_battle WHERE NOT is_anonymous")[0][0] == 2
 
 
 def test_a_vote_by_button_and_a_chat_that_goes_on(arena_site: LiveSite, tabs: Tabs) -> None:
     tab = tabs(arena_site)
     page = tab.page
-    tab.send("How do I make tea?")
-    wait_until_judged(page)
-    page.get_by_role("button", name="Tie").click()
+    ask(tab, "How do I make tea?")
+    press(page, "Tie")
     expect(page.locator("#result-title")).to_have_text("Your vote: Tie")
 
     tab.send("And coffee?")
@@ -160,8 +166,7 @@ def test_two_chosen_by_name_are_shown_with_their_names(arena_site: LiveSite, tab
     page = tab.page
     chosen = [page.locator(f"#choice-{letter} option:checked").inner_text() for letter in "AB"]
     assert set(chosen) == set(NAMES)
-    tab.send(QUESTION)
-    wait_until_judged(page)
+    ask(tab, QUESTION)
     assert [side(page, letter).locator("[data-part=name]").inner_text() for letter in "ab"] == chosen
     page.keyboard.press("Escape")
     page.keyboard.press("x")
@@ -245,12 +250,11 @@ def test_the_names_are_told_with_their_ranks_and_the_way_to_the_board(
     page = tab.page
     result = page.locator("[data-part=two]")
     for text in ("One", "Two", "Three", "Four"):
-        tab.send(text)
-        wait_until_judged(page)
-        page.get_by_role("button", name="Tie").click()
+        ask(tab, text)
+        press(page, "Tie")
         expect(page.locator("#result")).to_be_visible()
         expect(result.get_by_role("link")).to_have_count(0)
-        page.get_by_role("button", name="New round").click()
+        press(page, "New round")
     # Nobody reads so fast as a test; and each of the two must have won.
     own_site.query(
         "UPDATE arena_vote v SET integrity = 'counted', verdict = CASE WHEN mod(v.id, 2) ="
@@ -258,10 +262,9 @@ def test_the_names_are_told_with_their_ranks_and_the_way_to_the_board(
         " WHERE s.battle_id = v.battle_id AND s.position = 'a' AND c.name = 'owl') THEN 'a' ELSE 'b' END RETURNING id"
     )
     own_site.manage("leaderboard", "build", "--min-battles", "1")
-    tab.send("Five")
-    wait_until_judged(page)
+    ask(tab, "Five")
     assert "Rank" not in page.content()
-    page.get_by_role("button", name="Tie").click()
+    press(page, "Tie")
     links = result.get_by_role("link", name=re.compile(r"Rank \d, rating \d+"))
     expect(links).to_have_count(2)
     page.reload()
@@ -275,18 +278,15 @@ def test_a_rematch_of_two_chosen_by_name_keeps_its_names_and_can_be_left_again(
 ) -> None:
     tab = tabs(own_site).open("/arena/side-by-side")
     page = tab.page
-    tab.send("One")
-    wait_until_judged(page)
-    page.get_by_role("button", name="Tie").click()
-    page.get_by_role("button", name="Rematch").click()
+    ask(tab, "One")
+    press(page, "Tie")
+    press(page, "Rematch")
     page.get_by_role("button", name="New round instead").click()
     expect(page.locator("#choice-A")).to_be_visible()
-    tab.send("Two")
-    wait_until_judged(page)
-    page.get_by_role("button", name="Tie").click()
-    page.get_by_role("button", name="Rematch").click()
-    tab.send("Three")
-    wait_until_judged(page)
+    ask(tab, "Two")
+    press(page, "Tie")
+    press(page, "Rematch")
+    ask(tab, "Three")
     shown = [side(page, letter).locator("[data-part=name]").inner_text() for letter in "ab"]
     stored = own_site.query(
         "SELECT c.name FROM arena_side s JOIN arena_contestant c ON c.id = s.contestant_id"
@@ -302,9 +302,8 @@ def test_when_one_fails_after_the_names_were_told_a_new_round_is_the_way_on(
 ) -> None:
     tab = tabs(own_site)
     page = tab.page
-    tab.send("One")
-    wait_until_judged(page)
-    page.get_by_role("button", name="Tie").click()
+    ask(tab, "One")
+    press(page, "Tie")
     expect(page.locator("#result")).to_be_visible()
     scripted["owl"].fake.play(Fail())
     tab.send("Two")
@@ -312,8 +311,7 @@ def test_when_one_fails_after_the_names_were_told_a_new_round_is_the_way_on(
     expect(notice).to_contain_text("One of the two could not answer.")
     expect(notice.get_by_role("button", name="New opponent")).to_have_count(0)
     notice.get_by_role("button", name="New round").click()
-    tab.send("Three")
-    wait_until_judged(page)
+    ask(tab, "Three")
 
 
 def test_a_battle_that_is_deleted_while_it_is_watched_is_no_dead_end(
@@ -327,14 +325,13 @@ def test_a_battle_that_is_deleted_while_it_is_watched_is_no_dead_end(
     tab.send("One")
     expect(side(page, "a")).to_contain_text("Some words")
     own_site.query("UPDATE arena_battle SET visitor_id = NULL RETURNING id")
-    page.get_by_role("button", name="Stop").click()
+    press(page, "Stop")
     notice = page.locator("#notice")
     expect(notice).to_contain_text("This battle does not exist, or it is not yours.")
     expect(notice.get_by_role("button", name="Reload")).to_be_visible()
     gate.open()
     notice.get_by_role("button", name="New round").click()
-    tab.send("Two")
-    wait_until_judged(page)
+    ask(tab, "Two")
 
 
 def test_a_tab_that_shows_an_older_turn_sends_nothing_into_the_newer_one(
@@ -342,8 +339,7 @@ def test_a_tab_that_shows_an_older_turn_sends_nothing_into_the_newer_one(
 ) -> None:
     tab = tabs(own_site)
     page = tab.page
-    tab.send("One")
-    wait_until_judged(page)
+    ask(tab, "One")
     other = new_chat_page(page.context, own_site).open(page.url.removeprefix(own_site.url))
     other.send("Two")
     other.page.wait_for_function("() => document.querySelectorAll('.round[data-state=ended]').length === 2")
@@ -364,8 +360,7 @@ def test_hostile_answers_run_nothing(own_site: LiveSite, scripted: dict[str, Scr
     for worker in scripted.values():
         worker.fake.play(attacks.replace("\x00", ""))
     tab = tabs(own_site)
-    tab.send("<img src=x onerror=window.ran=1>")
-    wait_until_judged(tab.page)
+    ask(tab, "<img src=x onerror=window.ran=1>")
     assert tab.page.evaluate("window.ran") is None
 
     tab.page.reload()
@@ -384,8 +379,7 @@ def test_pictures_for_people_to_look_at(
     tab = tabs(arena_site, color_scheme=theme, **options)
     page = tab.page
     page.screenshot(path=artifacts / f"arena-{device}-{theme}-empty.png")
-    tab.send("How do I make tea?")
-    wait_until_judged(page)
+    ask(tab, "How do I make tea?")
     page.screenshot(path=artifacts / f"arena-{device}-{theme}-judging.png")
     page.locator("[data-verdict=a]").click()
     expect(page.locator("#result")).to_be_visible()

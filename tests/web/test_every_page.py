@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,13 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.datasets.support import dataset_publish
-from tests.fake_worker import FakeWorker, fake_worker
+from tests.fake_worker import FakeWorker
 from tests.gpu_worker.tiny_vision import picture
 from tests.leaderboard.support import board_publish
 from tests.live import ROOT, LiveSite
-from tests.web.support import ChatPage, ScriptedWorker, new_chat_page, sign_up
+from tests.web.conftest import scripted_worker
+from tests.web.support import ChatPage, new_chat_page, sign_up
+from tests.web.test_arena_page import wait_until_judged
 
 pytestmark = pytest.mark.browser
 
@@ -71,10 +74,8 @@ class Opened:
 @pytest.fixture(scope="module")
 def person(browser: Browser, live_site: LiveSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     """Somebody with an account, a chat, a shared link, an API key and a battle."""
-    with fake_worker() as owl, fake_worker() as fox:
-        workers = [ScriptedWorker(live_site, fake, name) for fake, name in zip((owl, fox), MODELS, strict=True)]
-        for worker in workers:
-            worker.report()
+    with ExitStack() as workers:
+        owl, fox = (workers.enter_context(scripted_worker(live_site, name)).fake for name in MODELS)
         tab = new_chat_page(browser.new_context(), live_site)
         name = sign_up(tab)
         owl.play(ANSWER)
@@ -90,11 +91,6 @@ def person(browser: Browser, live_site: LiveSite, tmp_path_factory: pytest.TempP
         dataset_publish(live_site, tmp_path_factory.mktemp("data"), "every-page")
         yield Opened(tab, chat, pictured, columns, link, battle, name)
         tab.page.context.close()
-        live_site.query(
-            "DELETE FROM workers_hostedmodel WHERE model_id IN"
-            " (SELECT id FROM catalog_languagemodel WHERE name = ANY(%s)) RETURNING id",
-            list(MODELS),
-        )
 
 
 def _shared(tab: ChatPage) -> str:
@@ -148,9 +144,7 @@ def _fight(tab: ChatPage, fakes: tuple[FakeWorker, FakeWorker]) -> str:
     for letter, name in zip("AB", MODELS, strict=True):
         tab.page.select_option(f"#choice-{letter}", label=name)
     tab.send("How do I make tea?")
-    tab.page.wait_for_function(
-        "() => document.querySelector('[data-verdict=\"a\"]')?.getAttribute('aria-disabled') === 'false'"
-    )
+    wait_until_judged(tab.page)
     return tab.page.url
 
 
