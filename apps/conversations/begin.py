@@ -7,14 +7,13 @@ from uuid import UUID, uuid4
 from apps.accounts.actors import Actor
 from apps.conversations.chat_settings import ChatSettings, settings_parse
 from apps.conversations.frames import TurnAlone, TurnBeside, TurnContinue, TurnEdit, TurnRegenerate, TurnSend
-from apps.conversations.services.beside import Said, models_beside, turn_beside
+from apps.conversations.services.beside import Said, models_beside, turn_beside, turn_regenerate_beside
 from apps.conversations.services.beside import TurnBeside as StoredBeside
 from apps.conversations.services.turns import (
     Turn,
     turn_check,
     turn_continue,
     turn_edit,
-    turn_regenerate,
     turn_start,
 )
 from apps.conversations.setup import settings_pass
@@ -34,7 +33,7 @@ async def turn_begin(actor: Actor, frame: TurnAlone) -> Turn:
             edit = partial(turn_edit, message_id=frame.message, model_name=frame.model, text=text, new_id=new_id)
             return await in_thread(edit, actor=actor, conversation_id=frame.conversation)
         case TurnRegenerate():
-            again = partial(turn_regenerate, message_id=frame.message, model_name=frame.model)
+            again = partial(turn_regenerate_beside, message_id=frame.message, model_name=frame.model)
             return await in_thread(again, actor=actor, conversation_id=frame.conversation)
         case TurnContinue():
             go_on = partial(turn_continue, message_id=frame.message)

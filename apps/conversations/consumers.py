@@ -107,18 +107,21 @@ class ChatConsumer(PageSocket[Incoming]):
                 assert_never(frame)
 
     async def _begun(self, ref: str, turn: Turn) -> None:
+        if turn.conversation.columns:
+            await self._begun_beside(ref, StoredBeside(turn.conversation, [turn.generation]))
+            return
         # Reading begins before the page hears of it: its going away now must not delay the answer.
         reader_of(turn.generation.public_id)
         await self.send_frame(await in_thread(accepted_frame, ref, turn))
         await self._attach(turn.generation.public_id)
-        await hint_send(self._actor, hint_of(turn.conversation))
+        await hint_send(self._actor, await in_thread(hint_of, turn.conversation))
 
     async def _begun_beside(self, ref: str, turn: StoredBeside) -> None:
         """The page attaches by itself, when it has drawn the columns."""
         for generation in turn.generations:
             reader_of(generation.public_id)
         await self.send_frame(accepted_beside_frame(ref, turn))
-        await hint_send(self._actor, hint_of(turn.conversation))
+        await hint_send(self._actor, await in_thread(hint_of, turn.conversation))
 
     # --- Following answers --------------------------------------------------------------------------------------------
 

@@ -171,7 +171,7 @@ def changed(hint: Hint) -> Frame:
         "conversation": str(hint.conversation),
         "title": hint.title,
         "leaf": hint.leaf and str(hint.leaf),
-        "n_columns": hint.n_columns,
+        "columns": [str(column) for column in hint.columns],
     }
 
 

@@ -35,8 +35,8 @@ class Hint:
     conversation: UUID
     title: str
     leaf: UUID | None
-    n_columns: int = 0
-    """How many are shown side by side; `leaf` is the end of the first one."""
+    columns: tuple[UUID, ...] = ()
+    """The last messages of branches that are shown side by side, `leaf` the first; empty: one is."""
 
 
 async def hint_send(actor: Actor, hint: Hint) -> None:
@@ -47,7 +47,7 @@ async def hint_send(actor: Actor, hint: Hint) -> None:
         "conversation": str(hint.conversation),
         "title": hint.title,
         "leaf": str(hint.leaf) if hint.leaf else "",
-        "n_columns": hint.n_columns,
+        "columns": [str(column) for column in hint.columns],
     }
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
@@ -103,7 +103,8 @@ class _Switchboard:
     def _hand_on(self, message: dict[str, Any]) -> None:
         leaf = UUID(message["leaf"]) if message["leaf"] else None
         # A process of an older version knows nothing of columns.
-        hint = Hint(UUID(message["conversation"]), message["title"], leaf, message.get("n_columns", 0))
+        columns = tuple(UUID(column) for column in message.get("columns", ()))
+        hint = Hint(UUID(message["conversation"]), message["title"], leaf, columns)
         for waiting in self.pages.get(message["owner"], ()):
             if not waiting.full():
                 waiting.put_nowait(hint)

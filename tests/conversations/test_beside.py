@@ -17,12 +17,12 @@ from apps.conversations.outcomes import Outcome
 from apps.conversations.selectors.conversations import conversation_get, hint_get
 from apps.conversations.selectors.pages import thread_shown
 from apps.conversations.selectors.reading import prompt_messages
-from apps.conversations.services.beside import COLUMNS_MAX, Said, TurnBeside, turn_beside
+from apps.conversations.services.beside import COLUMNS_MAX, Said, TurnBeside, turn_beside, turn_regenerate_beside
 from apps.conversations.services.branches import branch_show
 from apps.conversations.services.conversations import conversation_delete
 from apps.conversations.services.generations import generation_finish
 from apps.conversations.services.shares import share_create
-from apps.conversations.services.turns import turn_regenerate
+from apps.conversations.services.turns import Turn
 from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.test_services import COMPLETE, answered, start
 from tests.fake_worker import Fail, FakeWorker, Gate, enrol, fake_worker
@@ -67,6 +67,13 @@ def both_answered(actor: Actor, *answers: str, **said: object) -> TurnBeside:
     return turn
 
 
+def regenerate(actor: Actor, turn: TurnBeside, message_id: UUID, model_name: str | None = None) -> Turn:
+    conversation_id = turn.conversation.public_id
+    return turn_regenerate_beside(
+        actor=actor, conversation_id=conversation_id, model_name=model_name, message_id=message_id
+    )
+
+
 def leaves_of(turn: TurnBeside) -> list[UUID]:
     return [generation.message.public_id for generation in turn.generations]
 
@@ -88,7 +95,7 @@ def test_one_message_has_an_answer_of_each_model_side_by_side(alices: Actor, mod
     assert [(column.model, column.leaf) for column in thread.columns] == list(zip(BOTH, leaves_of(turn), strict=True))
     assert Message.objects.filter(role="user").count() == 1
     hint = hint_get(alices, turn.conversation.public_id)
-    assert (hint.leaf, hint.n_columns) == (leaves_of(turn)[0], 2)
+    assert (hint.leaf, list(hint.columns)) == (leaves_of(turn)[0], leaves_of(turn))
 
 
 def test_all_go_on_each_in_its_own_branch(alices: Actor, models: list[LanguageModel]) -> None:
@@ -117,12 +124,36 @@ def test_one_goes_on_alone_and_the_others_stay_as_versions(alices: Actor, models
     assert (answer.siblings.index, answer.siblings.count) == (2, 2)
 
 
-def test_a_new_answer_to_one_of_them_is_shown_alone(alices: Actor, models: list[LanguageModel]) -> None:
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_end_of_a_column_is_answered_again_there(alices: Actor, models: list[LanguageModel], place: int) -> None:
     turn = both_answered(alices, "A red one.", "A grey one.")
-    turn_regenerate(
-        actor=alices, conversation_id=turn.conversation.public_id, model_name=None, message_id=leaves_of(turn)[0]
+    turn = both_answered(
+        alices, "There.", "Here.", text="Where?", conversation=turn.conversation, leaves=leaves_of(turn)
     )
-    assert shown(alices, turn.conversation) == (["Fox?", ""], [])
+    old = leaves_of(turn)
+    again = regenerate(alices, turn, old[place])
+    assert generation_finish(again.generation.public_id, COMPLETE, "Far.")
+    ends = ["There.", "Here."]
+    ends[place] = "Far."
+    assert shown(alices, turn.conversation) == (
+        ["Fox?"],
+        [["A red one.", "Where?", ends[0]], ["A grey one.", "Where?", ends[1]]],
+    )
+    leaves = list(old)
+    leaves[place] = again.assistant_message.public_id
+    hint = hint_get(alices, turn.conversation.public_id)
+    assert (hint.leaf, list(hint.columns)) == (leaves[0], leaves)
+    assert again.assistant_message.model == models[place]
+    with pytest.raises(ColumnsWrong, match="in another column"):
+        regenerate(alices, turn, leaves[place], BOTH[1 - place])
+    assert hint_get(alices, turn.conversation.public_id) == hint
+
+
+def test_a_new_answer_before_the_end_of_a_column_is_shown_alone(alices: Actor, models: list[LanguageModel]) -> None:
+    first = both_answered(alices, "A red one.", "A grey one.")
+    both_answered(alices, "There.", "Here.", text="Where?", conversation=first.conversation, leaves=leaves_of(first))
+    regenerate(alices, first, leaves_of(first)[0])
+    assert shown(alices, first.conversation) == (["Fox?", ""], [])
 
 
 @pytest.mark.parametrize(

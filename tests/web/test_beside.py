@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.fake_worker import Fail, Gate, fake_worker
+from tests.fake_worker import Fail, Gate
 from tests.live import LiveSite
+from tests.web.conftest import scripted_worker
 from tests.web.support import ChatPage, ScriptedWorker, new_chat_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -16,15 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.processes]
 @pytest.fixture
 def other(live_site: LiveSite) -> Iterator[ScriptedWorker]:
     """A second model, which stands after the first one wherever they are listed by name."""
-    with fake_worker() as fake:
-        scripted = ScriptedWorker(live_site, fake, f"second-{uuid4().hex[:8]}")
-        scripted.report()
+    with scripted_worker(live_site, f"second-{uuid4().hex[:8]}") as scripted:
         yield scripted
-        live_site.query(
-            "DELETE FROM workers_hostedmodel WHERE model_id IN"
-            " (SELECT id FROM catalog_languagemodel WHERE name = %s) RETURNING id",
-            scripted.model,
-        )
 
 
 def choose(tab: ChatPage, *models: str) -> None:
@@ -34,6 +28,16 @@ def choose(tab: ChatPage, *models: str) -> None:
         dialog.get_by_role("checkbox", name=model).check()
     dialog.get_by_role("button", name="Ask these").click()
     expect(dialog).to_be_hidden()
+
+
+def ask_both(tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker) -> None:
+    """Show two answers side by side."""
+    worker.fake.play("A red one.")
+    other.fake.play("A grey one.")
+    tab.open(model=worker.model)
+    choose(tab, worker.model, other.model)
+    tab.send("Fox?")
+    tab.wait_for_state("complete", count=2)
 
 
 def columns(tab: ChatPage) -> Locator:
@@ -133,6 +137,35 @@ def test_one_or_all_are_stopped_and_a_reload_follows_both(
     tab.wait_for_state("stopped", count=3)
 
 
+def test_the_last_answer_of_a_column_is_given_again_there_and_other_tabs_see_it(
+    tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker
+) -> None:
+    ask_both(tab, worker, other)
+    second = new_chat_page(tab.page.context, tab.site).open(tab.page.url.removeprefix(tab.site.url))
+    other.fake.play("A white", Fail())
+    columns(tab).nth(1).get_by_role("button", name="Regenerate the answer", exact=True).click()
+    tab.wait_for_state("failed")
+    second.wait_for_state("failed")
+    assert words(tab) == [["A red one."], ["A white"]]
+
+    other.fake.play("A white one.")
+    columns(tab).nth(1).get_by_role("button", name="Try again").click()
+    tab.wait_for_state("complete", count=2)
+    second.wait_for_state("complete", count=2)
+    assert words(tab) == words(second) == [["A red one."], ["A white one."]]
+
+    worker.fake.play("There.")
+    other.fake.play("Here.")
+    tab.send("Where?")
+    tab.wait_for_state("complete", count=4)
+    again = tab.page.get_by_role("button", name="Regenerate the answer", exact=True)
+    expect(again).to_have_count(2)  # those before would leave the columns behind
+    tab.page.get_by_role("button", name=f"Go on with {other.model} alone").click()
+    expect(columns(tab)).to_have_count(0)
+    expect(tab.answers.first.locator('[data-part="place"]')).to_have_text("4/4")  # the others and the old ones
+    assert second.problems == []
+
+
 def test_another_tab_sees_the_columns_and_what_becomes_of_them(
     tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker
 ) -> None:
@@ -159,12 +192,7 @@ def test_another_tab_sees_the_columns_and_what_becomes_of_them(
 def test_a_screen_reader_hears_which_has_ended_and_no_words_of_both_at_once(
     tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker
 ) -> None:
-    worker.fake.play("A red one. ")
-    other.fake.play("A grey one. ")
-    tab.open(model=worker.model)
-    choose(tab, worker.model, other.model)
-    tab.send("Fox?")
-    tab.wait_for_state("complete", count=2)
+    ask_both(tab, worker, other)
     heard = tab.page.locator("#announcer")
     for model in (worker.model, other.model):
         expect(heard).to_contain_text(f"{model}: The answer is complete.")
@@ -191,12 +219,7 @@ def test_too_few_and_too_many_are_said_and_one_model_is_asked_again(
 def test_a_question_before_the_columns_is_said_differently_to_one_model(
     tab: ChatPage, worker: ScriptedWorker, other: ScriptedWorker
 ) -> None:
-    worker.fake.play("A red one.")
-    other.fake.play("A grey one.")
-    tab.open(model=worker.model)
-    choose(tab, worker.model, other.model)
-    tab.send("Fox?")
-    tab.wait_for_state("complete", count=2)
+    ask_both(tab, worker, other)
     tab.text_box.press("ArrowUp")
     expect(tab.page.locator(".editor")).to_have_count(0)  # each column has a last message of its own
 

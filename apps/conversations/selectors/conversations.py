@@ -42,10 +42,16 @@ def hint_get(actor: Actor, conversation_id: UUID) -> Hint:
 
 
 def hint_of(conversation: Conversation) -> Hint:
-    """Needs its active leaf."""
     leaf = conversation.active_leaf
     shown = leaf.public_id if leaf else None
-    return Hint(conversation.public_id, conversation.title, shown, len(conversation.columns))
+    return Hint(conversation.public_id, conversation.title, shown, _columns_of(conversation))
+
+
+def _columns_of(conversation: Conversation) -> tuple[UUID, ...]:
+    if not conversation.columns:
+        return ()
+    ids = dict(Message.objects.filter(pk__in=conversation.columns).values_list("pk", "public_id"))
+    return tuple(ids[pk] for pk in conversation.columns)
 
 
 def generation_get_owned(actor: Actor, generation_id: UUID) -> Generation:

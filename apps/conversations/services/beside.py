@@ -13,12 +13,14 @@ from apps.conversations.errors import ColumnsWrong
 from apps.conversations.models import Conversation, Generation, Message
 from apps.conversations.selectors.conversations import message_get
 from apps.conversations.services.turns import (
+    Turn,
     answer_begin,
     conversation_create,
     conversation_lock,
     question_create,
     require_may_chat,
     text_checked,
+    turn_regenerate,
 )
 from apps.conversations.texts import title_from
 from apps.workers.selectors import model_get_offered
@@ -78,6 +80,30 @@ def turn_beside(
         conversation.active_leaf = begun[0][0]
         conversation.save(update_fields=["active_leaf", "columns"])
     return TurnBeside(conversation, [generation for _, generation in begun])
+
+
+def turn_regenerate_beside(
+    *, actor: Actor, conversation_id: UUID, model_name: str | None, message_id: UUID | None = None
+) -> Turn:
+    """As `turn_regenerate`; the new answer to the end of a column stands there, and the other columns stay.
+
+    Raises: what that raises, ColumnsWrong.
+    """
+    with transaction.atomic():
+        before = conversation_lock(actor, conversation_id)
+        old_pk = before.active_leaf_id if message_id is None else message_get(before, message_id).pk
+        turn = turn_regenerate(
+            actor=actor, conversation_id=conversation_id, model_name=model_name, message_id=message_id
+        )
+        conversation, answer = turn.conversation, turn.assistant_message
+        if old_pk in before.columns:
+            others = Message.objects.filter(pk__in=before.columns).exclude(pk=old_pk)
+            if others.filter(model=answer.model).exists():
+                raise ColumnsWrong(reason="this model answers in another column")
+            conversation.columns = [answer.pk if pk == old_pk else pk for pk in before.columns]
+            conversation.active_leaf_id = conversation.columns[0]
+            conversation.save(update_fields=["active_leaf", "columns"])
+    return turn
 
 
 def models_beside(actor: Actor, names: Sequence[str], leaf_ids: Sequence[UUID] | None) -> list[LanguageModel]:

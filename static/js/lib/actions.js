@@ -31,7 +31,7 @@ export function listenForActions({ turns, branches, editor, feedback }) {
       case "edit":
         return turns.whenFree(() => editor.open(article));
       case "again":
-        return turns.regenerate(message);
+        return column ? turns.regenerate(message, null) : turns.regenerate(message);
       case "again-with":
         wanted = message;
         offerModels(models);

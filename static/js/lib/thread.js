@@ -15,7 +15,7 @@ export class Thread {
   /** @type {Answer[]} all of them, in the order of the page */
   answers = [];
 
-  /** @param {{again: () => void, removed: () => void}} steps */
+  /** @param {{again: () => void, againInColumn: (message: string) => void, removed: () => void}} steps */
   constructor(steps) {
     this.steps = steps;
     this.#dress();
@@ -141,8 +141,9 @@ export class Thread {
   /** Make answers of the articles that the server wrote. */
   #dress() {
     const articles = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".message--answer"));
-    // In a column nothing is answered again: that would leave the others behind.
-    this.answers = [...articles].map((article) => new Answer(article, article.closest(".column") ? {} : this.steps));
+    // In a column by its own model, and no other: that would leave the columns behind.
+    const inColumn = (/** @type {HTMLElement} */ { dataset }) => ({ again: () => this.steps.againInColumn(dataset.message ?? "") });
+    this.answers = [...articles].map((article) => new Answer(article, article.closest(".column") ? inColumn(article) : this.steps));
   }
 
   /** @param {HTMLElement} article */

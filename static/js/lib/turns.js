@@ -171,12 +171,13 @@ export class Turns extends OneAtATime {
     else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.asked.again } : {}) }));
   }
 
-  /** @param {{conversation: string, title: string, leaf: string | null, n_columns: number}} hint */
+  /** @param {{conversation: string, title: string, leaf: string | null, columns: string[]}} hint */
   #changed(hint) {
     this.dispatchEvent(new CustomEvent("changed", { detail: hint }));
     const isOpen = hint.conversation === this.conversation && hint.leaf;
     const { leaf, columns } = this.thread;
-    if (isOpen && (hint.leaf !== leaf || hint.n_columns !== columns.length)) this.dispatchEvent(new CustomEvent("behind"));
+    const shown = columns.map((column) => column.leaf).join();
+    if (isOpen && (hint.leaf !== leaf || hint.columns.join() !== shown)) this.dispatchEvent(new CustomEvent("behind"));
   }
 
   #ended() {

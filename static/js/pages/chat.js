@@ -37,7 +37,11 @@ const socket = new ChatSocket(data.socket_path);
 const reader = new SentenceReader(one("#announcer"));
 const composer = new Composer(data.limits.message_max_chars);
 const scroll = new StickyScroll(one("#thread"), one("#thread-column"), one("#jump"));
-const thread = new Thread({ again: () => turns.tryAgain(), removed: () => editor.leave() });
+const thread = new Thread({
+  again: () => turns.tryAgain(),
+  againInColumn: (message) => turns.regenerate(message, null),
+  removed: () => editor.leave(),
+});
 const picker = new Picker(thread.last?.model ?? "");
 const drawer = new Drawer();
 const history_ = new History({ renamed: showTitle, problem: (words) => turns.problem(words) });
