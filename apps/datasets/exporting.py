@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from apps.datasets.errors import OutputExists, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
+from apps.datasets.formats.parquet import lines_to_parquet
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import lines_of
 
@@ -52,6 +55,30 @@ def _write(version: DatasetVersion, set_name: str, path: Path) -> tuple[int, str
             digest.update(line + b"\n")
             n_rows += 1
     return n_rows, digest.hexdigest()
+
+
+def version_publish(version: DatasetVersion, folder: Path, set_names: list[str]) -> Exported:
+    """As a dataset of Hugging Face: a card with its splits, and a Parquet file for each.
+
+    Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: OutputExists, OutputUnwritable.
+    """
+    exported: Exported = []
+    with _made_whole(folder) as unfinished:
+        data = unfinished / "data"
+        data.mkdir()
+        for name in set_names:
+            lines, file = data / f"{name}.jsonl", f"{name}-00000-of-00001.parquet"
+            n_rows, _ = _write(version, name, lines)
+            lines_to_parquet(lines, data / file)
+            lines.unlink()
+            exported.append((f"data/{file}", n_rows, version.sets[name]["n_rows"] - n_rows))
+        splits = [{"split": name, "path": f"data/{name}-*.parquet"} for name in set_names]
+        told: dict[str, Any] = {"configs": [{"config_name": "default", "data_files": splits}]}
+        if version.licence:
+            told = {"license": version.licence.lower(), **told}
+        head = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+        (unfinished / CARD).write_text(f"---\n{head}---\n\n{version.card}")
+    return exported
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd. Streamed."""
+"""Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd, or
+Parquet. Streamed."""
 
 import gzip
 import zlib
@@ -12,6 +13,7 @@ import zstandard
 
 from apps.core.json_stream import Broken, FileCut, stream_values
 from apps.datasets.errors import FileUnreadable, FormatUnknown
+from apps.datasets.formats.parquet import MAGIC, ParquetBroken, parquet_values
 from apps.datasets.formats.shapes import Shape, shape_of
 
 ROW_MAX_CHARS = 8 * 1024 * 1024
@@ -41,16 +43,33 @@ class Raw:
 def raw_records(path: Path) -> Iterator[Raw]:
     """Raises: FileUnreadable, as soon as it is known."""
     try:
+        if _magic(path) == MAGIC:
+            yield from _of_parquet(path)
+            return
         with _opened(path) as file:
             values = stream_values(file, row_max_chars=ROW_MAX_CHARS)
             for number, row in enumerate(values):
                 value = Broken(f"nested over {DEPTH_MAX} deep") if is_deeper(row.value, DEPTH_MAX) else row.value
                 yield Raw(number, row.line, value, row.n_chars)
-    except FileCut as exc:
+    except (FileCut, ParquetBroken) as exc:
         raise FileUnreadable(path=str(path), reason=str(exc)) from exc
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise FileUnreadable(path=str(path), reason=reason) from exc
+
+
+def _of_parquet(path: Path) -> Iterator[Raw]:
+    """Rows for lines."""
+    for number, (found, n_chars) in enumerate(parquet_values(path)):
+        value = found
+        if n_chars > ROW_MAX_CHARS or is_deeper(found, DEPTH_MAX):
+            value = Broken(f"longer than {ROW_MAX_CHARS} characters, or nested over {DEPTH_MAX} deep")
+        yield Raw(number, number + 1, value, n_chars)
+
+
+def _magic(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 def is_deeper(value: object, most: int) -> bool:
@@ -93,8 +112,7 @@ def _opened(path: Path) -> TextIO:
     if path.exists() and not path.is_file() and not path.is_dir():
         reason = "it is a pipe or a device, and is read more than once: write it into a file first"
         raise FileUnreadable(path=str(path), reason=reason)
-    with path.open("rb") as file:
-        magic = file.read(4)
+    magic = _magic(path)
     text: TextIO
     if magic.startswith(_GZIP):
         text = gzip.open(path, "rt", **_TEXT)  # noqa: SIM115  # whoever reads closes it

@@ -35,7 +35,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE.yaml")
-        parser.add_argument("--input", type=Path, nargs="+", default=[], metavar="FILE", help="JSON or JSON lines")
+        parser.add_argument(
+            "--input", type=Path, nargs="+", default=[], metavar="FILE", help="JSON, JSON lines or Parquet"
+        )
         parser.add_argument("--output", type=Path, metavar="FOLDER", help="what comes out; must not exist")
         parser.add_argument("--format", choices=list(map(str, Shape)), help="of the input; found out by default")
         parser.add_argument(

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.datasets.cleaning import recipe_run
 from apps.datasets.errors import DerivationWrong
-from apps.datasets.exporting import version_export
+from apps.datasets.exporting import version_export, version_publish
 from apps.datasets.folder import REPORT, folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.models import DatasetVersion, Origin
@@ -36,6 +36,7 @@ def making_arguments(verbs: Any) -> None:
     export = verbs.add_parser("export", help="write a version into a folder, as `clean` writes it")
     export.add_argument("version", metavar="VERSION")
     export.add_argument("folder", type=Path, metavar="FOLDER")
+    export.add_argument("--huggingface", action="store_true", help="a card with splits, and Parquet files in data/")
     merge = verbs.add_parser("merge", help="put versions together; each row says from which it comes")
     merge.add_argument("name", metavar="NAME", help="of what comes out")
     merge.add_argument("versions", nargs="+", metavar="VERSION")
@@ -77,7 +78,8 @@ def import_lines(options: dict[str, Any]) -> Lines:
 def export_lines(options: dict[str, Any]) -> Lines:
     reference = reference_read(options["version"])
     version = version_get(reference)
-    for name, n_rows, n_erased in version_export(version, options["folder"], sets_of(version, reference.set_name)):
+    write = version_publish if options["huggingface"] else version_export
+    for name, n_rows, n_erased in write(version, options["folder"], sets_of(version, reference.set_name)):
         gone = f", {n_erased} were erased" if n_erased else ""
         yield f"{options['folder'] / name}  {n_rows} conversations{gone}"
 
