@@ -157,6 +157,15 @@ class Incident(models.Model):
         return f"{self.get_surface_display()}: {', '.join(self.categories)}"
 
     @property
+    def whose(self) -> str:
+        """In words, for moderators."""
+        if self.user is not None:
+            return str(self.user)
+        if self.api_key is not None:
+            return f"key {self.api_key.name}"
+        return "unknown" if self.visitor_public_id is None else f"visitor {self.visitor_public_id}"
+
+    @property
     def author(self) -> Actor:
         """Who sent the text, or was answered with it."""
         return Actor(self.user_id, self.visitor_public_id, self.api_key_id)

@@ -33,6 +33,9 @@ said = Message.objects.create(conversation=conversation, role="assistant", paren
 drawn = BytesIO()
 Image.new("RGB", (64, 64), "red").save(drawn, "PNG")
 image_keep(actor=Actor(user_id=owner.pk), file=kept_file(drawn.getvalue(), "image/png")).messages.add(said)
+Incident.objects.create(
+    surface="api", action="flag", categories=["rude"], found_by=["House words"], user=owner, reference="r" * 64
+)
 print(Incident.objects.create(
     surface="chat", action="flag", categories=["rude"], found_by=["House words"], user=owner, reference=said.public_id
 ).pk)
@@ -69,6 +72,9 @@ def test_a_moderator_reads_what_was_said_and_takes_it_out_by_keyboard(tab: ChatP
     address = page.url
     page.locator("#redact").press("Enter")
     expect(page.get_by_text(": text taken out.")).to_be_visible()
+    page.set_viewport_size({"width": 1200, "height": 800})
+    expect(page.get_by_text("r" * 64).first).to_be_visible()
+    assert page.evaluate("document.querySelector('#result_list').getBoundingClientRect().right <= innerWidth")
     page.goto(address)
     expect(subject).to_have_text("[removed]")
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
