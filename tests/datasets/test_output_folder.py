@@ -48,6 +48,13 @@ def broken_off(folder: Path, path: Path, **more: Any) -> None:
     assert not (folder / "out").exists()
 
 
+def is_of_pool(process: psutil.Process) -> bool:
+    try:
+        return "multiprocessing" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a connection of the database that has just ended
+        return False
+
+
 # --- What is there already --------------------------------------------------------------------------------------------
 
 
@@ -205,12 +212,13 @@ def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(tmp_path: Path) 
     try:
         while not first.exists():
             assert child.poll() is None
-        started = psutil.Process(child.pid).children(recursive=True)
+        started = [one for one in psutil.Process(child.pid).children(recursive=True) if is_of_pool(one)]
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert not output.exists()
-    _, alive = psutil.wait_procs([one for one in started if "multiprocessing" in " ".join(one.cmdline())], timeout=20)
+    assert started
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive, "processes of the run wait for ever"
     kept, seen = first.stat().st_mtime_ns, set()
     clean(tmp_path, path, name="again", progress=lambda what, done, n_all: seen.add(first.stat().st_mtime_ns))
