@@ -33,7 +33,7 @@ CASES: dict[str, tuple[Shape, dict[str, Any], list[tuple[str, list[str]]]]] = {
     "Alpaca": (
         Shape.ALPACA,
         {"instruction": "Add", "input": "1 and 2", "output": "3", "history": [["Hi", "Ho"]]},
-        [("uaua", ["Hi", "Ho", "Add\n\nInput:\n1 and 2", "3"])],
+        [("uaua", ["Hi", "Ho", "Add\nInput:\n1 and 2", "3"])],
     ),
     "Alpaca without input": (Shape.ALPACA, {"instruction": "Add", "input": "", "output": "3"}, [("ua", ["Add", "3"])]),
     "completion": (Shape.COMPLETION, {"prompt": "Hi", "completion": "Ho"}, [("ua", ["Hi", "Ho"])]),

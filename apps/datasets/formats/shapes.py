@@ -129,7 +129,7 @@ def _alpaca(value: Value, own_id: str) -> list[Record]:
         messages += [Message(Role.USER, asked), Message(Role.ASSISTANT, answered)]
     question, given = _text(value, "instruction"), _text(value, "input", optional=True)
     # As FastChat's convert_alpaca joins them.
-    asked = f"{question}\n\nInput:\n{given}" if len(given.strip()) > 1 else question
+    asked = f"{question}\nInput:\n{given}" if len(given.strip()) > 1 else question
     messages += [Message(Role.USER, asked), Message(Role.ASSISTANT, _text(value, "output"))]
     messages = _with_system(value, messages)
     return [_record(value, own_id, messages, "instruction", "input", "output", "history", "system")]
