@@ -8,6 +8,7 @@ import pytest
 
 from apps.leaderboard.battle_files.categories import categories_in, categories_of
 from apps.leaderboard.battle_files.frequency import UNKNOWN, prompt_number, share_in, shares
+from apps.leaderboard.battle_files.style import FEATURES
 from apps.leaderboard.errors import RatingRefused
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import BoardConfig, board_make
@@ -93,7 +94,7 @@ def test_each_category_is_a_board_of_its_battles_and_those_without_one_say_why()
     drawn = battles_drawn(strengths_drawn(5, random), 900, random)
     tags = (random.random(900) < 0.5).astype(np.int64) | ((np.arange(900) < 3) << 1)
     battles = Battles.of(drawn.names, first=drawn.first, second=drawn.second, outcome=drawn.outcome, tags=tags)
-    found = boards_make(battles, ("code", "rare"), (), BoardConfig())
+    found = boards_make(battles, ("code", "rare"), FEATURES, BoardConfig())
     assert set(found.made) == {Slice(OVERALL, False), Slice("code", False)}
     assert found.made[Slice("code", False)] == board_make(battles.where((tags & 1) == 1), BoardConfig())
     assert set(found.refused) == {Slice(name, True) for name in (OVERALL, "code", "rare")} | {Slice("rare", False)}

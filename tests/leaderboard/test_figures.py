@@ -46,34 +46,34 @@ def test_every_chart_has_a_title_a_note_and_a_sentence() -> None:
 
 def test_of_decided_battles_each_of_two_has_its_share() -> None:
     wins = figure(Kind.WINS)
-    assert list(wins.rows) == [("ANT", "BEE", 0.75, 4), ("BEE", "ANT", 0.25, 4)]
-    assert wins.cells == (("ANT", "–", "75%", "–"), ("BEE", "25%", "–", "–"), ("COW", "–", "–", "–"))
+    assert list(wins.rows) == [("ANT", "BUG", 0.75, 4), ("BUG", "ANT", 0.25, 4)]
+    assert wins.cells == (("ANT", "–", "75%", "–"), ("BUG", "25%", "–", "–"), ("COW", "–", "–", "–"))
 
 
 def test_battles_are_counted_with_ties() -> None:
-    assert figure(Kind.COUNTS).rows == (("ANT", "BEE", 6, 2), ("BEE", "COW", 4, 4))
+    assert figure(Kind.COUNTS).rows == (("ANT", "BUG", 6, 2), ("BUG", "COW", 4, 4))
 
 
 def test_predictions_follow_the_ratings() -> None:
     predicted = {(a, b): rate for a, b, rate in figure(Kind.PREDICTED).rows}
     # 200 points are odds of 10 ** 0.5, and 400 of ten to one.
-    assert predicted["ANT", "BEE"] == pytest.approx(0.759747, abs=1e-6)
+    assert predicted["ANT", "BUG"] == pytest.approx(0.759747, abs=1e-6)
     assert predicted["ANT", "COW"] == pytest.approx(10 / 11)
     assert predicted["COW", "ANT"] == pytest.approx(1 / 11)
     average = {name: rate for name, rate in figure(Kind.AVERAGE).rows}  # noqa: C416  # mypy knows no dict() of these
     assert average["ANT"] == pytest.approx((0.759747 + 10 / 11) / 2, abs=1e-6)
-    assert average["BEE"] == pytest.approx(0.5)
+    assert average["BUG"] == pytest.approx(0.5)
 
 
 def test_a_history_has_a_row_for_each_day_the_newest_first() -> None:
     history = figure(Kind.HISTORY)
-    assert history.head == ("Day", "ANT", "BEE", "COW")
+    assert history.head == ("Day", "ANT", "BUG", "COW")
     assert history.cells == (("2026-11-03", "1200", "1000", "–"), ("2026-11-01", "1100", "–", "–"))
     assert history.rows[0] == ("ANT", "2026-11-01", 1100.0, 1050.0, 1150.0)
 
 
 def test_models_without_a_price_or_speed_are_not_in_that_chart() -> None:
-    assert [row[:2] for row in figure(Kind.PRICE).rows] == [("ANT", 2.0), ("BEE", 0.0)]
+    assert [row[:2] for row in figure(Kind.PRICE).rows] == [("ANT", 2.0), ("BUG", 0.0)]
     assert [row[:2] for row in figure(Kind.SPEED).rows] == [("ANT", 30.0), ("COW", 5.5)]
 
 
