@@ -68,6 +68,13 @@ def _of_parquet(path: Path) -> Iterator[Raw]:
 
 
 def _magic(path: Path) -> bytes:
+    """The first bytes: of any look at a file the first one.
+
+    Raises: FileUnreadable: a pipe, of which every look would take away what it reads. OSError.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        reason = "it is a pipe or a device, and is read more than once: write it into a file first"
+        raise FileUnreadable(path=str(path), reason=reason)
     with path.open("rb") as file:
         return file.read(4)
 
@@ -107,11 +114,8 @@ def shape_find(path: Path) -> Shape:
 def _opened(path: Path) -> TextIO:
     """As text. A byte that is not UTF-8 becomes a lone surrogate, which `clean_json` replaces.
 
-    Raises: FileUnreadable: a pipe, of which every look would take away what it reads. OSError.
+    Raises: FileUnreadable, OSError.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        reason = "it is a pipe or a device, and is read more than once: write it into a file first"
-        raise FileUnreadable(path=str(path), reason=reason)
     magic = _magic(path)
     text: TextIO
     if magic.startswith(_GZIP):
