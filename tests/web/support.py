@@ -96,7 +96,7 @@ class ChatPage:
 
         self.page.bring_to_front()
         wait_until(under_the_mouse, what=f"{button} of {title} under the mouse")
-        target.click()
+        target.click(force=True)  # by its place: the list may be refreshed once more just now
 
     def wait_for_state(self, state: str, *, count: int = 1) -> None:
         self.page.wait_for_function(

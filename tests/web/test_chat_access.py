@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.fake_worker import Gate
 from tests.web.conftest import NewTab
-from tests.web.support import ChatPage, ScriptedWorker
+from tests.web.support import ChatPage, ScriptedWorker, new_chat_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -163,6 +163,23 @@ def test_after_a_dialog_the_focus_is_where_it_was(tab: ChatPage, worker: Scripte
     tab.page.keyboard.press("Escape")
 
     expect(button).to_be_focused()
+
+
+def test_a_list_that_changes_behind_a_dialog_takes_no_focus_away(tab: ChatPage, worker: ScriptedWorker) -> None:
+    ask(tab, worker)
+    other = new_chat_page(tab.page.context, tab.site).open()
+    tab.page.bring_to_front()
+    button = tab.page.get_by_role("button", name="Delete “How do I sort?”")
+    button.focus()
+    tab.page.keyboard.press("Enter")
+
+    with tab.page.expect_response("**/chat/history*"):
+        other.press_in_history("How do I sort?", "Pin")
+    tab.page.bring_to_front()
+    tab.page.keyboard.press("Escape")
+
+    expect(button).to_be_focused()
+    expect(tab.page.locator("#history .history__day").first).to_have_text("Pinned")
 
 
 # --- By ear -----------------------------------------------------------------------------------------------------------

@@ -211,8 +211,9 @@ def _appeals(page: Page, site: str, person: Opened) -> None:
     """With something that was refused, and somebody who is about to say why that was wrong."""
     person.tab.site.query(
         "INSERT INTO moderation_incident (surface, direction, action, categories, found_by, user_id, network_digest,"
-        " reference, created_at, review) SELECT 'chat', 'in', 'refuse', '{rude}', '{House words}', max(id), '', '',"
-        " now(), 'open' FROM accounts_user RETURNING id"
+        " reference, request_id, created_at, review) SELECT 'chat', 'in', 'refuse', '{rude}', '{House words}', id, '',"
+        " '', '', now(), 'open' FROM accounts_user WHERE username = %s RETURNING id",
+        person.name,
     )
     _goto(page, site + "/account/appeals")
     page.locator(".sheet summary").first.click()

@@ -13,6 +13,7 @@ export class History {
 
   #refreshTimer = 0;
   #shown = "";
+  #late = "";
 
   /**
    * @param {object} steps
@@ -22,6 +23,7 @@ export class History {
   constructor({ renamed, problem }) {
     this.problem = problem;
     this.#list.addEventListener("click", (event) => this.#click(event));
+    for (const dialog of [this.#rename, this.#delete]) dialog.addEventListener("close", () => this.#replace(this.#late));
     postInBackground(this.#rename, (form) => {
       if (isOpen(form.action)) renamed(/** @type {HTMLInputElement} */ (one("#rename-title")).value.trim());
       this.refresh();
@@ -47,9 +49,15 @@ export class History {
     }
   }
 
-  /** A list that is the same stays, and with it what the mouse is over. @param {string} html */
+  /**
+   * A list that is the same stays, and with it what the mouse is over. While a dialog asks, the list stays too: the focus
+   * goes back to the button that opened it.
+   * @param {string} html
+   */
   #replace(html) {
-    if (html === this.#shown) return this.markCurrent();
+    this.#late = html;
+    if (this.#rename.open || this.#delete.open) return;
+    if (!html || html === this.#shown) return this.markCurrent();
     this.#shown = html;
     const focused = this.#focusedPlace();
     const top = this.#list.scrollTop;
