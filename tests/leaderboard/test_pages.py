@@ -45,7 +45,7 @@ def page_of(client: Client, address: str = "/leaderboard") -> str:
 
 
 def test_the_page_shows_the_board_and_how_to_make_it_again(client: Client, votes: None) -> None:
-    assert "There is no board yet" in page_of(client)
+    assert "There is no board yet. It comes by itself" in page_of(client)
     for path in OF_A_BOARD[1:]:
         assert client.get(path).status_code == 404
     published(min_battles=2)
