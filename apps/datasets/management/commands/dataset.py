@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        check = verbs.add_parser("check", help="name every fault of files by line and field; not 0 if there is one")
+        check = verbs.add_parser("check", help="name the first fault of each record, by line and field; not 0 if any")
         check.add_argument("files", type=Path, nargs="+", metavar="FILE")
         check.add_argument("--format", choices=list(map(str, Shape)), help="of the files; found out by default")
         check.add_argument("--all", action="store_true", help=f"show more than the first {_SHOWN} faults of a file")
