@@ -19,7 +19,7 @@ from apps.conversations.models import UNFINISHED, Conversation, Feedback, Genera
 from apps.conversations.selectors.held import conversations_not_held, kept_by
 from apps.conversations.selectors.images import images_owned
 from apps.conversations.services.conversations import TITLE_MAX_CHARS
-from apps.conversations.services.images import images_forget, images_untie
+from apps.conversations.services.images import images_untie
 from apps.conversations.services.keeping import FOLDER_MAX_CHARS
 from apps.conversations.services.openings import conversation_opened
 from apps.conversations.services.settings import PRESET_NAME_MAX_CHARS
@@ -160,9 +160,11 @@ def _preset_replace(preset: Preset, author: Actor, taken_out: TakenOut) -> None:
 
 def _image_take_out(image: ChatImage, author: Actor) -> None:
     """Of an image nothing can be left."""
+    # Locked first: a message with it that is sent meanwhile is among these, or is refused.
+    ChatImage.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
     shown_in = list(image.messages.select_related("conversation"))
     messages_replace(shown_in, author, lambda texts: [without(text, image.public_id, REMOVED) for text in texts])
-    images_forget([image.pk])
+    image.delete()
 
 
 def _titles_replace(chats: QuerySet[Conversation], old: str, new: str) -> None:

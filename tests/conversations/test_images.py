@@ -437,6 +437,24 @@ def test_moderators_see_an_image_that_was_flagged_and_its_owner_learns_of_it(
     moderation.forget()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_image_that_is_sent_while_moderators_take_it_out_is_gone_all_the_same(
+    alices: Actor, seeing: LanguageModel
+) -> None:
+    image, taken_out = kept(alices), list[bool]()
+    redact = partial(ChatKeeper().redact, str(image.public_id), author=alices, taken_out=list)
+    with transaction.atomic():
+        turn = start(alices, mark(image))
+        redacting = in_background(lambda: taken_out.append(redact()))
+        wait_until(lambda: bool(taken_out) or is_somebody_waiting_for_a_lock(), what="the image to be taken out")
+    redacting.join()
+    assert taken_out == [True]
+    assert not ChatImage.objects.exists()
+    assert turn.user_message is not None
+    turn.user_message.refresh_from_db()
+    assert turn.user_message.content == "[removed]"
+
+
 def test_no_image_is_seen_by_the_incident_of_somebody_else(alices: Actor, bob: User, visitor: UUID) -> None:
     image = kept(alices)
     for actor in (Actor(user_id=bob.pk), Actor(visitor_public_id=visitor), Actor()):
