@@ -188,6 +188,25 @@ def test_while_an_image_is_read_and_judged_no_connection_to_the_database_is_held
     assert held == [None, None]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_one_image_that_is_attached_twice_at_once_both_incidents_lead_to_it(
+    alice: User, alices: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(function: Any) -> Any:
+        kept(alices)
+        return async_to_sync(function)
+
+    Rule.objects.create(name="words", category="rude", kind="words", pattern="darn")
+    moderation.forget()
+    monkeypatch.setattr(image_views, "async_to_sync", overtaken)
+    client = Client()
+    client.force_login(alice)
+    image_id = attach(client, file_of(picture())).json()["id"]
+    assert str(ChatImage.objects.get().public_id) == image_id
+    assert Incident.objects.get().reference == image_id
+    moderation.forget()
+
+
 def test_one_image_too_many_at_once_is_put_off_and_none_of_them_keeps_its_place(alice: User) -> None:
     client = Client()
     client.force_login(alice)

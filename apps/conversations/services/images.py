@@ -21,6 +21,7 @@ from apps.conversations.selectors.images import images_owned, n_images_in
 from apps.conversations.selectors.tree import tree_get
 from apps.conversations.stored_images import ChatImage
 from apps.holds.selectors import held_ids
+from apps.moderation.services.incidents import incidents_lead_to
 from apps.workers.image_files import MAX_IMAGES, ImageRefused, KeptFile, kept_file
 
 IMAGES_OF_OWNER_MAX = 1000
@@ -47,13 +48,16 @@ def file_read(data: bytes, media_type: str) -> KeptFile:
 def image_keep(*, actor: Actor, file: KeptFile, public_id: UUID | None = None) -> ChatImage:
     """Keep it for a message to come; the same one is not kept twice. The caller has let it pass the gate.
 
-    `public_id`: by which incidents know it. Raises: TooManyImagesKept; ImageNotFound for somebody unknown.
+    `public_id`: by which incidents know it; they lead to the one that is kept.
+    Raises: TooManyImagesKept; ImageNotFound for somebody unknown.
     """
     with transaction.atomic():
         owner = _owner_fields(actor)
         owned = images_owned(actor)
         if (same := owned.filter(digest=file.digest).first()) is not None:
             ChatImage.objects.filter(pk=same.pk).update(created_at=timezone.now())
+            if public_id is not None and public_id != same.public_id:  # it came a second time while it was looked at
+                incidents_lead_to(same.public_id, instead_of=public_id)
             return same
         if owned.count() >= IMAGES_OF_OWNER_MAX:
             raise TooManyImagesKept(limit=f"{IMAGES_OF_OWNER_MAX:,}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -39,6 +40,11 @@ def incident_record(
         reference=reference,
         request_id=request_id,
     )
+
+
+def incidents_lead_to(kept: UUID, *, instead_of: UUID) -> None:
+    """What was looked at under one id is kept under another."""
+    Incident.objects.filter(reference=str(instead_of)).update(reference=str(kept))
 
 
 def incidents_over() -> QuerySet[Incident]:
