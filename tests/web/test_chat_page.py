@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from apps.conversations.markdown import render
 from tests.web.conftest import NewTab
@@ -81,6 +82,16 @@ def test_a_suggestion_is_sent_with_one_click(tab: ChatPage) -> None:
 
     assert tab.answer_text.strip()
     assert tab.page.locator("#empty").is_hidden()
+
+
+def test_a_suggestion_takes_nothing_away_that_was_written(tab: ChatPage) -> None:
+    tab.open(model=REAL)
+    tab.text_box.fill("I am on my way.")
+
+    tab.page.locator("[data-prompt]", has_text="Japan").click()
+    expect(tab.text_box).to_have_value("I am on my way.\n\nWhat is the capital of Japan?")
+    expect(tab.text_box).to_be_focused()
+    assert tab.page.locator(".message").count() == 0
 
 
 def test_somebody_else_s_chat_is_not_found(tab: ChatPage, new_tab: NewTab) -> None:

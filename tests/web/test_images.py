@@ -95,6 +95,20 @@ def test_a_person_attaches_an_image_describes_it_and_the_model_sees_it(
     assert tab.problems == []
 
 
+def test_a_suggestion_is_sent_with_the_images_of_the_message(
+    tab: ChatPage, seeing: ScriptedWorker, fake: FakeWorker, photo: Path
+) -> None:
+    tab.open(model=seeing.model)
+    tab.page.set_input_files("#attach-file", photo)
+    tab.page.locator("#composer-images").get_by_role("listitem").wait_for()
+    fake.play("Tokyo.")
+    tab.page.locator("[data-prompt]", has_text="Japan").click()
+    tab.wait_for_state("complete")
+    parts = fake.requests[-1]["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["text", "image_url"]
+    assert parts[0]["text"].strip() == "What is the capital of Japan?"
+
+
 @pytest.mark.parametrize("kind", ["paste", "drop"])
 def test_an_image_is_pasted_or_dragged_in_and_taken_out_again(
     tab: ChatPage, seeing: ScriptedWorker, photo: Path, kind: str

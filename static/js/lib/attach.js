@@ -1,6 +1,7 @@
 /**
- * Images are `images.js`' business. Text files go into the message as text, with their name and a fence around them: so they are counted, kept as a draft
- * and sent like what was typed. The site shows them folded (apps/conversations/markdown/files.py).
+ * Images are `images.js`' business. Text files go into the message as text, with their name and a fence around them: so
+ * they are counted, kept as a draft and sent like what was typed. The site shows them folded
+ * (apps/conversations/markdown/files.py).
  */
 
 import { one } from "./dom.js";
