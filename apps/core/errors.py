@@ -235,7 +235,7 @@ WORDS: dict[str, str] = {
     "moderation.banned": "You may not take part here {until}. Reason: {reason}. You may still read, export and delete "
     "what is yours. If this is wrong, appeal on the page /account/appeals.",
     "moderation.already_reviewed": "{by} has decided about this incident: {review}.",
-    "moderation.nothing_kept": "Nothing of this text is kept here any more, so there is nothing to take out.",
+    "moderation.nothing_kept": "Nothing of it is kept here any more, so there is nothing to take out.",
     "moderation.still_written": "This is still being written. Take it out when it has ended.",
     "moderation.cannot_block": "The author cannot be blocked: {reason}.",
     "moderation.nothing_set_up": "There is nothing here that judges texts: an administrator has made no rule and no "

@@ -32,7 +32,7 @@ class Review(models.TextChoices):
 
     OPEN = "open", "Open"
     APPROVED = "approved", "Approved"
-    REDACTED = "redacted", "Text taken out"
+    REDACTED = "redacted", "Taken out"
     BLOCKED = "blocked", "Author blocked"
     BANNED = "banned", "Author banned"
 

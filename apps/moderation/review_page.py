@@ -40,7 +40,7 @@ def _ban(incident: Incident, reviewer: User, form: QueryDict) -> None:
 
 ACTS: dict[str, tuple[Act, str]] = {
     "approve": (lambda incident, reviewer, _: reviews.incident_approve(incident, reviewer=reviewer), "approved"),
-    "redact": (lambda incident, reviewer, _: reviews.incident_redact(incident, reviewer=reviewer), "text taken out"),
+    "redact": (lambda incident, reviewer, _: reviews.incident_redact(incident, reviewer=reviewer), "taken out"),
     "block": (lambda incident, reviewer, _: reviews.incident_block(incident, reviewer=reviewer), "author blocked"),
     "ban": (_ban, "author banned"),
 }

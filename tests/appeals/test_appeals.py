@@ -140,7 +140,7 @@ def test_what_was_only_flagged_is_neither_told_nor_appealed(client: Client, alic
     assert "House words" not in client.get(PAGE).content.decode()
     assert client.post(f"{PAGE}/{incident.pk}", {"text": "No"}).status_code == 404
     Incident.objects.update(review=Review.REDACTED)
-    assert "A moderator took the text out" in client.get(PAGE).content.decode()
+    assert "A moderator took it out" in client.get(PAGE).content.decode()
 
 
 def test_staff_who_do_not_review_see_no_appeals(client: Client, alice: User, bob: User) -> None:
