@@ -57,12 +57,8 @@ class ArenaConsumer(PageSocket[Incoming]):
             self._feed.cancel()
             await asyncio.gather(self._feed, return_exceptions=True)
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        try:
-            frame = frames.parse(text_data)
-        except SiteError as exc:
-            await self.refuse(None, exc)
-            return
+    async def take(self, text: str | None) -> None:
+        frame = frames.parse(text)
         # In a task, because a stop must not wait behind a message that is being looked at.
         await self._room.acquire()
         task = asyncio.create_task(self.handle(frame))

@@ -58,12 +58,8 @@ class ChatConsumer(PageSocket[Incoming]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        try:
-            frame = frames.parse(text_data)
-        except SiteError as exc:
-            await self.refuse(None, exc)
-            return
+    async def take(self, text: str | None) -> None:
+        frame = frames.parse(text)
         if not isinstance(frame, TurnAsked):
             await self.handle(frame)
         elif len(self._turns) >= ATTACHED_MAX:

@@ -38,6 +38,13 @@ class PageSocket(AsyncWebsocketConsumer, Generic[F]):
         self._is_open = True
         await self.accept()
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self._do(self.take(text_data), None, "reading a frame")
+
+    async def take(self, text: str | None) -> None:
+        """Read a frame, and handle it or have it handled. Raises: SiteError, which the page is told."""
+        raise NotImplementedError
+
     async def obey(self, frame: F) -> None:
         """Do what a frame asks for. Raises: SiteError, which the page is told."""
         raise NotImplementedError

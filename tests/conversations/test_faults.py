@@ -199,8 +199,17 @@ async def test_a_fault_of_the_site_is_told_whatever_kind_it_is(
         assert await page.refused(HELLO) == "site.internal"
 
 
+@pytest.mark.parametrize(
+    ("frame", "what"), [(HELLO, "handling a TurnSend frame"), ({"type": "nonsense"}, "reading a frame")]
+)
 async def test_a_page_that_has_gone_is_no_fault(
-    opens: Opens, alice: User, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    opens: Opens,
+    alice: User,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    frame: dict[str, object],
+    what: str,
 ) -> None:
     async def send(*_: object, **__: object) -> None:
         raise ConnectionResetError
@@ -208,7 +217,7 @@ async def test_a_page_that_has_gone_is_no_fault(
     caplog.set_level(logging.DEBUG, "apps.conversations.sockets")
     async with opens(alice) as page:
         monkeypatch.setattr(consumers.ChatConsumer, "send", send)
-        await page.send(HELLO)
+        await page.send(frame)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("DEBUG", "a page went away during handling a TurnSend frame")
+        ("DEBUG", f"a page went away during {what}")
     ]
