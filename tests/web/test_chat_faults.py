@@ -15,7 +15,7 @@ from gpu_worker.protocol import ModelState, WorkerErrorCode
 from tests.fake_worker import Fail, Gate, Refuse
 from tests.live import wait_until
 from tests.web.attacks import ATTACKS
-from tests.web.support import ChatPage, ScriptedWorker
+from tests.web.support import ChatPage, ScriptedWorker, new_chat_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -151,6 +151,33 @@ def deaf_to_hints_until_refused(page: Page) -> None:
         socket.connect_to_server().on_message(pass_on)
 
     page.route_web_socket(re.compile("/ws/chat"), connect)
+
+
+def of_an_older_site(page: Page) -> None:
+    """Hints said nothing of columns."""
+
+    def connect(socket: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            frame = json.loads(message)
+            frame.pop("columns", None)
+            socket.send(json.dumps(frame))
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile("/ws/chat"), connect)
+
+
+def test_a_page_follows_a_process_of_the_site_that_is_not_updated_yet(tab: ChatPage, worker: ScriptedWorker) -> None:
+    worker.fake.play("One.")
+    worker.fake.play("Two.")
+    tab.open(model=worker.model).send("First")
+    tab.wait_for_state("complete")
+    other = new_chat_page(tab.page.context, tab.site)
+    of_an_older_site(other.page)
+    other.open(tab.page.url.removeprefix(tab.site.url))
+    tab.send("Second")
+    other.wait_for_state("complete", count=2)
+    assert other.problems == []
 
 
 def test_a_refused_message_returns_to_the_box_with_the_reason(tab: ChatPage, worker: ScriptedWorker) -> None:

@@ -171,13 +171,14 @@ export class Turns extends OneAtATime {
     else this.whenFree(() => this.#put({ ...request, ...("model" in request ? { model: this.asked.again } : {}) }));
   }
 
-  /** @param {{conversation: string, title: string, leaf: string | null, columns: string[]}} hint */
+  /** @param {{conversation: string, title: string, leaf: string | null, columns?: string[]}} hint */
   #changed(hint) {
     this.dispatchEvent(new CustomEvent("changed", { detail: hint }));
     const isOpen = hint.conversation === this.conversation && hint.leaf;
     const { leaf, columns } = this.thread;
-    const shown = columns.map((column) => column.leaf).join();
-    if (isOpen && (hint.leaf !== leaf || hint.columns.join() !== shown)) this.dispatchEvent(new CustomEvent("behind"));
+    const shown = columns.map((column) => column.leaf);
+    const { columns: there = shown } = hint; // a process of an older version does not say
+    if (isOpen && (hint.leaf !== leaf || there.join() !== shown.join())) this.dispatchEvent(new CustomEvent("behind"));
   }
 
   #ended() {
