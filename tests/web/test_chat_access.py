@@ -178,8 +178,8 @@ def test_a_list_that_changes_behind_a_dialog_takes_no_focus_away(tab: ChatPage, 
     tab.page.bring_to_front()
     tab.page.keyboard.press("Escape")
 
-    expect(button).to_be_focused()
     expect(tab.page.locator("#history .history__day").first).to_have_text("Pinned")
+    expect(button).to_be_focused()
 
 
 # --- By ear -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from apps.conversations.markdown import render
 from gpu_worker.protocol import ModelState, WorkerErrorCode
@@ -334,6 +334,26 @@ def test_a_tab_sees_what_another_tab_renames(tab: ChatPage, worker: ScriptedWork
 
     expect(other.page.locator("#header-title")).to_have_text("New title")
     expect(other.page.locator("#history a[aria-current=page]")).to_have_text("New title")
+
+
+def test_a_list_that_is_late_does_not_take_the_place_of_a_newer_one(tab: ChatPage, worker: ScriptedWorker) -> None:
+    tab.open(model=worker.model)
+    tab.send("Old title")
+    tab.wait_for_state("complete")
+    other = new_chat_page(tab.page.context, tab.site).open()
+    old = other.page.request.get(f"{tab.site.url}/chat/history").text()
+    late: list[Route] = []
+    tab.page.route("**/chat/history*", lambda route: late.append(route), times=1)  # noqa: PLW0108  # it must be a function
+    with tab.page.expect_request("**/chat/history*"):
+        other.press_in_history("Old title", "Pin")
+    rename(other, "Old title", "New title")
+    title = tab.page.locator("#history a[aria-current=page]")
+    expect(title).to_have_text("New title")
+    tab.page.bring_to_front()
+    with tab.page.expect_request_finished(lambda request: "/chat/history" in request.url):
+        late[0].fulfill(body=old, content_type="text/html")
+    tab.page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(title).to_have_text("New title")
 
 
 # --- Renaming and deleting --------------------------------------------------------------------------------------------

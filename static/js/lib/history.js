@@ -12,8 +12,10 @@ export class History {
   #delete = /** @type {HTMLDialogElement} */ (one("#dialog-delete"));
 
   #refreshTimer = 0;
-  #shown = "";
-  #late = "";
+  /** The last request for the list; what an earlier one brings is older. */
+  #asked = 0;
+  /** @type {string | null} */
+  #shown = null;
 
   /**
    * @param {object} steps
@@ -23,14 +25,12 @@ export class History {
   constructor({ renamed, problem }) {
     this.problem = problem;
     this.#list.addEventListener("click", (event) => this.#click(event));
-    for (const dialog of [this.#rename, this.#delete]) dialog.addEventListener("close", () => this.#replace(this.#late));
+    for (const dialog of [this.#rename, this.#delete]) dialog.addEventListener("close", () => this.refresh());
     postInBackground(this.#rename, (form) => {
       if (isOpen(form.action)) renamed(/** @type {HTMLInputElement} */ (one("#rename-title")).value.trim());
-      this.refresh();
     });
     postInBackground(this.#delete, (form) => {
       if (isOpen(form.action)) location.assign("/chat");
-      else this.refresh();
     });
   }
 
@@ -41,23 +41,24 @@ export class History {
   }
 
   async #load() {
+    const number = (this.#asked += 1);
     try {
       const response = await fetch(this.#list.dataset.url ?? "", { headers: { Accept: "text/html" } });
-      if (response.ok && !response.redirected) this.#replace(await response.text());
+      const html = response.ok && !response.redirected ? await response.text() : null;
+      if (html !== null && number === this.#asked) this.#replace(html);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // the network; the list stays as it was
     }
   }
 
   /**
-   * A list that is the same stays, and with it what the mouse is over. While a dialog asks, the list stays too: the focus
-   * goes back to the button that opened it.
+   * A list that is the same stays, and with it what the mouse is over. While a dialog asks, the list stays too, because the
+   * focus goes back to the button that opened it; once it is closed, the list is asked for again.
    * @param {string} html
    */
   #replace(html) {
-    this.#late = html;
     if (this.#rename.open || this.#delete.open) return;
-    if (!html || html === this.#shown) return this.markCurrent();
+    if (html === this.#shown) return this.markCurrent();
     this.#shown = html;
     const focused = this.#focusedPlace();
     const top = this.#list.scrollTop;
