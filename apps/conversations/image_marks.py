@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-_MARK = re.compile(r"!\[([^\[\]\n]{0,500})\]\(image:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)")
+from apps.moderation.actions import REMOVED
+
+# Something may have been taken out of its words.
+_WORDS = rf"(?:[^\[\]\n]|{re.escape(REMOVED)}){{0,500}}"
+_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_MARK = re.compile(rf"!\[({_WORDS})\]\(image:({_ID})\)")
 
 
 @dataclass(frozen=True, slots=True)

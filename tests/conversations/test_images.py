@@ -40,6 +40,7 @@ from apps.holds.errors import Held
 from apps.holds.models import HeldKind
 from apps.holds.services import hold_place
 from apps.moderation import selectors as moderation
+from apps.moderation.actions import REMOVED
 from apps.moderation.models import Incident, Opening, Policy, Rule
 from apps.workers.image_files import KEPT_BYTES, MAX_IMAGES, KeptFile, kept_file
 from tests.background import in_background, is_somebody_waiting_for_a_lock
@@ -237,6 +238,21 @@ def test_marks_are_told_from_what_was_typed() -> None:
     ]
     assert image_ids(text) == [first, second]
     assert in_words(f"{mark(first)}, {mark(second, ' ')}") == "a slope, Image"
+
+
+def test_a_mark_out_of_whose_words_something_was_taken_still_leads_to_its_image(
+    alices: Actor, seeing: LanguageModel
+) -> None:
+    image = kept(alices)
+    turn = answered(alices, f"Look {mark(image, 'a darn slope')}")
+    message = turn.user_message
+    assert message is not None
+    ChatKeeper().redact(
+        str(message.public_id), author=alices, taken_out=lambda texts: [t.replace("darn", REMOVED) for t in texts]
+    )
+    message.refresh_from_db()
+    assert list(parts_of(message.content)) == ["Look ", ImageMark(f"a {REMOVED} slope", image.public_id)]
+    assert list(message.images.all()) == [image]
 
 
 def test_nothing_that_is_typed_into_a_mark_becomes_code_or_an_address() -> None:

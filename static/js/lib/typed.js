@@ -6,7 +6,7 @@
 import { make } from "./dom.js";
 
 /** An image: its words and its id (apps/conversations/image_marks.py). */
-export const MARK = /!\[([^[\]\n]{0,500})\]\(image:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)/g;
+export const MARK = /!\[((?:[^[\]\n]|\[removed\]){0,500})\]\(image:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)/g;
 
 /** @param {string} text @returns {HTMLElement[]} */
 export function typed(text) {
