@@ -35,9 +35,19 @@ class Detector:
         free_from = start
         for match in found:
             # Overlapped: what begins inside something that is none may be one. What begins inside one is a part of it.
-            if match.start() >= free_from and (n_chars := self.check(match[0])):
+            if match.start() >= free_from and (n_chars := self.check(match[0])) and not _is_in_id(text, match.start()):
                 free_from = match.start() + n_chars
                 yield match.start(), free_from
+
+
+_ID_CHARS = 36
+_ID = regex.compile(r"(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)", regex.ASCII | regex.IGNORECASE)
+"""A UUID, as of an image in a message: some of its digits may look like a phone number."""
+
+
+def _is_in_id(text: str, place: int) -> bool:
+    around = _ID.finditer(text, max(0, place - _ID_CHARS + 1), place + _ID_CHARS)
+    return any(found.start() <= place for found in around)
 
 
 MIN_CARD_DIGITS = 13
