@@ -26,7 +26,9 @@ WRITES = (WorkerPath.CHAT_COMPLETIONS, WorkerPath.COMPLETIONS)
 
 
 async def call_pass(call: Call) -> Call:
-    """The call with its texts as they may go on. Raises: TextRefused, ImageNotAccepted, InvalidRequest (token ids)."""
+    """The call with its texts as they may go on. Raises: TextRefused, ImageNotAccepted; InvalidRequest for what
+    nobody can look at: token ids, audio, addresses of images, very many of them.
+    """
     if call.path not in WRITES:
         return call
     body = await _body_pass(call.body, call.actor)
