@@ -26,6 +26,10 @@ class TokenCounter:
             env={"PYTHONPATH": str(_ROOT), "RAYON_NUM_THREADS": "1", "PATH": ""},
         )
 
+    @property
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
     def count(self, texts: Sequence[str]) -> list[int]:
         """Raises: RecipeWrong: the folder has no tokenizer that can be read."""
         assert self._child.stdin is not None and self._child.stdout is not None  # noqa: S101  # both are pipes
@@ -50,19 +54,32 @@ class TokenCounter:
         return errors.decode(errors="replace").strip()[-500:] or "the tokenizer's process ended by itself"
 
 
-_counters: dict[str, TokenCounter] = {}
+_Known = tuple[int, ...]
+"""Which tokenizer it is: another one in the same folder is counted by anew."""
+_counters: dict[str, tuple[_Known, TokenCounter]] = {}
 _starting = Lock()
 
 
 def counter_of(model: str) -> TokenCounter:
-    """This process's counter for a model folder, started with the first question."""
+    """This process's counter for a model folder, started with the first question, and again when its child has ended.
+
+    Raises: RecipeWrong: there is no tokenizer any more.
+    """
+    path = Path(model) / "tokenizer.json"
+    try:
+        stat = path.stat()
+    except OSError as exc:
+        raise RecipeWrong(reason=f"{path}: {exc.strerror}") from exc
+    known = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
     with _starting:
+        if model in _counters and (_counters[model][0] != known or _counters[model][1].has_ended):
+            _counters.pop(model)[1].close()
         if model not in _counters:
-            _counters[model] = TokenCounter(model)
-        return _counters[model]
+            _counters[model] = known, TokenCounter(model)
+        return _counters[model][1]
 
 
 def counters_close() -> None:
-    for counter in _counters.values():
+    for _, counter in _counters.values():
         counter.close()
     _counters.clear()
