@@ -58,6 +58,19 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt": "Tea?"}, {"prompt": [1]}, {"chosen": [{"role": "user"}]}, {"model": {"name": "owl"}},
+        {"source": {"file": "a", "record": "7"}}, {"source": {"file": "a", "record": 2**63}},
+        {"source": {"file": "a", "record": 1, "page": 5}}, {"source": {"file": "a", "record": True, "steps": [1]}},
+    ],
+)  # fmt: skip
+def test_a_field_that_only_has_the_name_of_a_column_comes_through(tmp_path: Path, odd: dict[str, object]) -> None:
+    row = TALK | odd
+    assert [raw.value for raw in raw_records(parquet(tmp_path, row, PAIR))] == [row, PAIR]
+
+
 def test_a_version_is_published_with_its_card_and_read_again(tmp_path: Path) -> None:
     clean(tmp_path, "--licence", "CC-BY-4.0")
     folder = tmp_path / "published"

@@ -5,7 +5,7 @@ column `extra_json`, and is put back when the file is read.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,19 +93,43 @@ def lines_to_parquet(lines: Path, path: Path) -> None:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    known = ("id", "model", "source", *_TALKS)
-    flat = {name: row[name] for name in known if name in row}
+    """A field that has a column's name but is of another kind, as a prompt that is a text, goes beside the columns."""
+    known = [name for name in ("id", "model", "source", *_TALKS) if name in row and _fits(name, row[name])]
+    flat = {name: row[name] for name in known}
     for name in _TALKS:
         if name in flat:
             flat[name] = [_with_extra(message, ("role", "content")) for message in flat[name]]
     return flat | _extra(row, known)
 
 
-def _with_extra(value: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+def _fits(name: str, value: Any) -> bool:
+    if name == "source":
+        return isinstance(value, dict) and all(_is_of_source(field, told) for field, told in value.items())
+    if name not in _TALKS:
+        return isinstance(value, str)
+    return isinstance(value, list) and all(isinstance(one, dict) and _is_message(one) for one in value)
+
+
+def _is_of_source(name: str, value: Any) -> bool:
+    match name, value:
+        case (("file" | "row"), None | str()):
+            return True
+        case "record", None | int():
+            return not isinstance(value, bool) and (value is None or -(2**63) <= value < 2**63)
+        case "steps", list():
+            return all(isinstance(step, str) for step in value)
+    return False
+
+
+def _is_message(value: dict[str, Any]) -> bool:
+    return all(isinstance(value.get(name), str) for name in ("role", "content"))
+
+
+def _with_extra(value: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
     return {name: value[name] for name in known if name in value} | _extra(value, known)
 
 
-def _extra(value: dict[str, Any], known: tuple[str, ...]) -> dict[str, str]:
+def _extra(value: dict[str, Any], known: Sequence[str]) -> dict[str, str]:
     more = {name: field for name, field in value.items() if name not in known}
     return {EXTRA: orjson.dumps(more).decode()} if more else {}
 
