@@ -116,13 +116,40 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, reason: str) 
 
 
 @pytest.mark.parametrize(
-    "report", ["", "[]", "{}", '{"recipe": {}, "code_sha256": "", "inputs": [], "steps": [], "sets": {"a": {}}}']
-)
-def test_a_folder_without_a_report_is_refused(tmp_path: Path, report: str) -> None:
+    "report",
+    [
+        "", "[]", "{}", '{"recipe": {}, "code_sha256": "", "inputs": [], "steps": [], "sets": {"a": {}}}',
+        {"sets": {}}, {"sets": {"a": 7}}, {"sets": {"a": {"file": "a.jsonl", "steps": {}}}}, {"inputs": ["dump.json"]},
+        {"sets": {"a": {"file": "a.jsonl"}}},
+        {"steps": [{"name": "trim"}]}, {"steps": ["trim"]}, {"code_sha256": "0" * 65}, {"recipe": {"n": float("nan")}},
+        {"steps": [{"name": "trim", "dropped": {"why": "many"}, "notes": {}}]},
+    ],
+)  # fmt: skip
+def test_a_folder_without_a_report_is_refused(tmp_path: Path, report: str | dict[str, Any]) -> None:
+    whole: dict[str, Any] = {"recipe": {}, "code_sha256": "", "inputs": [], "steps": []}
+    whole["sets"] = {"a": {"file": "a.jsonl", "steps": []}}
     (tmp_path / "README.md").write_text("# Tea")
-    (tmp_path / "report.json").write_text(report)
+    (tmp_path / "a.jsonl").write_text("")
+    (tmp_path / "report.json").write_text(json.dumps(whole))
+    assert folder_read(tmp_path).report == whole
+    (tmp_path / "report.json").write_text(report if isinstance(report, str) else json.dumps(whole | report))
     with pytest.raises(FolderWrong):
         folder_read(tmp_path)
+
+
+def test_what_is_in_a_version_is_counted_and_not_believed(tmp_path: Path) -> None:
+    output = clean(tmp_path, name="")
+    report = json.loads((output / "report.json").read_text())
+    true = {name: dict(told) for name, told in report["sets"].items()}
+    report["sets"]["all"]["n_messages"] = 10**9
+    del report["sets"]["short"]["lengths"]
+    report["recipe"]["note"] = "a\0b"
+    (output / "report.json").write_text(json.dumps(report))
+    version, _ = folder_store("tea", folder_read(output))
+    for name, told in true.items():
+        assert version.sets[name]["n_messages"] == told["n_messages"]
+        assert version.sets[name]["lengths"] == told["lengths"]
+    assert version.recipe["note"] == "ab"
 
 
 def test_a_file_elsewhere_is_no_set(tmp_path: Path) -> None:

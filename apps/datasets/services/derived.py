@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,6 @@ import orjson
 from apps.datasets.cleaning import code_hash
 from apps.datasets.errors import DerivationWrong
 from apps.datasets.families import Families
-from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetVersion, Origin, SourceRecord
 from apps.datasets.records import Role
 from apps.datasets.report import StepReport
@@ -31,20 +30,18 @@ Part = tuple[DatasetVersion, str]
 
 @dataclass(slots=True)
 class _Set:
-    """A set on its way to a version: its lines wait in a file, because counts and hashes are known at their end."""
+    """A set on its way to a version: its lines wait in a file, because several are written at a time."""
 
     path: Path
     file: BinaryIO
     report: StepReport
-    written: Written = field(default_factory=Written)
 
     def add(self, value: dict[str, Any]) -> None:
         self.file.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
-        self.written.add(record_of(value))
 
     def draft(self) -> SetDraft:
         self.file.flush()
-        return SetDraft(self._lines(), {**self.written.as_dict(), "steps": [self.report.as_dict()]})
+        return SetDraft(self._lines(), {"steps": [self.report.as_dict()]})
 
     def _lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetRow, DatasetVersion, SourceRecord
 from apps.datasets.row_lines import LineWrong, line_value, lineage_of, record_of
 from apps.datasets.sources import Source, Wanted
@@ -20,26 +21,25 @@ BATCH_ROWS = 500
 BATCH_CHARS = 4_000_000
 
 
-def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wanted: Wanted) -> tuple[int, str]:
-    """Number and SHA-256 of the lines, each with its end. `wanted` learns of which sources they are.
+def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wanted: Wanted) -> tuple[Written, str]:
+    """What is in the lines, and the SHA-256 of them, each with its end. `wanted` learns of which sources they are.
 
     Raises: LineWrong, with the number of the line.
     """
-    digest, n_rows = hashlib.sha256(), 0
+    digest, written = hashlib.sha256(), Written()
     with _copied(DatasetRow, ROW_COLUMNS) as copy:
-        for line in lines:
+        for n_rows, line in enumerate(lines):
             digest.update(line + b"\n")
             try:
                 value = line_value(line)
                 told = lineage_of(value)
-                record_of(value)
+                written.add(record_of(value))
             except LineWrong as exc:
                 raise LineWrong(f"line {n_rows + 1} of {set_name}: {exc}") from exc
             if told.record is not None:
                 wanted.add(told.file, told.record)
             copy.write_row((version.pk, set_name, n_rows, told.id, told.file, told.record, told.steps, line.decode()))
-            n_rows += 1
-    return n_rows, digest.hexdigest()
+    return written, digest.hexdigest()
 
 
 def sources_load(version: DatasetVersion, sources: Iterable[Source]) -> None:

@@ -43,7 +43,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class SetDraft:
-    """`told` may have counts and reports, and `sha256`, which the lines must have then."""
+    """`told` may have reports, and `sha256`, which the lines must have then. They are counted when they are stored."""
 
     lines: Iterable[bytes]
     told: dict[str, Any]
@@ -116,11 +116,12 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
     )
     wanted = Wanted()
     for name, one in sets.items():
-        n_rows, sha256 = rows_load(version, name_check(name), one.lines, wanted)
+        written, sha256 = rows_load(version, name_check(name), one.lines, wanted)
         if one.told.get("sha256", sha256) != sha256:
             raise LineWrong(f"{name} is no longer what its report says: its SHA-256 is {sha256}")
-        version.sets[name] = one.told | {"n_rows": n_rows, "sha256": sha256}
-        version.n_rows += n_rows
+        counts = {"n_rows": written.n_conversations, **written.as_dict()}
+        version.sets[name] = one.told | counts | {"sha256": sha256}
+        version.n_rows += written.n_conversations
     version.hash = sets_hash({name: one["sha256"] for name, one in version.sets.items()})
     if _same(draft, version.hash, but=version.pk):
         raise _Same
