@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from apps.core.texts import clean_text
 from apps.datasets.formats.shapes import RecordWrong, records_read, shape_of
 from apps.datasets.records import Record
 
@@ -47,7 +48,8 @@ def lineage_of(value: dict[str, Any]) -> Lineage:
         raise LineWrong("its 'source' has no file and steps that can be read")
     if not isinstance(record, int) or not 0 <= record < 2**63:
         record = None
-    return Lineage(str(value.get("id", "")), file, record if file else None, steps)
+    file, steps = clean_text(file), list(map(clean_text, steps))
+    return Lineage(clean_text(str(value.get("id", ""))), file, record if file else None, steps)
 
 
 def record_of(value: dict[str, Any]) -> Record:

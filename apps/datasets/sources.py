@@ -11,6 +11,8 @@ from apps.core.texts import clean_json
 from apps.datasets.formats.files import raw_records
 from apps.datasets.run import Input, names_of
 
+_BLOCK_BITS = 8_192
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -26,20 +28,22 @@ class Source:
 
 @dataclass(slots=True)
 class Wanted:
-    """Which records of which files rows were made of: a bit for each, so that millions are little."""
+    """Which records of which files rows were made of: a bit for each, so that millions are little.
 
-    _bits: dict[str, bytearray] = field(default_factory=dict)
+    The bits stand in blocks, so that a line that names a record far away costs no more than another.
+    """
+
+    _blocks: dict[tuple[str, int], bytearray] = field(default_factory=dict)
 
     def add(self, file: str, record: int) -> None:
-        bits = self._bits.setdefault(file, bytearray())
-        place = record >> 3
-        if place >= len(bits):
-            bits.extend(bytes(max(place + 1 - len(bits), len(bits))))
-        bits[place] |= 1 << (record & 7)
+        number, bit = divmod(record, _BLOCK_BITS)
+        block = self._blocks.setdefault((file, number), bytearray(_BLOCK_BITS // 8))
+        block[bit >> 3] |= 1 << (bit & 7)
 
     def has(self, file: str, record: int) -> bool:
-        bits = self._bits.get(file, b"")
-        return record >> 3 < len(bits) and bool(bits[record >> 3] & 1 << (record & 7))
+        number, bit = divmod(record, _BLOCK_BITS)
+        block = self._blocks.get((file, number))
+        return block is not None and bool(block[bit >> 3] & 1 << (bit & 7))
 
 
 Sources = Callable[[Wanted], Iterable[Source]]

@@ -152,6 +152,26 @@ def test_what_is_in_a_version_is_counted_and_not_believed(tmp_path: Path) -> Non
     assert version.recipe["note"] == "ab"
 
 
+def stored(output: Path, **line: Any) -> DatasetRow:
+    """As the only row of `all`."""
+    report = json.loads((output / "report.json").read_text())
+    (output / "all.jsonl").write_text(json.dumps({"id": "1", "messages": [], **line}) + "\n")
+    del report["sets"]["all"]["sha256"]
+    (output / "report.json").write_text(json.dumps(report))
+    folder_store("tea", folder_read(output))
+    return DatasetRow.objects.get(set_name="all")
+
+
+def test_an_id_that_postgres_cannot_keep_is_kept_without_what_it_cannot(tmp_path: Path) -> None:
+    row = stored(clean(tmp_path, name=""), id="a\0b", source={"file": "c\0d", "record": 1, "steps": ["e\0"]})
+    assert (row.record_id, row.source_file, row.steps) == ("ab", "cd", ["e"])
+
+
+def test_a_record_far_away_costs_no_more_than_another(tmp_path: Path) -> None:
+    row = stored(clean(tmp_path, name=""), source={"file": "x", "record": 10**15})
+    assert (row.source_file, row.source_record) == ("x", 10**15)
+
+
 def test_a_file_elsewhere_is_no_set(tmp_path: Path) -> None:
     output = clean(tmp_path, name="")
     report = json.loads((output / "report.json").read_text())
