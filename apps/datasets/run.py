@@ -33,7 +33,7 @@ from apps.datasets.chunks import (
     task_run,
     without,
 )
-from apps.datasets.errors import WorkerLost
+from apps.datasets.errors import FileUnreadable, WorkerLost
 from apps.datasets.formats.files import Raw, raw_records, shape_find
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
@@ -95,7 +95,11 @@ class _Rows:
 
 def inputs_of(paths: Iterable[Path], shape: Shape | None = None) -> list[Input]:
     """Raises: FileUnreadable, FormatUnknown."""
-    return [Input(path, shape or shape_find(path)) for path in paths]
+    given = list(paths)
+    if twice := [path for path, n in Counter(given).items() if n > 1]:
+        # Rows would not say of which of the two they are.
+        raise FileUnreadable(path=str(twice[0]), reason="it is given twice")
+    return [Input(path, shape or shape_find(path)) for path in given]
 
 
 def names_of(inputs: list[Input]) -> tuple[str, ...]:

@@ -184,6 +184,12 @@ def test_a_run_that_waited_to_open_the_claim_of_one_that_ended_makes_its_own(
     assert {one.name for one in tmp_path.iterdir()} == {"dump.json", "out"}
 
 
+def test_a_file_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = dump(tmp_path / "dump.json", 3)
+    with pytest.raises(FileUnreadable, match="given twice"):
+        inputs_of([path, tmp_path / "." / "dump.json"])
+
+
 def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
