@@ -177,7 +177,7 @@ WORDS: dict[str, str] = {
     "again.",
     "datasets.work_stale": "{path} is what a run left that was broken off, with another recipe, other input or "
     "another version. Begin anew with --force, or remove it.",
-    "datasets.name_wrong": "{name!r} names no dataset: {reason}.",
+    "datasets.name_wrong": "{name!r} names no dataset, or no set of one: {reason}.",
     "datasets.version_unknown": "There is no {what}. `manage.py dataset list` prints those that there are.",
     "datasets.row_unknown": "There is no row {what} in {version}. `manage.py dataset show` says how many each set has.",
     "datasets.folder_wrong": "{path} cannot be stored as a version: {reason}.",

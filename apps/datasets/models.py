@@ -11,7 +11,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
-from apps.datasets.names import NAME_MAX_CHARS
+from apps.datasets.names import LICENCE_MAX_CHARS, NAME_MAX_CHARS
 
 
 class Dataset(models.Model):
@@ -58,7 +58,7 @@ class DatasetVersion(models.Model):
     hash = models.CharField(max_length=64, db_index=True)
     """SHA-256 of names and hashes of the sets."""
     n_rows = models.PositiveBigIntegerField(default=0, verbose_name="rows")
-    licence = models.CharField(max_length=200, blank=True)
+    licence = models.CharField(max_length=LICENCE_MAX_CHARS, blank=True)
     card = models.TextField()
     """In Markdown."""
     charts = models.JSONField(default=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from apps.datasets.errors import NameWrong
 
 NAME_MAX_CHARS = 100
+LICENCE_MAX_CHARS = 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 _REFERENCE = re.compile(r"(?P<name>[^@/]+)(@(?P<number>[1-9][0-9]{0,8}))?(/(?P<set>.+))?")
 
@@ -21,10 +22,11 @@ class Reference:
 
 
 def name_check(name: str) -> str:
-    """Raises: NameWrong."""
+    """Of a dataset or a set. Raises: NameWrong."""
     if not _NAME.fullmatch(name):
         raise NameWrong(
-            name=name[:60], reason=f"a dataset has letters, digits, - and _, at most {NAME_MAX_CHARS} of them"
+            name=name[:60],
+            reason=f"write at most {NAME_MAX_CHARS} letters (a to z), digits, - and _, and no - at the beginning",
         )
     return name
 

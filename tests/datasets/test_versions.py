@@ -218,6 +218,21 @@ def test_a_name_that_is_none_is_refused_before_the_work(tmp_path: Path, name: st
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("outputs", ["{-a: {}}", "{Übung: {}}"])
+def test_a_set_that_cannot_be_stored_is_refused_before_the_work(tmp_path: Path, outputs: str) -> None:
+    recipe, output = tmp_path / "r.yaml", tmp_path / "o"
+    recipe.write_text(f"outputs: {outputs}")
+    arguments = [str(recipe), "--input", str(dump(tmp_path)), "--output", str(output), "--workers", "1"]
+    with pytest.raises(CommandError, match="no set"):
+        call_command("clean", *arguments, "--dataset=tea")
+    assert not output.exists()
+
+
+def test_a_licence_that_is_too_long_is_refused_before_the_work() -> None:
+    with pytest.raises(CommandError, match="200 characters"):
+        call_command("clean", "no.yaml", "--input", "no.json", "--output", "o", "--licence", "x" * 201)
+
+
 @pytest.mark.parametrize(
     "options", [["--output", "o", "--licence", "MIT"], ["--dry-run", "5", "--dataset", "tea"]], ids=["licence", "dry"]
 )

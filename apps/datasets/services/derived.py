@@ -15,6 +15,7 @@ from apps.datasets.cleaning import code_hash
 from apps.datasets.errors import DerivationWrong
 from apps.datasets.families import Families
 from apps.datasets.models import DatasetVersion, Origin, SourceRecord
+from apps.datasets.names import LICENCE_MAX_CHARS
 from apps.datasets.records import Role
 from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
@@ -173,7 +174,10 @@ def _draft(dataset: str, origin: Origin, recipe: dict[str, Any], versions: list[
     unique = list(dict.fromkeys(versions))
     inputs = [{"file": str(version), "format": "dataset", "sha256": version.hash} for version in unique]
     licences = Counter(version.licence for version in unique if version.licence)
-    return Draft(dataset, origin, recipe, inputs, code_hash(), licence=licence or " AND ".join(sorted(licences)))
+    licence = licence or " AND ".join(sorted(licences))
+    if len(licence) > LICENCE_MAX_CHARS:
+        raise DerivationWrong(reason=f"the licences have over {LICENCE_MAX_CHARS} characters together: say --licence")
+    return Draft(dataset, origin, recipe, inputs, code_hash(), licence=licence)
 
 
 def _sources(

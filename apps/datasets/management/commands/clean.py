@@ -14,6 +14,7 @@ from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
 from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
+from apps.datasets.management.verbs.making import licensed
 from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
 from apps.datasets.report import report_text
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", type=_positive, metavar="N", help="show what happens to the first N records")
         parser.add_argument("--force", action="store_true", help="replace the output, and what a broken run has left")
         parser.add_argument("--dataset", metavar="NAME", help="store the output also as the next version of a dataset")
-        parser.add_argument("--licence", default="", metavar="NAME", help="of the dataset, as CC-BY-4.0")
+        licensed(parser)
         parser.add_argument(
             "--without-sources", action="store_true", help="do not keep beside the rows what they were made of"
         )
@@ -85,6 +86,9 @@ class Command(BaseCommand):
         if options["dataset"] is not None:
             name_check(options["dataset"])  # before hours of work
         recipe = recipe_read(options["recipe"], dict(options["set"]))
+        if options["dataset"] is not None:
+            for output in recipe.outputs:
+                name_check(output.name)
         inputs = inputs_of(options["input"], Shape(options["format"]) if options["format"] else None)
         for one in inputs:
             self.stderr.write(f"{one.path} is read as {one.shape}")

@@ -1,6 +1,6 @@
 """Verbs that make or take away: import, export, merge, split, delete."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from apps.datasets.exporting import version_export, version_publish
 from apps.datasets.folder import REPORT, folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.models import DatasetVersion, Origin
-from apps.datasets.names import name_check, reference_read
+from apps.datasets.names import LICENCE_MAX_CHARS, name_check, reference_read
 from apps.datasets.recipe import recipe_parse
 from apps.datasets.run import Options, inputs_of
 from apps.datasets.selectors import sets_of, version_get
@@ -32,7 +32,7 @@ def making_arguments(verbs: Any) -> None:
     import_.add_argument(
         "--source", type=Path, nargs="+", default=[], metavar="FILE", help="of what the folder was made"
     )
-    _licensed(import_)
+    licensed(import_)
     export = verbs.add_parser("export", help="write a version into a folder, as `clean` writes it")
     export.add_argument("version", metavar="VERSION")
     export.add_argument("folder", type=Path, metavar="FOLDER")
@@ -40,7 +40,7 @@ def making_arguments(verbs: Any) -> None:
     merge = verbs.add_parser("merge", help="put versions together; each row says from which it comes")
     merge.add_argument("name", metavar="NAME", help="of what comes out")
     merge.add_argument("versions", nargs="+", metavar="VERSION")
-    _licensed(merge)
+    licensed(merge)
     split = verbs.add_parser("split", help="into train and test, so that what belongs together stays together")
     split.add_argument("version", metavar="VERSION")
     split.add_argument("--into", metavar="NAME", help="dataset of what comes out; the same by default")
@@ -48,14 +48,20 @@ def making_arguments(verbs: Any) -> None:
     split.add_argument("--seed", type=int, default=0)
     split.add_argument("--begin", type=int, default=0, metavar="N", help="first row that is taken, from 0")
     split.add_argument("--end", type=int, metavar="N", help="first row that is not taken any more")
-    _licensed(split)
+    licensed(split)
     delete = verbs.add_parser("delete", help="delete a version with all its rows, for good")
     delete.add_argument("version", metavar="NAME@NUMBER")
     delete.add_argument("--yes", action="store_true", help="it is meant")
 
 
-def _licensed(parser: ArgumentParser) -> None:
-    parser.add_argument("--licence", default="", metavar="NAME", help="as CC-BY-4.0")
+def licensed(parser: ArgumentParser) -> None:
+    parser.add_argument("--licence", default="", type=_licence, metavar="NAME", help="of the dataset, as CC-BY-4.0")
+
+
+def _licence(text: str) -> str:
+    if len(text) > LICENCE_MAX_CHARS:
+        raise ArgumentTypeError(f"at most {LICENCE_MAX_CHARS} characters")
+    return text
 
 
 def import_lines(options: dict[str, Any]) -> Lines:
