@@ -63,22 +63,34 @@ def version_publish(version: DatasetVersion, folder: Path, set_names: list[str])
     Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: OutputExists, OutputUnwritable.
     """
     exported: Exported = []
+    splits = splits_of(set_names)
     with _made_whole(folder) as unfinished:
         data = unfinished / "data"
         data.mkdir()
-        for name in set_names:
-            lines, file = data / f"{name}.jsonl", f"{name}-00000-of-00001.parquet"
+        for name, split in splits.items():
+            lines, file = data / f"{name}.jsonl", f"{split}-00000-of-00001.parquet"
             n_rows, _ = _write(version, name, lines)
             lines_to_parquet(lines, data / file)
             lines.unlink()
             exported.append((f"data/{file}", n_rows, version.sets[name]["n_rows"] - n_rows))
-        splits = [{"split": name, "path": f"data/{name}-*.parquet"} for name in set_names]
-        told: dict[str, Any] = {"configs": [{"config_name": "default", "data_files": splits}]}
+        files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits.values()]
+        told: dict[str, Any] = {"configs": [{"config_name": "default", "data_files": files}]}
         if version.licence:
             told = {"license": version.licence.lower(), **told}
         head = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
         (unfinished / CARD).write_text(f"---\n{head}---\n\n{version.card}")
     return exported
+
+
+def splits_of(set_names: list[str]) -> dict[str, str]:
+    """By the name of a set that of its split: `datasets` takes none with a dash, and means all of them by "all"."""
+    splits: dict[str, str] = {}
+    for name in set_names:
+        split = "all_rows" if name.lower() == "all" else name.replace("-", "_")
+        while split in splits.values():
+            split += "_"
+        splits[name] = split
+    return splits
 
 
 @contextmanager

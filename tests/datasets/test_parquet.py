@@ -10,6 +10,7 @@ from apps.datasets.errors import FileUnreadable
 from apps.datasets.formats.files import raw_records, shape_find
 from apps.datasets.formats.parquet import lines_to_parquet
 from apps.datasets.formats.shapes import Shape
+from tests.datasets.support import written
 from tests.datasets.test_dataset_command import dataset, rows
 from tests.datasets.test_versions import clean
 
@@ -57,7 +58,6 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
             list(raw_records(tmp_path / "broken.parquet"))
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     "odd",
     [
@@ -71,18 +71,30 @@ def test_a_field_that_only_has_the_name_of_a_column_comes_through(tmp_path: Path
     assert [raw.value for raw in raw_records(parquet(tmp_path, row, PAIR))] == [row, PAIR]
 
 
+@pytest.mark.django_db
+def test_sets_are_named_as_hugging_face_lets_splits_be_named(tmp_path: Path) -> None:
+    pairs = [{"instruction": "Tea?", "output": "Yes."}]
+    for name, split in (("my-pairs", "my_pairs"), ("all", "all_rows")):
+        dataset("import", name, written(tmp_path / "pairs.jsonl", pairs))
+        folder = tmp_path / f"published-{name}"
+        assert f"data/{split}-00000-of-00001.parquet" in dataset("export", name, folder, "--huggingface")
+        _, head, _ = (folder / "README.md").read_text().split("---\n", 2)
+        assert yaml.safe_load(head)["configs"][0]["data_files"] == [{"split": split, "path": f"data/{split}-*.parquet"}]
+
+
+@pytest.mark.django_db
 def test_a_version_is_published_with_its_card_and_read_again(tmp_path: Path) -> None:
     clean(tmp_path, "--licence", "CC-BY-4.0")
     folder = tmp_path / "published"
     assert "data/short-00000-of-00001.parquet  5 conversations" in dataset("export", "tea@1", folder, "--huggingface")
     assert sorted(one.name for one in (folder / "data").iterdir()) == [
-        "all-00000-of-00001.parquet", "short-00000-of-00001.parquet",
+        "all_rows-00000-of-00001.parquet", "short-00000-of-00001.parquet",
     ]  # fmt: skip
     _, head, card = (folder / "README.md").read_text().split("---\n", 2)
     told = yaml.safe_load(head)
     assert told["license"] == "cc-by-4.0"
-    assert told["configs"][0]["data_files"][0] == {"split": "all", "path": "data/all-*.parquet"}
+    assert told["configs"][0]["data_files"][0] == {"split": "all_rows", "path": "data/all_rows-*.parquet"}
     assert "# tidy" in card
-    dataset("import", "again", folder / "data" / "all-00000-of-00001.parquet")
+    dataset("import", "again", folder / "data" / "all_rows-00000-of-00001.parquet")
     for old, new in zip(rows("tea@1", "all"), rows("again@1", "again"), strict=True):
         assert (old["id"], old["messages"]) == (new["id"], new["messages"])
