@@ -145,6 +145,41 @@ def test_a_row_that_says_the_same_is_merged_once(tmp_path: Path) -> None:
     assert version.inputs[0]["sha256"] == DatasetVersion.objects.get(dataset__name="tea", number=1).hash
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["FOLDER", "--format", "sharegpt"], "--format"),
+        (["FOLDER", "--strict"], "--strict"),
+        (["FOLDER", "--source", "OTHER"], "made of dump.jsonl, and not of other.jsonl"),
+        (["DUMP", "--source", "OTHER"], "own sources"),
+    ],
+)
+def test_options_that_an_import_has_no_use_for_are_refused(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    folder = clean(tmp_path, name="")
+    other = written(tmp_path / "other.jsonl", [sharegpt("c0", "Hi", "Ho")])
+    known = {"FOLDER": folder, "OTHER": other, "DUMP": tmp_path / "dump.jsonl"}
+    with pytest.raises(CommandError, match=reason):
+        dataset("import", "tea", *(known.get(one, one) for one in arguments))
+    assert not DatasetVersion.objects.exists()
+
+
+def test_a_version_that_the_end_of_a_run_did_not_store_is_stored_from_its_folder(tmp_path: Path) -> None:
+    folder = clean(tmp_path, name="")
+    dataset("import", "tea", folder, "--source", tmp_path / "dump.jsonl", "--format", "sharegpt")
+    clean(tmp_path, name="cold")
+    late, usual = DatasetVersion.objects.order_by("pk")
+    assert (late.hash, late.recipe, late.sets) == (usual.hash, usual.recipe, usual.sets)
+    assert SourceRecord.objects.filter(version=late).count() == 5
+
+
+def test_a_set_alone_is_shown_and_versions_are_compared_whole(tmp_path: Path) -> None:
+    clean(tmp_path)
+    assert "all: 5 rows" in dataset("show", "tea")
+    assert "all: 5 rows" not in dataset("show", "tea/short")
+    with pytest.raises(CommandError, match="compared whole"):
+        dataset("diff", "tea/short", "tea")
+
+
 @pytest.mark.parametrize("parts", [["tea@1/all"], ["tea@1/all", "tea/all"]])
 def test_a_merge_of_one_is_refused(tmp_path: Path, parts: list[str]) -> None:
     clean(tmp_path)

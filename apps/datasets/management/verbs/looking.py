@@ -6,8 +6,9 @@ from typing import Any
 
 from apps.datasets.cards import most
 from apps.datasets.differences import Compared, Kind
+from apps.datasets.errors import NameWrong
 from apps.datasets.models import DatasetVersion
-from apps.datasets.names import reference_read
+from apps.datasets.names import Reference, reference_read
 from apps.datasets.report import StepReport, report_text
 from apps.datasets.selectors import (
     Inspected,
@@ -25,7 +26,6 @@ Lines = Iterator[str]
 _MARKS = {Kind.SAME: ("", ""), Kind.TAKEN: ("[-", "-]"), Kind.PUT: ("{+", "+}")}
 """As `git diff --word-diff` writes them."""
 _EXAMPLES = 5
-_REFERENCE = "NAME, NAME@NUMBER or NAME@NUMBER/SET"
 
 
 def looking_arguments(verbs: Any) -> None:
@@ -33,8 +33,8 @@ def looking_arguments(verbs: Any) -> None:
     for verb, help_ in (("show", "print how a version was made"), ("stats", "print what is in a version")):
         _named(verbs.add_parser(verb, help=help_))
     diff = verbs.add_parser("diff", help="print what has changed between two versions")
-    _named(diff, "old")
-    _named(diff, "new")
+    for side in ("old", "new"):
+        diff.add_argument(side, metavar=side.upper(), help="NAME or NAME@NUMBER")
     inspect = verbs.add_parser("inspect", help="print a row beside its source")
     _named(inspect)
     which = inspect.add_mutually_exclusive_group(required=True)
@@ -42,8 +42,8 @@ def looking_arguments(verbs: Any) -> None:
     which.add_argument("--id", help="by its id")
 
 
-def _named(parser: ArgumentParser, name: str = "version") -> None:
-    parser.add_argument(name, metavar=name.upper(), help=_REFERENCE)
+def _named(parser: ArgumentParser) -> None:
+    parser.add_argument("version", metavar="VERSION", help="NAME, NAME@NUMBER or NAME@NUMBER/SET")
 
 
 def list_lines(options: dict[str, Any]) -> Lines:
@@ -54,7 +54,9 @@ def list_lines(options: dict[str, Any]) -> Lines:
 
 
 def show_lines(options: dict[str, Any]) -> Lines:
-    version = version_get(reference_read(options["version"]))
+    reference = reference_read(options["version"])
+    version = version_get(reference)
+    names = sets_of(version, reference.set_name)
     yield f"{version}, {version.n_rows} rows, made {version.created_at:%Y-%m-%d %H:%M} UTC"
     yield f"licence: {version.licence or 'not said'}"
     yield f"recipe: {version.recipe.get('name', '')} {version.recipe.get('sha256', '')}"
@@ -64,7 +66,8 @@ def show_lines(options: dict[str, Any]) -> Lines:
     for one in version.inputs:
         yield f"from {one['file']}"
     yield report_text([StepReport.from_dict(one) for one in version.steps]).rstrip()
-    for name, told in version.sets.items():
+    for name in names:
+        told = version.sets[name]
         yield f"\n{name}: {told['n_rows']} rows, sha256 {told['sha256']}"
         yield report_text([StepReport.from_dict(one) for one in told["steps"]]).rstrip()
 
@@ -90,7 +93,7 @@ def _table(title: str, counts: list[tuple[str, int]]) -> Lines:
 
 
 def diff_lines(options: dict[str, Any]) -> Lines:
-    old, new = (version_get(reference_read(options[which])) for which in ("old", "new"))
+    old, new = (version_get(_whole(options[which])) for which in ("old", "new"))
     for field in ("licence", "recipe", "inputs"):
         if getattr(old, field) != getattr(new, field):
             yield f"{field}: {_told(old, field)} -> {_told(new, field)}"
@@ -101,6 +104,14 @@ def diff_lines(options: dict[str, Any]) -> Lines:
         )
         for what in sorted(one.examples):
             yield f"  {what}: {', '.join(one.examples[what])}"
+
+
+def _whole(text: str) -> Reference:
+    """Raises: NameWrong."""
+    reference = reference_read(text)
+    if reference.set_name is not None:
+        raise NameWrong(name=text[:60], reason="versions are compared whole: leave the set out")
+    return reference
 
 
 def _told(version: DatasetVersion, field: str) -> str:

@@ -6,19 +6,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from apps.datasets.cleaning import recipe_run
 from apps.datasets.errors import DerivationWrong
 from apps.datasets.exporting import version_export, version_publish
-from apps.datasets.folder import REPORT, folder_read
+from apps.datasets.folder import REPORT, Folder, folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.models import DatasetVersion, Origin
 from apps.datasets.names import LICENCE_MAX_CHARS, name_check, reference_read
 from apps.datasets.recipe import recipe_parse
-from apps.datasets.run import Options, inputs_of
+from apps.datasets.run import Options, inputs_of, names_of
 from apps.datasets.selectors import sets_of, version_get
 from apps.datasets.services.derived import Part, Split, version_split, versions_merge
 from apps.datasets.services.versions import folder_store, version_delete
-from apps.datasets.sources import no_sources, sources_of
+from apps.datasets.sources import Sources, no_sources, sources_of
 
 Lines = Iterator[str]
 
@@ -27,7 +29,9 @@ def making_arguments(verbs: Any) -> None:
     import_ = verbs.add_parser("import", help="store files, or a folder of `clean`, as the next version")
     import_.add_argument("name", metavar="NAME")
     import_.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    import_.add_argument("--format", choices=list(map(str, Shape)), help="of files; found out by default")
+    import_.add_argument(
+        "--format", choices=list(map(str, Shape)), help="of files, or of sources; found out by default"
+    )
     import_.add_argument("--strict", action="store_true", help="refuse files at the first record that is wrong")
     import_.add_argument(
         "--source", type=Path, nargs="+", default=[], metavar="FILE", help="of what the folder was made"
@@ -66,11 +70,13 @@ def _licence(text: str) -> str:
 
 def import_lines(options: dict[str, Any]) -> Lines:
     name, paths, licence = name_check(options["name"]), options["paths"], options["licence"]
-    sources = sources_of(inputs_of(options["source"])) if options["source"] else no_sources
     if len(paths) == 1 and (paths[0] / REPORT).exists():
         folder = folder_read(paths[0])
+        sources = _sources(options, folder)
         yield _stored(folder_store(name, folder, origin=Origin.IMPORT, sources=sources, licence=licence))
         return
+    if options["source"]:
+        raise CommandError("--source is of a folder of `clean`: files are kept as their own sources")
     inputs = inputs_of(paths, Shape(options["format"]) if options["format"] else None)
     recipe = recipe_parse({"name": name, "steps": []}, {}, default_name=name)
     with TemporaryDirectory(prefix="dataset-") as place:
@@ -79,6 +85,19 @@ def import_lines(options: dict[str, Any]) -> Lines:
             yield f"{count} left out: {reason} ({made.common[0].examples[reason][0]})"
         folder = folder_read(Path(place) / "out")
         yield _stored(folder_store(name, folder, origin=Origin.IMPORT, sources=sources_of(inputs), licence=licence))
+
+
+def _sources(options: dict[str, Any], folder: Folder) -> Sources:
+    """Of the files named by --source, which must be those that the folder was made of. Raises: CommandError."""
+    if options["strict"] or (options["format"] and not options["source"]):
+        raise CommandError("--strict and --format are of files: a folder of `clean` has been read already")
+    if not options["source"]:
+        return no_sources
+    inputs = inputs_of(options["source"], Shape(options["format"]) if options["format"] else None)
+    known = [one["file"] for one in folder.report["inputs"]]
+    if others := [file for file in names_of(inputs) if file not in known]:
+        raise CommandError(f"{folder.path} was made of {', '.join(known)}, and not of {others[0]}")
+    return sources_of(inputs)
 
 
 def export_lines(options: dict[str, Any]) -> Lines:
