@@ -145,6 +145,15 @@ def test_a_row_that_says_the_same_is_merged_once(tmp_path: Path) -> None:
     assert version.inputs[0]["sha256"] == DatasetVersion.objects.get(dataset__name="tea", number=1).hash
 
 
+def test_a_merge_of_a_merge_gives_no_id_twice(tmp_path: Path) -> None:
+    clean(tmp_path)
+    dataset("import", "all", written(tmp_path / "dump2.json", [sharegpt("c0", "Another question?", "Yes.")]))
+    dataset("merge", "both", "tea@1/all", "all")
+    dataset("merge", "again", "both/all", "all")
+    ids = [row["id"] for row in rows("again@1", "all")]
+    assert ids[5:] == ["c0~all@1", "c0~all@1~all@1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

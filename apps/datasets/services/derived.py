@@ -80,13 +80,15 @@ def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
             made.report.n_in += 1
             content = digest_of(orjson.dumps(value).decode())
             if content in contents:
-                made.report.drop("the same row was there before", str(value["id"]))
+                made.report.drop("the same row was there before", str(value.get("id", "")))
                 continue
             contents.add(content)
-            if digest_of(str(value["id"])) in ids:
+            id_ = str(value.get("id", ""))
+            if digest_of(id_) in ids:
                 made.report.notes["got another id"] += 1
-                value["id"] = f"{value['id']}~{version}"
-            ids.add(digest_of(str(value["id"])))
+            while digest_of(id_) in ids:  # of a merge of merges the new one may be taken too
+                value["id"] = id_ = f"{id_}~{version}"
+            ids.add(digest_of(id_))
             if source.get("file"):
                 source["file"] = _file_of(version, source["file"])
             made.report.n_out += 1
