@@ -62,12 +62,26 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def emptied(folder: Path) -> None:
-    """Take away all but the claim."""
+    """Take away all but the claim, also where a Celery worker that was taken for dead is still writing."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            _removed(path)
         elif path.name != _LOCK:
             path.unlink()
+
+
+def _removed(folder: Path) -> None:
+    while True:
+        try:
+            shutil.rmtree(folder)
+            return
+        except FileNotFoundError:  # what is in it was taken away by who wrote it
+            if not folder.exists():
+                return
+        except OSError as exc:
+            # Something came meanwhile. It is the last of who wrote it, because its folder is gone, or will be.
+            if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def begun(folder: Path, plan: dict[str, Any], *, overwrite: bool) -> None:

@@ -24,6 +24,7 @@ from apps.datasets.errors import (
     WorkStale,
 )
 from apps.datasets.formats.shapes import Shape
+from apps.datasets.output_folder import emptied
 from apps.datasets.recipe import recipe_parse
 from apps.datasets.run import Input, Options, inputs_of
 from tests.conftest import DEMO_BASE
@@ -182,6 +183,25 @@ def test_a_run_that_waited_to_open_the_claim_of_one_that_ended_makes_its_own(
     clean(tmp_path, dump(tmp_path / "dump.json", 3))
     assert n_locked == 2
     assert {one.name for one in tmp_path.iterdir()} == {"dump.json", "out"}
+
+
+def test_what_comes_while_a_folder_is_emptied_is_taken_away_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Celery worker that was taken for dead may still write there."""
+    work, rmdir = tmp_path / "out.unfinished" / "work", os.rmdir
+    work.mkdir(parents=True)
+    late = [work / "late"]
+
+    def slow(path: Any, **more: Any) -> None:
+        if late:
+            late.pop().write_text("{}")
+        rmdir(path, **more)
+
+    monkeypatch.setattr(os, "rmdir", slow)
+    emptied(work.parent)
+    assert not late
+    assert list(work.parent.iterdir()) == []
 
 
 def test_a_file_that_is_given_twice_is_refused(tmp_path: Path) -> None:
