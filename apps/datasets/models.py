@@ -155,7 +155,7 @@ class SharedChunk(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     n_tries = models.PositiveSmallIntegerField(default=0)
     error = models.JSONField(null=True)
-    """Of one that failed: `code` and `details`, `errno`, or `reason`."""
+    """Of one that failed: `reason`, and `code` and `details`, or `errno`, where it has them."""
 
     class Meta:
         indexes = [models.Index(fields=["folder", "state"], name="shared_chunk_of_run")]

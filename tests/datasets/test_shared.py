@@ -36,7 +36,10 @@ from apps.datasets.shared.runner import chunk_run
 from apps.datasets.shared.wire import Work, counts_path, rendered_store, result_of, work_read, work_write
 from apps.datasets.steps.duplicates import UniqueIds
 from apps.datasets.steps.identity import Identity
+from apps.datasets.steps.moderation import ModerationTags
 from apps.datasets.steps.turns import TakeTurns
+from apps.moderation import selectors
+from apps.moderation.errors import NothingSetUp
 from tests.conftest import DEMO_BASE
 from tests.datasets.support import recipe, sharegpt, written
 from tests.live import ROOT, START_LIMIT_S, Process, start_process, wait_until
@@ -207,6 +210,16 @@ def test_what_a_worker_refuses_ends_the_run_in_the_same_words(task: Task) -> Non
     with pytest.raises(RecordRefused) as alone:
         task_run(refused)
     assert shared.value.message == alone.value.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_part_of_the_site_refuses_is_told_in_its_words(task: Task) -> None:
+    selectors.forget()
+    with shared_pool(task.path.parent) as pool:
+        chunk_run(added(replace(task, maps=(ModerationTags(),))))
+        with pytest.raises(ChunkFailed) as told:
+            pool.look_after_chunks()
+    assert NothingSetUp().message in told.value.message
 
 
 @pytest.mark.django_db(transaction=True)

@@ -104,4 +104,4 @@ def _error_of(chunk: SharedChunk) -> Exception:
             return kind(**error["details"])
     if error.get("errno") is not None:
         return OSError(error["errno"], f"{error['reason']} ({chunk.worker})")
-    return ChunkFailed(worker=chunk.worker, reason=error.get("reason") or error.get("code"))
+    return ChunkFailed(worker=chunk.worker, reason=error.get("reason"))

@@ -34,9 +34,8 @@ def chunk_run(pk: int) -> None:
         try:
             _do(pk, runner, Path(chunk.path))
         except SiteError as exc:
-            chunk_fail(
-                pk, runner, {"code": exc.code, "details": {name: str(said) for name, said in exc.details.items()}}
-            )
+            details = {name: str(said) for name, said in exc.details.items()}
+            chunk_fail(pk, runner, {"code": exc.code, "details": details, "reason": exc.message})
         except OptionWrong as exc:
             chunk_fail(pk, runner, {"reason": str(exc)})
         except OSError as exc:
