@@ -337,6 +337,10 @@ def test_an_answer_that_loops_is_dropped_and_one_with_a_refrain_is_not() -> None
     refrain = " ".join(f"verse number {n} says something of its own {n * 7} {n * 13}" for n in range(20))
     assert reason(applied(Loops(), talk("ua", "Hi", loop))) == "loop"
     assert isinstance(applied(Loops(), talk("ua", loop, refrain)), Record)
+    assert reason(applied(Loops(), talk("ua", "Hi", "我不知道该怎么回答这个问题。" * 20))) == "loop"
+    assert reason(applied(Loops(), talk("ua", "Hi", "- - - - " * 20))) == "loop"
+    letters = "".join(chr(0x4E00 + 7 * n) for n in range(300))
+    assert isinstance(applied(Loops(), talk("ua", "你好", letters)), Record)
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=40), st.integers(2, 5))

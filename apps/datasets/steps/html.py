@@ -14,12 +14,13 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
+from apps.datasets.wording import FENCED
 
 _MARKUP = re.compile(
     r"</(?:p|div|span|pre|code|ul|ol|li|table|h[1-6]|blockquote|strong|em|b|i|a|td|math)\s*>|<br\s*/?>|<p>|<div[\s>]",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(rf"{FENCED.pattern}|`[^`\n]+`", FENCED.flags)
 """Of Markdown: what stands there is shown, and makes no page of the message around it."""
 _WRAPPED = re.compile(r"<pre[\s>]|katex|<script|<style|<button", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang)-([\w+#.-]{1,30})")

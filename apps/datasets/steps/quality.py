@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
-from apps.datasets.wording import words_of
+from apps.datasets.wording import FENCED, words_of
 
-_FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _BULLET = re.compile(r"[-*+•] ")
 _ENDS = (*".!?:;…)]}>*|`\"'”’»。！？：；」』）।؟", "$$")
@@ -28,7 +27,7 @@ class _Answer:
 
 
 def _answer(text: str) -> _Answer:
-    prose = _FENCED.sub("", text)
+    prose = FENCED.sub("", text)
     words = words_of(prose)
     lines = [line.strip() for line in prose.splitlines() if line.strip()]
     return _Answer(text, prose, words, [word for word in words if _ALPHABETIC.match(word)], lines)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
+from apps.datasets.wording import FENCED, pieces_of
 
 _LISTED = re.compile(r"^([ \t]*)(\d{1,9})[.)][ \t]", re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @step
@@ -36,7 +36,8 @@ class Loops(MapStep):
     """Drop conversations in which an answer says the same over and over, as models do that cannot stop.
 
     `share`: of an answer's words that stand in a run of words which was there before, from 0 to 1. `n_words`: how long
-    such a run is. Answers of fewer than `min_words` words are not looked at.
+    such a run is. Answers of fewer than `min_words` words are not looked at. In languages without blanks a letter
+    counts as a word.
     """
 
     name = "loops"
@@ -50,7 +51,7 @@ class Loops(MapStep):
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         for answer in record.said_by(Role.ASSISTANT):
-            words = answer.split()
+            words = pieces_of(answer)
             if len(words) >= self.min_words and (found := repeated_share(words, self.n_words)) >= self.share:
                 return Dropped("loop", f"{found:.0%} repeated")
         return record
@@ -90,7 +91,7 @@ def restarts(text: str) -> bool:
     if "1." not in text and "1)" not in text:
         return False
     last: dict[int, int] = {}
-    for match in _LISTED.finditer(_FENCE.sub("", text)):
+    for match in _LISTED.finditer(FENCED.sub("", text)):
         indent, number = len(match[1].expandtabs(4)), int(match[2])
         # A list further in ends with the item in which it stands.
         last = {deeper: one for deeper, one in last.items() if deeper <= indent}
