@@ -90,8 +90,11 @@ def _before(source: SourceRecord, record: Record) -> Record | None:
     """Of the conversations of a record, as a battle has two, that of the row."""
     if source.value is None:
         return None
+    # One without an id of its own was named by the number of its file, which nothing else tells.
+    file, _, _ = record.id.partition("-")
+    place = int(file) if file.isdecimal() and len(file) < 10 else 0, source.record
     try:
-        found = records_read(Shape(source.format), orjson.loads(source.value), (0, source.record))
+        found = records_read(Shape(source.format), orjson.loads(source.value), place)
     except (RecordWrong, ValueError):
         return None
     return next((one for one in found if record.id.startswith(one.id)), found[0])

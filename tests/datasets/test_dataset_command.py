@@ -189,6 +189,17 @@ def test_a_set_alone_is_shown_and_versions_are_compared_whole(tmp_path: Path) ->
         dataset("diff", "tea/short", "tea")
 
 
+def test_the_other_side_of_a_battle_is_not_taken_for_the_source(tmp_path: Path) -> None:
+    """Without ids of their own, and in the second of two files."""
+    said = {f"conversation_{side}": [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": side * 9}]
+            for side in "ab"}  # fmt: skip
+    paths = [written(tmp_path / f"{n}.jsonl", [said]) for n in "12"]
+    dataset("import", "battles", *paths)
+    for row, side in enumerate("abab"):
+        told = dataset("inspect", "battles", "--row", row)
+        assert f"assistant:\n{side * 9}\n" in told
+
+
 @pytest.mark.parametrize("parts", [["tea@1/all"], ["tea@1/all", "tea/all"]])
 def test_a_merge_of_one_is_refused(tmp_path: Path, parts: list[str]) -> None:
     clean(tmp_path)
