@@ -67,7 +67,7 @@ class DatasetRowAdmin(RecordAdmin):
 
     list_display = ("position", "version", "set_name", "source_file", "source_record", "steps", "page")
     list_select_related = ("version__dataset",)
-    search_fields = ("=record_id",)
+    search_fields = ("record_id__exact",)  # with = case would make no difference, and no index would serve it
     search_help_text = "The whole id of a row"
     show_full_result_count = False
     paginator = BoundedPaginator

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import orjson
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 
 from apps.core.texts import clean_text
 from apps.datasets.differences import Compared, conversations_compared
@@ -29,12 +29,14 @@ class Inspected:
 
 
 def datasets_list() -> QuerySet[Dataset]:
-    return Dataset.objects.filter(n_versions__gt=0).prefetch_related("versions")
+    """With their versions, but without what is long of these."""
+    versions = DatasetVersion.objects.defer("recipe", "inputs", "steps", "card", "charts")
+    return Dataset.objects.filter(n_versions__gt=0).prefetch_related(Prefetch("versions", versions))
 
 
 def version_get(reference: Reference) -> DatasetVersion:
-    """Raises: VersionUnknown."""
-    found = DatasetVersion.objects.filter(dataset__name=reference.name).select_related("dataset")
+    """Its charts are read when they are asked for. Raises: VersionUnknown."""
+    found = DatasetVersion.objects.filter(dataset__name=reference.name).select_related("dataset").defer("charts")
     if reference.number is not None:
         found = found.filter(number=reference.number)
     version = found.first()

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.datasets.models import DatasetRow, DatasetVersion
@@ -93,6 +96,21 @@ def test_a_row_is_shown_beside_its_source_as_text_alone(page: Client) -> None:
 )  # fmt: skip
 def test_what_there_is_not_is_not_found(page: Client, address: str) -> None:
     assert page.get(address).status_code == 404
+
+
+def test_a_list_of_versions_reads_no_charts(page: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        page.get("/datasets")
+        page.get("/datasets/tea/1/all/3")
+    assert not [one["sql"] for one in asked if "charts" in one["sql"]]
+
+
+def test_a_row_is_found_in_the_admin_by_its_id_as_it_is_indexed(page: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        text = page.get("/admin/datasets/datasetrow/?q=c3").content.decode()
+    assert "/datasets/tea/1/all/3" in text
+    assert "/datasets/tea/1/all/2" not in text
+    assert not [one["sql"] for one in asked if 'UPPER("datasets_datasetrow"' in one["sql"]]
 
 
 def test_an_erased_row_says_so(page: Client) -> None:
