@@ -13,8 +13,9 @@ from apps.datasets.records import Message
 
 _PARTS = re.compile(r"\w+|\s+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
-WORDS_MAX = 2_000
-"""Longer pieces are not compared word by word: that takes time with the square of their length."""
+CELLS_MAX = 4_000_000
+"""Of a conversation, as 2,000 words with 2,000 others. What comes after is not compared word by word: that takes
+time with the square of its length."""
 LINES_MAX = 5_000
 PAIRS_MAX = 40_000
 """Of messages. In longer conversations the first is compared with the first, and so on."""
@@ -50,12 +51,27 @@ class Compared:
         return all(piece.kind is Kind.SAME for piece in self.pieces) and None not in (self.before, self.after)
 
 
+@dataclass(slots=True)
+class Budget:
+    """How much may still be compared word by word."""
+
+    n_cells: int = CELLS_MAX
+
+    def has(self, n_cells: int) -> bool:
+        """Whether there is as much, which is taken then."""
+        if n_cells > self.n_cells:
+            return False
+        self.n_cells -= n_cells
+        return True
+
+
 def conversations_compared(before: Sequence[Message], after: Sequence[Message]) -> list[Compared]:
     """In the order of both."""
-    return [_compared(one, other) for one, other in _paired(before, after)]
+    budget = Budget()
+    return [_compared(one, other, budget) for one, other in _paired(before, after)]
 
 
-def texts_compared(before: str, after: str) -> Iterator[Piece]:
+def texts_compared(before: str, after: str, budget: Budget) -> Iterator[Piece]:
     """Pieces in order: those that are the same or taken are `before`, those that are the same or put are `after`."""
     old, new = _LINES.findall(before), _LINES.findall(after)
     if len(old) > LINES_MAX or len(new) > LINES_MAX:
@@ -66,12 +82,12 @@ def texts_compared(before: str, after: str) -> Iterator[Piece]:
         if tag == "equal":
             yield Piece(Kind.SAME, gone)
         else:
-            yield from _words_compared(gone, come)
+            yield from _words_compared(gone, come, budget)
 
 
-def _words_compared(before: str, after: str) -> Iterator[Piece]:
+def _words_compared(before: str, after: str, budget: Budget) -> Iterator[Piece]:
     old, new = _PARTS.findall(before), _PARTS.findall(after)
-    if len(old) > WORDS_MAX or len(new) > WORDS_MAX:
+    if not budget.has(len(old) * len(new)):
         yield from _replaced(before, after)
         return
     for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -88,9 +104,9 @@ def _replaced(before: str, after: str) -> Iterator[Piece]:
         yield Piece(Kind.PUT, after)
 
 
-def _compared(before: Message | None, after: Message | None) -> Compared:
+def _compared(before: Message | None, after: Message | None, budget: Budget) -> Compared:
     old, new = before.content if before else "", after.content if after else ""
-    return Compared(before, after, tuple(texts_compared(old, new)))
+    return Compared(before, after, tuple(texts_compared(old, new, budget)))
 
 
 # --- Which message is which -------------------------------------------------------------------------------------------

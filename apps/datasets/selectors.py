@@ -19,13 +19,22 @@ from apps.datasets.row_lines import record_of
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A row beside its source. `record` None: it was erased. `source` None: none is kept, or none that can be read."""
+    """A row beside its source. `record` None: it was erased. `source` None: none is kept. `before` None: and none that
+    can be read."""
 
     row: DatasetRow
     record: Record | None
     source: SourceRecord | None
     before: Record | None
-    messages: list[Compared]
+
+    @property
+    def n_chars(self) -> int:
+        """Of both as they are stored."""
+        return len(self.row.line or "") + len(self.source.value or "" if self.source else "")
+
+    def messages(self) -> list[Compared]:
+        """Empty where there is nothing to compare."""
+        return conversations_compared(_said(self.before), _said(self.record)) if self.before and self.record else []
 
 
 def datasets_list() -> QuerySet[Dataset]:
@@ -80,12 +89,11 @@ def row_inspect(row: DatasetRow) -> Inspected:
     ).first()  # type: ignore[misc]  # none has no number, and is not found
     record = None if row.line is None else record_of(orjson.loads(row.line))
     before = _before(source, record) if source is not None and record is not None else None
-    messages = conversations_compared(_said(before), _said(record)) if before and record else []
-    return Inspected(row, record, source, before, messages)
+    return Inspected(row, record, source, before)
 
 
-def _said(record: Record | None) -> list[Message]:
-    return list(record.all_messages()) if record else []
+def _said(record: Record) -> list[Message]:
+    return list(record.all_messages())
 
 
 def _before(source: SourceRecord, record: Record) -> Record | None:

@@ -20,6 +20,9 @@ from apps.datasets.report import StepReport, report_text
 from apps.datasets.selectors import datasets_list, n_erased, row_get, row_inspect, steps_counted, version_get
 from apps.moderation.services.openings import opening_record
 
+ROW_MAX_CHARS = 500_000
+"""Of a row and its source together, as they are stored: a longer page would be no use in a browser."""
+
 
 def needs(permission: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
     """Who is not signed in is led there; others without the permission are refused, and learn of no name."""
@@ -79,6 +82,7 @@ def row(request: HttpRequest, name: str, number: int, set_name: str, position: i
     context = {
         "version": found,
         "found": inspected,
+        "is_too_long": inspected.n_chars > ROW_MAX_CHARS,
         "is_of_person": inspected.source is not None and inspected.source.user_id is not None,
         "before": position - 1,
         "after": position + 1 if _is_there(found, set_name, position + 1) else None,

@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import User
 from apps.datasets.models import DatasetRow, DatasetVersion
 from apps.datasets.urls import dataset_patterns
+from apps.datasets.views import ROW_MAX_CHARS
 from apps.moderation.models import Opening
+from tests.datasets.support import sharegpt, written
 from tests.datasets.test_versions import clean
 from tests.privacy.test_datasets import MARK, version_of
 
@@ -96,6 +98,15 @@ def test_a_row_is_shown_beside_its_source_as_text_alone(page: Client) -> None:
 )  # fmt: skip
 def test_what_there_is_not_is_not_found(page: Client, address: str) -> None:
     assert page.get(address).status_code == 404
+
+
+def test_a_row_that_is_too_long_for_a_page_is_left_to_the_command(client: Client, root: User, tmp_path: Path) -> None:
+    path = written(tmp_path / "dump.jsonl", [sharegpt("c", "Hi", f"endless {'x' * ROW_MAX_CHARS}")])
+    call_command("dataset", "import", "tea", str(path))
+    client.force_login(root)
+    text = client.get("/datasets/tea/1/tea/0").content.decode()
+    assert "manage.py dataset inspect tea@1/tea --row 0" in text
+    assert "endless" not in text
 
 
 def test_a_list_of_versions_reads_no_charts(page: Client) -> None:

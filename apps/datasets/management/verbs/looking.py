@@ -142,7 +142,7 @@ def _messages(found: Inspected) -> Lines:
         yield "What it was made of is not kept."
         for message in found.record.all_messages():
             yield f"\n{message.role}:\n{message.content}"
-    for one in found.messages:
+    for one in found.messages():
         yield f"\n{one.role}:\n{marked(one)}"
 
 
