@@ -80,7 +80,7 @@ def recipe_run(
             begun(unfinished, plan, overwrite=overwrite)
             try:
                 with pool_of(unfinished / "work") as pool:
-                    run = Run(recipe, inputs, unfinished / "work", options, progress, pool)
+                    run = Run(recipe, inputs, unfinished / "work" / _plan_hash(plan), options, progress, pool)
                     cleaned = _made(recipe, run, unfinished)
                 put_in_place(unfinished / _SETS, output)
             except OSError as exc:
@@ -131,6 +131,12 @@ def _plan(recipe: Recipe, inputs: Iterable[Input], options: Options) -> dict[str
         "form": str(options.form),
         "is_strict": options.is_strict,
     }
+
+
+def _plan_hash(plan: dict[str, Any]) -> str:
+    """The name of the folder of what is under way: a worker that is late with a chunk of another plan finds its folder
+    gone, and not one of the same name."""
+    return hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:16]
 
 
 def _input(one: Input) -> list[Any]:

@@ -234,9 +234,9 @@ def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(tmp_path: Path) 
     command = [sys.executable, "manage.py", "clean", str(steps), "--input", str(path), "--output", str(output)]
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "fastchat_site.settings.test"}
     child = subprocess.Popen([*command, "--workers", "2"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    first = tmp_path / "again.unfinished" / "work" / "common-0" / "000001.result"
+    work = tmp_path / "again.unfinished" / "work"
     try:
-        while not first.exists():
+        while not (done := list(work.glob("*/common-0/000001.result"))):
             assert child.poll() is None
         started = [one for one in psutil.Process(child.pid).children(recursive=True) if is_of_pool(one)]
     finally:
@@ -246,6 +246,7 @@ def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(tmp_path: Path) 
     assert started
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive, "processes of the run wait for ever"
+    (first,) = done
     kept, seen = first.stat().st_mtime_ns, set()
     clean(tmp_path, path, name="again", progress=lambda what, done, n_all: seen.add(first.stat().st_mtime_ns))
     assert seen == {kept}, "what was done is not done again"

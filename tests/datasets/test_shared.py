@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
@@ -31,7 +32,7 @@ from apps.datasets.formats.writing import Form, Written
 from apps.datasets.models import ChunkState, SharedChunk
 from apps.datasets.run import CHUNK_ROWS, Options, inputs_of
 from apps.datasets.services.shared import RESEND_S, TRIES_MAX, chunk_add, chunk_claim, chunk_ending, chunks_lost
-from apps.datasets.shared.pool import shared_pool
+from apps.datasets.shared.pool import SharedPool, shared_pool
 from apps.datasets.shared.runner import chunk_run
 from apps.datasets.shared.wire import Work, counts_path, rendered_store, result_of, work_read, work_write
 from apps.datasets.steps.duplicates import UniqueIds
@@ -197,6 +198,49 @@ def test_a_worker_that_lost_its_chunk_leaves_nothing_behind(task: Task) -> None:
         assert is_mine
     with chunk_ending(pk, runner) as is_mine:
         assert not is_mine
+
+
+class KilledHere(Exception):
+    """Where a run is killed."""
+
+
+class KilledPool(SharedPool):
+    """Of a run that is killed when it has sent its chunks: nobody forgets them."""
+
+    def _publish(self, pk: int) -> None:
+        """No message: the test does the chunk itself."""
+
+    def look_after_chunks(self) -> None:
+        raise KilledHere
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_late_puts_nothing_into_the_folder_of_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read what is to be done, and is still at its steps, when a run of another recipe replaces the first."""
+    path, other = dump(tmp_path, 2), recipe("single_round")
+
+    def killed_at_its_second_chunk(what: str, done: int, n_all: int) -> None:
+        if done == 2:
+            raise KilledHere
+
+    def slow(work: Path) -> Work:
+        read = work_read(work)
+        with pytest.raises(KilledHere):
+            clean(path, tmp_path / "out", other, overwrite=True, progress=killed_at_its_second_chunk)
+        return read
+
+    with pytest.raises(KilledHere):
+        clean(path, tmp_path / "out", recipe(), pool_of=lambda folder: nullcontext(KilledPool(folder)))
+    monkeypatch.setattr("apps.datasets.shared.runner.work_read", slow)
+    late = SharedChunk.objects.earliest("pk")
+    chunk_run(late.pk)
+    late.refresh_from_db()
+    assert late.state == ChunkState.FAILED
+    clean(path, tmp_path / "out", other)
+    clean(path, tmp_path / "alone", other)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "alone")
 
 
 @pytest.mark.django_db(transaction=True)
