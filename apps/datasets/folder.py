@@ -1,6 +1,7 @@
 """A folder that `manage.py clean` wrote, read again: what its report says, and the lines of its sets. Pure but for
 reading."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Folder:
         with (self.path / self.report["sets"][set_name]["file"]).open("rb") as file:
             for line in file:
                 yield line.rstrip(b"\n")
+
+    def hash_of(self, set_name: str) -> str:
+        """SHA-256 of its file. Raises: OSError."""
+        with (self.path / self.report["sets"][set_name]["file"]).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_read(path: Path) -> Folder:

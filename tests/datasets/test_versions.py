@@ -97,6 +97,13 @@ def test_a_folder_that_is_no_longer_what_its_report_says_leaves_nothing(tmp_path
     assert not DatasetRow.objects.exists()
 
 
+def test_a_folder_that_has_changed_is_not_the_version_that_was_stored_from_it(tmp_path: Path) -> None:
+    output = clean(tmp_path)
+    (output / "short.jsonl").write_text("")
+    with pytest.raises(FolderWrong, match="SHA-256"):
+        folder_store("tea", folder_read(output))
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

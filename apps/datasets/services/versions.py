@@ -75,7 +75,11 @@ def folder_store(
         name: SetDraft(folder.lines(name), {field: value for field, value in told.items() if field != "file"})
         for name, told in report["sets"].items()
     }
+    known = {name: told.get("sha256") for name, told in report["sets"].items()}
     try:
+        # Nothing is loaded only to find that it is there. A file that is not what its report says is refused below.
+        if (newest := _same(draft, sets_hash(known))) and all(folder.hash_of(name) == known[name] for name in known):
+            return newest, False
         return version_store(draft, sets, sources)
     except (LineWrong, OSError) as exc:
         raise FolderWrong(path=str(folder.path), reason=str(exc)) from exc
@@ -86,10 +90,6 @@ def version_store(
 ) -> tuple[DatasetVersion, bool]:
     """In one transaction: until its end nobody sees any of it. Raises: LineWrong, NameWrong."""
     name_check(draft.dataset)
-    told = {name: one.told for name, one in sets.items()}
-    known = {name: one.get("sha256") for name, one in told.items()}
-    if all(known.values()) and (newest := _same(draft, sets_hash(known))):
-        return newest, False
     try:
         with transaction.atomic():
             return _stored(draft, sets, sources), True
