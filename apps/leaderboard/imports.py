@@ -23,9 +23,9 @@ from apps.leaderboard.battle_files.rows import BattleRow
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.battle_files.style import counts_in
 from apps.leaderboard.errors import ImportUnknown, TooManyModels
-from apps.leaderboard.models import ImportedBattle, ImportedFile, VoteTally
+from apps.leaderboard.models import ImportedBattle, ImportedFile
 from apps.leaderboard.rating.battles import MAX_MODELS
-from apps.leaderboard.tallies import arena_hold
+from apps.leaderboard.tallies import votes_changed
 from apps.leaderboard.vote_lines import WINNERS
 
 ALREADY_IMPORTED = "already_imported"
@@ -93,9 +93,8 @@ def _file(arena: Arena, path: Path) -> ImportedFile:
 
 def _changed(file: ImportedFile, *, is_withdrawn: bool = False) -> None:
     """The next board is made of all votes, and knows of this."""
-    arena_hold(file.arena)
-    VoteTally.objects.filter(arena=file.arena).delete()
-    file.changed_at = now = timezone.now()
+    votes_changed(file.arena)
+    now = timezone.now()
     file.imported_at, file.withdrawn_at = (file.imported_at, now) if is_withdrawn else (now, None)
     file.save()
 

@@ -130,6 +130,13 @@ class Refresh(models.Model):
     """Somebody makes the board; whoever died doing it is taken for gone then."""
     seen_vote = models.BigIntegerField(default=0)
     """Newest vote of which the last try knew."""
+    n_changes = models.PositiveBigIntegerField(default=0, editable=False)
+    """How often something changed about votes and battles that were there before. The database counts.
+
+    Source: `leaderboard_tally_void`, in the migration `count_changes`.
+    """
+    seen_changes = models.PositiveBigIntegerField(default=0, editable=False)
+    """`n_changes` as it was before the last try began to read."""
     tried_at = models.DateTimeField(null=True, blank=True, verbose_name="last tried")
     refusal_code = models.CharField(max_length=60, blank=True)
     refusal = models.CharField(max_length=1000, blank=True, verbose_name="why the old board stays")
@@ -222,8 +229,6 @@ class ImportedFile(models.Model):
     """When it last brought battles."""
     withdrawn_at = models.DateTimeField(null=True)
     """Then they were taken out again; boards that were made with them keep them."""
-    changed_at = models.DateTimeField(null=True)
-    """The later one of these: boards that were made before do not know of it."""
 
     class Meta:
         ordering = ["-pk"]

@@ -13,7 +13,7 @@ from apps.arena.models import Arena, Vote
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.errors import BoardOvertaken, RatingRefused
 from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
-from apps.leaderboard.models import ImportedFile, Refresh, Snapshot, VoteTally
+from apps.leaderboard.models import Refresh, Snapshot, VoteTally
 from apps.leaderboard.services import snapshot_rebuild
 
 BUSY = timedelta(hours=1)
@@ -52,21 +52,24 @@ def _claim(arena: Arena, now: datetime) -> Refresh | None:
 
 
 def _is_due(refresh: Refresh, now: datetime) -> bool:
-    """In a time that does not grow with the votes that there were, but for those that an admin decided about."""
+    """In a time that does not grow with the votes that there were.
+
+    Changes are counted and not dated: one that was made before the last try began may be stored only after its end.
+    """
     if refresh.tried_at is None or refresh.tried_at < now - IN_FULL_AFTER:
         return True
     if VoteTally.objects.filter(arena=refresh.arena_id, base__created_at__lt=now - IN_FULL_AFTER).exists():
         return True
-    if ImportedFile.objects.filter(arena=refresh.arena_id, changed_at__gte=refresh.tried_at).exists():
+    if refresh.n_changes != refresh.seen_changes:
         return True
     votes = Vote.objects.filter(battle__arena=refresh.arena_id, battle__is_anonymous=True)
-    return votes.filter(pk__gt=refresh.seen_vote).exists() or votes.filter(overruled_at__gte=refresh.tried_at).exists()
+    return votes.filter(pk__gt=refresh.seen_vote).exists()
 
 
 def _build(refresh: Refresh, now: datetime) -> Snapshot | None:
     """The new board; None if nothing of it is new, if there can be none, or if another came meanwhile."""
     newest_vote = Vote.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    tried = {"tried_at": now, "seen_vote": newest_vote}
+    tried = {"tried_at": now, "seen_vote": newest_vote, "seen_changes": refresh.n_changes}
     try:
         snapshot, is_new = snapshot_extend(refresh.arena) or snapshot_rebuild(refresh.arena)
     except BoardOvertaken:

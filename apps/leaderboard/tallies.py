@@ -1,5 +1,7 @@
 """Which votes are counted already. Whoever gives votes their traits counts them, or makes the tally void."""
 
+from django.db import connection
+
 from apps.arena.models import Arena
 from apps.leaderboard.battle_files.columns import TAGS_MAX
 from apps.leaderboard.models import Snapshot, VoteTally
@@ -11,6 +13,12 @@ from apps.leaderboard.rating.tally import Tally
 def arena_hold(arena: Arena) -> None:
     """Until the transaction ends: who publishes, counts or changes votes comes one after the other."""
     Arena.objects.select_for_update(no_key=True).get(pk=arena.pk)
+
+
+def votes_changed(arena: Arena) -> None:
+    """The next board is made of all votes, soon. The database says so itself when somebody changes a vote."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leaderboard_tally_void(%s)", [arena.pk])
 
 
 def is_countable(config: BoardConfig) -> bool:
