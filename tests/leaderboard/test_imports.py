@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.arena.models import Arena, Contestant
+from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.battle_files.fastchat_log import battle_of
 from apps.leaderboard.battle_files.rows import FieldWrong, row_parse
 from apps.leaderboard.imports import voter_of
@@ -178,6 +179,14 @@ def test_a_model_of_a_file_takes_no_part_in_battles_and_one_of_the_arena_is_the_
     dodo = Contestant.objects.get(name="dodo")
     assert (dodo.is_available, dodo.model) == (False, None)
     assert not LiveRating.objects.exists()
+
+
+def test_a_model_that_comes_after_its_battles_takes_part_as_any_other(arena: Arena, tmp_path: Path) -> None:
+    bring(written(tmp_path, [row(n, model_a="dodo") for n in range(3)]))
+    model = LanguageModel.objects.create(name="dodo", visibility=Visibility.HIDDEN)
+    dodo = Contestant.objects.get(name="dodo")
+    assert (dodo.model, dodo.is_available, dodo.is_automatic) == (model, True, True)  # for those who see the model
+    assert ImportedBattle.objects.filter(model_a=dodo).count() == 3
 
 
 def test_too_many_models_are_refused_before_they_spoil_the_board(
