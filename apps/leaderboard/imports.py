@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID
 
 from django.db import transaction
@@ -22,7 +23,7 @@ from apps.leaderboard.battle_files.reading import Reading, opened, rows_kept
 from apps.leaderboard.battle_files.rows import BattleRow
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.battle_files.style import counts_in
-from apps.leaderboard.errors import ImportUnknown, TooManyModels
+from apps.leaderboard.errors import BattleFileUnreadable, ImportUnknown, TooManyModels
 from apps.leaderboard.models import ImportedBattle, ImportedFile
 from apps.leaderboard.rating.battles import MAX_MODELS
 from apps.leaderboard.tallies import votes_changed
@@ -31,6 +32,7 @@ from apps.leaderboard.vote_lines import WINNERS
 ALREADY_IMPORTED = "already_imported"
 """Beside the codes of `Reason`: another file had brought it."""
 _AT_ONCE = 2_000
+_CHUNK_BYTES = 1024 * 1024
 _VOTER_CHARS = 32
 _VERDICTS = {winner: verdict for verdict, winner in WINNERS.items()}
 
@@ -55,7 +57,7 @@ def battles_import(arena: Arena, path: Path, cleaning: Cleaning, *, is_strict: b
     """
     reading = Reading()
     with opened(path) as text:
-        file = _file(arena, path)
+        file = _file(arena, path.name, _sha256(path, text))
         entrance, n_before = _Entrance(file), file.battles.count()
         rows = (entrance.battle(line, row) for line, row in rows_kept(text, cleaning, reading, is_strict=is_strict))
         while some := list(islice(rows, _AT_ONCE)):
@@ -83,11 +85,21 @@ def import_withdraw(public_id: UUID) -> tuple[ImportedFile, int]:
     return file, n_battles
 
 
-def _file(arena: Arena, path: Path) -> ImportedFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(path: Path, text: TextIO) -> str:
+    """Of the very bytes that are read then. Raises: BattleFileUnreadable."""
+    if not text.seekable():
+        reason = "it is a pipe or a device, and is read twice: write it into a file first"
+        raise BattleFileUnreadable(path=str(path), reason=reason)
+    digest = hashlib.sha256()
+    while chunk := text.buffer.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    text.seek(0)
+    return digest.hexdigest()
+
+
+def _file(arena: Arena, name: str, sha256: str) -> ImportedFile:
     nothing = {"n_rows": 0, "n_battles": 0, "dropped": {}}
-    found, _ = ImportedFile.objects.get_or_create(arena=arena, sha256=digest, defaults={"name": path.name} | nothing)
+    found, _ = ImportedFile.objects.get_or_create(arena=arena, sha256=sha256, defaults={"name": name} | nothing)
     return found
 
 

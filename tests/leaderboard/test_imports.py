@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,16 @@ def test_a_refused_file_leaves_nothing_and_those_before_it_stay(arena: Arena, ba
     assert not Contestant.objects.filter(name="new").exists()
     with pytest.raises(CommandError, match="no arena 'nowhere'"):
         bring(battles, options=("--arena", "nowhere"))
+
+
+def test_a_pipe_is_refused_and_not_taken_for_an_empty_file(arena: Arena, battles: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as pipe:
+        pipe.write(battles.read_bytes())
+        pipe.close()
+        with pytest.raises(CommandError, match="write it into a file first"):
+            bring(Path(f"/dev/fd/{reading}"))
+    assert not ImportedFile.objects.exists()
 
 
 def test_a_model_of_a_file_takes_no_part_in_battles_and_one_of_the_arena_is_the_same(
