@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -33,6 +33,8 @@ ALREADY_IMPORTED = "already_imported"
 """Beside the codes of `Reason`: another file had brought it."""
 _AT_ONCE = 2_000
 _CHUNK_BYTES = 1024 * 1024
+_LOCK = 7003
+"""Of our advisory locks the one for imports; the second number is the arena's."""
 _VOTER_CHARS = 32
 _VERDICTS = {winner: verdict for verdict, winner in WINNERS.items()}
 
@@ -57,7 +59,9 @@ def battles_import(arena: Arena, path: Path, cleaning: Cleaning, *, is_strict: b
     """
     reading = Reading()
     with opened(path) as text:
-        file = _file(arena, path.name, _sha256(path, text))
+        sha256 = _sha256(path, text)
+        _hold(arena.pk)
+        file = _file(arena, path.name, sha256)
         entrance, n_before = _Entrance(file), file.battles.count()
         rows = (entrance.battle(line, row) for line, row in rows_kept(text, cleaning, reading, is_strict=is_strict))
         while some := list(islice(rows, _AT_ONCE)):
@@ -79,10 +83,18 @@ def import_withdraw(public_id: UUID) -> tuple[ImportedFile, int]:
     file = ImportedFile.objects.select_related("arena").filter(public_id=public_id).first()
     if file is None:
         raise ImportUnknown
+    _hold(file.arena_id)
+    file.refresh_from_db()
     n_battles, _ = ImportedBattle.objects.filter(file=file).delete()
     if n_battles:
         _changed(file, is_withdrawn=True)
     return file, n_battles
+
+
+def _hold(arena_pk: int) -> None:
+    """Until the transaction ends: of an arena's files one comes or goes at a time, or what they bring is miscounted."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, arena_pk])
 
 
 def _sha256(path: Path, text: TextIO) -> str:

@@ -11,19 +11,22 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from apps.arena.models import Arena, Contestant
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.battle_files.fastchat_log import battle_of
 from apps.leaderboard.battle_files.rows import FieldWrong, row_parse
-from apps.leaderboard.imports import voter_of
+from apps.leaderboard.battle_files.rules import Cleaning
+from apps.leaderboard.imports import Imported, battles_import, import_withdraw, voter_of
 from apps.leaderboard.models import ImportedBattle, ImportedFile, LiveRating, Snapshot
 from apps.leaderboard.refresh import board_refresh
 from apps.leaderboard.votes import votes_text
+from tests.background import in_background, is_somebody_waiting_for_a_lock
 from tests.leaderboard.support import command, published, vote
 from tests.leaderboard.test_battle_files import row, talk
+from tests.live import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -225,6 +228,19 @@ def test_what_a_file_brought_can_be_taken_out_and_brought_again(arena: Arena, ba
     published()
     with pytest.raises(CommandError, match="no such import"):
         command("withdraw", str(uuid4()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_comes_again_while_it_is_taken_out_waits_and_is_there(battles: Path) -> None:
+    arena, came = Arena.objects.get(), list[Imported]()
+    file = battles_import(arena, battles, Cleaning()).file
+    with transaction.atomic():
+        import_withdraw(file.public_id)
+        other = in_background(lambda: came.append(battles_import(arena, battles, Cleaning())))
+        wait_until(is_somebody_waiting_for_a_lock, what="the import to wait")
+    other.join()
+    assert [(one.n_new, one.n_there) for one in came] == [(20, 0)]
+    assert ImportedFile.objects.get().withdrawn_at is None
 
 
 def test_a_refresh_sees_an_import_and_its_own_votes_beside_it(
