@@ -3,7 +3,8 @@
 import gzip
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from django.db import transaction
@@ -19,6 +20,7 @@ from apps.leaderboard.rating.battles import Battles, IntArray
 from apps.leaderboard.tallies import arena_hold
 from apps.leaderboard.vote_lines import Cast, line_of
 
+_AT_ONCE = 500
 Voter = tuple[str, int | str]
 """Of which kind, and which."""
 Said = tuple[Voter | None, str]
@@ -31,15 +33,15 @@ def votes_text(arena: Arena) -> bytes:
     The same votes give one text. Those that came since `traits_write` wait for the next text. Voters are numbered by
     what they said, so that no number tells who came to the site before whom.
     """
-    votes = list(_blind(arena))
+    keys, prompts = _prompts(arena)
     with transaction.atomic():
         arena_hold(arena)  # so that nothing is imported or withdrawn meanwhile
-        share = shares(np.concatenate([_prompts(votes), prompts_imported(arena)]))
+        own, elsewhere = np.split(shares(np.concatenate([prompts, prompts_imported(arena)])), [len(prompts)])
         imported = [
-            (("imported", voter) if voter else None, line_of(cast))
-            for voter, cast in votes_imported(arena, share[len(votes) :])
+            (("imported", voter) if voter else None, line_of(cast)) for voter, cast in votes_imported(arena, elsewhere)
         ]
-    return _text([*_said(votes, share[: len(votes)].tolist()), *imported])[0]
+    frequent = dict(zip(keys[own < 1].tolist(), own[own < 1].tolist(), strict=True))
+    return _text(chain(_said(_blind(arena).iterator(_AT_ONCE), frequent), imported))[0]
 
 
 def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple[bytes, int]:
@@ -47,22 +49,26 @@ def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple
 
     Nothing is known there of how frequent a prompt is, nor of what a voter has said before.
     """
-    some = list(_blind(arena).filter(pk__in=votes))
-    return _text(_said(some, [1.0] * len(some)), n_voters)
+    return _text(_said(_blind(arena).filter(pk__in=votes), {}), n_voters)
 
 
-def _said(votes: Sequence[Vote], shares: Sequence[float]) -> list[Said]:
-    return [(_voter(vote.battle), _line(vote, share)) for vote, share in zip(votes, shares, strict=True)]
+def _said(votes: Iterable[Vote], frequent: Mapping[int, float]) -> Iterator[Said]:
+    """`frequent`: shares of votes whose prompts are, by key."""
+    return ((_voter(vote.battle), _line(vote, frequent.get(vote.pk, 1.0))) for vote in votes)
 
 
-def _text(said: Sequence[Said], n_voters: int = 0) -> tuple[bytes, int]:
+def _text(said: Iterable[Said], n_voters: int = 0) -> tuple[bytes, int]:
     of_voters: dict[Voter | None, list[str]] = {}
     for voter, line in said:
         of_voters.setdefault(voter, []).append(line)
     lines = of_voters.pop(None, [])
-    for number, of_voter in enumerate(sorted(sorted(of) for of in of_voters.values()), start=n_voters + 1):
-        lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in of_voter]
-    return "".join(f"{line}\n" for line in sorted(lines)).encode(), n_voters + len(of_voters)
+    groups = sorted(sorted(of) for of in of_voters.values())
+    n_voters += len(groups)
+    of_voters.clear()
+    for number in range(n_voters, n_voters - len(groups), -1):  # from the last one on, so that no line is held twice
+        lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in groups.pop()]
+    lines.sort()
+    return "\n".join([*lines, ""]).encode(), n_voters
 
 
 def votes_merge(one: bytes, other: bytes) -> bytes:
@@ -104,10 +110,12 @@ def _line(vote: Vote, share: float) -> str:
     return line_of(said)
 
 
-def _prompts(votes: Sequence[Vote]) -> IntArray:
-    digests = [vote.battle.prompt_digest for vote in votes]
-    numbers = [text_number(digest) if digest else UNKNOWN for digest in digests]
-    return np.array(numbers, dtype=np.int64)
+def _prompts(arena: Arena) -> tuple[IntArray, IntArray]:
+    """Keys of votes, and numbers of their prompts."""
+    found = _blind(arena).values_list("pk", "battle__prompt_digest").iterator(_AT_ONCE)
+    numbers = ((pk, text_number(digest) if digest else UNKNOWN) for pk, digest in found)
+    both: IntArray = np.fromiter(numbers, dtype=np.dtype((np.int64, 2)))
+    return both[:, 0], both[:, 1]
 
 
 def _blind(arena: Arena) -> QuerySet[Vote]:

@@ -1,6 +1,7 @@
 """Boards of the site's own votes: which votes count, what is published, made again, exported, and shown to whom."""
 
 import json
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -18,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey, User
-from apps.arena.models import Arena, Battle, Contestant, Integrity, Verdict, Vote
+from apps.arena.models import Arena, Battle, Contestant, Integrity, Position, Side, Verdict, Vote
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.errors import NoBattles
 from apps.leaderboard.models import Snapshot, VoteTraits
@@ -52,6 +53,29 @@ def test_only_blind_votes_that_count_enter_and_with_their_weight(arena: Arena, t
         {"model_a": "ant", "model_b": "bug", "winner": "model_a", "weight": 0.25, "categories": []},
         {"model_a": "bug", "model_b": "ant", "winner": "tie (bothbad)", "weight": 1.0, "categories": []},
     ]
+
+
+def test_of_many_votes_the_lines_alone_are_held(arena: Arena, three: list[Contestant], alice: User) -> None:
+    n = 3_000
+    battles = Battle.objects.bulk_create(Battle(arena=arena, user=alice, prompt_digest="5a" * 32) for _ in range(n))
+    Side.objects.bulk_create(
+        Side(battle=battle, position=position, contestant=contestant)
+        for battle in battles
+        for position, contestant in zip(Position, three[:2], strict=True)
+    )
+    cast = Vote.objects.bulk_create(Vote(battle=battle, verdict=Verdict.A, n_turns=1) for battle in battles)
+    counts = [120.0, 1.0, 2.0, 3.0]
+    VoteTraits.objects.bulk_create(
+        VoteTraits(vote=one, categories=["code", "lang_en"], style_a=counts, style_b=counts) for one in cast
+    )
+    tracemalloc.start()
+    try:
+        text = votes_text(arena)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert text.count(b"\n") == n
+    assert peak_bytes < 6 * len(text)
 
 
 def test_voters_are_numbers_and_nothing_of_them_is_in_the_text(
