@@ -24,7 +24,7 @@ class Columns:
         self._names: dict[str, int] = {}
         self._judges: dict[str, int] = {}
         self._tag_bits: dict[str, int] = {}
-        self._first, self._second, self._outcome, self._voter = (array("q") for _ in range(4))
+        self._first, self._second, self._voter, self._outcome = array("i"), array("i"), array("i"), array("b")
         self._weight, self._time = array("d"), array("d")
         self._style, self._share = array("d"), array("d")
         self._tags, self._prompt = array("q"), array("q")
@@ -57,7 +57,7 @@ class Columns:
     def battles(self) -> Battles:
         """Models and voters numbered by name, so that the order of the rows leaves no trace. Raises: RatingRefused."""
         number = _by_name(self._names)
-        first, second = (number[np.asarray(column, dtype=np.int64)] for column in (self._first, self._second))
+        first, second = (number[np.asarray(column)] for column in (self._first, self._second))
         outcome, weight = np.asarray(self._outcome, dtype=np.int64), self._weights()
         return Battles.of(
             tuple(sorted(self._names)),
