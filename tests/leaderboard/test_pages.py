@@ -21,7 +21,7 @@ from apps.arena.pages import names_told
 from apps.catalog.models import LanguageModel, Visibility
 from apps.leaderboard.flags import OPTIONS, config_flags
 from apps.leaderboard.history import Trend, history_write
-from apps.leaderboard.management.commands.leaderboard import config_of
+from apps.leaderboard.management.options import config_of
 from apps.leaderboard.models import CategoryBoard, DailyRating, Snapshot
 from apps.leaderboard.pages import spark
 from apps.leaderboard.rating.board import BoardConfig
