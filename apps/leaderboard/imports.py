@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apps.arena.models import Arena, Contestant
+from apps.core.texts import clean_text
 from apps.leaderboard.battle_files.categories import categories_in
 from apps.leaderboard.battle_files.frequency import prompt_number, share_in
 from apps.leaderboard.battle_files.reading import Reading, opened, rows_kept
@@ -110,8 +111,8 @@ def _sha256(path: Path, text: TextIO) -> str:
 
 
 def _file(arena: Arena, name: str, sha256: str) -> ImportedFile:
-    nothing = {"n_rows": 0, "n_battles": 0, "dropped": {}}
-    found, _ = ImportedFile.objects.get_or_create(arena=arena, sha256=sha256, defaults={"name": name} | nothing)
+    fresh = {"name": clean_text(name), "n_rows": 0, "n_battles": 0, "dropped": {}}
+    found, _ = ImportedFile.objects.get_or_create(arena=arena, sha256=sha256, defaults=fresh)
     return found
 
 
@@ -176,8 +177,13 @@ class _Entrance:
 
 def voter_of(judge: str) -> str:
     """The same for the same voter in every file: a log has addresses of people, which nobody may read here."""
-    return salted_hmac("leaderboard.imported_voter", judge, algorithm="sha256").hexdigest()[:_VOTER_CHARS]
+    return salted_hmac("leaderboard.imported_voter", _encoded(judge), algorithm="sha256").hexdigest()[:_VOTER_CHARS]
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(_encoded(text)).digest()
+
+
+def _encoded(text: str) -> bytes:
+    """Also of a file that is not UTF-8 all over."""
+    return text.encode("utf-8", "surrogatepass")

@@ -175,6 +175,16 @@ def test_a_refused_file_leaves_nothing_and_those_before_it_stay(arena: Arena, ba
         bring(battles, options=("--arena", "nowhere"))
 
 
+def test_bytes_that_are_no_text_are_in_nobodys_way(arena: Arena, tmp_path: Path) -> None:
+    broken = b"\xff\xfe".decode(errors="surrogateescape")
+    path = tmp_path / f"{broken}.json"
+    rows = [row(1, judge=broken, question_id=broken), row(2, judge=broken, conversation_a=talk(broken, broken))]
+    path.write_text(json.dumps(rows, ensure_ascii=False), errors="surrogateescape")
+    assert "2 new battles" in bring(path)[0]
+    assert ImportedFile.objects.get().name == "\ufffd\ufffd.json"
+    assert len(set(ImportedBattle.objects.values_list("voter", flat=True))) == 1
+
+
 def test_a_pipe_is_refused_and_not_taken_for_an_empty_file(arena: Arena, battles: Path) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading), os.fdopen(writing, "wb") as pipe:

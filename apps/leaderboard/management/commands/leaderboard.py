@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.arena.models import Arena
 from apps.arena.models.entries import DEFAULT_SLUG
 from apps.core.errors import SiteError
+from apps.core.texts import clean_text
 from apps.leaderboard.battle_files.reading import Reading, battles_read
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.chart_services import charts_draw
@@ -147,7 +148,7 @@ class Command(BaseCommand):
             imported = battles_import(arena, path, cleaning, is_strict=options["strict"])
             self._tell(imported.reading)
             self.stdout.write(
-                f"{path.name}: {imported.n_new} new battles, {imported.n_there} were there before "
+                f"{clean_text(path.name)}: {imported.n_new} new battles, {imported.n_there} were there before "
                 f"({imported.file.public_id})"
             )
         self.stderr.write(_NEXT)
