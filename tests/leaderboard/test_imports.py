@@ -140,6 +140,7 @@ def test_a_log_becomes_battles_and_no_word_or_address_of_it_is_kept(arena: Arena
         ({"models": None}, "models"),
         ({"models": ["", None]}, "models"),
         ({"models": ["bat", "fox"]}, "models"),
+        ({"models": [f"Model A:{' ' * 500_000}x", "fox"]}, "longer than names"),
         ({"states": [{}]}, "states"),
         ({"states": [state("owl"), state("fox")]}, "have no messages"),
         ({"states": [state("owl", "Hi", 7), state("fox", "Hi", "Hi")]}, "not text"),

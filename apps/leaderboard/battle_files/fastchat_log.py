@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from apps.leaderboard.battle_files.rows import FieldWrong
+from apps.leaderboard.battle_files.rows import NAME_MAX_CHARS, FieldWrong
 
 _WINNERS = {
     "leftvote": "model_a",
@@ -23,6 +23,8 @@ _WINNERS = {
 _SIDES = "ab"
 _HEADING = re.compile(r"^(?:<h3>|#{1,6} )?\s*Model [AB](?:: (.*?))?(?:</h3>)?\s*$", re.DOTALL)
 """How the page shows a name after the vote; before, it is blank."""
+_SHOWN_MAX_CHARS = NAME_MAX_CHARS + 40
+"""With what is around a name. The pattern takes long for a long one."""
 
 
 def is_log_line(value: Any) -> bool:
@@ -60,6 +62,8 @@ def _shown(line: Mapping[str, Any]) -> list[str]:
     models = line.get("models")
     if not isinstance(models, list) or len(models) != 2 or not all(isinstance(name, str) for name in models):
         raise FieldWrong("models", "are not two names")
+    if any(len(name) > _SHOWN_MAX_CHARS for name in models):
+        raise FieldWrong("models", "are longer than names may be")
     return [_HEADING.sub(r"\1", name).strip() for name in models]
 
 
