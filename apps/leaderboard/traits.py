@@ -1,12 +1,12 @@
 """What boards ask about the texts of battles, found once for each vote: a refresh reads only texts of new votes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from apps.arena.models import Arena, Position, Side, Vote
 from apps.conversations.models import Message, Role
@@ -38,9 +38,7 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
     fresh = Vote.objects.filter(battle__arena=arena, traits=None).prefetch_related(Prefetch("battle__sides", sides))
     if since is not None:
         fresh = fresh.filter(created_at__gte=since)
-    last = 0  # from there on: what was written just now is not looked through again and again
-    while votes := list(fresh.filter(pk__gt=last).order_by("pk")[:_AT_ONCE]):
-        last = votes[-1].pk
+    for votes in _chunks(fresh):
         said = _messages([side for vote in votes for side in vote.battle.sides.all()])
         traits = [_traits(vote, said) for vote in votes]
         with transaction.atomic():
@@ -49,6 +47,16 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
             VoteTraits.objects.bulk_create(traits, ignore_conflicts=True)
         written += [vote.pk for vote in votes]
     return written
+
+
+def _chunks(fresh: QuerySet[Vote]) -> Iterator[list[Vote]]:
+    """By key, each from where the one before ended: what was written just now is not looked through again and again."""
+    last = 0
+    while votes := list(fresh.filter(pk__gt=last).order_by("pk")[:_AT_ONCE]):
+        yield votes
+        if len(votes) < _AT_ONCE:
+            return
+        last = votes[-1].pk
 
 
 def _messages(sides: Sequence[Side]) -> dict[int, dict[int, _Said]]:
