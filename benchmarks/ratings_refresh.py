@@ -16,7 +16,7 @@ from apps.arena.models.entries import DEFAULT_SLUG
 from apps.conversations.models import Conversation, Role
 from apps.conversations.services.planting import Seed, messages_plant
 from apps.leaderboard.battle_files.style import FEATURES
-from apps.leaderboard.increments import snapshot_extend
+from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
 from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.services import snapshot_build
 
@@ -26,7 +26,8 @@ FILLED = """
 WITH drawn AS (SELECT random() AS one, random() AS two FROM generate_series(1, %(n)s)),
 battle AS (
     INSERT INTO arena_battle (public_id, arena_id, user_id, is_anonymous, prompt_digest, n_turns, follows, created_at)
-    SELECT gen_random_uuid(), %(arena)s, %(user)s, true, md5(random()::text), 1, '', now() FROM drawn RETURNING id
+    SELECT gen_random_uuid(), %(arena)s, %(user)s, true, md5(random()::text), 1, '', %(voted_at)s
+    FROM drawn RETURNING id
 ),
 pair AS (SELECT id, floor(random() * %(models)s)::int AS x, floor(random() * (%(models)s - 1))::int AS y FROM battle),
 side AS (
@@ -37,7 +38,7 @@ side AS (
 vote AS (
     INSERT INTO arena_vote
         (battle_id, verdict, n_turns, integrity, reasons, weight, overruled, overruled_why, network, created_at)
-    SELECT id, (ARRAY['a', 'b', 'tie'])[floor(random() * 3) + 1], 1, 'counted', '{}', 1.0, '', '', '', now()
+    SELECT id, (ARRAY['a', 'b', 'tie'])[floor(random() * 3) + 1], 1, 'counted', '{}', 1.0, '', '', '', %(voted_at)s
     FROM pair RETURNING id
 )
 INSERT INTO leaderboard_votetraits (vote_id, categories, style_a, style_b)
@@ -46,7 +47,7 @@ SELECT id, (%(categories)s::text[])[1 + floor(random() * 4)::int : 4 + floor(ran
     (SELECT array_agg(floor(random() * 200)) FROM generate_series(1, %(features)s) WHERE id > 0)
 FROM vote
 """
-"""Votes whose texts were looked at before, as all old ones were."""
+"""Votes of earlier days, whose texts were looked at, as those of all old ones were."""
 
 
 def measure(n_votes: int, n_models: int) -> None:
@@ -57,7 +58,8 @@ def measure(n_votes: int, n_models: int) -> None:
     keys = [entry.pk for entry in entries]
     filling: dict[str, Any] = {"n": n_votes, "arena": arena.pk, "user": voter.pk, "models": n_models, "entries": keys}
     with connection.cursor() as cursor:
-        cursor.execute(FILLED, filling | {"categories": CATEGORIES, "features": len(FEATURES)})
+        voted_at = timezone.now() - 2 * IN_FULL_AFTER
+        cursor.execute(FILLED, filling | {"categories": CATEGORIES, "features": len(FEATURES), "voted_at": voted_at})
         cursor.execute("ANALYZE")
     started = perf_counter()
     snapshot_build(arena, BoardConfig())

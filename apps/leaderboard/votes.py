@@ -120,7 +120,7 @@ def _prompts(arena: Arena) -> tuple[IntArray, IntArray]:
 
 def _blind(arena: Arena) -> QuerySet[Vote]:
     votes = Vote.objects.rated(arena).filter(traits__isnull=False).select_related("battle", "traits")
-    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B))
+    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B)).order_by()
 
 
 def _voter(battle: Battle) -> Voter | None:
