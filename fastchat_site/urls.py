@@ -15,6 +15,7 @@ urlpatterns = [
     path("account/", include("apps.accounts.urls")),
     path("account/", include("apps.moderation.urls")),
     path("account/", include("apps.appeals.urls")),
+    path("account/", include("apps.consents.urls")),
     path("account/", include("apps.privacy.urls")),
     path("internal/", include("apps.workers.urls")),
     path("admin/", admin.site.urls),

@@ -7,6 +7,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.erasure import counters_erase, ledger_erase
 from apps.appeals.services import appeals_erase
 from apps.arena.services.erasure import battles_erase
+from apps.consents.services import consents_erase
 from apps.conversations.services.erasure import conversations_erase, presets_erase
 from apps.conversations.services.images import images_erase
 from apps.datasets.services.erasure import dataset_rows_erase
@@ -21,6 +22,8 @@ ERASERS: tuple[Eraser, ...] = (
     # Battles first: the verdict on one no longer says whose it is when its texts go.
     battles_erase,
     conversations_erase,
+    # Before datasets: it waits for a version that is being stored, so that its rows are found then.
+    consents_erase,
     dataset_rows_erase,
     presets_erase,
     images_erase,

@@ -12,6 +12,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.accounts.actors import VISITOR_COOKIE, Actor, actor_get
 from apps.accounts.models import User
 from apps.accounts.visits import visitor_of
+from apps.consents.forms import ConsentForm
+from apps.consents.selectors import answers_now
 from apps.core.errors import NotFound
 from apps.privacy import selectors
 from apps.privacy.errors import StaffNotErased
@@ -43,6 +45,7 @@ def erase(request: HttpRequest) -> HttpResponse:
         "form": form,
         "problem": problem,
         "found": selectors.found_of(actor) if actor != Actor() else {},
+        "consents": ConsentForm.of(answers_now(actor)),
         "visitor": visitor if user is None else None,
         "is_known": actor != Actor(),
     }

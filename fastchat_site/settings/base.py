@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.gateway",
     "apps.accounts",
     "apps.holds",
+    "apps.consents",
     "apps.catalog",
     "apps.workers",
     "apps.moderation",

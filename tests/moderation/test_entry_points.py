@@ -97,6 +97,7 @@ EXEMPT = {
     "account/appeals/<int:pk>": "moderators alone read it, and must see what somebody means",
     "account/appeals/bans/<int:pk>": "moderators alone read it, and must see what somebody means",
     "account/erase": "a password, which is kept nowhere",
+    "account/training": "without texts",
     "account/keys/<int:pk>/rotate": "without texts",
     "account/keys/<int:pk>/revoke": "without texts",
     "v1/embeddings": "vectors: nobody reads them",

@@ -201,7 +201,7 @@ NO_TEXT = {
     "chat/<uuid:conversation_id>/delete", "chats/shared/<int:share_id>/revoke", "account/keys/<int:pk>/rotate",
     "account/keys/<int:pk>/revoke", "api/v1/token_check", "v1/votes", "v1/responses/<str:response_id>/cancel",
     "v1/batches/<str:batch_id>/cancel", "^v1/responses/(compact|input_tokens)$", "^(v1|api/v1)/.*$",
-    "account/^usage\\.(?P<suffix>csv|json)$", "account/erase",
+    "account/^usage\\.(?P<suffix>csv|json)$", "account/erase", "account/training",
 }  # fmt: skip
 """Doors that keep nothing of what comes in."""
 

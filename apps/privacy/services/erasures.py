@@ -18,6 +18,8 @@ from django.db.models.functions import Now
 from apps.accounts.actors import Actor
 from apps.accounts.erasure import account_close, account_erase
 from apps.accounts.models import User
+from apps.consents.models import How
+from apps.consents.services import consents_withdraw
 from apps.holds.selectors import held_ids, holds_in_force
 from apps.privacy.erasers import ERASERS
 from apps.privacy.errors import StaffNotErased
@@ -59,6 +61,9 @@ def erasure_ask(*, user: User | None, visitor_public_id: UUID | None, entered_by
     try:
         with transaction.atomic():
             request.save(force_insert=True)
+            for actor in _actors(request):
+                # Nothing of theirs is taken from now on, also while a hold keeps it here.
+                consents_withdraw(actor, How.ERASURE)
             if user is not None:
                 account_close(user)
     except IntegrityError:
