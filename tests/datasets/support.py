@@ -17,6 +17,7 @@ from tests.live import LiveSite
 
 Notes = Counter[str]
 BENCHMARK = Path(__file__).with_name("benchmark.jsonl")
+TAGS, RELEASE_KEY = Path(__file__).with_name("tags.jsonl"), Path(__file__).with_name("release.key")
 TWO_SETS: dict[str, Any] = {
     "test": {"steps": [{"part": {"keep": "test", "test_share": 0.2}}]},
     "train": {"steps": [{"part": {"test_share": 0.2}}, {"identity": {"model_name": "Owl", "maker": "The Wood"}}]},

@@ -12,6 +12,7 @@ from apps.datasets.recipe import recipe_parse, recipe_read
 from apps.datasets.steps.all import STEPS
 from apps.datasets.steps.choosing import Part
 from apps.datasets.steps.words import Length
+from tests.datasets.support import RELEASE_KEY
 from tests.live import ROOT
 
 
@@ -86,11 +87,15 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_recipes_that_come_with_the_site_can_be_used() -> None:
-    tokenizer = str(ROOT / "examples" / "models" / "demo-base")
+    given = {
+        "prepare_all": {"tokenizer": str(ROOT / "examples" / "models" / "demo-base")},
+        "release_battles": {"blocked_words": "[owl]", "key_file": str(RELEASE_KEY)},
+        "release_chats": {"blocked_words": "[owl]"},
+    }
     paths = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
     assert paths
     for path in paths:
-        assert recipe_read(path, {"tokenizer": tokenizer}).outputs
+        assert recipe_read(path, given[path.stem]).outputs
 
 
 def test_every_step_has_a_section_in_the_docs_that_names_its_options() -> None:

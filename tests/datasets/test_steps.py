@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 
 from apps.datasets.records import Record, Role, dumped
 from apps.datasets.steps.all import STEPS
+from apps.datasets.steps.anonymity import KAnonymous, Pseudonyms
 from apps.datasets.steps.base import AddStep, ChoiceStep, Dropped, MapStep, OptionWrong
+from apps.datasets.steps.battles import SampleBattles, WholeBattles
 from apps.datasets.steps.choosing import Languages, Part, Slice, WithoutField
 from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.duplicates import NearDuplicates, UniqueIds, UniqueOpenings
+from apps.datasets.steps.fields import DropFields, JoinFields, RenameFields
 from apps.datasets.steps.html import PageRemains
 from apps.datasets.steps.identity import Identity
-from apps.datasets.steps.model_names import KeepModels, ModelNames
+from apps.datasets.steps.model_names import DropModels, KeepModels, ModelNames
 from apps.datasets.steps.personal import PersonalData
 from apps.datasets.steps.quality import Quality
+from apps.datasets.steps.questions import FrequentQuestions, ShortQuestions
 from apps.datasets.steps.sampling import Sample
 from apps.datasets.steps.shape_of_text import DigitRuns, Loops, RestartingLists, repeated_share
 from apps.datasets.steps.splitting import SplitLong, packed, rounds_of
@@ -29,7 +33,7 @@ from apps.datasets.steps.turns import EmptyMessages, SingleRound, TakeTurns, Tri
 from apps.datasets.steps.words import BlockedWords, Length, Refusals, ReplaceText, taken_apart
 from apps.datasets.tokens import counters_close
 from tests.conftest import DEMO_BASE
-from tests.datasets.support import BENCHMARK, Notes, applied, chosen, reason, records, roles, talk
+from tests.datasets.support import BENCHMARK, RELEASE_KEY, TAGS, Notes, applied, chosen, reason, records, roles, talk
 
 MAPS: list[MapStep] = [
     TrimTurns(),
@@ -54,6 +58,14 @@ MAPS: list[MapStep] = [
     Quality(),
     Quality(least=0.9),
     ModelNames(names=["gpt-4"], aliases={"default": "gpt-3.5-turbo"}),
+    DropModels(names=["gpt-4"]),
+    ShortQuestions(),
+    BlockedWords(words=["資料"], both_scripts=True),
+    DropFields(names=["tstamp"]),
+    RenameFields(names={"tstamp": "asked_at"}),
+    JoinFields(file=str(TAGS), fields=["toxic"]),
+    JoinFields(file=str(TAGS), fields=["toxic"], drop_missing=True),
+    Pseudonyms(fields=["user_id"], key_file=str(RELEASE_KEY)),
     STEPS["html_to_markdown"](),  # type: ignore[list-item]  # it is one
     STEPS["page_remains"](),  # type: ignore[list-item]  # it is one
 ]
@@ -103,6 +115,10 @@ CHOICES: list[ChoiceStep] = [
     Sample(n=3),
     Sample(n=3, by=["model"]),
     Sample(n=3, by=["model"], proportional=True),
+    WholeBattles(),
+    SampleBattles(n=3),
+    KAnonymous(fields=["model"], k=3),
+    FrequentQuestions(n=2),
 ]
 
 
@@ -115,6 +131,8 @@ def test_a_choice_says_of_each_row_whether_it_stays_and_keeps_what_it_kept(
     reasons = list(step.choose(keys))
     assert len(reasons) == len(found)
     assert all(why is None or why for why in reasons)
+    if isinstance(step, FrequentQuestions):
+        return  # when the most frequent are gone, others are
     kept = [key for key, why in zip(keys, reasons, strict=True) if why is None]
     assert list(step.choose(kept)) == [None] * len(kept)
 
@@ -138,6 +156,20 @@ def test_every_step_has_help_and_a_name_in_one_style() -> None:
         (Languages, {"skip": ["korean"]}),
         (KeepModels, {"names": ["---"]}),
         (PersonalData, {"kinds": []}),
+        (DropModels, {"names": []}),
+        (ShortQuestions, {"min_chars": 0}),
+        (FrequentQuestions, {"n": 0}),
+        (SampleBattles, {}),
+        (DropFields, {}),
+        (RenameFields, {"names": {"a": "b", "b": "c"}}),
+        (RenameFields, {"names": {"a": "c", "b": "c"}}),
+        (JoinFields, {"file": "none.jsonl", "fields": ["toxic"]}),
+        (JoinFields, {"file": str(TAGS), "fields": ["none"]}),
+        (JoinFields, {"file": str(TAGS), "fields": ["toxic"], "key": "none"}),
+        (Pseudonyms, {"fields": ["user_id"]}),
+        (Pseudonyms, {"fields": ["user_id"], "key_file": "none.key"}),
+        (Pseudonyms, {"fields": ["user_id"], "key_file": str(TAGS.with_name("__init__.py"))}),
+        (KAnonymous, {"fields": ["language"], "k": 1}),
         (ReplaceText, {}),
         (DigitRuns, {"times": 1}),
         (Loops, {"share": 0}),

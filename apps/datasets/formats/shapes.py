@@ -56,6 +56,7 @@ _MARKS: tuple[tuple[Shape, tuple[str, ...]], ...] = (
     (Shape.FASTCHAT_BATTLE, ("conversation_a", "conversation_b")),
     (Shape.SHAREGPT, ("conversations",)),
     (Shape.MESSAGES, ("messages",)),
+    (Shape.MESSAGES, ("conversation",)),
     (Shape.FASTCHAT_LOG, ("type", "state")),
     (Shape.FASTCHAT_LOG, ("type", "states")),
     (Shape.ALPACA, ("instruction", "output")),
@@ -116,8 +117,9 @@ def _sharegpt(value: Value, own_id: str) -> list[Record]:
 
 
 def _messages(value: Value, own_id: str) -> list[Record]:
-    messages = _turns(_list(value, "messages"), "messages")
-    return [_record(value, own_id, _with_system(value, messages), "messages", "system")]
+    name = "messages" if "messages" in value or "conversation" not in value else "conversation"
+    messages = _turns(_list(value, name), name)
+    return [_record(value, own_id, _with_system(value, messages), name, "system")]
 
 
 def _alpaca(value: Value, own_id: str) -> list[Record]:

@@ -34,6 +34,24 @@ class KeepModels(MapStep):
 
 @step
 @dataclass(frozen=True)
+class DropModels(MapStep):
+    """Drop answers of the models of `names`, however they are spelled. Those that name no model stay."""
+
+    name = "drop_models"
+    names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.names or not all(map(spelled, self.names)):
+            raise OptionWrong("names: give at least one, and each a letter or a digit")
+
+    def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
+        if record.model and spelled(record.model) in {spelled(name) for name in self.names}:
+            return Dropped("a model that is left out", record.model[:60])
+        return record
+
+
+@step
+@dataclass(frozen=True)
 class ModelNames(MapStep):
     """Write the names of models in one way: each that is spelled as one of `names` ("GPT4" as "gpt-4"), and each of
     `aliases` ("default": "gpt-3.5-turbo"), however those are spelled.

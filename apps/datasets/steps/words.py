@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+
+from opencc import OpenCC
 
 from apps.datasets.records import Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
@@ -16,13 +18,15 @@ _SPEAKERS = (Role.USER, Role.ASSISTANT)
 class BlockedWords(MapStep):
     """Drop conversations in which one of `words` is said, in any case.
 
-    `speakers`: by whom. `inside`: also as a part of a longer word, as FastChat's cleaning does.
+    `speakers`: by whom. `inside`: also as a part of a longer word, as FastChat's cleaning does. `both_scripts`: Chinese
+    words also in the script, traditional or simplified, in which they are not given.
     """
 
     name = "blocked_words"
     words: list[str] = field(default_factory=list)
     speakers: list[str] = field(default_factory=lambda: [str(role) for role in _SPEAKERS])
     inside: bool = False
+    both_scripts: bool = False
 
     def __post_init__(self) -> None:
         if not self.words or not all(word.strip() for word in self.words):
@@ -32,14 +36,29 @@ class BlockedWords(MapStep):
 
     @cached_property
     def _pattern(self) -> "re.Pattern[str]":
-        words = "|".join(re.escape(word.strip()) for word in sorted(self.words, key=len, reverse=True))
+        said = [simplified(word) if self.both_scripts else word for word in self.words]
+        words = "|".join(re.escape(word.strip()) for word in sorted(said, key=len, reverse=True))
         return re.compile(words if self.inside else rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         for message in record.all_messages():
-            if message.role in self.speakers and (found := self._pattern.search(message.content)):
+            if message.role not in self.speakers:
+                continue
+            text = simplified(message.content) if self.both_scripts else message.content
+            if found := self._pattern.search(text):
                 return Dropped("blocked word", found[0])
         return record
+
+
+def simplified(text: str) -> str:
+    """Traditional Chinese as simplified Chinese, and all else as it is. The text has neither NUL nor half a pair."""
+    converted: str = _converter().convert(text)
+    return converted
+
+
+@cache
+def _converter() -> OpenCC:
+    return OpenCC("t2s")
 
 
 REFUSALS = (
