@@ -166,6 +166,8 @@ WORDS: dict[str, str] = {
     "datasets.file_unreadable": "{path} cannot be read: {reason}.",
     "datasets.format_unknown": "{path} is in no format that is known here: {seen}. Known are {known}; name one with "
     "--format.",
+    "datasets.dataset_wrong": "{what} cannot be read as a dataset: {reason}.",
+    "datasets.hub_refused": "{what} cannot be fetched: {reason}.",
     "datasets.record_refused": "{where}: {reason}. Mend it, or leave out --strict to count such records and go on.",
     "datasets.recipe_wrong": "The recipe cannot be used: {reason}.",
     "datasets.output_exists": "{path} is there already, and what was made is never changed. Choose another name, or "

@@ -194,7 +194,10 @@ def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[s
     return {
         "recipe": {"name": recipe.name, "sha256": recipe.hash, **recipe.told},
         "code_sha256": code_hash(),
-        "inputs": [{"file": name, "format": one.shape} for name, one in zip(names, inputs, strict=True)],
+        "inputs": [
+            {"file": name, "format": one.shape} | ({"split": one.split} if one.split else {})
+            for name, one in zip(names, inputs, strict=True)
+        ],
         "steps": [one.as_dict() for one in cleaned.common],
         "sets": {
             one.name: {

@@ -18,6 +18,16 @@ class FormatUnknown(DatasetError):
     code = "datasets.format_unknown"
 
 
+class DatasetWrong(DatasetError):
+    """A folder or a dataset of a hub of which it cannot be said what is to be read."""
+
+    code = "datasets.dataset_wrong"
+
+
+class HubRefused(DatasetError):
+    code = "datasets.hub_refused"
+
+
 class RecordRefused(DatasetError):
     """With --strict: the first record that cannot be read."""
 

@@ -54,8 +54,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Input:
+    """`name`: as rows and reports name it; empty: by its path. `split`: of the dataset whose file it is, if any."""
+
     path: Path
     shape: Shape
+    name: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def inputs_of(paths: Iterable[Path], shape: Shape | None = None) -> list[Input]:
 def names_of(inputs: list[Input]) -> tuple[str, ...]:
     """As rows name them: by the last part of the path, or by the whole path where two would have one name."""
     taken = Counter(one.path.name for one in inputs)
-    return tuple(one.path.name if taken[one.path.name] == 1 else str(one.path) for one in inputs)
+    return tuple(one.name or (one.path.name if taken[one.path.name] == 1 else str(one.path)) for one in inputs)
 
 
 class Run:

@@ -16,7 +16,7 @@ import pytest
 
 from gpu_worker.protocol import ModelState
 from gpu_worker.server.cli import UsageError, read_options
-from tests.gpu_worker.fake_hub import fake_hub
+from tests.fake_hub import fake_hub
 from tests.gpu_worker.fake_site import ENROLMENT_TOKEN, fake_site
 from tests.gpu_worker.live_worker import eventually
 

@@ -1,5 +1,5 @@
-"""Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd, or
-Parquet. Streamed."""
+"""Files of conversations, opened by what is in them: JSON or JSON lines, plain, in gzip or in zstd,
+Parquet, or Arrow. Streamed."""
 
 import gzip
 import zlib
@@ -13,7 +13,8 @@ import zstandard
 
 from apps.core.json_stream import Broken, FileCut, stream_values
 from apps.datasets.errors import FileUnreadable, FormatUnknown
-from apps.datasets.formats.parquet import MAGIC, ParquetBroken, parquet_values
+from apps.datasets.formats.arrow import FILE_MAGIC, STREAM_MAGIC, arrow_values
+from apps.datasets.formats.parquet import MAGIC, ColumnsBroken, parquet_values
 from apps.datasets.formats.shapes import Shape, shape_of
 
 ROW_MAX_CHARS = 8 * 1024 * 1024
@@ -43,24 +44,28 @@ class Raw:
 def raw_records(path: Path) -> Iterator[Raw]:
     """Raises: FileUnreadable, as soon as it is known."""
     try:
-        if _magic(path) == MAGIC:
-            yield from _of_parquet(path)
+        magic = _magic(path)
+        if magic == MAGIC:
+            yield from _of_columns(parquet_values(path))
+            return
+        if magic in (STREAM_MAGIC, FILE_MAGIC):
+            yield from _of_columns(arrow_values(path))
             return
         with _opened(path) as file:
             values = stream_values(file, row_max_chars=ROW_MAX_CHARS)
             for number, row in enumerate(values):
                 value = Broken(f"nested over {DEPTH_MAX} deep") if is_deeper(row.value, DEPTH_MAX) else row.value
                 yield Raw(number, row.line, value, row.n_chars)
-    except (FileCut, ParquetBroken) as exc:
+    except (FileCut, ColumnsBroken) as exc:
         raise FileUnreadable(path=str(path), reason=str(exc)) from exc
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise FileUnreadable(path=str(path), reason=reason) from exc
 
 
-def _of_parquet(path: Path) -> Iterator[Raw]:
+def _of_columns(values: Iterator[tuple[Any, int]]) -> Iterator[Raw]:
     """Rows for lines."""
-    for number, (found, n_chars) in enumerate(parquet_values(path)):
+    for number, (found, n_chars) in enumerate(values):
         value = found
         if n_chars > ROW_MAX_CHARS or is_deeper(found, DEPTH_MAX):
             value = Broken(f"longer than {ROW_MAX_CHARS} characters, or nested over {DEPTH_MAX} deep")

@@ -5,7 +5,7 @@ column `extra_json`, and is put back when the file is read.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from arro3.io import read_json, read_parquet, write_ndjson, write_parquet
 
 MAGIC = b"PAR1"
 EXTRA = "extra_json"
-_ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 64
 _TEXT = DataType.utf8()
 
 
@@ -45,14 +45,19 @@ _SCHEMA = Schema(
 )
 
 
-class ParquetBroken(Exception):
+class ColumnsBroken(Exception):
     """The file cannot be read, and why."""
 
 
 def parquet_values(path: Path) -> Iterator[tuple[Any, int]]:
-    """Each row as JSON, without what is null, and how many characters it has. Raises: ParquetBroken."""
+    """Each row as JSON, without what is null, and how many characters it has. Raises: ColumnsBroken."""
+    return batches_values(lambda: read_parquet(path, batch_size=ROWS_AT_ONCE))
+
+
+def batches_values(read: Callable[[], Iterable[Any]]) -> Iterator[tuple[Any, int]]:
+    """The same of record batches of any file. Raises: ColumnsBroken."""
     with _told():
-        batches = iter(read_parquet(path, batch_size=_ROWS_AT_ONCE))
+        batches = iter(read())
     while True:
         with _told():
             lines = _next_lines(batches)
@@ -79,7 +84,7 @@ def _told() -> Iterator[None]:
         # The library panics at some broken files, which is no `Exception`.
         if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
             raise
-        raise ParquetBroken(str(exc)[-200:]) from exc
+        raise ColumnsBroken(str(exc)[-200:]) from exc
 
 
 def lines_to_parquet(lines: Path, path: Path) -> None:

@@ -14,11 +14,12 @@ from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
 from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
+from apps.datasets.management.inputs import choice_arguments, inputs_given
 from apps.datasets.management.verbs.making import licensed
 from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
 from apps.datasets.report import report_text
-from apps.datasets.run import Input, Options, inputs_of
+from apps.datasets.run import Input, Options
 from apps.datasets.services.versions import folder_store
 from apps.datasets.shared.pool import shared_pool
 from apps.datasets.sources import no_sources, sources_of
@@ -37,8 +38,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE.yaml")
         parser.add_argument(
-            "--input", type=Path, nargs="+", default=[], metavar="FILE", help="JSON, JSON lines or Parquet"
+            "--input",
+            nargs="+",
+            default=[],
+            metavar="INPUT",
+            help="files of JSON, JSON lines, Parquet or Arrow, folders of datasets, or hf:ORG/NAME[@REVISION]",
         )
+        choice_arguments(parser)
         parser.add_argument("--output", type=Path, metavar="FOLDER", help="what comes out; must not exist")
         parser.add_argument("--format", choices=list(map(str, Shape)), help="of the input; found out by default")
         parser.add_argument(
@@ -89,7 +95,7 @@ class Command(BaseCommand):
         if options["dataset"] is not None:
             for output in recipe.outputs:
                 name_check(output.name)
-        inputs = inputs_of(options["input"], Shape(options["format"]) if options["format"] else None)
+        inputs = inputs_given(options, "input", self.stderr.write)
         for one in inputs:
             self.stderr.write(f"{one.path} is read as {one.shape}")
         how = Options(options["workers"] or os.cpu_count() or 1, options["strict"], Form(options["write"]))

@@ -2,15 +2,14 @@
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.errors import SiteError
 from apps.datasets.checking import Checked, faults_of
-from apps.datasets.formats.files import shape_find
 from apps.datasets.formats.shapes import Shape
+from apps.datasets.management.inputs import choice_arguments, inputs_given
 from apps.datasets.management.verbs.looking import LOOKING, looking_arguments
 from apps.datasets.management.verbs.making import MAKING, making_arguments
 
@@ -24,7 +23,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         check = verbs.add_parser("check", help="name the first fault of each record, by line and field; not 0 if any")
-        check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+        check.add_argument("files", nargs="+", metavar="INPUT", help="a file, a folder of a dataset, or hf:ORG/NAME")
+        choice_arguments(check)
         check.add_argument("--format", choices=list(map(str, Shape)), help="of the files; found out by default")
         check.add_argument("--all", action="store_true", help=f"show more than the first {_SHOWN} faults of a file")
         looking_arguments(verbs)
@@ -42,15 +42,14 @@ class Command(BaseCommand):
 def check_lines(options: dict[str, Any]) -> Iterator[str]:
     """Raises, at the end: CommandError, if there was a fault."""
     n_wrong = 0
-    for path in options["files"]:
-        shape = Shape(options["format"]) if options["format"] else shape_find(path)
+    for one in inputs_given(options, "files"):
         checked = Checked()
-        for number, fault in enumerate(faults_of(path, shape, checked)):
+        for number, fault in enumerate(faults_of(one.path, one.shape, checked)):
             if options["all"] or number < _SHOWN:
                 yield str(fault)
             elif number == _SHOWN:
                 yield "... --all shows the others"
-        yield f"{path}: {checked.n_records} records of {shape}, {checked.n_wrong} with a fault"
+        yield f"{one.path}: {checked.n_records} records of {one.shape}, {checked.n_wrong} with a fault"
         n_wrong += checked.n_wrong
     if n_wrong:
         raise CommandError(f"{n_wrong} record(s) cannot be trained on as they are")

@@ -13,10 +13,11 @@ from apps.datasets.errors import DerivationWrong
 from apps.datasets.exporting import version_export, version_publish
 from apps.datasets.folder import REPORT, Folder, folder_read
 from apps.datasets.formats.shapes import Shape
+from apps.datasets.management.inputs import choice_arguments, inputs_given
 from apps.datasets.models import DatasetVersion, Origin
 from apps.datasets.names import LICENCE_MAX_CHARS, name_check, reference_read
 from apps.datasets.recipe import recipe_parse
-from apps.datasets.run import Options, inputs_of, names_of
+from apps.datasets.run import Options, names_of
 from apps.datasets.selectors import sets_of, version_get
 from apps.datasets.services.derived import Part, Split, version_split, versions_merge
 from apps.datasets.services.versions import folder_store, version_delete
@@ -28,14 +29,13 @@ Lines = Iterator[str]
 def making_arguments(verbs: Any) -> None:
     import_ = verbs.add_parser("import", help="store files, or a folder of `clean`, as the next version")
     import_.add_argument("name", metavar="NAME")
-    import_.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    import_.add_argument("paths", nargs="+", metavar="INPUT", help="as `clean --input`, or a folder of `clean`")
+    choice_arguments(import_)
     import_.add_argument(
         "--format", choices=list(map(str, Shape)), help="of files, or of sources; found out by default"
     )
     import_.add_argument("--strict", action="store_true", help="refuse files at the first record that is wrong")
-    import_.add_argument(
-        "--source", type=Path, nargs="+", default=[], metavar="FILE", help="of what the folder was made"
-    )
+    import_.add_argument("--source", nargs="+", default=[], metavar="INPUT", help="of what the folder was made")
     licensed(import_)
     export = verbs.add_parser("export", help="write a version into a folder, as `clean` writes it")
     export.add_argument("version", metavar="VERSION")
@@ -70,14 +70,14 @@ def _licence(text: str) -> str:
 
 def import_lines(options: dict[str, Any]) -> Lines:
     name, paths, licence = name_check(options["name"]), options["paths"], options["licence"]
-    if len(paths) == 1 and (paths[0] / REPORT).exists():
-        folder = folder_read(paths[0])
+    if len(paths) == 1 and (Path(paths[0]) / REPORT).exists():
+        folder = folder_read(Path(paths[0]))
         sources = _sources(options, folder)
         yield _stored(folder_store(name, folder, origin=Origin.IMPORT, sources=sources, licence=licence))
         return
     if options["source"]:
         raise CommandError("--source is of a folder of `clean`: files are kept as their own sources")
-    inputs = inputs_of(paths, Shape(options["format"]) if options["format"] else None)
+    inputs = inputs_given(options, "paths")
     recipe = recipe_parse({"name": name, "steps": []}, {}, default_name=name)
     with TemporaryDirectory(prefix="dataset-") as place:
         made = recipe_run(recipe, inputs, Path(place) / "out", Options(is_strict=options["strict"]))
@@ -89,11 +89,13 @@ def import_lines(options: dict[str, Any]) -> Lines:
 
 def _sources(options: dict[str, Any], folder: Folder) -> Sources:
     """Of the files named by --source, which must be those that the folder was made of. Raises: CommandError."""
-    if options["strict"] or (options["format"] and not options["source"]):
-        raise CommandError("--strict and --format are of files: a folder of `clean` has been read already")
+    of_files = options["format"] or options["split"] or options["config"]
+    if options["strict"] or (of_files and not options["source"]):
+        said = "--strict, --format, --split and --config"
+        raise CommandError(f"{said} are of files: a folder of `clean` has been read already")
     if not options["source"]:
         return no_sources
-    inputs = inputs_of(options["source"], Shape(options["format"]) if options["format"] else None)
+    inputs = inputs_given(options, "source")
     known = [one["file"] for one in folder.report["inputs"]]
     if others := [file for file in names_of(inputs) if file not in known]:
         raise CommandError(f"{folder.path} was made of {', '.join(known)}, and not of {others[0]}")

@@ -18,7 +18,9 @@ class FakeHub:
     url: str
     repository: str
     revisions: dict[str, Path]
-    """Folders by tag; a commit is made up for each (`commit`)."""
+    """Folders by tag, of which `main` is meant where none is named; a commit is made up for each (`commit`)."""
+    refusal: tuple[int, str] | None = None
+    """Status and error code with which files are refused, instead of being given."""
     asked: list[str] = field(default_factory=list)
 
     def commit(self, tag: str) -> str:
@@ -35,8 +37,9 @@ class FakeHub:
 
 
 @contextmanager
-def fake_hub(repository: str, revisions: dict[str, Path]) -> Iterator[FakeHub]:
-    """Listen until the block ends."""
+def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models") -> Iterator[FakeHub]:
+    """Listen until the block ends. `kind`: models or datasets."""
+    prefix = "" if kind == "models" else f"/{kind}"
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -50,30 +53,39 @@ def fake_hub(repository: str, revisions: dict[str, Path]) -> Iterator[FakeHub]:
         def _answer(self) -> None:
             path = unquote(urlsplit(self.path).path)
             hub.asked.append(path)
-            api, files = f"/api/models/{repository}/", f"/{repository}/resolve/"
-            if path.startswith(api):
-                kind, _, revision = path.removeprefix(api).partition("/")
-                self._api(kind, revision)
+            api, files = f"/api/{kind}/{repository}", f"{prefix}/{repository}/resolve/"
+            if path == api:
+                self._api("revision", "main")
+            elif path.startswith(f"{api}/"):
+                what, _, revision = path.removeprefix(f"{api}/").partition("/")
+                self._api(what, revision)
             elif path.startswith(files):
                 revision, _, name = path.removeprefix(files).partition("/")
                 self._file(revision, name)
             else:
                 self._reply(404, b"", {"X-Error-Code": "RepoNotFound"})
 
-        def _api(self, kind: str, revision: str) -> None:
+        def _api(self, what: str, revision: str) -> None:
             found = hub.find(revision)
-            if found is None or kind not in ("revision", "tree"):
+            if found is None or what not in ("revision", "tree"):
                 self._reply(404, b"", {"X-Error-Code": "RevisionNotFound"})
                 return
             commit, folder = found
-            sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+            sizes = {
+                file.relative_to(folder).as_posix(): file.stat().st_size
+                for file in sorted(folder.rglob("*"))
+                if file.is_file()
+            }
             siblings = [{"rfilename": name} for name in sizes]
             tree = [{"type": "file", "path": name, "size": size, "oid": commit} for name, size in sizes.items()]
-            body = tree if kind == "tree" else {"id": repository, "sha": commit, "siblings": siblings}
+            body = tree if what == "tree" else {"id": repository, "sha": commit, "siblings": siblings}
             self._reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
         def _file(self, revision: str, name: str) -> None:
             found = hub.find(revision)
+            if hub.refusal is not None:
+                self._reply(hub.refusal[0], b"", {"X-Error-Code": hub.refusal[1]})
+                return
             if found is None or not (found[1] / name).is_file():
                 self._reply(404, b"", {"X-Error-Code": "EntryNotFound"})
                 return

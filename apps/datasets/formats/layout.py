@@ -1,0 +1,272 @@
+"""Which files of a dataset of Hugging Face are its data, and of which split: as its card says, or by their names. Pure.
+
+No code of a dataset is run: one that is made by a script of its own has no data here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import translate
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+CARD = "README.md"
+STATE, SPLITS_OF_FOLDERS = "state.json", "dataset_dict.json"
+DEFAULT = "default"
+Splits = dict[str, list[str]]
+"""For each split the names of its files, from the dataset's folder on."""
+
+_READ = re.compile(r"\.(parquet|arrow|(jsonl|ndjson|json)(\.(gz|zst|zstd))?)$", re.IGNORECASE)
+_NO_DATA = frozenset(
+    {CARD, STATE, SPLITS_OF_FOLDERS, "config.json", "dataset_info.json", "dataset_infos.json", "report.json"}
+)
+_OTHER_DATA = re.compile(r"\.(csv|tsv|txt|xml|zip|tar|bin|pickle|pkl|h5)(\.(gz|zst|zstd|bz2|xz))?$", re.IGNORECASE)
+_SHARDED = re.compile(r"data/(?P<split>\w+(\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*\.[^/]*")
+_SHARD = re.compile(r"(?P<before>.*-)(?P<number>[0-9]{5})-of-(?P<n>[0-9]{5})(?![0-9])")
+_KEYWORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""Words that name a split in the name of a file or a folder, if no other letter stands beside them.
+
+Source: datasets/data_files.py of huggingface/datasets, `SPLIT_KEYWORDS`, `SPLIT_PATTERN_SHARDED`, `FILES_TO_IGNORE`;
+https://huggingface.co/docs/hub/datasets-file-names-and-splits.
+"""
+_BETWEEN = r"[-._ 0-9]"
+CARD_MAX_CHARS = 4_000_000
+
+
+class LayoutWrong(ValueError):
+    """Why it cannot be said which files are the data."""
+
+
+def splits_of(names: Iterable[str], text_of: Callable[[str], str], config: str | None = None) -> Splits:
+    """The splits of one configuration, each with at least one file. `text_of`: what stands in a file.
+
+    `config` None: the one that there is, or the one that its card makes the default. Raises: LayoutWrong.
+    """
+    known = sorted(names)
+    splits = _saved(known, text_of)
+    if splits is not None:
+        if config is not None:
+            raise LayoutWrong("it was saved by save_to_disk, and has no configurations: leave --config out")
+    else:
+        splits = _configured(known, text_of, config)
+    for split, files in splits.items():
+        _check_whole(split, files)
+    return splits
+
+
+def data_of(names: Iterable[str]) -> list[str]:
+    """Files that look like data, also those of a kind that is not read here."""
+    return [name for name in sorted(names) if _is_data(name) or (_OTHER_DATA.search(name) and not _is_hidden(name))]
+
+
+# --- As save_to_disk of the library `datasets` leaves it --------------------------------------------------------------
+
+
+def _saved(names: Sequence[str], text_of: Callable[[str], str]) -> Splits | None:
+    """None: it is no such folder."""
+    if SPLITS_OF_FOLDERS in names:
+        told = _json_of(SPLITS_OF_FOLDERS, text_of).get("splits")
+        if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+            raise LayoutWrong(f"{SPLITS_OF_FOLDERS} does not name its splits")
+        return {split: _files_of_state(f"{split}/", names, text_of) for split in told}
+    if STATE in names:
+        split = _json_of(STATE, text_of).get("_split")
+        return {split if isinstance(split, str) and split else "train": _files_of_state("", names, text_of)}
+    return None
+
+
+def _files_of_state(folder: str, names: Sequence[str], text_of: Callable[[str], str]) -> list[str]:
+    """In their order. Others that lie there are the library's cache."""
+    place = f"{folder}{STATE}"
+    if place not in names:
+        raise LayoutWrong(f"{place} is missing")
+    told = _json_of(place, text_of).get("_data_files")
+    files = [one.get("filename") for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    if not files or not all(isinstance(file, str) for file in files):
+        raise LayoutWrong(f"{place} does not name its files")
+    found = [f"{folder}{file}" for file in files]
+    if missing := [file for file in found if file not in names]:
+        raise LayoutWrong(f"{missing[0]} is missing, which {place} names")
+    return found
+
+
+def _json_of(name: str, text_of: Callable[[str], str]) -> dict[str, Any]:
+    try:
+        value = json.loads(text_of(name))
+    except (ValueError, RecursionError) as exc:
+        raise LayoutWrong(f"{name} is not JSON") from exc
+    if not isinstance(value, dict):
+        raise LayoutWrong(f"{name} is no JSON object")
+    return value
+
+
+# --- As its card says -------------------------------------------------------------------------------------------------
+
+
+def _configured(names: Sequence[str], text_of: Callable[[str], str], wanted: str | None) -> Splits:
+    configs = _configs(text_of(CARD)) if CARD in names else {}
+    if not configs:
+        if wanted not in (None, DEFAULT):
+            raise LayoutWrong(f"its card names no configurations, and so there is no {wanted!r}: leave --config out")
+        return _by_names(names, "")
+    said = configs[_chosen(configs, wanted)]
+    folder = str(said.get("data_dir") or "").strip("/")
+    folder = f"{folder}/" if folder else ""
+    patterns = said.get("data_files")
+    return _by_names(names, folder) if patterns is None else _by_patterns(names, folder, patterns)
+
+
+def _configs(card: str) -> dict[str, Mapping[str, Any]]:
+    """By name, those of the card's head that say where their files are."""
+    if not card.startswith("---") or len(card) > CARD_MAX_CHARS:
+        return {}
+    head, mark, _ = card[3:].partition("\n---")
+    try:
+        told = yaml.safe_load(head) if mark else None
+    except (yaml.YAMLError, RecursionError) as exc:
+        raise LayoutWrong(f"the head of its {CARD} is not YAML") from exc
+    configs = told.get("configs") if isinstance(told, dict) else None
+    if configs is None:
+        return {}
+    if not isinstance(configs, list) or not all(isinstance(one, dict) for one in configs):
+        raise LayoutWrong(f"the configs in its {CARD} are no list of tables")
+    return {str(one.get("config_name", DEFAULT)): one for one in configs if {"data_files", "data_dir"} & one.keys()}
+
+
+def _chosen(configs: Mapping[str, Mapping[str, Any]], wanted: str | None) -> str:
+    names = ", ".join(configs)
+    if wanted is not None:
+        if wanted not in configs:
+            raise LayoutWrong(f"it has no configuration {wanted!r}: --config is one of {names}")
+        return wanted
+    default = [name for name, one in configs.items() if one.get("default") is True]
+    if default or DEFAULT in configs or len(configs) == 1:
+        return [*default, *({DEFAULT} & configs.keys()), *configs][0]
+    raise LayoutWrong(f"it has several configurations: choose one with --config, of {names}")
+
+
+def _by_patterns(names: Sequence[str], folder: str, patterns: object) -> Splits:
+    splits: Splits = {}
+    for split, wanted in _patterns(patterns).items():
+        files: dict[str, None] = {}
+        for pattern in wanted:
+            found = [name for name in names if _matches(f"{folder}{pattern.removeprefix('./')}", name)]
+            if not found:
+                raise LayoutWrong(f"no file is {folder}{pattern}, as its {CARD} says of the split {split}")
+            if others := [name for name in found if not _READ.search(name)]:
+                raise LayoutWrong(f"{others[0]}, of the split {split}, is of a kind that is not read here")
+            files |= dict.fromkeys(found)
+        splits[split] = list(files)
+    return splits
+
+
+def _patterns(said: object) -> dict[str, list[str]]:
+    """As the library reads them: one pattern or several, of the split train, or some for each split."""
+    match said:
+        case str():
+            return {"train": [said]}
+        case list() if said and all(isinstance(one, str) for one in said):
+            return {"train": said}
+        case list() if said and all(isinstance(one, dict) for one in said):
+            return {str(one.get("split", "")): _texts(one.get("path")) for one in said}
+        case dict() if said:
+            return {str(split): _texts(path) for split, path in said.items()}
+    raise LayoutWrong(f"the data_files in its {CARD} are neither patterns nor splits with their paths")
+
+
+def _texts(said: object) -> list[str]:
+    found = [said] if isinstance(said, str) else said
+    if not isinstance(found, list) or not found or not all(isinstance(one, str) for one in found):
+        raise LayoutWrong(f"the data_files in its {CARD} have a split without a path")
+    return found
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """As the library's glob: `*` stays in a folder, `**` goes through all, what is hidden must be named."""
+    parts = PurePosixPath(pattern).parts
+    if ".." in parts or pattern.startswith("/") or "://" in pattern:
+        raise LayoutWrong(f"{pattern} lies outside of the dataset, and is not read")
+    return _is_matched(parts, PurePosixPath(name).parts)
+
+
+def _is_matched(pattern: Sequence[str], name: Sequence[str]) -> bool:
+    if not pattern or not name:
+        return not pattern and not name
+    if pattern[0] == "**":
+        rest = pattern[1:]
+        if not rest and len(name) == 1:
+            return not _is_hidden(name[0])
+        return _is_matched(rest, name) or (not name[0].startswith((".", "__")) and _is_matched(pattern, name[1:]))
+    hidden = name[0].startswith(".") and not pattern[0].startswith(".")
+    return not hidden and re.match(translate(pattern[0]), name[0]) is not None and _is_matched(pattern[1:], name[1:])
+
+
+# --- By their names ---------------------------------------------------------------------------------------------------
+
+
+def _by_names(names: Sequence[str], folder: str) -> Splits:
+    """First by `data/SPLIT-00000-of-00001`, then by words in folders, then in files; else all are one split."""
+    files = [name for name in names if name.startswith(folder) and _is_data(name.removeprefix(folder))]
+    if not files:
+        seen = [name for name in data_of(names) if not _is_data(name)]
+        why = f": {seen[0]} is of a kind that is not read here" if seen else ""
+        raise LayoutWrong(f"it holds no data in Parquet, Arrow or JSON{why}")
+    sharded = [(found["split"], name) for name in files if (found := _SHARDED.fullmatch(name.removeprefix(folder)))]
+    if sharded:
+        return _in_order(sharded)
+    for of_folders in (True, False):
+        named = [
+            (split, name)
+            for split, words in _KEYWORDS.items()
+            for name in files
+            if _is_named(PurePosixPath(name.removeprefix(folder)), words, of_folders=of_folders)
+        ]
+        if named:
+            return _in_order(named)
+    return {"train": files}
+
+
+def _in_order(found: Iterable[tuple[str, str]]) -> Splits:
+    """train, validation and test first, as the library has them."""
+    splits: Splits = {}
+    for split, name in found:
+        splits.setdefault(split, []).append(name)
+    return {split: splits[split] for split in sorted(splits, key=lambda one: (one not in _KEYWORDS, _rank(one), one))}
+
+
+def _rank(split: str) -> int:
+    return [*_KEYWORDS, split].index(split)
+
+
+def _is_named(path: PurePosixPath, words: Sequence[str], *, of_folders: bool) -> bool:
+    word = rf"(.*{_BETWEEN})?({'|'.join(words)})"
+    if of_folders:
+        return any(re.fullmatch(rf"{word}({_BETWEEN}.*)?", part) for part in path.parts[:-1])
+    return re.match(rf"{word}{_BETWEEN}", path.name) is not None
+
+
+def _is_data(name: str) -> bool:
+    return _READ.search(name) is not None and PurePosixPath(name).name not in _NO_DATA and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.name.startswith(".") or any(part.startswith((".", "__")) for part in path.parts[:-1])
+
+
+def _check_whole(split: str, files: Sequence[str]) -> None:
+    """Of files that say how many they are, none may be missing. Raises: LayoutWrong."""
+    there: dict[tuple[str, str], set[str]] = {}
+    for name in files:
+        if found := _SHARD.match(name):
+            there.setdefault((found["before"], found["n"]), set()).add(found["number"])
+    for (before, n), numbers in there.items():
+        for number in range(int(n)):
+            if f"{number:05}" not in numbers:
+                raise LayoutWrong(f"{before}{number:05}-of-{n}, of the split {split}, is missing: download it again")

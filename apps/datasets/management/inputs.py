@@ -1,0 +1,32 @@
+"""What commands of datasets are given as their input."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from apps.datasets.formats.shapes import Shape
+from apps.datasets.inputs import Choice, inputs_find
+from apps.datasets.run import Input
+
+
+def choice_arguments(parser: ArgumentParser) -> None:
+    """And beside them the command has `--format`."""
+    parser.add_argument("--split", metavar="NAME", help="of a dataset of Hugging Face; all by default")
+    parser.add_argument("--config", metavar="NAME", help="configuration of such a dataset")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def inputs_given(options: dict[str, Any], name: str, tell: Callable[[str], object] = _say) -> list[Input]:
+    """`name`: of the option that has the inputs. `tell` hears what is read of each dataset.
+
+    Raises: as `inputs_find`.
+    """
+    shape = Shape(options["format"]) if options["format"] else None
+    found = inputs_find(map(str, options[name]), Choice(options["split"], options["config"]), shape)
+    for line in found.told:
+        tell(line)
+    return found.inputs
