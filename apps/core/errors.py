@@ -184,6 +184,7 @@ WORDS: dict[str, str] = {
     "datasets.row_unknown": "There is no row {what} in {version}. `manage.py dataset show` says how many each set has.",
     "datasets.folder_wrong": "{path} cannot be stored as a version: {reason}.",
     "datasets.derivation_wrong": "{reason}.",
+    "datasets.tokenizer_wrong": "Tokens cannot be counted by {path}: {reason}.",
     "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
     "same command again, with fewer --workers: it goes on where it was.",
     "datasets.chunk_failed": "A chunk failed on {worker}: {reason}. Mend that and start the same command again: it "

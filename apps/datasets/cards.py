@@ -18,6 +18,7 @@ def card(name: str, made: Iterable[str], sets: Mapping[str, Mapping[str, Any]]) 
     for set_name, told in sets.items():
         lines += ["", f"## {set_name}", ""]
         lines += _counted("characters of a conversation, from", told["lengths"].items())
+        lines += _counted("questions of a conversation, from", told.get("turns", {}).items())
         for what in ("language", "model"):
             lines += _counted(what, most(told[f"{what}s"]))
     lines += ["", "What each step did is in `report.json`. Rows say in `source` where they come from.", ""]

@@ -1,5 +1,5 @@
-"""The charts of a set: how long its conversations are, in which languages, by which models, and what its steps dropped.
-Pure."""
+"""The charts of a set: how long its conversations are, in which languages, by which models, what its steps dropped, and
+how many tokens it has. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +31,19 @@ def figures(told: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> list
     dropped = [(one["name"], sum(one["dropped"].values())) for one in steps]
     made = (
         _figure("Lengths", ("Characters, from", "Conversations"), list(told["lengths"].items())),
+        _figure("Turns", ("Questions, from", "Conversations"), list(told.get("turns", {}).items())),
         _figure("Languages", ("Language", "Conversations"), most(told["languages"])),
         _figure("Models", ("Model", "Conversations"), most(told["models"])),
         _figure("Dropped", ("Step", "Rows"), [(name, n) for name, n in dropped if n]),
+    )
+    return [figure for figure in made if figure is not None]
+
+
+def token_figures(name: str, totals: Mapping[str, Any]) -> list[Figure]:
+    """`name`: of the tokenizer. `totals`: as `TokenTotals.as_dict` has them."""
+    made = (
+        _figure(f"Tokens by {name}", ("Tokens, from", "Conversations"), list(totals["lengths"].items())),
+        _figure(f"Tokens of roles by {name}", ("Role", "Tokens"), most(totals["roles"])),
     )
     return [figure for figure in made if figure is not None]
 

@@ -64,6 +64,10 @@ class WorkStale(DatasetError):
     code = "datasets.work_stale"
 
 
+class TokenizerWrong(DatasetError):
+    code = "datasets.tokenizer_wrong"
+
+
 class WorkerLost(DatasetError):
     """A process of the run ended by itself, most likely killed for memory."""
 

@@ -132,6 +132,31 @@ class DatasetRow(models.Model):
         return f"Row {self.position} of {self.set_name}"
 
 
+class TokenCount(models.Model):
+    """How many tokens a set has by one tokenizer. Beside the version, which is not changed by what is counted of it."""
+
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="token_counts")
+    set_name = models.CharField(max_length=NAME_MAX_CHARS, verbose_name="set")
+    tokenizer = models.CharField(max_length=200)
+    """Name of its folder."""
+    tokenizer_hash = models.CharField(max_length=64)
+    """SHA-256 of its tokenizer.json."""
+    totals = models.JSONField()
+    """As `TokenTotals.as_dict` has them."""
+    charts = models.JSONField()
+    """As a version has them."""
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["tokenizer", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "set_name", "tokenizer_hash"], name="token_count_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Tokens of {self.set_name} by {self.tokenizer}"
+
+
 class ChunkState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     RUNNING = "running", "Running"

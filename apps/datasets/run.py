@@ -136,7 +136,7 @@ class Run:
 
         Raises: FileUnreadable, RecordRefused, RecipeWrong, WorkerLost, OSError.
         """
-        with nullcontext(self._pool) if self._pool else _pool(self._options.n_workers) as pool:
+        with nullcontext(self._pool) if self._pool else processes(self._options.n_workers) as pool:
             common = self._through(pool, "common", self._recipe.steps, None)
             made: dict[str, _Rows] = {}
             outputs = []
@@ -353,7 +353,7 @@ class _Pool:
 
 
 @contextmanager
-def _pool(n_workers: int) -> Iterator[_Pool]:
+def processes(n_workers: int) -> Iterator["Pool"]:
     if n_workers == 1:
         try:
             yield _Pool(None, 1)

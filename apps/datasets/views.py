@@ -52,11 +52,15 @@ def datasets(request: HttpRequest) -> HttpResponse:
 @needs("view_datasetversion")
 def version(request: HttpRequest, name: str, number: int) -> HttpResponse:
     found = version_get(Reference(name, number))
+    counted = list(found.token_counts.all())
     sets = [
         {
             "name": set_name,
             "told": told,
-            "charts": found.charts.get(set_name, []),
+            "charts": [
+                *found.charts.get(set_name, []),
+                *(chart for one in counted if one.set_name == set_name for chart in one.charts),
+            ],
             "steps": steps_counted(found, set_name),
             "report": _report(found.steps + told.get("steps", [])),
         }

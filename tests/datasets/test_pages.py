@@ -73,7 +73,7 @@ def test_who_may_see_versions_alone_is_led_to_no_row(tmp_path: Path, charlie: Us
 def test_a_version_shows_its_numbers_charts_reports_and_card(page: Client) -> None:
     text = page.get("/datasets/tea/1").content.decode()
     version = DatasetVersion.objects.get()
-    assert text.count("<figure") == sum(len(charts) for charts in version.charts.values()) == 4
+    assert text.count("<figure") == sum(len(charts) for charts in version.charts.values()) == 6
     assert version.hash in text
     assert "id was there before" in text
     assert "# tidy" in text

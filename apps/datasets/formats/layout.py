@@ -252,7 +252,9 @@ def _is_named(path: PurePosixPath, words: Sequence[str], *, of_folders: bool) ->
 
 
 def _is_data(name: str) -> bool:
-    return _READ.search(name) is not None and PurePosixPath(name).name not in _NO_DATA and not _is_hidden(name)
+    file = PurePosixPath(name).name
+    is_cache = file.startswith("cache-") and file.endswith(".arrow")
+    return _READ.search(name) is not None and file not in _NO_DATA and not is_cache and not _is_hidden(name)
 
 
 def _is_hidden(name: str) -> bool:

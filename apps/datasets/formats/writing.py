@@ -12,6 +12,8 @@ from apps.datasets.records import Message, Record, Role
 
 LENGTH_EDGES = (0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 """In characters of a conversation."""
+TURN_EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100)
+"""In questions of a conversation."""
 
 
 class Form(StrEnum):
@@ -80,7 +82,8 @@ def _turn(said: dict[str, Any], message: Message) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Written:
-    """What a set has in it. `lengths`: conversations by the edge of `LENGTH_EDGES` at or below their characters."""
+    """What a set has in it. `lengths`: conversations by the edge of `LENGTH_EDGES` at or below their characters.
+    `turns`: by that of `TURN_EDGES` at or below their questions."""
 
     n_conversations: int = 0
     n_messages: int = 0
@@ -88,6 +91,7 @@ class Written:
     lengths: Counter[int] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
+    turns: Counter[int] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
         n_chars = sum(len(message.content) for message in record.all_messages())
@@ -95,6 +99,8 @@ class Written:
         self.n_messages += sum(1 for _ in record.all_messages())
         self.n_chars += n_chars
         self.lengths[max(edge for edge in LENGTH_EDGES if edge <= n_chars)] += 1
+        n_turns = sum(message.role == Role.USER for message in record.messages)
+        self.turns[max(edge for edge in TURN_EDGES if edge <= n_turns)] += 1
         if isinstance(language := record.fields.get("language"), str):
             self.languages[language] += 1
         if record.model:
@@ -105,6 +111,7 @@ class Written:
         self.n_messages += other.n_messages
         self.n_chars += other.n_chars
         self.lengths += other.lengths
+        self.turns += other.turns
         self.languages += other.languages
         self.models += other.models
 
@@ -115,6 +122,7 @@ class Written:
             "n_messages": self.n_messages,
             "n_chars": self.n_chars,
             "lengths": {str(edge): self.lengths[edge] for edge in sorted(self.lengths)},
+            "turns": {str(edge): self.turns[edge] for edge in sorted(self.turns)},
             "languages": dict(sorted(self.languages.items())),
             "models": dict(sorted(self.models.items())),
         }

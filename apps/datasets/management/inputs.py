@@ -1,13 +1,20 @@
-"""What commands of datasets are given as their input."""
+"""What commands of datasets are given."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.inputs import Choice, inputs_find
 from apps.datasets.run import Input
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("at least 1")
+    return number
 
 
 def choice_arguments(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from apps.core.charts.drawing import draw
 from apps.datasets.cards import card
-from apps.datasets.charts import figures
+from apps.datasets.charts import Figure, figures
 from apps.datasets.errors import FolderWrong
 from apps.datasets.folder import Folder
 from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
@@ -138,10 +138,13 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
 
 def _charts(told: Mapping[str, Any], steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Drawn once: no request draws one."""
-    return [
-        {"title": one.title, "summary": one.summary, "svg": draw(one.spec), "head": one.head, "rows": one.rows}
-        for one in figures(told, steps)
-    ]
+    return list(map(drawn, figures(told, steps)))
+
+
+def drawn(figure: Figure) -> dict[str, Any]:
+    """As pages show it."""
+    told = {"title": figure.title, "summary": figure.summary, "head": figure.head, "rows": figure.rows}
+    return told | {"svg": draw(figure.spec)}
 
 
 def sets_hash(hashes: Mapping[str, Any]) -> str:

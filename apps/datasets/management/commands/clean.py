@@ -14,7 +14,7 @@ from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
 from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
-from apps.datasets.management.inputs import choice_arguments, inputs_given
+from apps.datasets.management.inputs import choice_arguments, inputs_given, positive
 from apps.datasets.management.verbs.making import licensed
 from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
@@ -51,16 +51,14 @@ class Command(BaseCommand):
             "--write", choices=list(map(str, Form)), default=str(Form.MESSAGES), help="format of the output"
         )
         parser.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="parameter")
-        parser.add_argument(
-            "--workers", type=_positive, metavar="N", help="processes; as many as processors by default"
-        )
+        parser.add_argument("--workers", type=positive, metavar="N", help="processes; as many as processors by default")
         parser.add_argument(
             "--celery",
             action="store_true",
             help="instead of processes here, the site's jobs on all machines that see OUTPUT",
         )
         parser.add_argument("--strict", action="store_true", help="refuse the input at the first record that is wrong")
-        parser.add_argument("--dry-run", type=_positive, metavar="N", help="show what happens to the first N records")
+        parser.add_argument("--dry-run", type=positive, metavar="N", help="show what happens to the first N records")
         parser.add_argument("--force", action="store_true", help="replace the output, and what a broken run has left")
         parser.add_argument("--dataset", metavar="NAME", help="store the output also as the next version of a dataset")
         licensed(parser)
@@ -152,13 +150,6 @@ class _Progress:
     def end(self) -> None:
         if self._is_terminal:
             sys.stderr.write("\r\033[K")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ArgumentTypeError("at least 1")
-    return number
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -1,13 +1,16 @@
-"""Verbs that change nothing: list, show, stats, diff, inspect."""
+"""Verbs that change no version: list, show, stats, diff, inspect."""
 
+import os
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from apps.datasets.cards import most
 from apps.datasets.differences import Compared, Kind
 from apps.datasets.errors import NameWrong
-from apps.datasets.models import DatasetVersion
+from apps.datasets.management.inputs import positive
+from apps.datasets.models import DatasetVersion, TokenCount
 from apps.datasets.names import Reference, reference_read
 from apps.datasets.report import StepReport, report_text
 from apps.datasets.selectors import (
@@ -21,6 +24,7 @@ from apps.datasets.selectors import (
     version_get,
     versions_diff,
 )
+from apps.datasets.services.token_counts import tokens_count
 
 Lines = Iterator[str]
 _MARKS = {Kind.SAME: ("", ""), Kind.TAKEN: ("[-", "-]"), Kind.PUT: ("{+", "+}")}
@@ -30,8 +34,11 @@ _EXAMPLES = 5
 
 def looking_arguments(verbs: Any) -> None:
     verbs.add_parser("list", help="print all versions of all datasets")
-    for verb, help_ in (("show", "print how a version was made"), ("stats", "print what is in a version")):
-        _named(verbs.add_parser(verb, help=help_))
+    _named(verbs.add_parser("show", help="print how a version was made"))
+    stats = verbs.add_parser("stats", help="print what is in a version, and count its tokens")
+    _named(stats)
+    stats.add_argument("--tokenizer", type=Path, metavar="FOLDER", help="count tokens by that of a model folder")
+    stats.add_argument("--workers", type=positive, metavar="N", help="processes; as many as processors by default")
     diff = verbs.add_parser("diff", help="print what has changed between two versions")
     for side in ("old", "new"):
         diff.add_argument(side, metavar=side.upper(), help="NAME or NAME@NUMBER")
@@ -81,9 +88,29 @@ def stats_lines(options: dict[str, Any]) -> Lines:
             f"{told['n_chars']} characters"
         )
         yield from _table("characters, from", list(told["lengths"].items()))
+        yield from _table("questions, from", list(told.get("turns", {}).items()))
         yield from _table("language", most(told["languages"]))
         yield from _table("model", most(told["models"]))
         yield from _table("changed by", steps_counted(version, name))
+        if options["tokenizer"] is not None:
+            tokens_count(version, name, options["tokenizer"], options["workers"] or os.cpu_count() or 1)
+        for count in version.token_counts.filter(set_name=name):
+            yield from _token_lines(count)
+
+
+def _token_lines(count: TokenCount) -> Lines:
+    """Of each length also how many conversations have as many tokens or more."""
+    totals = count.totals
+    n_all = totals["n_conversations"]
+    yield f"  tokens by {count.tokenizer} ({count.tokenizer_hash[:12]}): {totals['n_tokens']}, at most " + (
+        f"{totals['longest']} in a conversation"
+    )
+    yield from _table("tokens of", most(totals["roles"]))
+    yield "  tokens, from"
+    n_left = n_all
+    for edge, n in totals["lengths"].items():
+        yield f"    {edge:<40} {n:>10}   {n_left / n_all:>6.1%} have as many or more"
+        n_left -= n
 
 
 def _table(title: str, counts: list[tuple[str, int]]) -> Lines:
