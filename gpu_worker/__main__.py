@@ -11,6 +11,8 @@ COMMANDS = {
     "classify": ("gpu_worker.classification.cli", "serve a text-classification model for moderation"),
     "train": ("gpu_worker.training.cli", "run one training configuration"),
     "count-tokens": ("gpu_worker.prompts.counting", "say how many tokens texts have"),
+    "embed-texts": ("gpu_worker.annotation.embedding", "make vectors of texts"),
+    "find-names": ("gpu_worker.annotation.names", "say where names of people stand in texts"),
 }
 
 

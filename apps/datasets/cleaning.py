@@ -31,6 +31,10 @@ _CODE_ELSEWHERE = (
     "apps/core/languages.py",
     "apps/core/texts.py",
     "apps/moderation/personal_data.py",
+    "gpu_worker/annotation/embedding.py",
+    "gpu_worker/annotation/lines.py",
+    "gpu_worker/annotation/names.py",
+    "gpu_worker/modeling/embedding.py",
     "gpu_worker/prompts/counting.py",
 )
 """What the steps use of the rest of the project."""

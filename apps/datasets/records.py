@@ -62,6 +62,19 @@ class Record:
         return "\n".join(message.content for message in self.all_messages())
 
 
+def texts_in(value: object) -> Iterator[str]:
+    """Of JSON, without the names of fields."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                yield text
+            case list() as items:
+                waiting += items
+            case dict() as members:
+                waiting += members.values()
+
+
 def dumped(record: Record) -> bytes:
     """As one line between two steps; `loaded` reads it again."""
     return orjson.dumps(

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Protocol, TypeVar
 
+from apps.datasets.children import children_close
 from apps.datasets.chunks import (
     FromChunk,
     FromFile,
@@ -40,7 +41,6 @@ from apps.datasets.formats.writing import Form
 from apps.datasets.recipe import Output, Recipe
 from apps.datasets.report import EXAMPLES_MAX, StepReport
 from apps.datasets.steps.base import AddStep, ChoiceStep, MapStep, Step
-from apps.datasets.tokens import counters_close
 
 CHUNK_ROWS = 250
 CHUNK_CHARS = 2_000_000
@@ -358,7 +358,7 @@ def processes(n_workers: int) -> Iterator["Pool"]:
         try:
             yield _Pool(None, 1)
         finally:
-            counters_close()
+            children_close()
         return
     # A server without Django and without threads is copied for each worker, so that a fork inherits no lock.
     context = multiprocessing.get_context("forkserver")

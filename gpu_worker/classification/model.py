@@ -9,7 +9,7 @@ import torch
 
 from gpu_worker.modeling.device import choose_devices
 from gpu_worker.modeling.folder_files import load_tokenizer, load_weights
-from gpu_worker.modeling.source import ModelRefused, ModelSpec, open_source
+from gpu_worker.modeling.source import Head, ModelRefused, ModelSpec, open_source
 
 WINDOWS_AT_ONCE = 16
 OVERLAP = 8
@@ -64,7 +64,7 @@ def load_classifier(spec: ModelSpec, *, device: str, harmless: Collection[str]) 
     """`harmless`: labels that are no category, as the model names them. Raises: ModelRefused, DeviceError."""
     from transformers import AutoModelForSequenceClassification
 
-    folder = open_source(spec, classifies=True)
+    folder = open_source(spec, head=Head.TEXTS)
     tokenizer = load_tokenizer(folder, spec.name)
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModelRefused(f"{spec.name}: its tokenizer cannot cut long texts into windows and fill up short ones")
@@ -76,7 +76,7 @@ def load_classifier(spec: ModelSpec, *, device: str, harmless: Collection[str]) 
         tokenizer=tokenizer,
         categories=categories_of(model.config.id2label, harmless, spec.name),
         is_multi_label=model.config.problem_type == "multi_label_classification" or model.config.num_labels == 1,
-        window=_window(model, tokenizer),
+        window=window_of(model, tokenizer),
     )
 
 
@@ -94,7 +94,7 @@ def categories_of(labels: dict[int, str], harmless: Collection[str], name: str) 
     return found
 
 
-def _window(model: Any, tokenizer: Any) -> int:
+def window_of(model: Any, tokenizer: Any) -> int:
     """How many tokens it can read at once. RoBERTa counts positions from behind the padding token's id."""
     positions = getattr(model.config, "max_position_embeddings", None) or LONGEST_WINDOW
     embeddings = getattr(model.base_model, "embeddings", None)

@@ -23,6 +23,13 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
 
+class Head(StrEnum):
+    """What a model puts into classes that writes nothing: whole texts, or each token of them."""
+
+    TEXTS = "ForSequenceClassification"
+    TOKENS = "ForTokenClassification"
+
+
 class ModelRefused(Exception):
     """A model cannot be served. The message is one sentence for people, without a path of this machine."""
 
@@ -152,10 +159,10 @@ def embeds(folder: Path) -> bool:
         return False
 
 
-def open_source(spec: ModelSpec, *, classifies: bool = False) -> ModelFolder:
+def open_source(spec: ModelSpec, *, head: Head | None = None) -> ModelFolder:
     """Find a model's folder, downloading it when it is a hub id, and check it. Raises: ModelRefused.
 
-    `classifies`: it shall put texts into classes, and nothing else.
+    `head`: it shall put texts or tokens into classes, and nothing else.
     """
     folder = Path(spec.source).expanduser()
     revision = None
@@ -163,8 +170,8 @@ def open_source(spec: ModelSpec, *, classifies: bool = False) -> ModelFolder:
         folder = _download(spec)
         revision = folder.name[:100]
     config = _read_config(folder, spec.name)
-    if classifies:
-        _refuse_no_classifier(config, spec.name)
+    if head is not None:
+        _refuse_no_classifier(config, spec.name, head)
     else:
         _refuse_remote_code(config, spec.name, embeds=embeds(folder))
     weight_files = _weight_files(folder, spec.name)
@@ -235,16 +242,20 @@ def _refuse_remote_code(config: dict[str, Any], name: str, *, embeds: bool) -> N
     raise ModelRefused(f"{name}: the installed transformers does not know its model_type {kind!r}")
 
 
-def _refuse_no_classifier(config: dict[str, Any], name: str) -> None:
+def _refuse_no_classifier(config: dict[str, Any], name: str, head: Head) -> None:
     from transformers.models.auto import modeling_auto as auto
 
     if "auto_map" in config:
         raise ModelRefused(f"{name}: it needs Python code that comes with the model, which is never run here")
     architectures = config.get("architectures")
     heads = architectures if isinstance(architectures, list) else []
-    has_head = any(str(one).endswith("ForSequenceClassification") for one in heads)
-    if not has_head or config["model_type"] not in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        raise ModelRefused(f"{name}: it is no model that puts texts into classes (ForSequenceClassification)")
+    match head:
+        case Head.TEXTS:
+            known = auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+        case Head.TOKENS:
+            known = auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
+    if not any(str(one).endswith(head) for one in heads) or config["model_type"] not in known:
+        raise ModelRefused(f"{name}: it is no model that puts {head.name.lower()} into classes ({head})")
 
 
 def _weight_files(folder: Path, name: str) -> list[Path]:

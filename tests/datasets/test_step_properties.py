@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.datasets.children import children_close
 from apps.datasets.chunks import FromChunk, Task, task_run
 from apps.datasets.records import Message, Record, Role, dumped, loaded
 from apps.datasets.report import StepReport
@@ -20,7 +21,7 @@ from apps.datasets.steps.html import HtmlToMarkdown, PageRemains
 from apps.datasets.steps.splitting import SplitLong
 from apps.datasets.steps.turns import EmptyMessages, SingleRound, TakeTurns, TrimTurns, alternates
 from apps.datasets.steps.words import ReplaceText
-from apps.datasets.tokens import counter_of, counters_close
+from apps.datasets.tokens import counter_of
 from tests.conftest import DEMO_BASE
 from tests.datasets.support import Notes, applied, records, roles, talk
 from tests.datasets.test_steps import CHOICES, MAPS
@@ -31,7 +32,7 @@ SPLIT = SplitLong(tokenizer=str(DEMO_BASE), max_tokens=30)
 @pytest.fixture(scope="module", autouse=True)
 def counters() -> Iterator[None]:
     yield
-    counters_close()
+    children_close()
 
 
 def said(found: list[Record]) -> list[tuple[str, str]]:

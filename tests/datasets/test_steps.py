@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.datasets.children import children_close
 from apps.datasets.records import Record, Role, dumped
 from apps.datasets.steps.all import STEPS
 from apps.datasets.steps.anonymity import KAnonymous, Pseudonyms
@@ -31,7 +32,6 @@ from apps.datasets.steps.shape_of_text import DigitRuns, Loops, RestartingLists,
 from apps.datasets.steps.splitting import SplitLong, packed, rounds_of
 from apps.datasets.steps.turns import EmptyMessages, SingleRound, TakeTurns, TrimTurns, alternates
 from apps.datasets.steps.words import BlockedWords, Length, Refusals, ReplaceText, taken_apart
-from apps.datasets.tokens import counters_close
 from tests.conftest import DEMO_BASE
 from tests.datasets.support import BENCHMARK, RELEASE_KEY, TAGS, Notes, applied, chosen, reason, records, roles, talk
 
@@ -458,7 +458,7 @@ def test_a_long_conversation_is_split_between_rounds_and_nothing_is_lost() -> No
     try:
         parts = step.apply(deepcopy(record), notes := Notes())
     finally:
-        counters_close()
+        children_close()
     assert isinstance(parts, list)
     assert [part.id for part in parts] == ["c1_0", "c1_2", "c1_4"]
     assert all(roles(part) == "sua" and alternates(part.messages) for part in parts)
@@ -482,7 +482,7 @@ def test_a_round_that_is_too_long_alone_stays_and_is_counted_or_is_dropped_and_s
         alone = step.apply(talk("ua", "long " * 300, "x"), Counter())
         assert reason(alone) == "every round is longer than the limit"
     finally:
-        counters_close()
+        children_close()
 
 
 # --- Personal data and identity ---------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.accounts.models import User
+from apps.datasets.children import children_close
 from apps.datasets.models import DatasetVersion, TokenCount
 from apps.datasets.services.versions import version_delete
 from apps.datasets.token_totals import TOKEN_EDGES, TokenTotals, in_chunks
-from apps.datasets.tokens import counter_of, counters_close
+from apps.datasets.tokens import counter_of
 from tests.conftest import DEMO_BASE
 from tests.datasets.support import lines_of
 from tests.datasets.test_dataset_command import dataset
@@ -51,7 +52,7 @@ def test_tokens_are_counted_by_role_and_kept_beside_the_version(tmp_path: Path) 
         role: sum(counter.count([one["content"] for one in said if one["role"] == role]))
         for role in ("assistant", "user")
     }
-    counters_close()
+    children_close()
     told = dataset("stats", "tea@1/all", "--tokenizer", DEMO_BASE, "--workers", "2")
     count = TokenCount.objects.get()
     assert count.totals["roles"] == wanted

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from apps.datasets.children import children_close
 from apps.datasets.errors import RecipeWrong
-from apps.datasets.tokens import counter_of, counters_close
+from apps.datasets.tokens import counter_of
 from tests.conftest import DEMO_BASE
 
 TEXT = "How many of these words does a tokenizer know?"
@@ -17,7 +18,7 @@ TEXT = "How many of these words does a tokenizer know?"
 def model(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "tokenizer.json").write_bytes((DEMO_BASE / "tokenizer.json").read_bytes())
     yield tmp_path
-    counters_close()
+    children_close()
 
 
 def count(model: Path) -> int:

@@ -1,7 +1,7 @@
 """Conversations that hold what a benchmark asks are no training data for a model that is measured by it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +11,16 @@ from zlib import crc32
 import numpy as np
 
 from apps.core.json_stream import Broken
+from apps.datasets.annotators import Vectors, embedder_of, is_model, model_files
 from apps.datasets.errors import FileUnreadable
 from apps.datasets.formats.files import raw_records
-from apps.datasets.records import Record
+from apps.datasets.records import Record, texts_in
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
 from apps.datasets.wording import words_of
 
 LEAST_WORDS = 8
 """A shorter text of a benchmark would be found where nobody copied it. Source: as for `Decontaminate`."""
+_TEXTS_AT_ONCE = 64
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -31,6 +33,10 @@ class Decontaminate(MapStep):
     without it every text counts. Texts of fewer than `n_words` words are looked for whole, if they have at least 8.
     Case and punctuation make no difference.
 
+    `embedder`: a model folder. Then a conversation is dropped too if a message is like a text of a benchmark, by
+    vectors of that model: `similarity` is the cosine from which on. Texts and messages of at least 8 words are
+    compared.
+
     Source: Brown et al. (2020), Language Models are Few-Shot Learners, appendix C: n-grams of 13 words, and of 8 to 13
     for benchmarks with shorter texts.
     """
@@ -39,31 +45,66 @@ class Decontaminate(MapStep):
     benchmarks: dict[str, str] = field(default_factory=dict)
     n_words: int = 13
     fields: list[str] = field(default_factory=list)
+    embedder: str = ""
+    similarity: float = 0.9
 
     def __post_init__(self) -> None:
         if not self.benchmarks:
             raise OptionWrong("benchmarks: give the name and the file of at least one")
         if self.n_words < LEAST_WORDS:
             raise OptionWrong(f"n_words: at least {LEAST_WORDS}")
+        if self.embedder and not is_model(self.embedder):
+            raise OptionWrong(f"embedder: {self.embedder!r} is no model folder with a config.json")
+        if not 0 < self.similarity <= 1:
+            raise OptionWrong("similarity: above 0, and at most 1")
         self._index()
 
     def files(self) -> tuple[Path, ...]:
+        return (*self._paths(), *(model_files(self.embedder) if self.embedder else ()))
+
+    def _paths(self) -> tuple[Path, ...]:
         return tuple(Path(path) for _, path in sorted(self.benchmarks.items()))
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         index = self._index()
+        compared: list[str] = []
         for message in record.all_messages():
-            if found := index.found_in(words_of(message.content)):
+            words = words_of(message.content)
+            if found := index.found_in(words):
                 return Dropped(f"in benchmark {found.benchmark}", f"record {found.record}: {found.text[:80]}")
+            if len(words) >= LEAST_WORDS:
+                compared.append(message.content)
+        if self.embedder and compared:
+            return self._alike(compared) or record
         return record
+
+    def _alike(self, texts: list[str]) -> Dropped | None:
+        """Raises: RecipeWrong: the model cannot be used."""
+        asked, vectors = _vectors_of(self.embedder, *self._said(), _changed(model_files(self.embedder)))
+        nearest = 0.0, -1
+        for found in embedder_of(self.embedder).vectors(texts):
+            cosines = (found @ vectors.T).max(axis=0, initial=-1.0)
+            place = int(cosines.argmax())
+            # The last digits of a sum depend on the processor.
+            nearest = max(nearest, (round(float(cosines[place]), 4), place), key=lambda one: one[0])
+        cosine, place = nearest
+        if place < 0 or cosine < self.similarity:
+            return None
+        run = asked[place]
+        return Dropped(f"like benchmark {run.benchmark}", f"record {run.record}, cosine {cosine:.2f}: {run.text[:80]}")
 
     def _index(self) -> "_Index":
         """Raises: OptionWrong: a file cannot be read, or holds no text that could be found."""
+        benchmarks, fields, stats = self._said()
+        return _index_of(benchmarks, self.n_words, fields, stats)
+
+    def _said(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...], tuple[object, ...]]:
+        """What is looked for, so that it is read again when it is something else."""
         try:
-            stats = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in self.files())
+            stats = _changed(self._paths())
         except OSError as exc:
             raise OptionWrong(f"benchmarks: {exc.filename}: {exc.strerror}") from exc
-        return _index_of(tuple(sorted(self.benchmarks.items())), self.n_words, tuple(self.fields), stats)
+        return tuple(sorted(self.benchmarks.items())), tuple(self.fields), stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +158,39 @@ def _hashes(words: list[str], lengths: list[int]) -> dict[int, "np.ndarray[Any, 
     return found
 
 
+def _changed(paths: Iterable[Path]) -> tuple[object, ...]:
+    """Raises: OSError."""
+    return tuple((stat.st_mtime_ns, stat.st_size) for stat in (path.stat() for path in paths))
+
+
+@lru_cache(maxsize=2)
+def _vectors_of(
+    embedder: str,
+    benchmarks: tuple[tuple[str, str], ...],
+    fields: tuple[str, ...],
+    stats: tuple[object, ...],
+    model: tuple[object, ...],
+) -> "tuple[list[_Run], Vectors]":
+    """The texts of benchmarks that are compared, and a vector for each: of a long one one for each window.
+
+    Raises: RecipeWrong, OptionWrong.
+    """
+    asked = [
+        _Run(name, number, text)
+        for name, path in benchmarks
+        for number, text in _texts_of(Path(path), fields)
+        if len(words_of(text)) >= LEAST_WORDS
+    ]
+    runs: list[_Run] = []
+    parts: list[Vectors] = []
+    for begin in range(0, len(asked), _TEXTS_AT_ONCE):
+        some = asked[begin : begin + _TEXTS_AT_ONCE]
+        for run, found in zip(some, embedder_of(embedder).vectors([one.text for one in some]), strict=True):
+            runs += [run] * len(found)
+            parts.append(found)
+    return runs, np.concatenate(parts)
+
+
 @lru_cache(maxsize=4)
 def _index_of(
     benchmarks: tuple[tuple[str, str], ...], n_words: int, fields: tuple[str, ...], stats: tuple[object, ...]
@@ -142,18 +216,6 @@ def _texts_of(path: Path, fields: tuple[str, ...]) -> Iterator[tuple[int, str]]:
             value = raw.value
             if fields:
                 value = [value[name] for name in fields if name in value] if isinstance(value, Mapping) else []
-            yield from ((raw.number, text) for text in _texts(value))
+            yield from ((raw.number, text) for text in texts_in(value))
     except FileUnreadable as exc:
         raise OptionWrong(f"benchmarks: {exc.message}") from exc
-
-
-def _texts(value: object) -> Iterator[str]:
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str() as text:
-                yield text
-            case list() as items:
-                waiting += items
-            case dict() as members:
-                waiting += members.values()

@@ -2,11 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from apps.datasets.records import Record
+from apps.datasets.annotators import is_model, model_files, name_finder_of
+from apps.datasets.records import Record, texts_in
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
 from apps.moderation.personal_data import DETECTORS, DataKind
 
@@ -23,6 +26,13 @@ _TIMEOUT_S = 2.0
 KINDS = (*map(str, DataKind), _SECRET)
 
 
+_NAME = "name"
+_MARKS = re.compile(rf"\[({'|'.join((*KINDS, _NAME)).upper()})\]")
+"""What stands in place of personal data, which no name is found in again."""
+Names = dict[str, list[tuple[int, int]]]
+"""Where names stand in texts."""
+
+
 @step
 @dataclass(frozen=True)
 class PersonalData(MapStep):
@@ -31,16 +41,23 @@ class PersonalData(MapStep):
     It is looked for in all texts: of messages, of what tools are called with, and of the fields beside them. Ids and
     the names of fields stay.
 
-    `drop`: drop such conversations instead.
+    `drop`: drop such conversations instead. `names`: a model folder; then names of people that this
+    token-classification model finds become "[NAME]".
     """
 
     name = "personal_data"
     kinds: list[str] = field(default_factory=lambda: list(KINDS))
     drop: bool = False
+    names: str = ""
 
     def __post_init__(self) -> None:
+        if self.names and not is_model(self.names):
+            raise OptionWrong(f"names: {self.names!r} is no model folder with a config.json")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise OptionWrong(f"kinds: give at least one, and only of {', '.join(KINDS)}")
+
+    def files(self) -> tuple[Path, ...]:
+        return model_files(self.names) if self.names else ()
 
     @cached_property
     def _kinds(self) -> list[DataKind]:
@@ -48,11 +65,12 @@ class PersonalData(MapStep):
 
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         taken: Counter[str] = Counter()
+        names = self._names(record) if self.names else {}
         try:
             for message in record.all_messages():
-                message.content = self._without(message.content, taken)
-                message.extra = self._without(message.extra, taken)
-            record.fields = self._without(record.fields, taken)
+                message.content = self._without(message.content, taken, names)
+                message.extra = self._without(message.extra, taken, names)
+            record.fields = self._without(record.fields, taken, names)
         except TimeoutError:
             return Dropped("personal data cannot be looked for in time", f"{len(record.text)} characters")
         if taken and self.drop:
@@ -62,20 +80,27 @@ class PersonalData(MapStep):
             record.steps.append(self.name)
         return record
 
-    def _without(self, value: Any, taken: "Counter[str]") -> Any:
+    def _names(self, record: Record) -> "Names":
+        """Asked once for all texts of a record. Raises: RecipeWrong: the model cannot be used."""
+        kept = [record.fields, *([message.content, message.extra] for message in record.all_messages())]
+        texts = list(dict.fromkeys(text for text in texts_in(kept) if text.strip()))
+        return dict(zip(texts, name_finder_of(self.names).spans(texts), strict=True)) if texts else {}
+
+    def _without(self, value: Any, taken: "Counter[str]", names: "Names") -> Any:
         """Of JSON, as it came where there is nothing to take out. Raises: TimeoutError."""
         match value:
             case str():
-                return self._masked(value, taken)
+                return self._masked(value, taken, names.get(value, []))
             case dict():
-                return {name: self._without(field, taken) for name, field in value.items()}
+                return {name: self._without(field, taken, names) for name, field in value.items()}
             case list():
-                return [self._without(item, taken) for item in value]
+                return [self._without(item, taken, names) for item in value]
         return value
 
-    def _masked(self, text: str, taken: "Counter[str]") -> str:
+    def _masked(self, text: str, taken: "Counter[str]", names: list[tuple[int, int]]) -> str:
         parts, at = [], 0
-        for start, end, kind in self._spans(text):
+        spans = self._spans(text)
+        for start, end, kind in sorted([*spans, *names_besides(text, names, spans)]):
             parts += [text[at:start], f"[{kind.upper()}]"]
             at = end
             taken[kind] += 1
@@ -95,3 +120,23 @@ class PersonalData(MapStep):
             if not kept or span[0] >= kept[-1][1]:
                 kept.append(span)
         return kept
+
+
+def names_besides(
+    text: str, names: Iterable[tuple[int, int]], others: Iterable[tuple[int, int, str]]
+) -> list[tuple[int, int, str]]:
+    """Names without what is taken out anyway, as an address in which a name stands: the pieces that hold a letter."""
+    taken = sorted([*((start, end) for start, end, _ in others), *(mark.span() for mark in _MARKS.finditer(text))])
+    pieces = []
+    for begin, end in names:
+        for start, stop in taken:
+            if stop > begin and start < end:
+                pieces.append((begin, start))
+                begin = stop  # noqa: PLW2901  # the rest of it
+        pieces.append((begin, end))
+    return [_trimmed(text, *piece) for piece in pieces if any(letter.isalnum() for letter in text[slice(*piece)])]
+
+
+def _trimmed(text: str, begin: int, end: int) -> tuple[int, int, str]:
+    piece = text[begin:end]
+    return begin + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip()), _NAME
