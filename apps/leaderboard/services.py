@@ -4,7 +4,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from apps.leaderboard.history import history_write
 from apps.leaderboard.imported_votes import ImportTold, imports_told
 from apps.leaderboard.models import CategoryBoard, Snapshot
 from apps.leaderboard.rating.battles import Battles
-from apps.leaderboard.rating.board import Board, BoardConfig
+from apps.leaderboard.rating.board import Board, BoardConfig, Coefficient, Row
 from apps.leaderboard.rating.matrices import pairs
 from apps.leaderboard.rating.slices import OVERALL, Boards, Slice, boards_make
 from apps.leaderboard.rating.tally import Tally
@@ -160,14 +160,19 @@ class Made:
 
 def board_plain(board: Board) -> dict[str, Any]:
     """As JSON has it, and gives it back."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(board), allow_nan=False))
+    plain: dict[str, Any] = json.loads(json.dumps(board, default=_fields, allow_nan=False))
     return plain
+
+
+def _fields(of: Board | Row | Coefficient) -> dict[str, Any]:
+    """Not by `asdict`, which copies each number of them: of a hundred models in some boards that takes a while."""
+    return {field.name: getattr(of, field.name) for field in fields(of)}
 
 
 def pairs_plain(battles: Battles) -> dict[str, Any]:
     """Names, and for each two that met: their numbers in the list, wins of the first, wins of the second, ties."""
     found = pairs(battles.cells(), battles.n_models)
-    return {"names": list(battles.names), "pairs": [list(astuple(pair)) for pair in found]}
+    return {"names": list(battles.names), "pairs": [list(pair) for pair in found]}
 
 
 def _contestants(arena: Arena, names: Sequence[str]) -> dict[str, dict[str, object]]:

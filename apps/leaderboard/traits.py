@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 
 from apps.arena.models import Arena, Position, Side, Vote
 from apps.conversations.models import Message, Role
@@ -16,6 +16,10 @@ from apps.leaderboard.models import VoteTally, VoteTraits
 from apps.leaderboard.tallies import arena_hold
 
 _AT_ONCE = 500
+_SIDE = ("battle_id", "position", "conversation_id", "conversation__active_leaf_id")
+
+_Texts = tuple[int | None, int | None]
+"""Of a side: the conversation, unless it is erased, and its active leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +32,26 @@ class _Said:
     n_tokens: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """A vote without traits, and what was said on each side, by position."""
+
+    pk: int
+    n_turns: int
+    sides: dict[str, _Texts]
+
+
 def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datetime | None = None) -> list[int]:
     """For every vote of the arena, or those since then, that has none yet, and say which these were.
 
     They are counted in `counted`, or will be; any other tally is void then.
     """
     written: list[int] = []
-    sides = Side.objects.select_related("conversation")
-    fresh = Vote.objects.filter(battle__arena=arena, traits=None).prefetch_related(Prefetch("battle__sides", sides))
+    fresh = Vote.objects.filter(battle__arena=arena, traits=None)
     if since is not None:
         fresh = fresh.filter(created_at__gte=since)
     for votes in _chunks(fresh):
-        said = _messages([side for vote in votes for side in vote.battle.sides.all()])
+        said = _messages([conversation for vote in votes for conversation, _ in vote.sides.values() if conversation])
         traits = [_traits(vote, said) for vote in votes]
         with transaction.atomic():
             arena_hold(arena)
@@ -49,46 +61,51 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
     return written
 
 
-def _chunks(fresh: QuerySet[Vote]) -> Iterator[list[Vote]]:
+def _chunks(fresh: QuerySet[Vote]) -> Iterator[list[_Cast]]:
     """By key, each from where the one before ended: what was written just now is not looked through again and again."""
     last = 0
-    while votes := list(fresh.filter(pk__gt=last).order_by("pk")[:_AT_ONCE]):
-        yield votes
+    columns = fresh.order_by("pk").values_list("pk", "battle_id", "n_turns")
+    while votes := list(columns.filter(pk__gt=last)[:_AT_ONCE]):
+        sides: defaultdict[int, dict[str, _Texts]] = defaultdict(dict)
+        found = Side.objects.filter(battle__in=[battle for _, battle, _ in votes]).order_by()
+        for battle, position, conversation, leaf in found.values_list(*_SIDE):
+            sides[battle][position] = conversation, leaf
+        yield [_Cast(pk, n_turns, sides[battle]) for pk, battle, n_turns in votes]
         if len(votes) < _AT_ONCE:
             return
-        last = votes[-1].pk
+        last, _, _ = votes[-1]
 
 
-def _messages(sides: Sequence[Side]) -> dict[int, dict[int, _Said]]:
+def _messages(conversations: Sequence[int]) -> dict[int, dict[int, _Said]]:
     """By conversation and key, in one query."""
     found: defaultdict[int, dict[int, _Said]] = defaultdict(dict)
-    rows = Message.objects.filter(conversation__in=[side.conversation_id for side in sides if side.conversation_id])
+    rows = Message.objects.filter(conversation__in=conversations).order_by()
     columns = ("conversation_id", "pk", "parent_id", "role", "content", "generation__completion_tokens")
     for conversation, pk, *said in rows.values_list(*columns):
         found[conversation][pk] = _Said(*said)
     return found
 
 
-def _traits(vote: Vote, said: dict[int, dict[int, _Said]]) -> VoteTraits:
+def _traits(vote: _Cast, said: dict[int, dict[int, _Said]]) -> VoteTraits:
     """Of the turns that were judged."""
-    sides = {side.position: side for side in vote.battle.sides.all()}
-    a, b = (_judged(sides[position], vote.n_turns, said) for position in Position)
+    a, b = (_judged(vote.sides[position], vote.n_turns, said) for position in Position)
     if not a or not b:
-        return VoteTraits(vote=vote)
+        return VoteTraits(vote_id=vote.pk)
     prompts = [message.content for message in a if message.role == Role.USER]
     return VoteTraits(
-        vote=vote, categories=sorted(categories_of(prompts)), style_a=list(_counts(a)), style_b=list(_counts(b))
+        vote_id=vote.pk,
+        categories=sorted(categories_of(prompts)),
+        style_a=list(_counts(a)),
+        style_b=list(_counts(b)),
     )
 
 
-def _judged(side: Side, n_turns: int, said: dict[int, dict[int, _Said]]) -> list[_Said]:
+def _judged(side: _Texts, n_turns: int, said: dict[int, dict[int, _Said]]) -> list[_Said]:
     """The path to the active leaf, as far as the voter had seen it; nothing of texts that were erased."""
-    conversation = side.conversation
-    if conversation is None:
-        return []
-    path, at = [], conversation.active_leaf_id
-    while at is not None and at in said[conversation.pk]:
-        path.append(said[conversation.pk][at])
+    conversation, at = side
+    path: list[_Said] = []
+    while conversation is not None and at is not None and at in said[conversation]:
+        path.append(said[conversation][at])
         at = path[-1].parent
     turns = [message for message in path[::-1] if message.role in (Role.USER, Role.ASSISTANT)]
     return turns[: 2 * n_turns]

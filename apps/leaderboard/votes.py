@@ -10,17 +10,24 @@ import numpy as np
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from apps.arena.models import Arena, Battle, Position, Side, Vote
+from apps.arena.models import Arena, Position, Side, Vote
 from apps.leaderboard.battle_files.frequency import UNKNOWN, shares, text_number
 from apps.leaderboard.battle_files.reading import Reading, battles_from
 from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.imported_votes import prompts_imported, votes_imported
-from apps.leaderboard.models import Snapshot, VoteTraits
+from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.battles import Battles, IntArray
 from apps.leaderboard.tallies import arena_hold
 from apps.leaderboard.vote_lines import Cast, line_of
 
 _AT_ONCE = 500
+_VOTERS = ("user", "visitor", "api_key")
+"""A program is its key: nobody knows for how many people it speaks, so it speaks for one."""
+_CAST = (
+    "pk", *(f"battle__{kind}_id" for kind in _VOTERS),
+    "name_a", "name_b", "verdict", "weight_counted", "traits__categories", "traits__style_a", "traits__style_b",
+)  # fmt: skip
+
 Voter = tuple[str, int | str]
 """Of which kind, and which."""
 Said = tuple[Voter | None, str]
@@ -41,7 +48,7 @@ def votes_text(arena: Arena) -> bytes:
             (("imported", voter) if voter else None, line_of(cast)) for voter, cast in votes_imported(arena, elsewhere)
         ]
     frequent = dict(zip(keys[own < 1].tolist(), own[own < 1].tolist(), strict=True))
-    return _text(chain(_said(_blind(arena).iterator(_AT_ONCE), frequent), imported))[0]
+    return _text(chain(_said(_blind(arena), frequent), imported))[0]
 
 
 def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple[bytes, int]:
@@ -52,9 +59,11 @@ def votes_text_of(arena: Arena, votes: Sequence[int], *, n_voters: int) -> tuple
     return _text(_said(_blind(arena).filter(pk__in=votes), {}), n_voters)
 
 
-def _said(votes: Iterable[Vote], frequent: Mapping[int, float]) -> Iterator[Said]:
+def _said(votes: QuerySet[Vote], frequent: Mapping[int, float]) -> Iterator[Said]:
     """`frequent`: shares of votes whose prompts are, by key."""
-    return ((_voter(vote.battle), _line(vote, frequent.get(vote.pk, 1.0))) for vote in votes)
+    rows = votes.values_list(*_CAST).iterator(_AT_ONCE)
+    for pk, user, visitor, api_key, a, b, verdict, weight, tags, *styles in rows:
+        yield _voter(user, visitor, api_key), line_of(Cast(a, b, verdict, weight, tags, frequent.get(pk, 1.0), *styles))
 
 
 def _text(said: Iterable[Said], n_voters: int = 0) -> tuple[bytes, int]:
@@ -103,13 +112,6 @@ def votes_read(text: bytes, *, deduplicates: bool = False) -> tuple[Battles, Rea
     return battles_from(lines, cleaning, is_strict=True)
 
 
-def _line(vote: Vote, share: float) -> str:
-    traits: VoteTraits = vote.traits
-    names = vote.name_a, vote.name_b  # type: ignore[attr-defined]  # annotated
-    said = Cast(*names, vote.verdict, vote.effective_weight, traits.categories, share, traits.style_a, traits.style_b)
-    return line_of(said)
-
-
 def _prompts(arena: Arena) -> tuple[IntArray, IntArray]:
     """Keys of votes, and numbers of their prompts."""
     found = _blind(arena).values_list("pk", "battle__prompt_digest").iterator(_AT_ONCE)
@@ -119,16 +121,13 @@ def _prompts(arena: Arena) -> tuple[IntArray, IntArray]:
 
 
 def _blind(arena: Arena) -> QuerySet[Vote]:
-    votes = Vote.objects.rated(arena).filter(traits__isnull=False).select_related("battle", "traits")
-    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B)).order_by()
+    votes = Vote.objects.rated(arena).weighed().filter(traits__isnull=False).order_by()
+    return votes.annotate(name_a=_name(Position.A), name_b=_name(Position.B))
 
 
-def _voter(battle: Battle) -> Voter | None:
-    """A program is its key: nobody knows for how many people it speaks, so it speaks for one. None for the erased."""
-    for kind in ("user", "visitor", "api_key"):
-        if (pk := getattr(battle, f"{kind}_id")) is not None:
-            return kind, pk
-    return None
+def _voter(*keys: int | None) -> Voter | None:
+    """None for the erased."""
+    return next(((kind, key) for kind, key in zip(_VOTERS, keys, strict=True) if key is not None), None)
 
 
 def _name(position: Position) -> Subquery:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from apps.arena.models.battles import Battle
 from apps.arena.models.entries import Arena
@@ -38,6 +38,10 @@ class VoteQuerySet(models.QuerySet["Vote"]):
     def rated(self, arena: Arena) -> Self:
         """Those of an arena that say who is better: they count, and nobody knew who wrote."""
         return self.counting().filter(battle__arena=arena, battle__is_anonymous=True)
+
+    def weighed(self) -> Self:
+        """Of those that count, with `weight_counted`: their `effective_weight`."""
+        return self.annotate(weight_counted=Case(When(overruled="", then="weight"), default=1.0))
 
 
 class Vote(models.Model):

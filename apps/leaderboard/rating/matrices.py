@@ -1,6 +1,6 @@
 """Tables of pairs: who won how much against whom, and what the ratings say. Shape [M, M], nan where unknown."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,8 +8,7 @@ from apps.leaderboard.rating.battles import Cells, FloatArray, Outcome
 from apps.leaderboard.rating.ties import sigmoid
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """How two models did against each other, on either side, by number, not by weight. `first` is the earlier one."""
 
     first: int
@@ -27,7 +26,7 @@ def pairs(cells: Cells, n_models: int) -> list[Pair]:
     flat = np.bincount((low * n_models + high) * 3 + column, cells.count, minlength=n_models**2 * 3)
     counts = flat.reshape(-1, 3).astype(int)
     met = np.flatnonzero(counts.sum(1))
-    return [Pair(int(pair // n_models), int(pair % n_models), *map(int, counts[pair])) for pair in met]
+    return list(map(Pair._make, np.column_stack((met // n_models, met % n_models, counts[met])).tolist()))
 
 
 def battle_counts(of: list[Pair], n_models: int, *, with_ties: bool = True) -> FloatArray:
