@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 _BETWEEN = re.compile(r"[\s,]*")
 _INDENT_MAX = 100
@@ -29,6 +29,13 @@ class Row(NamedTuple):
     n_chars: int
 
 
+class Text(Protocol):
+    """An open file, or what is read as one."""
+
+    def read(self, n_chars: int, /) -> str:
+        """About so many; nothing at the end."""
+
+
 class FileCut(ValueError):
     """What follows cannot be read, as in a file of which the end is missing."""
 
@@ -37,7 +44,7 @@ class FileCut(ValueError):
         self.line, self.reason = line, reason
 
 
-def stream_values(file: TextIO, *, row_max_chars: int, chunk_chars: int = 0) -> Iterator[Row]:
+def stream_values(file: Text, *, row_max_chars: int, chunk_chars: int = 0) -> Iterator[Row]:
     """A row of over `row_max_chars` is `Broken`.
 
     `chunk_chars` are read at a time, twice the longest row if nothing is said: memory holds some times as many.
@@ -51,7 +58,7 @@ def stream_values(file: TextIO, *, row_max_chars: int, chunk_chars: int = 0) -> 
 class _Reader:
     """A window on the file: at least one whole row ahead of `at`, or all there is."""
 
-    def __init__(self, file: TextIO, row_max_chars: int, chunk_chars: int) -> None:
+    def __init__(self, file: Text, row_max_chars: int, chunk_chars: int) -> None:
         self._file, self._row_max_chars, self._chunk_chars = file, row_max_chars, chunk_chars
         self._text = ""
         self._at = 0

@@ -1,9 +1,9 @@
 """A board of more votes without reading those that are in the board before: what it costs does not grow with them."""
 
 from datetime import timedelta
+from io import BytesIO
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.arena.models import Arena
 from apps.leaderboard.battle_files.columns import TAGS_MAX
@@ -12,12 +12,9 @@ from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.tally import Tally, boards_of_tally
 from apps.leaderboard.selectors import snapshot_newest
 from apps.leaderboard.services import Made, code_version, snapshot_publish
-from apps.leaderboard.tallies import arena_hold, is_countable
+from apps.leaderboard.tallies import arena_hold, is_countable, is_of_today
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_merge, votes_read, votes_text_of, votes_unpack
-
-IN_FULL_AFTER = timedelta(days=1)
-"""Then a board is made of all votes, with style taken out too, and without those who were erased as voters."""
 
 LATE = timedelta(hours=1)
 """So long a vote may take to be stored; one that took longer is in the next board of all votes."""
@@ -38,7 +35,7 @@ def snapshot_extend(arena: Arena) -> tuple[Snapshot, bool] | None:
         text, n_voters = votes_text_of(arena, fresh, n_voters=counted.n_voters)
         if not text:
             return newest, False
-        battles, reading = votes_read(text)
+        battles, reading = votes_read(BytesIO(text))
         tally = Tally.from_bytes(bytes(counted.content)).plus(Tally.of(battles, reading.categories))
         if len(tally.boards) > TAGS_MAX:
             transaction.set_rollback(True)
@@ -53,5 +50,5 @@ def snapshot_extend(arena: Arena) -> tuple[Snapshot, bool] | None:
 
 def _goes_on(counted: VoteTally, newest: Snapshot, base: Snapshot) -> bool:
     """Whether the newest board has just the votes that are counted, and was made as one of these is made."""
-    has_its_votes = counted.base_id == base.pk and base.created_at > timezone.now() - IN_FULL_AFTER
+    has_its_votes = counted.base_id == base.pk and is_of_today(base)
     return has_its_votes and is_countable(BoardConfig.of(newest.config)) and newest.code_version == code_version()

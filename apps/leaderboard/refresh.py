@@ -12,9 +12,10 @@ from django.utils import timezone
 from apps.arena.models import Arena, Vote
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.errors import BoardOvertaken, RatingRefused
-from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
+from apps.leaderboard.increments import snapshot_extend
 from apps.leaderboard.models import Refresh, Snapshot, VoteTally
 from apps.leaderboard.services import snapshot_rebuild
+from apps.leaderboard.tallies import IN_FULL_AFTER
 
 BUSY = timedelta(hours=1)
 """Longer than a board of millions of votes takes."""

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,9 +24,9 @@ from apps.leaderboard.rating.matrices import pairs
 from apps.leaderboard.rating.slices import OVERALL, Boards, Slice, boards_make
 from apps.leaderboard.rating.tally import Tally
 from apps.leaderboard.selectors import snapshot_newest
-from apps.leaderboard.tallies import arena_hold, is_countable, tally_begin, tally_keep
+from apps.leaderboard.tallies import arena_hold, is_countable, tally_begin, tally_keep, tally_resume
 from apps.leaderboard.traits import traits_write
-from apps.leaderboard.votes import votes_hash, votes_of, votes_pack, votes_read, votes_text, votes_unpack
+from apps.leaderboard.votes import votes_hash, votes_lines, votes_pack, votes_read, votes_text, votes_unpack
 
 TOLERANCE = 1e-6
 """In rating points: numbers closer than that are the same."""
@@ -68,13 +69,15 @@ def snapshot_rebuild(arena: Arena) -> tuple[Snapshot, bool]:
 def _build(arena: Arena, config: BoardConfig, newest: Snapshot | None, *, is_again: bool) -> tuple[Snapshot, bool]:
     with transaction.atomic():
         arena_hold(arena)
-        counted = tally_begin(arena)
+        counted, before = tally_begin(arena)
     traits_write(arena, counted)
     text = votes_text(arena)
     made_of = {"votes_hash": votes_hash(text), "config": config.as_dict(), "code_version": code_version()}
     if newest and all(getattr(newest, name) == value for name, value in made_of.items()):
+        if before is not None:
+            tally_resume(counted, before, newest)
         return newest, False
-    battles, reading = votes_read(text, deduplicates=config.deduplicates)
+    battles, reading = votes_read(BytesIO(text), deduplicates=config.deduplicates)
     made = Made.of(boards_make(battles, reading.categories, FEATURES, config), battles)
     with transaction.atomic():
         arena_hold(arena)
@@ -124,7 +127,7 @@ def snapshot_verify(snapshot: Snapshot) -> Verified:
     if not _has_its_votes(snapshot):
         return Verified(has_its_votes=False, has_its_numbers=False, has_this_code=has_this_code)
     config = BoardConfig.of(snapshot.config)
-    battles, reading = votes_read(votes_of(snapshot), deduplicates=config.deduplicates)
+    battles, reading = votes_read(votes_lines(snapshot), deduplicates=config.deduplicates)
     features = () if snapshot.base else FEATURES
     made = Made.of(boards_make(battles, reading.categories, features, config), battles)
     stored = {Slice(of.category, of.is_styled): of.board for of in snapshot.category_boards.all()}

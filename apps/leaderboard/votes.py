@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import heapq
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -94,10 +95,15 @@ def votes_unpack(packed: bytes) -> bytes:
     return gzip.decompress(packed)
 
 
-def votes_of(snapshot: Snapshot) -> bytes:
-    """All of its votes."""
-    own = votes_unpack(bytes(snapshot.votes))
-    return votes_merge(votes_unpack(bytes(snapshot.base.votes)), own) if snapshot.base else own
+def votes_lines(snapshot: Snapshot) -> Iterator[bytes]:
+    """All of its votes, sorted. Memory holds them compressed, however many are read."""
+    own = _unpacked(bytes(snapshot.votes))
+    return heapq.merge(_unpacked(bytes(snapshot.base.votes)), own) if snapshot.base else own
+
+
+def _unpacked(packed: bytes) -> Iterator[bytes]:
+    with gzip.open(io.BytesIO(packed)) as lines:
+        yield from lines
 
 
 def votes_hash(text: bytes, base: Snapshot | None = None) -> str:
@@ -105,11 +111,26 @@ def votes_hash(text: bytes, base: Snapshot | None = None) -> str:
     return hashlib.sha256(f"{base.votes_hash}\n".encode() + text if base else text).hexdigest()
 
 
-def votes_read(text: bytes, *, deduplicates: bool = False) -> tuple[Battles, Reading]:
+def votes_read(lines: Iterable[bytes], *, deduplicates: bool = False) -> tuple[Battles, Reading]:
     """As `leaderboard build FILE` reads them. Raises: RatingRefused."""
-    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8")
     cleaning = Cleaning(has_style=True, has_categories=True, deduplicates=deduplicates)
-    return battles_from(lines, cleaning, is_strict=True)
+    return battles_from(_Lines(lines), cleaning, is_strict=True)
+
+
+class _Lines:
+    """Read as a file is."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+
+    def read(self, n_chars: int, /) -> str:
+        """Whole lines, of at least so many bytes while there are as many."""
+        taken: list[bytes] = []
+        n_bytes = 0
+        while n_bytes < n_chars and (line := next(self._lines, b"")):
+            taken.append(line)
+            n_bytes += len(line)
+        return b"".join(taken).decode()
 
 
 def _prompts(arena: Arena) -> tuple[IntArray, IntArray]:

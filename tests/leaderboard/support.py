@@ -1,13 +1,17 @@
 """Votes as tests write them, and the command as they run it."""
 
+import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from itertools import combinations
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.management import call_command
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -97,6 +101,27 @@ def written(random: Random) -> str:
 def published(**config: Any) -> Snapshot:
     """The board of the open arena as `leaderboard build` makes it, without the charts, which take most of its time."""
     return snapshot_build(Arena.objects.get(), BoardConfig(**config))[0]
+
+
+def body_of(reply: HttpResponseBase) -> bytes:
+    """Of a reply that may be streamed."""
+    if not isinstance(reply, StreamingHttpResponse):
+        assert isinstance(reply, HttpResponse)
+        return reply.content
+
+    pieces = cast("AsyncIterator[bytes]", reply.streaming_content)
+
+    async def read() -> bytes:
+        return b"".join([piece async for piece in pieces])
+
+    return asyncio.run(read())
+
+
+def votes_file(client: Client, query: str = "") -> bytes:
+    """As the open arena's page gives it."""
+    reply = client.get(f"/leaderboard/of/public/votes.jsonl{query}")
+    assert reply.status_code == 200
+    return body_of(reply)
 
 
 def command(*arguments: str) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from io import BytesIO
 from random import Random
 from typing import Any
 
@@ -18,7 +19,7 @@ from apps.arena.models import Arena, Battle, Contestant, Integrity, Verdict, Vot
 from apps.arena.services.votes import vote_overrule
 from apps.leaderboard import services
 from apps.leaderboard.errors import RatingRefused
-from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
+from apps.leaderboard.increments import snapshot_extend
 from apps.leaderboard.models import CategoryBoard, Refresh, Snapshot, VoteTally, VoteTraits
 from apps.leaderboard.rating.battles import Battles
 from apps.leaderboard.rating.board import BoardConfig
@@ -28,9 +29,10 @@ from apps.leaderboard.rating.tally import Tally, boards_of_tally
 from apps.leaderboard.rating.ties import TieModel
 from apps.leaderboard.refresh import board_refresh
 from apps.leaderboard.services import Made, snapshot_build, snapshot_rebuild, snapshot_verify
+from apps.leaderboard.tallies import IN_FULL_AFTER
 from apps.leaderboard.traits import traits_write
-from apps.leaderboard.votes import votes_of, votes_read, votes_text
-from tests.leaderboard.support import command, said, vote, while_rating
+from apps.leaderboard.votes import votes_hash, votes_lines, votes_read, votes_text
+from tests.leaderboard.support import command, said, vote, votes_file, while_rating
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +69,7 @@ def numbers(snapshot: Snapshot) -> str:
 
 def numbers_in_full(arena: Arena, snapshot: Snapshot) -> str:
     """As `numbers`, of all votes as they are now."""
-    battles, reading = votes_read(votes_text(arena))
+    battles, reading = votes_read(BytesIO(votes_text(arena)))
     made = Made.of(boards_make(battles, reading.categories, (), BoardConfig.of(snapshot.config)), battles)
     boards = sorted((of.category, board) for of, board in made.boards.items() if of.category != "overall")
     main = next(board for of, board in made.boards.items() if of.category == "overall")
@@ -121,7 +123,7 @@ def test_after_any_votes_and_changes_the_numbers_are_those_of_all_votes(
         snapshot, _ = snapshot_extend(arena) or snapshot_rebuild(arena)
         n_extended += snapshot.base is not None
         assert numbers(snapshot) == numbers_in_full(arena, snapshot)
-        assert snapshot.n_votes == votes_of(snapshot).count(b"\n") == Vote.objects.rated(arena).count()
+        assert snapshot.n_votes == len(list(votes_lines(snapshot))) == Vote.objects.rated(arena).count()
     assert n_extended >= 3
     assert snapshot_verify(Snapshot.objects.exclude(base=None).latest("pk")).is_right
 
@@ -211,6 +213,36 @@ def test_once_a_day_all_votes_are_read_also_while_votes_come(
     assert Refresh.objects.get().refusal == ""
 
 
+def test_a_build_of_which_nothing_is_new_keeps_the_counts_for_as_long_as_they_are_of_use(
+    arena: Arena, three: list[Contestant], base: Snapshot
+) -> None:
+    config = BoardConfig.of(base.config)
+    assert snapshot_build(arena, config) == (base, False)
+    vote(three[0], three[1])
+    assert refreshed(arena).base == base
+    newest, _ = snapshot_build(arena, config)
+    Snapshot.objects.update(created_at=timezone.now() - IN_FULL_AFTER - timedelta(minutes=1))
+    for _ in range(2):
+        outcome = board_refresh(arena)
+        assert outcome is not None and outcome.snapshot is None
+    assert not VoteTally.objects.exclude(base=None).exists()  # or each look would have all votes read
+    assert Snapshot.objects.latest("pk") == newest
+
+
+def test_a_build_of_which_nothing_is_new_counts_no_vote_that_has_changed_meanwhile(
+    arena: Arena, three: list[Contestant], base: Snapshot, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided = Vote.objects.earliest("pk")
+
+    def hash_later(text: bytes) -> str:
+        vote_overrule(vote=decided, decision=Integrity.NOT_COUNTED, why="Spam", admin=admin_user)
+        return votes_hash(text)
+
+    monkeypatch.setattr(services, "votes_hash", hash_later)
+    assert snapshot_build(arena, BoardConfig.of(base.config)) == (base, False)
+    assert not VoteTally.objects.exists()
+
+
 def test_another_version_of_the_code_reads_all_votes(arena: Arena, three: list[Contestant], base: Snapshot) -> None:
     Snapshot.objects.update(code_version="older")
     vote(three[0], three[1])
@@ -274,10 +306,7 @@ def test_pages_tell_the_base_and_show_the_board_without_style_of_all_votes(
     styled = client.get("/leaderboard?style=controlled").content.decode()
     assert "40 votes" in styled
     assert str(snapshot.public_id) not in styled
-    counts = [
-        client.get(f"/leaderboard/of/public/votes.jsonl{query}").content.count(b"\n")
-        for query in ("", "?style=controlled")
-    ]
+    counts = [votes_file(client, query).count(b"\n") for query in ("", "?style=controlled")]
     assert counts == [41, 40]
     assert command("export", str(snapshot.public_id)).count("\n") == 41
     assert "41 votes give the same numbers" in command("verify", str(snapshot.public_id))

@@ -28,7 +28,7 @@ from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.rating.ties import TieModel
 from apps.leaderboard.sorting import Column, Order, sorted_by
-from tests.leaderboard.support import command, published, vote
+from tests.leaderboard.support import body_of, command, published, vote, votes_file
 
 pytestmark = pytest.mark.django_db
 
@@ -181,9 +181,10 @@ def test_the_votes_of_the_page_give_its_numbers_and_name_nobody(
     printed = command("build", "--json", "--ties", "davidson")
     reply = client.get("/leaderboard/of/public/votes.jsonl")
     file = tmp_path / "votes.jsonl"
-    file.write_bytes(reply.content)
+    text = body_of(reply)
+    file.write_bytes(text)
     assert command("build", str(file), "--json", "--ties", "davidson") == printed
-    assert alice.username.encode() not in reply.content
+    assert alice.username.encode() not in text
     assert "attachment" in reply["Content-Disposition"]
 
 
@@ -206,14 +207,14 @@ def test_a_model_that_somebody_may_not_see_is_nowhere_named(client: Client, alic
     LanguageModel.objects.filter(name="bug").update(visibility=Visibility.MEMBERS)
     Contestant.objects.filter(name="bug").update(is_automatic=True)
     for path in OF_A_BOARD:
-        assert b"bug" not in client.get(path).content
-    left = [json.loads(line) for line in client.get(OF_A_BOARD[-1]).content.splitlines()]
+        assert b"bug" not in body_of(client.get(path))
+    left = [json.loads(line) for line in votes_file(client).splitlines()]
     assert left
     assert all({vote["model_a"], vote["model_b"]} == {"ant", "cow"} for vote in left)
     assert "Your file has another one" in page_of(client)
     client.force_login(alice)
     for path in OF_A_BOARD:
-        assert b"bug" in client.get(path).content
+        assert b"bug" in body_of(client.get(path))
     assert "Your file has another one" not in page_of(client)
 
 

@@ -12,9 +12,9 @@ from apps.accounts.models import User
 from apps.arena.models import Arena, Contestant, Integrity, Vote
 from apps.arena.services.votes import vote_overrule
 from apps.leaderboard import chart_services
-from apps.leaderboard.increments import IN_FULL_AFTER
 from apps.leaderboard.models import Chart, Refresh, Snapshot
 from apps.leaderboard.refresh import board_refresh
+from apps.leaderboard.tallies import IN_FULL_AFTER
 from apps.leaderboard.tasks import board_refresh_task, boards_refresh_task
 from tests.leaderboard.support import command, vote, while_rating
 

@@ -27,7 +27,7 @@ from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.traits import traits_write
-from apps.leaderboard.votes import votes_pack, votes_text
+from apps.leaderboard.votes import votes_lines, votes_pack, votes_read, votes_text
 from tests.leaderboard.support import command, published, vote
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +76,25 @@ def test_of_many_votes_the_lines_alone_are_held(arena: Arena, three: list[Contes
         tracemalloc.stop()
     assert text.count(b"\n") == n
     assert peak_bytes < 6 * len(text)
+
+
+def test_of_the_votes_of_a_board_a_piece_is_held_while_they_are_read() -> None:
+    n, more = 15_000, "x" * 2_000
+    line = '{{"model_a": "{}", "model_b": "cow", "winner": "tie", "n": {}, "more": "{}"}}\n'
+    texts = ("".join(line.format(name, i, more) for i in range(n)) for name in ("ant", "bug"))
+    base, own = (Snapshot(votes=votes_pack(text.encode())) for text in texts)
+    own.base = base
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in votes_lines(own)) == 2 * n
+        _, peak_bytes_of_lines = tracemalloc.get_traced_memory()
+        battles, _ = votes_read(votes_lines(own))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(battles) == 2 * n
+    assert peak_bytes_of_lines < 2 * n * len(more) / 20
+    assert peak_bytes < 2 * n * len(more) / 2
 
 
 def test_voters_are_numbers_and_nothing_of_them_is_in_the_text(

@@ -18,7 +18,7 @@ from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_text
-from tests.leaderboard.support import CODE, TRAVEL, command, published, said, vote, written
+from tests.leaderboard.support import CODE, TRAVEL, command, published, said, vote, votes_file, written
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +109,7 @@ def test_the_page_of_a_category_without_style_gives_the_command_of_its_numbers(
     found = re.search(r"leaderboard build \S+ (.*)</code>", page)
     assert found
     file = tmp_path / "votes.jsonl"
-    file.write_bytes(client.get("/leaderboard/of/public/votes.jsonl").content)
+    file.write_bytes(votes_file(client))
     printed = json.loads(command("build", str(file), "--json", *shlex.split(found[1])))
     rows = client.get(address.format("/of/public/board.json")).json()["rows"]
     assert {row["name"]: row["rating"] for row in rows} == {name: row["style_rating"] for name, row in printed.items()}

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TextIO
 
-from apps.core.json_stream import Broken, FileCut, Row, stream_values
+from apps.core.json_stream import Broken, FileCut, Row, Text, stream_values
 from apps.leaderboard.battle_files.columns import Columns
 from apps.leaderboard.battle_files.fastchat_log import battle_of, is_log_line, is_vote
 from apps.leaderboard.battle_files.rows import BattleRow, FieldWrong, row_parse
@@ -54,7 +54,7 @@ def battles_read(path: Path, cleaning: Cleaning, *, is_strict: bool = False) -> 
         return battles_from(file, cleaning, is_strict=is_strict)
 
 
-def battles_from(file: TextIO, cleaning: Cleaning, *, is_strict: bool = False) -> tuple[Battles, Reading]:
+def battles_from(file: Text, cleaning: Cleaning, *, is_strict: bool = False) -> tuple[Battles, Reading]:
     """The same of an open file. Raises: BattleFileCut, BattleFileRefused, RatingRefused."""
     columns, reading = Columns(cleaning), Reading()
     for _, row in rows_kept(file, cleaning, reading, is_strict=is_strict):
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[TextIO]:
 
 
 def rows_kept(
-    file: TextIO, cleaning: Cleaning, reading: Reading, *, is_strict: bool = False
+    file: Text, cleaning: Cleaning, reading: Reading, *, is_strict: bool = False
 ) -> Iterator[tuple[int, BattleRow]]:
     """Those that count, with the lines where they begin; `reading` counts all of them as they are read.
 
@@ -92,7 +92,7 @@ def rows_kept(
             yield line, row
 
 
-def _values(file: TextIO) -> Iterator[Row]:
+def _values(file: Text) -> Iterator[Row]:
     try:
         yield from stream_values(file, row_max_chars=ROW_MAX_CHARS)
     except FileCut as exc:

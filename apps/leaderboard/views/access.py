@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -28,14 +28,14 @@ class Place:
     arena: Arena
 
 
-def of_arena(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def of_arena(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Make a view of (request, Place, ...) one of (request, slug, ...).
 
     Where visitors may not chat they are led to sign in, and strangers find no arena.
     """
 
     @wraps(view)
-    def checked(request: HttpRequest, slug: str = DEFAULT_SLUG, **rest: Any) -> HttpResponse:
+    def checked(request: HttpRequest, slug: str = DEFAULT_SLUG, **rest: Any) -> HttpResponseBase:
         actor = actor_get(request.user, request.COOKIES)
         if not actor.is_authenticated and not settings.VISITORS_MAY_CHAT:
             return redirect_to_login(request.get_full_path())

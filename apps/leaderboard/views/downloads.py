@@ -1,24 +1,27 @@
 """A board to take away: its table, and the votes that it was made of."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 
 from apps.core.csv_lines import csv_line
+from apps.core.threads import in_thread
 from apps.leaderboard.choices import board_chosen, chosen
 from apps.leaderboard.errors import BoardMissing
 from apps.leaderboard.models import Snapshot
 from apps.leaderboard.rating.slices import Slice
 from apps.leaderboard.selectors import BoardRow, board_seen
 from apps.leaderboard.views.access import Place, of_arena, snapshot_or_404
-from apps.leaderboard.votes import votes_of
+from apps.leaderboard.votes import votes_lines
 
 COLUMNS = (
     "rank", "name", "rating", "lower", "upper", "votes", "organisation", "licence", "is_retired", "note",
 )  # fmt: skip
+_LINES_AT_ONCE = 1_000
 
 
 @of_arena
@@ -57,17 +60,17 @@ def board_json(request: HttpRequest, place: Place) -> HttpResponse:
 
 
 @of_arena
-def votes(request: HttpRequest, place: Place) -> HttpResponse:
+def votes(request: HttpRequest, place: Place) -> StreamingHttpResponse:
     """The board's votes as `leaderboard build` reads them, without those of models that are not for this actor.
 
     There is nothing personal in them: voters are numbers that are given anew for each board.
     """
     snapshot = snapshot_or_404(place.arena, is_styled=chosen(request.GET).is_styled)
-    text = votes_of(snapshot)
+    lines = votes_lines(snapshot)
     hidden = board_seen(place.actor, snapshot).hidden
     if hidden:
-        text = b"".join(line for line in text.splitlines(keepends=True) if _names(line).isdisjoint(hidden))
-    response = HttpResponse(text, content_type="application/jsonl")
+        lines = (line for line in lines if _names(line).isdisjoint(hidden))
+    response = StreamingHttpResponse(_pieces(lines), content_type="application/jsonl")
     response["Content-Disposition"] = f'attachment; filename="votes-{str(snapshot.public_id)[:8]}.jsonl"'
     return response
 
@@ -90,6 +93,12 @@ def row_plain(row: BoardRow) -> dict[str, str | float | bool | None]:
     """Without what is the site's own business."""
     plain = asdict(row)
     return {name: plain[name] for name in COLUMNS}
+
+
+async def _pieces(lines: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """In threads, since they are unpacked meanwhile."""
+    while piece := await in_thread(lambda: b"".join(islice(lines, _LINES_AT_ONCE))):
+        yield piece
 
 
 def _names(line: bytes) -> set[str]:

@@ -29,7 +29,7 @@ from apps.leaderboard.rating.slices import OVERALL, of_category, unstyled
 from apps.leaderboard.selectors import snapshot_get
 from apps.leaderboard.services import snapshot_build, snapshot_verify
 from apps.leaderboard.tables import board_json, board_text
-from apps.leaderboard.votes import votes_of, votes_read
+from apps.leaderboard.votes import votes_lines, votes_read
 
 _LISTED = 100
 _TOLD = ("public_id", "arena__slug", "created_at", "n_votes")
@@ -73,7 +73,7 @@ class Command(BaseCommand):
                 case "verify":
                     self._verify(snapshot_get(options["id"]))
                 case "export":
-                    self.stdout.write(votes_of(snapshot_get(options["id"])).decode(), ending="")
+                    self.stdout.writelines(line.decode() for line in votes_lines(snapshot_get(options["id"])))
                 case "list":
                     self._list()
                 case "import":
@@ -106,7 +106,7 @@ class Command(BaseCommand):
         snapshot, is_new = snapshot_build(arena, config_of(options))
         charts_draw(arena)
         self.stderr.write(f"{snapshot.public_id}{'' if is_new else ': nothing has changed'}, {snapshot.n_votes} votes")
-        self._print(*votes_read(votes_of(snapshot), deduplicates=options["dedup"]), options)
+        self._print(*votes_read(votes_lines(snapshot), deduplicates=options["dedup"]), options)
 
     def _print(self, battles: Battles, reading: Reading, options: dict[str, Any]) -> None:
         if options["category"] != OVERALL:
