@@ -8,7 +8,6 @@ site's own board with that many votes in its database, made of all of them, and 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from apps.leaderboard.rating.board import Board, BoardConfig, board_make
 from apps.leaderboard.rating.intervals import Covariance
 from apps.leaderboard.rating.slices import unstyled, with_style
 from benchmarks.gateway_servers import manage, scripted_site
-from benchmarks.report import Figure, middle
+from benchmarks.report import Figure, middle, peak_mib
 from benchmarks.servers import PEERS, PeerMissing
 
 FIT_S, STYLED_S, REFRESH_S, RSS_MIB = 1.0, 10.0, 1.0, 600.0
@@ -158,6 +157,7 @@ def refreshed(n: int, n_models: int) -> list[Figure]:
     found = json.loads(told.splitlines()[-1])
     return [
         Figure("refresh.all_votes", found["full_s"], "s"),
+        Figure("refresh.all_votes_rss", found["full_mib"], "MiB"),
         Figure("refresh.thousand_votes", found["extended_s"], "s", None, REFRESH_S, less_is_better=True),
     ]
 
@@ -171,7 +171,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.file:
         file_board(options.file)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(peak_mib())
         return 0
     print(json.dumps({"cores": os.cpu_count(), "battles": options.battles, "models": options.models}))
     found = figures(options.battles, options.models, options.rounds) + refreshed(options.battles, options.models)

@@ -16,9 +16,11 @@ from apps.arena.models.entries import DEFAULT_SLUG
 from apps.conversations.models import Conversation, Role
 from apps.conversations.services.planting import Seed, messages_plant
 from apps.leaderboard.battle_files.style import FEATURES
-from apps.leaderboard.increments import IN_FULL_AFTER, snapshot_extend
+from apps.leaderboard.increments import snapshot_extend
 from apps.leaderboard.rating.board import BoardConfig
 from apps.leaderboard.services import snapshot_build
+from apps.leaderboard.tallies import IN_FULL_AFTER
+from benchmarks.report import peak_mib
 
 N_FRESH, ROUNDS = 1_000, 3
 CATEGORIES = ["code", "hard", "instructions", "lang_en", "long", "maths", "multi_turn"]
@@ -63,7 +65,7 @@ def measure(n_votes: int, n_models: int) -> None:
         cursor.execute("ANALYZE")
     started = perf_counter()
     snapshot_build(arena, BoardConfig())
-    full_s = perf_counter() - started
+    full_s, full_mib = perf_counter() - started, peak_mib()
     took, n_voted = [], 0
     for _ in range(ROUNDS):
         _vote(arena, voter, entries)
@@ -73,7 +75,8 @@ def measure(n_votes: int, n_models: int) -> None:
         if extended is None:
             raise RuntimeError("the board was not extended: all votes would be read")
         n_voted = extended[0].n_votes
-    print(json.dumps({"full_s": full_s, "extended_s": sorted(took)[ROUNDS // 2], "n_votes": n_voted}))
+    extended_s = sorted(took)[ROUNDS // 2]
+    print(json.dumps({"full_s": full_s, "full_mib": full_mib, "extended_s": extended_s, "n_votes": n_voted}))
 
 
 @transaction.atomic
