@@ -16,7 +16,6 @@ from django.conf import settings  # noqa: E402
 
 from apps.core.body_limit import BodyLimit  # noqa: E402
 from apps.openai_api.upload_limit import body_limit  # noqa: E402
-from fastchat_site import celery  # noqa: E402, F401  # else tasks go to a broker that nobody has set up
 from fastchat_site.lifespan import lifespan  # noqa: E402
 from fastchat_site.programs import Programs, by_path  # noqa: E402
 from fastchat_site.routing import websocket_urlpatterns  # noqa: E402

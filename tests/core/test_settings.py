@@ -4,9 +4,12 @@ import asyncio
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from celery import current_app
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fastchat_site.settings.values import flag, seconds, whole
@@ -53,3 +56,9 @@ async def test_a_process_that_shares_the_tests_hears_no_other_one_on_the_same_re
     async with asyncio.timeout(10):
         assert (await layer.receive(channel))["of"] == own
     await layer.group_discard("hints", channel)
+
+
+def test_jobs_go_to_the_sites_own_broker_from_any_thread() -> None:
+    with ThreadPoolExecutor() as threads:
+        address = threads.submit(lambda: current_app.conf.broker_url).result()
+    assert address == current_app.conf.broker_url == settings.CELERY_BROKER_URL

@@ -21,7 +21,6 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.core.json_stream import Broken
 from apps.datasets.chunks import FromChunk, FromFile, Rendered, RenderTask, Task, task_run
 from apps.datasets.cleaning import Cleaned, code_hash, recipe_run

@@ -12,7 +12,6 @@ from django.test import AsyncClient, Client
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.services import NewKey

@@ -16,7 +16,6 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.actors import Actor
 from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import Audience, Endpoint, LedgerEntry, Limit, Metric, Period, Reservation, User

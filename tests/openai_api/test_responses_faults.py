@@ -16,7 +16,6 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.key_scope import KeyScope
 from apps.accounts.models import Audience, Endpoint, LedgerEntry, Limit, Metric, Period, Reservation, User
 from apps.accounts.services import NewKey, api_key_create

@@ -7,7 +7,6 @@ import pytest
 from celery.signals import before_task_publish
 from django.conf import settings
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.services import NewKey
 from apps.openai_api.selectors import batches_free
 from apps.openai_api.tasks import SWEEP_S, batch_advance_task, batches_advance_task, nudge

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-import fastchat_site.celery  # noqa: F401  # else tasks go to a broker that nobody has set up
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
 from apps.arena.models import Battle, Verdict
