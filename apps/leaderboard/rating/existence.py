@@ -5,15 +5,18 @@ Far out, a win is as likely as can be when d >= g, and a tie when |d| <= g (both
 is a set of linear inequalities. Source: Albert and Anderson (1984), Biometrika 71(1), 1-10, for the logistic case.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_array, csr_array, vstack
 
 from apps.leaderboard.errors import NoBattles, NoMaximum, NotConnected, NotIdentified, TiesWanted
 from apps.leaderboard.rating.battles import Cells, Outcome
 from apps.leaderboard.rating.graph import components, decided_matrix, win_matrix
 from apps.leaderboard.rating.layout import Layout, information, pinned
 from apps.leaderboard.rating.ties import TieModel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _SLACK = 1e-7
 _RANK = 1e-10
@@ -71,14 +74,18 @@ def _is_bounded_by_pairs(cells: Cells, layout: Layout) -> bool:
 
 def _has_way_out(cells: Cells, layout: Layout) -> bool:
     """Whether some inequality can be more than just kept, by a direction that keeps all of them."""
+    from scipy.optimize import linprog  # here, because every process of the site has this module, and few rate
+
     kept = _inequalities(cells, layout)
     bounds = [(-1.0, 1.0)] * kept.shape[1]
     found = linprog(-kept.sum(axis=0), A_ub=-kept, b_ub=np.zeros(kept.shape[0]), bounds=bounds, method="highs")
     return bool(found.status != 0 or -found.fun > _SLACK)
 
 
-def _inequalities(cells: Cells, layout: Layout) -> csr_array:
+def _inequalities(cells: Cells, layout: Layout) -> "csr_array":
     """Rows r with r . direction >= 0: of strengths, the side if there is one, and g if there is one."""
+    from scipy.sparse import coo_array, csr_array, vstack  # here, as above
+
     m, n = layout.n_models, len(cells.first)
     every, ones = np.arange(n), np.ones(n)
     columns = [(cells.first, ones), (cells.second, -ones)]

@@ -8,8 +8,6 @@ spread at all, as if that were known for certain.
 from enum import StrEnum
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from apps.leaderboard.rating.battles import BoolArray, Cells, FloatArray, IntArray, Outcome
 
@@ -91,5 +89,8 @@ def _summed(cells: Cells, n_models: int, values: FloatArray) -> FloatArray:
 
 
 def _components(links: FloatArray, connection: str) -> IntArray:
+    from scipy.sparse import csr_array  # here, because every process of the site has this module, and few rate
+    from scipy.sparse.csgraph import connected_components
+
     _, found = connected_components(csr_array(links > 0), directed=True, connection=connection)
     return np.asarray(found, dtype=np.int64)

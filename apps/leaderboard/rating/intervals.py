@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
 from apps.leaderboard.errors import (
     BootstrapLost,
@@ -19,6 +19,9 @@ from apps.leaderboard.errors import (
 from apps.leaderboard.rating.battles import Battles, BoolArray, ByVoter, Cells, FloatArray, IntArray
 from apps.leaderboard.rating.fit import Fit, fit
 from apps.leaderboard.rating.layout import information, outer_sum, pinned
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class Covariance(StrEnum):
@@ -126,8 +129,10 @@ def percentiles(drawn: FloatArray, confidence: float) -> Intervals:
     return Intervals(lower, upper)
 
 
-def voter_scores(votes: ByVoter, found: Fit) -> csr_array:
+def voter_scores(votes: ByVoter, found: Fit) -> "csr_array":
     """Sum of the scores of each voter's battles, shape [voters, P]."""
+    from scipy.sparse import coo_array  # here, because every process of the site has this module, and few rate
+
     parts = battle_scores(votes.cells, found)
     values = np.concatenate([of_battle * votes.cells.count for _, of_battle in parts])
     rows = np.tile(votes.number, len(parts))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import expit, log_expit
 
 from apps.leaderboard.rating.battles import FloatArray, IntArray, Outcome
 
@@ -97,8 +96,12 @@ def _rao_kupper(d: FloatArray, g: float, outcome: IntArray) -> Terms:
 
 def sigmoid(x: FloatArray) -> FloatArray:
     """1 / (1 + exp(-x)), without overflow."""
+    from scipy.special import expit  # here, because every process of the site has this module, and few rate
+
     return np.asarray(expit(x))
 
 
 def _log_sigmoid(x: FloatArray) -> FloatArray:
+    from scipy.special import log_expit  # here, as above
+
     return np.asarray(log_expit(x))
