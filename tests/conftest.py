@@ -5,12 +5,21 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from django.test import TransactionTestCase
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from tests.emptied import tables_empty
 from tests.live import ROOT, LiveSite, running_site
 
 DEMO_BASE = ROOT / "examples" / "models" / "demo-base"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quickly_emptied() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", tables_empty)
+        yield
 
 
 @pytest.fixture
