@@ -3,6 +3,7 @@
 Nothing here knows Django's test database: what a test wants to find, it makes through the site's own doors.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -63,8 +64,30 @@ def free_port() -> int:
         return port
 
 
-Identities = list[tuple[UUID, str]]
-"""Ids and secrets of workers that may come in."""
+N_WORKERS, N_KEYS = 128, 32
+MAKE_PASSES = f"""
+from json import dumps
+from uuid import uuid4
+from apps.accounts.services import api_key_create
+from apps.workers.services.enrolment import secret_create, worker_register
+workers = [(str(uuid4()), secret_create()) for _ in range({N_WORKERS})]
+for worker_id, secret in workers:
+    worker_register(worker_id=worker_id, secret=secret, allowed="")
+keys = [api_key_create(name=f"test-{{uuid4().hex}}", user=None).secret for _ in range({N_KEYS})]
+print(dumps([workers, keys]))
+"""
+MIGRATE = "from django.core.management import call_command; call_command('migrate', verbosity=0)"
+
+
+@dataclass
+class Passes:
+    """What lets workers and programs in: ids and secrets, and keys of the API. Each is used once."""
+
+    workers: list[tuple[UUID, str]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def copy(self) -> "Passes":
+        return Passes([*self.workers], [*self.keys])
 
 
 @dataclass
@@ -120,10 +143,10 @@ def manage(env: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def workers_registered(env: Mapping[str, str]) -> Identities:
-    """Let workers in by hand, many at once: starting a command takes seconds."""
-    lines = manage(env, "workers", "register", *(str(uuid4()) for _ in range(N_IDENTITIES))).splitlines()
-    return [(UUID(worker_id), secret) for worker_id, secret in (line.split("\t") for line in lines)]
+def passes_made(env: Mapping[str, str], *, before: str = "") -> Passes:
+    """Many at once, after some other code: starting a command takes seconds."""
+    workers, keys = json.loads(manage(env, "shell", "--no-imports", "--command", before + MAKE_PASSES))
+    return Passes([(UUID(worker_id), secret) for worker_id, secret in workers], keys)
 
 
 @dataclass
@@ -137,25 +160,36 @@ class LiveSite:
     workers: dict[str, Process] = field(default_factory=dict)
     jobs: list[Process] = field(default_factory=list)
     _commands: dict[str, list[str]] = field(default_factory=dict)
-    _identities: Identities = field(default_factory=list)
+    _passes: Passes = field(default_factory=Passes)
 
     def identity(self) -> tuple[UUID, str]:
         """Id and secret of a worker that may come in; another one each time."""
-        if not self._identities:
-            self._identities += workers_registered(self.env)
-        return self._identities.pop()
+        if not self._passes.workers:
+            self._passes = passes_made(self.env)
+        return self._passes.workers.pop()
+
+    def api_key(self) -> str:
+        """Of the installation; another one each time."""
+        if not self._passes.keys:
+            self._passes = passes_made(self.env)
+        return self._passes.keys.pop()
 
     def manage(self, *arguments: str) -> str:
         """Run `manage.py` on the site's database and return its stdout."""
         return manage(self.env, *arguments)
 
-    def api_key(self) -> str:
-        return self.manage("apikey", "create", f"test-{uuid4().hex}").strip()
-
     def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Read the site's database past the site."""
         with psycopg.connect(self.env["DATABASE_URL"]) as connection:
             return connection.execute(statement.encode(), values).fetchall()
+
+    def clear(self) -> None:
+        """Take away what people and models have left, and the models too: as it was at first, but for its workers."""
+        with psycopg.connect(self.env["DATABASE_URL"]) as connection:
+            connection.execute(
+                "TRUNCATE catalog_languagemodel, accounts_visitor, conversations_conversation, arena_battle,"
+                " leaderboard_snapshot CASCADE"
+            )
 
     def start_web(self) -> None:
         self.web = start_process(self._commands["web"], env=self.env, log=self.logs / "web.log")
@@ -222,35 +256,31 @@ def new_database(url: str, *, like: str = "template1") -> Iterator[str]:
 
 
 @cache
-def site_template() -> tuple[str, Identities]:
-    """The name of a database with every table and no connection, to be copied, and workers that it lets in.
+def site_template() -> tuple[str, Passes]:
+    """The name of a database with every table and no connection, to be copied, and what it lets in.
 
-    Migrating takes many seconds, and so does each command.
+    Migrating takes many seconds.
     """
     url = at_end.enter_context(new_database(os.environ["DATABASE_URL"]))
     env = os.environ | {"DATABASE_URL": url} | SETTINGS
-    manage(env, "migrate", "--verbosity", "0")
-    return urlsplit(url).path.removeprefix("/"), workers_registered(env)
+    return urlsplit(url).path.removeprefix("/"), passes_made(env, before=MIGRATE)
 
 
 @contextmanager
 def running_site(logs: Path, *, server: str = "uvicorn", env: Mapping[str, str] = EMPTY) -> Iterator[LiveSite]:
     """Run the web process on a database of its own, without workers and jobs. `env` adds to its own."""
     port = free_port()
-    template, identities = site_template()
+    template, passes = site_template()
     with ExitStack() as stack:
         database_url = stack.enter_context(new_database(os.environ["DATABASE_URL"], like=template))
         full_env = os.environ | {"DATABASE_URL": database_url} | SETTINGS | dict(env)
         command = [part.format(port=port) for part in SERVERS[server]]
         web = start_process(command, env=full_env, log=logs / "web.log")
         address = f"http://127.0.0.1:{port}"
-        site = LiveSite(address, full_env, logs, web, _commands={"web": command}, _identities=[*identities])
+        site = LiveSite(address, full_env, logs, web, _commands={"web": command}, _passes=passes.copy())
         stack.callback(_stop_all, site)
         site.wait_for_web()
         yield site
-
-
-N_IDENTITIES = 32
 
 
 def _stop_all(site: LiveSite) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.fake_worker import FakeWorker, fake_worker
 from tests.live import ROOT, LiveSite
-from tests.web.support import CHROMIUM, ChatPage, ScriptedWorker, new_chat_page
+from tests.web.support import ADMIN_PASSWORD, CHROMIUM, ChatPage, ScriptedWorker, new_chat_page
 
 NewTab = Callable[..., ChatPage]
 
@@ -69,6 +69,15 @@ def worker(live_site: LiveSite) -> Iterator[ScriptedWorker]:
 @pytest.fixture
 def fake(worker: ScriptedWorker) -> FakeWorker:
     return worker.fake
+
+
+@pytest.fixture(scope="session")
+def superuser(live_site: LiveSite) -> str:
+    """The name of one, whose password is `ADMIN_PASSWORD`."""
+    name = f"root-{uuid4().hex[:8]}"
+    make = f"from apps.accounts.models import User; User.objects.create_superuser({name!r}, None, {ADMIN_PASSWORD!r})"
+    live_site.manage("shell", "--no-imports", "--command", make)
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from tests.live import LiveSite, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 20_000
+ADMIN_PASSWORD = "open sesame, please"
 
 
 @dataclass
@@ -163,3 +164,12 @@ def sign_up(tab: ChatPage, name: str = "") -> str:
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_url("**/chat*")
     return name
+
+
+def sign_in_as_admin(tab: ChatPage, name: str, path: str) -> Page:
+    """By the admin's own form; it leads to `path`."""
+    tab.page.goto(f"{tab.site.url}/admin/login/?next={path}")
+    tab.page.fill("[name=username]", name)
+    tab.page.fill("[name=password]", ADMIN_PASSWORD)
+    tab.page.keyboard.press("Enter")
+    return tab.page

@@ -31,6 +31,19 @@ def arena_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
         yield site
 
 
+@pytest.fixture(scope="module")
+def emptied_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    with running_site(tmp_path_factory.mktemp("emptied")) as site:
+        yield site
+
+
+@pytest.fixture
+def own_site(emptied_site: LiveSite) -> Iterator[LiveSite]:
+    """As good as one of the test's own: what others have left is gone. Starting one takes seconds."""
+    yield emptied_site
+    emptied_site.clear()
+
+
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[Tabs]:
     """Tabs of people who do not know each other. Each one must end without an error on its console."""

@@ -8,24 +8,17 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.datasets.support import dataset_publish
-from tests.web.support import ChatPage
-from tests.web.test_pool_page import PASSWORD
+from tests.web.support import ChatPage, sign_in_as_admin
 
 pytestmark = pytest.mark.browser
 
 NewTab = Callable[..., ChatPage]
 
 
-def test_somebody_of_the_staff_inspects_a_dataset(tab: ChatPage, tmp_path: Path) -> None:
+def test_somebody_of_the_staff_inspects_a_dataset(tab: ChatPage, superuser: str, tmp_path: Path) -> None:
     name = f"tea-{uuid4().hex[:8]}"
     dataset_publish(tab.site, tmp_path, name)
-    make = f"from apps.accounts.models import User; User.objects.create_superuser({name!r}, None, {PASSWORD!r})"
-    tab.site.manage("shell", "--no-imports", "-c", make)
-    page = tab.page
-    page.goto(f"{tab.site.url}/admin/login/?next=/datasets")
-    page.fill("[name=username]", name)
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
+    page = sign_in_as_admin(tab, superuser, "/datasets")
     page.wait_for_url("**/datasets")
 
     page.get_by_role("link", name=f"{name}@1").click()

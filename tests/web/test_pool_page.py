@@ -3,20 +3,18 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from gpu_worker.protocol import ModelState
 from tests.fake_worker import Gate
-from tests.web.support import ChatPage, ScriptedWorker
+from tests.web.support import ChatPage, ScriptedWorker, sign_in_as_admin
 
 pytestmark = pytest.mark.browser
 
 NewTab = Callable[..., ChatPage]
 PAGE = "/admin/workers/worker/pool/"
-PASSWORD = "open sesame, please"
 LOOKS = {
     "wide-light": ({"width": 1440, "height": 900}, "light"),
     "wide-dark": ({"width": 1440, "height": 900}, "dark"),
@@ -25,16 +23,8 @@ LOOKS = {
 }
 
 
-def open_page(tab: ChatPage) -> Page:
-    """As a superuser of its own."""
-    name = f"root-{uuid4().hex[:8]}"
-    make = f"from apps.accounts.models import User; User.objects.create_superuser({name!r}, None, {PASSWORD!r})"
-    tab.site.manage("shell", "--no-imports", "-c", make)
-    page = tab.page
-    page.goto(f"{tab.site.url}/admin/login/?next={PAGE}")
-    page.fill("[name=username]", name)
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
+def open_page(tab: ChatPage, superuser: str) -> Page:
+    page = sign_in_as_admin(tab, superuser, PAGE)
     page.locator("#pool").wait_for()
     page.evaluate("window.isSamePage = true")
     return page
@@ -45,8 +35,10 @@ def card(page: Page, worker: ScriptedWorker) -> str:
     return f"#worker-{pk}"
 
 
-def test_it_follows_the_pool_without_a_reload_and_its_buttons_act(tab: ChatPage, worker: ScriptedWorker) -> None:
-    page = open_page(tab)
+def test_it_follows_the_pool_without_a_reload_and_its_buttons_act(
+    tab: ChatPage, superuser: str, worker: ScriptedWorker
+) -> None:
+    page = open_page(tab, superuser)
     shown = page.locator(card(page, worker))
     expect(shown).to_contain_text(f"{worker.model} loaded")
     expect(shown).to_contain_text("0 of 16 places")
@@ -81,8 +73,10 @@ def test_it_follows_the_pool_without_a_reload_and_its_buttons_act(tab: ChatPage,
     expect(shown.locator(".pool__state")).to_have_text("removed")
 
 
-def test_the_keyboard_stays_where_it_is_while_the_page_refreshes(tab: ChatPage, worker: ScriptedWorker) -> None:
-    page = open_page(tab)
+def test_the_keyboard_stays_where_it_is_while_the_page_refreshes(
+    tab: ChatPage, superuser: str, worker: ScriptedWorker
+) -> None:
+    page = open_page(tab, superuser)
     button = page.locator(card(page, worker)).get_by_role("button", name="Drain")
     button.focus()
     first = page.locator("#pool time").inner_text()
@@ -90,8 +84,8 @@ def test_the_keyboard_stays_where_it_is_while_the_page_refreshes(tab: ChatPage, 
     expect(button).to_be_focused()
 
 
-def test_it_says_so_when_it_is_out_of_date(tab: ChatPage, worker: ScriptedWorker) -> None:
-    page = open_page(tab)
+def test_it_says_so_when_it_is_out_of_date(tab: ChatPage, superuser: str, worker: ScriptedWorker) -> None:
+    page = open_page(tab, superuser)
     page.context.set_offline(True)
     expect(page.get_by_text("Not up to date: this is how it was at")).to_be_visible()
     page.context.set_offline(False)
@@ -99,10 +93,12 @@ def test_it_says_so_when_it_is_out_of_date(tab: ChatPage, worker: ScriptedWorker
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_it_fits_and_its_words_can_be_read(new_tab: NewTab, worker: ScriptedWorker, artifacts: Path, look: str) -> None:
+def test_it_fits_and_its_words_can_be_read(
+    new_tab: NewTab, superuser: str, worker: ScriptedWorker, artifacts: Path, look: str
+) -> None:
     viewport, scheme = LOOKS[look]
     tab = new_tab(viewport=viewport, color_scheme=scheme)
-    page = open_page(tab)
+    page = open_page(tab, superuser)
     page.locator(card(page, worker)).wait_for()
     page.screenshot(path=artifacts / f"pool-{look}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
