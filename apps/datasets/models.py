@@ -54,7 +54,7 @@ class DatasetVersion(models.Model):
     steps = models.JSONField()
     """Reports of the steps that all sets have in common."""
     sets = models.JSONField(default=dict)
-    """By name: `sha256` of its lines, counts, and reports of the steps of its own."""
+    """By name: `sha256` of its lines, counts, how many rows each step has `changed`, and reports of its own steps."""
     hash = models.CharField(max_length=64, db_index=True)
     """SHA-256 of names and hashes of the sets."""
     n_rows = models.PositiveBigIntegerField(default=0, verbose_name="rows")
@@ -126,6 +126,7 @@ class DatasetRow(models.Model):
         indexes = [
             models.Index(fields=["version", "source_file", "source_record"], name="dataset_row_of_source"),
             HashIndex(fields=["record_id"], name="dataset_row_id"),
+            models.Index(fields=["version"], condition=Q(line=None), name="dataset_row_erased"),
         ]
 
     def __str__(self) -> str:

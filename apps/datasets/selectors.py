@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import orjson
 from django.db import connection
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from apps.core.texts import clean_text
 from apps.datasets.differences import Compared, conversations_compared
@@ -154,9 +154,4 @@ def versions_diff(old: DatasetVersion, new: DatasetVersion, *, n_examples: int) 
 
 def steps_counted(version: DatasetVersion, set_name: str) -> list[tuple[str, int]]:
     """How many rows of a set each step has changed."""
-    found: dict[str, int] = {}
-    rows = DatasetRow.objects.filter(version=version, set_name=set_name).values("steps").annotate(n=Count("pk"))
-    for row in rows:
-        for step in dict.fromkeys(row["steps"]):
-            found[step] = found.get(step, 0) + row["n"]
-    return sorted(found.items())
+    return sorted(version.sets[set_name]["changed"].items())

@@ -116,6 +116,14 @@ def test_a_list_of_versions_reads_no_charts(page: Client) -> None:
     assert not [one["sql"] for one in asked if "charts" in one["sql"]]
 
 
+def test_the_page_of_a_version_reads_no_rows(page: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert "html_to_markdown 5" in page.get("/datasets/tea/1").content.decode()
+    of_rows = [one["sql"] for one in asked if "datasets_datasetrow" in one["sql"]]
+    assert [sql for sql in of_rows if '"line" IS NULL' not in sql] == [], "what was erased has an index of its own"
+    assert len(of_rows) == 1
+
+
 def test_a_row_is_found_in_the_admin_by_its_id_as_it_is_indexed(page: Client) -> None:
     with CaptureQueriesContext(connection) as asked:
         text = page.get("/admin/datasets/datasetrow/?q=c3").content.decode()

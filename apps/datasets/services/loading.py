@@ -1,8 +1,10 @@
 """Rows and their sources go to Postgres by COPY, as they are read: memory does not grow with them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -21,12 +23,21 @@ BATCH_ROWS = 500
 BATCH_CHARS = 4_000_000
 
 
-def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wanted: Wanted) -> tuple[Written, str]:
-    """What is in the lines, and the SHA-256 of them, each with its end. `wanted` learns of which sources they are.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is in a set. `sha256`: of its lines, each with its end. `changed`: how many rows each step has changed."""
+
+    written: Written
+    sha256: str
+    changed: dict[str, int]
+
+
+def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wanted: Wanted) -> Loaded:
+    """`wanted` learns of which sources the lines are.
 
     Raises: LineWrong, with the number of the line.
     """
-    digest, written = hashlib.sha256(), Written()
+    digest, written, changed = hashlib.sha256(), Written(), Counter[str]()
     with _copied(DatasetRow, ROW_COLUMNS) as copy:
         for n_rows, line in enumerate(lines):
             digest.update(line + b"\n")
@@ -36,10 +47,11 @@ def rows_load(version: DatasetVersion, set_name: str, lines: Iterable[bytes], wa
                 written.add(record_of(value))
             except LineWrong as exc:
                 raise LineWrong(f"line {n_rows + 1} of {set_name}: {exc}") from exc
+            changed.update(set(told.steps))
             if told.record is not None:
                 wanted.add(told.file, told.record)
             copy.write_row((version.pk, set_name, n_rows, told.id, told.file, told.record, told.steps, line.decode()))
-    return written, digest.hexdigest()
+    return Loaded(written, digest.hexdigest(), dict(sorted(changed.items())))
 
 
 def sources_load(version: DatasetVersion, sources: Iterable[Source]) -> None:

@@ -116,12 +116,12 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
     )
     wanted = Wanted()
     for name, one in sets.items():
-        written, sha256 = rows_load(version, name_check(name), one.lines, wanted)
-        if one.told.get("sha256", sha256) != sha256:
-            raise LineWrong(f"{name} is no longer what its report says: its SHA-256 is {sha256}")
-        counts = {"n_rows": written.n_conversations, **written.as_dict()}
-        version.sets[name] = one.told | counts | {"sha256": sha256}
-        version.n_rows += written.n_conversations
+        loaded = rows_load(version, name_check(name), one.lines, wanted)
+        if one.told.get("sha256", loaded.sha256) != loaded.sha256:
+            raise LineWrong(f"{name} is no longer what its report says: its SHA-256 is {loaded.sha256}")
+        counts = {"n_rows": loaded.written.n_conversations, "changed": loaded.changed, **loaded.written.as_dict()}
+        version.sets[name] = one.told | counts | {"sha256": loaded.sha256}
+        version.n_rows += loaded.written.n_conversations
     version.hash = sets_hash({name: one["sha256"] for name, one in version.sets.items()})
     if _same(draft, version.hash, but=version.pk):
         raise _Same
