@@ -102,6 +102,11 @@ class SourceRecord(models.Model):
     def __str__(self) -> str:
         return f"Record {self.record} of {self.file}"
 
+    @property
+    def is_erased(self) -> bool:
+        """Nothing is left of it. What is not kept of somebody's chat still says whose it is."""
+        return self.value is None and self.user_id is None and self.conversation is None
+
 
 class DatasetRow(models.Model):
     """A line of a set, byte for byte, and where it comes from."""

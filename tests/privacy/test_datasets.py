@@ -1,6 +1,7 @@
 """What somebody said is taken out of the versions of datasets too, which nobody else can change."""
 
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetRow, DatasetVersion, Origin, SourceRecord
+from apps.datasets.services.derived import versions_merge
 from apps.datasets.services.erasure import dataset_rows_erase
 from apps.datasets.services.versions import Draft, SetDraft, version_delete, version_store
 from apps.datasets.sources import Source
@@ -64,6 +66,24 @@ def test_an_erasure_empties_the_rows_of_a_person_and_leaves_the_others(alice: Us
     assert (version.n_rows, version.sets["all"]["n_rows"]) == (3, 3)
     assert carried_out(erasure_ask(user=bob, visitor_public_id=None)).state == ErasureState.ERASED
     assert in_tables(MARK) == set()
+
+
+def test_who_is_erased_while_versions_are_merged_is_not_stored_again(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [(version_of(*owners), "all") for owners in ((alice, None), (None, bob))]
+
+    def late(*args: Any) -> tuple[DatasetVersion, bool]:
+        """All rows have been read."""
+        dataset_rows_erase(Actor(user_id=alice.pk), held=())
+        return version_store(*args)
+
+    monkeypatch.setattr("apps.datasets.services.derived.version_store", late)
+    merged, _ = versions_merge("both", parts, licence="")
+    mine, files, _, bobs = DatasetRow.objects.filter(version=merged).order_by("position")
+    assert (mine.line, mine.record_id) == (None, "")
+    assert "from a file" in str(files.line)
+    assert MARK in str(bobs.line)
 
 
 @pytest.mark.parametrize("kind", [HeldKind.USER, HeldKind.CONVERSATION])

@@ -1,6 +1,6 @@
 """Versions made of versions: merged with their provenance, and split by families of conversations."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import orjson
+from django.db import transaction
 
 from apps.datasets.cleaning import code_hash
 from apps.datasets.errors import DerivationWrong
@@ -20,6 +21,7 @@ from apps.datasets.records import Role
 from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
 from apps.datasets.selectors import lines_of
+from apps.datasets.services.erasure import rows_empty
 from apps.datasets.services.versions import Draft, SetDraft, version_store
 from apps.datasets.sources import Source, Wanted
 from apps.datasets.steps.duplicates import digest_of
@@ -27,6 +29,8 @@ from apps.datasets.steps.sampling import chance
 
 Part = tuple[DatasetVersion, str]
 """A set of a version."""
+_Named = Callable[[DatasetVersion, str], str]
+"""What a file of a version is called in the one that is made of it."""
 
 
 @dataclass(slots=True)
@@ -63,11 +67,7 @@ def versions_merge(dataset: str, parts: list[Part], *, licence: str) -> tuple[Da
             _merge([version for version, set_name in parts if set_name == name], name, one)
         recipe = {"name": "merge", "of": [f"{version}/{name}" for version, name in parts]}
         draft = _draft(dataset, Origin.MERGE, recipe, [version for version, _ in parts], licence)
-        return version_store(
-            draft,
-            {name: one.draft() for name, one in sets.items()},
-            lambda wanted: _sources([version for version, _ in parts], wanted, _file_of),
-        )
+        return _stored(draft, sets, [version for version, _ in parts], _file_of)
 
 
 def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
@@ -138,11 +138,7 @@ def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tu
             raise DerivationWrong(reason="one of the parts would be empty: take another share or seed, or more rows")
         told = {"test_share": split.test_share, "seed": split.seed, "begin": split.begin, "end": split.end}
         draft = _draft(dataset, Origin.SPLIT, {"name": "split", "of": f"{version}/{name}", **told}, [version], licence)
-        return version_store(
-            draft,
-            {set_name: one.draft() for set_name, one in sets.items()},
-            lambda wanted: _sources([version], wanted, lambda _, file: file),
-        )
+        return _stored(draft, sets, [version], lambda _, file: file)
 
 
 def _between(part: Part, split: Split) -> Iterator[tuple[int, bytes]]:
@@ -182,11 +178,30 @@ def _draft(dataset: str, origin: Origin, recipe: dict[str, Any], versions: list[
     return Draft(dataset, origin, recipe, inputs, code_hash(), licence=licence)
 
 
+def _stored(
+    draft: Draft, sets: dict[str, _Set], versions: list[DatasetVersion], named: _Named
+) -> tuple[DatasetVersion, bool]:
+    """`versions`: of which the rows were made. Who was erased after their rows were read is not stored again."""
+    erased: defaultdict[str, list[int]] = defaultdict(list)
+    with transaction.atomic():
+        version, is_new = version_store(
+            draft,
+            {name: one.draft() for name, one in sets.items()},
+            lambda wanted: _sources(versions, wanted, named, erased),
+        )
+        for file, records in erased.items():
+            rows_empty(version.pk, file, records)
+    return version, is_new
+
+
 def _sources(
-    versions: list[DatasetVersion], wanted: Wanted, named: Callable[[DatasetVersion, str], str]
+    versions: list[DatasetVersion], wanted: Wanted, named: _Named, erased: defaultdict[str, list[int]]
 ) -> Iterator[Source]:
+    """`erased` learns which records are empty."""
     for version in dict.fromkeys(versions):
         for one in SourceRecord.objects.filter(version=version).iterator(chunk_size=200):
             file = named(version, one.file)
             if wanted.has(file, one.record):
+                if one.is_erased:
+                    erased[file].append(one.record)
                 yield Source(file, one.record, one.format, one.value, one.user_id, one.conversation)

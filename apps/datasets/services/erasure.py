@@ -23,8 +23,13 @@ def dataset_rows_erase(actor: Actor, held: Collection[UUID]) -> int:
         records[source.version_id, source.file].append(source.record)
     with transaction.atomic():
         for (version, file), numbers in records.items():
-            rows = DatasetRow.objects.filter(version=version, source_file=file, source_record__in=numbers)
-            rows.update(line=None, record_id="")
+            rows_empty(version, file, numbers)
         emptied = SourceRecord.objects.filter(pk__in=[source.pk for source in sources])
         emptied.update(value=None, user=None, conversation=None)
     return len(sources)
+
+
+def rows_empty(version_id: int, file: str, records: Collection[int]) -> None:
+    """Those that were made of these records."""
+    rows = DatasetRow.objects.filter(version=version_id, source_file=file, source_record__in=records)
+    rows.update(line=None, record_id="")
