@@ -1,6 +1,6 @@
 """A recipe carried out: rows go through its steps chunk by chunk, in as many processes as are given.
 
-Memory does not grow with the rows, but for the keys by which choices are made (at most about a kilobyte for each row).
+Memory does not grow with the rows, but for the keys by which choices are made (up to a few kilobytes for each row).
 What a run has done stays beside its output until it is finished, so that one that was killed goes on where it was.
 """
 
