@@ -185,6 +185,10 @@ WORDS: dict[str, str] = {
     "datasets.folder_wrong": "{path} cannot be stored as a version: {reason}.",
     "datasets.derivation_wrong": "{reason}.",
     "datasets.tokenizer_wrong": "Tokens cannot be counted by {path}: {reason}.",
+    "datasets.consent_gone": "Of what was taken from the site, something may be used no more: {reasons}. Nothing was "
+    "stored. Start the same command again, with --force if the output is there: it begins anew without that.",
+    "datasets.site_folder": "Some of these rows were made of what people wrote on a site. They are stored by "
+    "`manage.py clean --input site:... --dataset NAME` alone, so that an erasure finds them.",
     "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
     "same command again, with fewer --workers: it goes on where it was.",
     "datasets.chunk_failed": "A chunk failed on {worker}: {reason}. Mend that and start the same command again: it "

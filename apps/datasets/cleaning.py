@@ -66,11 +66,13 @@ def recipe_run(
     overwrite: bool = False,
     progress: Progress | None = None,
     pool_of: PoolOf = lambda work: nullcontext(None),
+    settle: Callable[[], None] = lambda: None,
 ) -> Cleaned:
     """Write the sets of `recipe` into the folder `output`. A run that was broken off goes on.
 
     `overwrite`: replace what a run made there before, and what one that was broken off has left. `pool_of`: where tasks
-    are done, for the folder of what is under way; None: in processes of this one.
+    are done, for the folder of what is under way; None: in processes of this one. `settle`: the last look before the
+    folder appears; what it raises stops that.
     Raises: OutputExists, OutputForeign, OutputBusy, OutputUnwritable, WorkStale, FileUnreadable, RecordRefused,
         RecipeWrong, WorkerLost, ChunkFailed.
     """
@@ -86,6 +88,7 @@ def recipe_run(
                 with pool_of(unfinished / "work") as pool:
                     run = Run(recipe, inputs, unfinished / "work" / _plan_hash(plan), options, progress, pool)
                     cleaned = _made(recipe, run, unfinished)
+                settle()
                 put_in_place(unfinished / _SETS, output)
             except OSError as exc:
                 if exc.errno == errno.ENOSPC:
@@ -99,6 +102,7 @@ def recipe_run(
 
 def _made(recipe: Recipe, run: Run, unfinished: Path) -> Cleaned:
     common, made = run.outputs()
+    common = _taken(run.inputs) + common
     finished = unfinished / _SETS
     if finished.exists():
         shutil.rmtree(finished)
@@ -120,9 +124,16 @@ def recipe_try(recipe: Recipe, inputs: list[Input], n_records: int, options: Opt
     try:
         with TemporaryDirectory(prefix="recipe-") as folder:
             common, made = Run(recipe, inputs, Path(folder), replace(options, only_first=n_records)).outputs()
-            return Cleaned(common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made])
+            return Cleaned(
+                _taken(inputs) + common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made]
+            )
     except OSError as exc:
         raise OutputUnwritable(path=gettempdir(), reason=exc.strerror or str(exc)) from exc
+
+
+def _taken(inputs: Iterable[Input]) -> list[StepReport]:
+    """What was done before there was a file."""
+    return [one.taken for one in inputs if one.taken is not None]
 
 
 def _plan(recipe: Recipe, inputs: Iterable[Input], options: Options) -> dict[str, Any]:
@@ -199,17 +210,23 @@ def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[s
         "recipe": {"name": recipe.name, "sha256": recipe.hash, **recipe.told},
         "code_sha256": code_hash(),
         "inputs": [
-            {"file": name, "format": one.shape} | ({"split": one.split} if one.split else {})
+            {"file": name, "format": one.shape, **({"split": one.split} if one.split else {}), **one.about}
             for name, one in zip(names, inputs, strict=True)
         ],
-        "steps": [one.as_dict() for one in cleaned.common],
+        "steps": [_told(one, inputs) for one in cleaned.common],
         "sets": {
             one.name: {
                 "file": one.path.name,
                 "sha256": one.sha256,
                 **one.written.as_dict(),
-                "steps": [report.as_dict() for report in one.reports],
+                "steps": [_told(report, inputs) for report in one.reports],
             }
             for one in cleaned.sets
         },
     }
+
+
+def _told(report: StepReport, inputs: list[Input]) -> dict[str, Any]:
+    """Without examples if people wrote any of it here: these quote records, and no erasure looks for them there."""
+    told = report.as_dict()
+    return told | {"examples": {}} if _taken(inputs) else told

@@ -104,3 +104,16 @@ class DerivationWrong(DatasetError):
     """Versions cannot be merged or split as asked."""
 
     code = "datasets.derivation_wrong"
+
+
+class ConsentGone(DatasetError):
+    """Something that was taken from the site may be used no more."""
+
+    code = "datasets.consent_gone"
+    http_status = 409
+
+
+class SiteFolder(DatasetError):
+    """What people wrote here comes into versions by `clean` alone, which knows whose it is."""
+
+    code = "datasets.site_folder"

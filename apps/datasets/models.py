@@ -11,6 +11,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
+from apps.accounts.actors import Actor
 from apps.datasets.names import LICENCE_MAX_CHARS, NAME_MAX_CHARS
 
 
@@ -88,6 +89,8 @@ class SourceRecord(models.Model):
     """JSON."""
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     """Whose chat it is; null for what came from files, and when it was erased."""
+    visitor_public_id = models.UUIDField(null=True)
+    """The same, of somebody without an account."""
     conversation = models.UUIDField(null=True)
     """Public id of that chat, or of a side of a battle."""
 
@@ -97,6 +100,11 @@ class SourceRecord(models.Model):
         ]
         indexes = [
             models.Index(fields=["user"], condition=Q(user__isnull=False), name="source_record_of_user"),
+            models.Index(
+                fields=["visitor_public_id"],
+                condition=Q(visitor_public_id__isnull=False),
+                name="source_record_of_visitor",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -105,7 +113,12 @@ class SourceRecord(models.Model):
     @property
     def is_erased(self) -> bool:
         """Nothing is left of it. What is not kept of somebody's chat still says whose it is."""
-        return self.value is None and self.user_id is None and self.conversation is None
+        return self.value is None and self.owner == Actor() and self.conversation is None
+
+    @property
+    def owner(self) -> Actor:
+        """Who wrote it here; nobody who is known, of a file."""
+        return Actor(user_id=self.user_id, visitor_public_id=self.visitor_public_id)
 
 
 class DatasetRow(models.Model):

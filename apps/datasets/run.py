@@ -54,12 +54,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """`name`: as rows and reports name it; empty: by its path. `split`: of the dataset whose file it is, if any."""
+    """`name`: as rows and reports name it; empty: by its path. `split`: of the dataset whose file it is, if any.
+    `taken`: how it came into its file, if it was taken from the site; `about`: what of it."""
 
     path: Path
     shape: Shape
     name: str = ""
     split: str = ""
+    taken: StepReport | None = None
+    about: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Reads of datasets, versions and their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import orjson
 from django.db import connection
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from apps.core.texts import clean_text
 from apps.datasets.differences import Compared, conversations_compared
@@ -15,6 +15,7 @@ from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, SourceReco
 from apps.datasets.names import Reference
 from apps.datasets.records import Message, Record
 from apps.datasets.row_lines import record_of
+from apps.datasets.site.standing import sources_unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,22 @@ def sets_of(version: DatasetVersion, set_name: str | None) -> list[str]:
     return list(version.sets) if set_name is None else [set_name]
 
 
-def lines_of(version: DatasetVersion, set_name: str) -> Iterator[tuple[int, bytes]]:
-    """Position and line of each row that was not erased. Streamed."""
+def lines_of(version: DatasetVersion, set_name: str, *, without: Collection[int] = ()) -> Iterator[tuple[int, bytes]]:
+    """Position and line of each row that was not erased, but for those at some positions. Streamed."""
     rows = DatasetRow.objects.filter(version=version, set_name=set_name, line__isnull=False).order_by("position")
     for position, line in rows.values_list("position", "line").iterator(chunk_size=500):
-        yield position, (line or "").encode()
+        if position not in without:
+            yield position, (line or "").encode()
+
+
+def positions_unusable(version: DatasetVersion, set_name: str) -> frozenset[int]:
+    """Of rows that this version keeps and no later one may have."""
+    gone = sources_unusable(version)
+    if not gone.exists():
+        return frozenset()
+    its_source = gone.filter(file=OuterRef("source_file"), record=OuterRef("source_record"))
+    rows = DatasetRow.objects.filter(Exists(its_source), version=version, set_name=set_name, line__isnull=False)
+    return frozenset(rows.values_list("position", flat=True))
 
 
 def n_erased(version: DatasetVersion) -> int:

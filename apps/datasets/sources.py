@@ -24,6 +24,7 @@ class Source:
     value: str | None
     user_id: int | None = None
     conversation: UUID | None = None
+    visitor_public_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +46,9 @@ class Wanted:
         block = self._blocks.get((file, number))
         return block is not None and bool(block[bit >> 3] & 1 << (bit & 7))
 
+    def files(self) -> set[str]:
+        return {file for file, _ in self._blocks}
+
 
 Sources = Callable[[Wanted], Iterable[Source]]
 
@@ -54,13 +58,23 @@ def no_sources(wanted: Wanted) -> Iterator[Source]:
 
 
 def sources_of(inputs: list[Input]) -> Sources:
-    """Of files. Raises, when they are read: FileUnreadable."""
+    """Of files; those of the site are in `site.lineage`. Raises, when they are read: FileUnreadable."""
 
     def sources(wanted: Wanted) -> Iterator[Source]:
         for one, name in zip(inputs, names_of(inputs), strict=True):
+            if one.taken is not None:
+                continue
             for raw in raw_records(one.path):
                 if wanted.has(name, raw.number) and not isinstance(raw.value, Broken):
                     value = orjson.dumps(clean_json(raw.value)).decode()
                     yield Source(name, raw.number, str(one.shape), value)
+
+    return sources
+
+
+def sources_together(*several: Sources) -> Sources:
+    def sources(wanted: Wanted) -> Iterator[Source]:
+        for one in several:
+            yield from one(wanted)
 
     return sources

@@ -81,13 +81,14 @@ def find(request: HttpRequest, name: str, number: int, set_name: str) -> HttpRes
 def row(request: HttpRequest, name: str, number: int, set_name: str, position: int) -> HttpResponse:
     found = version_get(Reference(name, number))
     inspected = row_inspect(row_get(found, set_name, position=position))
-    if inspected.source is not None and inspected.source.user_id is not None:
-        _opened(request, found, inspected.source.user_id)
+    owner = Actor() if inspected.source is None else inspected.source.owner
+    if owner != Actor():
+        _opened(request, found, owner)
     context = {
         "version": found,
         "found": inspected,
         "is_too_long": inspected.n_chars > ROW_MAX_CHARS,
-        "is_of_person": inspected.source is not None and inspected.source.user_id is not None,
+        "is_of_person": owner != Actor(),
         "before": position - 1,
         "after": position + 1 if _is_there(found, set_name, position + 1) else None,
     }
@@ -102,12 +103,12 @@ def _is_there(found: DatasetVersion, set_name: str, position: int) -> bool:
     return DatasetRow.objects.filter(version=found, set_name=set_name, position=position).exists()
 
 
-def _opened(request: HttpRequest, found: DatasetVersion, user_id: int) -> None:
+def _opened(request: HttpRequest, found: DatasetVersion, owner: Actor) -> None:
     """Whoever reads somebody's chat is written down, here as elsewhere."""
     assert isinstance(request.user, User)  # noqa: S101  # `needs` has looked
     opening_record(
         reader=request.user,
-        owner=Actor(user_id=user_id),
+        owner=owner,
         what=f"A chat of yours, as a row of the dataset {found}",
         address="",
         why="looked at the dataset",

@@ -13,6 +13,7 @@ from apps.conversations.models import Preset, Purpose, Share
 from apps.conversations.selectors.images import images_owned
 from apps.conversations.services.erasure import conversations_of
 from apps.core.errors import NotFound
+from apps.datasets.services.erasure import sources_of_person
 from apps.moderation.selectors import openings_list
 from apps.openai_api.models import ApiFile, Batch, StoredResponse
 from apps.privacy.models import ErasureRequest, ErasureState
@@ -32,6 +33,7 @@ def found_of(actor: Actor) -> dict[str, int]:
         "API files": ApiFile.objects.filter(mine).count(),
         "batches": Batch.objects.filter(mine).count(),
         "responses": StoredResponse.objects.filter(mine).count(),
+        "records in datasets": sources_of_person(actor).count(),
         "notes on who read your chats": len(openings_list(actor)),
     }
     return {kind: n for kind, n in counts.items() if n}

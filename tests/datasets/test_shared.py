@@ -21,6 +21,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.accounts.actors import Actor
 from apps.core.json_stream import Broken
 from apps.datasets.chunks import FromChunk, FromFile, Rendered, RenderTask, Task, task_run
 from apps.datasets.cleaning import Cleaned, code_hash, recipe_run
@@ -41,6 +42,7 @@ from apps.datasets.steps.turns import TakeTurns
 from apps.moderation import selectors
 from apps.moderation.errors import NothingSetUp
 from tests.conftest import DEMO_BASE
+from tests.datasets.site import agree, chat, clean_site
 from tests.datasets.support import recipe, sharegpt, written
 from tests.live import ROOT, START_LIMIT_S, Process, start_process, wait_until
 
@@ -337,3 +339,15 @@ def test_counts_of_rendered_rows_come_through(tmp_path: Path) -> None:
     assert result_of(task) is None
     rendered_store(Rendered(task.path, counts), counts_path(task.path))
     assert result_of(task) == Rendered(task.path, counts)
+
+
+def test_chats_of_the_site_give_the_same_bytes_by_jobs(tmp_path: Path, jobs: Jobs, alices: Actor) -> None:
+    agree(alices)
+    for n in range(5):
+        chat(alices, f"Question <b>{n}</b>?", f"<p>Answer {n}</p>")
+    jobs.start()
+    clean_site(tmp_path, name="alone")
+    wait_until(jobs.are_ready, what="a worker", limit_s=START_LIMIT_S)
+    clean_site(tmp_path, "--celery", name="by-jobs", dataset="by-jobs")
+    assert bytes_of(tmp_path / "by-jobs") == bytes_of(tmp_path / "alone")
+    assert not (tmp_path / "by-jobs.site").exists()

@@ -276,7 +276,8 @@ KNOWN = {
     "moderation.Opening.visitor_public_id", "openai_api.ApiFile.user", "openai_api.ApiFile.api_key",
     "openai_api.Batch.user", "openai_api.Batch.api_key", "openai_api.StoredResponse.user",
     "openai_api.StoredResponse.api_key", "workers.PoolRequest.party", "accounts.UsageCounter.subject",
-    "datasets.SourceRecord.user", "consents.Consent.user", "consents.Consent.visitor",
+    "datasets.SourceRecord.user", "datasets.SourceRecord.visitor_public_id",
+    "consents.Consent.user", "consents.Consent.visitor",
     # The row stays without the person.
     "moderation.Ban.user", "moderation.Ban.visitor_public_id",
     "accounts.LedgerEntry.user", "accounts.LedgerEntry.api_key", "accounts.LedgerEntry.visitor_public_id",

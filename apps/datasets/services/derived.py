@@ -1,7 +1,7 @@
 """Versions made of versions: merged with their provenance, and split by families of conversations."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +20,10 @@ from apps.datasets.names import LICENCE_MAX_CHARS
 from apps.datasets.records import Role
 from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
-from apps.datasets.selectors import lines_of
+from apps.datasets.selectors import lines_of, positions_unusable
 from apps.datasets.services.erasure import rows_empty
 from apps.datasets.services.versions import Draft, SetDraft, version_store
+from apps.datasets.site.asked import Why
 from apps.datasets.sources import Source, Wanted
 from apps.datasets.steps.duplicates import digest_of
 from apps.datasets.steps.sampling import chance
@@ -74,7 +75,7 @@ def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
     ids: set[int] = set()
     contents: set[int] = set()
     for version in versions:
-        for position, line in lines_of(version, name):
+        for position, line in lines_of(version, name, without=_left_out(version, name, [made.report])):
             value = orjson.loads(line)
             source = value.pop("source")
             made.report.n_in += 1
@@ -93,6 +94,19 @@ def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
                 source["file"] = _file_of(version, source["file"])
             made.report.n_out += 1
             made.add({**value, "source": {**source, "row": f"{version}/{name}:{position}"}})
+
+
+def _left_out(version: DatasetVersion, name: str, reports: list[StepReport]) -> Collection[int]:
+    """Rows of people who let them be used no more, or deleted what they were made of: no later version has them."""
+    left_out = positions_unusable(version, name)
+    _count_out(left_out, reports)
+    return left_out
+
+
+def _count_out(left_out: Collection[int], reports: list[StepReport]) -> None:
+    for report in reports:
+        report.n_in += len(left_out)
+        report.dropped.update({f"{Why.NO_CONSENT}, or {Why.GONE}": len(left_out)} if left_out else {})
 
 
 def _file_of(version: DatasetVersion, file: str) -> str:
@@ -122,10 +136,12 @@ def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tu
     """
     version, name = part
     families = Families()
-    for position, line in _between(part, split):
+    left_out = positions_unusable(version, name)
+    for position, line in _between(part, split, left_out):
         families.add(position, _ties(orjson.loads(line)))
     with _sets("split", ("train", "test")) as sets:
-        for position, line in _between(part, split):
+        _count_out(left_out, [one.report for one in sets.values()])
+        for position, line in _between(part, split, left_out):
             is_test = chance(split.seed, str(families.of(position))) < split.test_share
             for set_name, one in sets.items():
                 one.report.n_in += 1
@@ -141,8 +157,8 @@ def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tu
         return _stored(draft, sets, [version], lambda _, file: file)
 
 
-def _between(part: Part, split: Split) -> Iterator[tuple[int, bytes]]:
-    return islice(lines_of(*part), split.begin, split.end)
+def _between(part: Part, split: Split, left_out: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    return islice(lines_of(*part, without=left_out), split.begin, split.end)
 
 
 def _ties(value: dict[str, Any]) -> list[int]:
@@ -204,4 +220,5 @@ def _sources(
             if wanted.has(file, one.record):
                 if one.is_erased:
                     erased[file].append(one.record)
-                yield Source(file, one.record, one.format, one.value, one.user_id, one.conversation)
+                whose = (one.user_id, one.conversation, one.visitor_public_id)
+                yield Source(file, one.record, one.format, one.value, *whose)

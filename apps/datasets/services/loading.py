@@ -17,7 +17,7 @@ from apps.datasets.sources import Source, Wanted
 ROW_COLUMNS = (
     "version_id", "set_name", "position", "record_id", "source_file", "source_record", "steps", "line",
 )  # fmt: skip
-SOURCE_COLUMNS = ("version_id", "file", "record", "format", "value", "user_id", "conversation")
+SOURCE_COLUMNS = ("version_id", "file", "record", "format", "value", "user_id", "conversation", "visitor_public_id")
 
 BATCH_ROWS = 500
 BATCH_CHARS = 4_000_000
@@ -59,7 +59,8 @@ def sources_load(version: DatasetVersion, sources: Iterable[Source]) -> None:
     for some in _in_batches(sources):
         with _copied(SourceRecord, SOURCE_COLUMNS) as copy:
             for one in some:
-                copy.write_row((version.pk, one.file, one.record, one.format, one.value, one.user_id, one.conversation))
+                whose = (one.user_id, one.conversation, one.visitor_public_id)
+                copy.write_row((version.pk, one.file, one.record, one.format, one.value, *whose))
 
 
 def _in_batches(sources: Iterable[Source]) -> Iterator[list[Source]]:

@@ -18,6 +18,8 @@ from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
 from apps.datasets.names import name_check
 from apps.datasets.row_lines import LineWrong
 from apps.datasets.services.loading import rows_load, sources_load
+from apps.datasets.site.asked import is_of_site
+from apps.datasets.site.standing import version_check_people
 from apps.datasets.sources import Sources, Wanted, no_sources
 from apps.holds.errors import Held
 from apps.holds.selectors import held_ids
@@ -58,7 +60,7 @@ def folder_store(
 ) -> tuple[DatasetVersion, bool]:
     """What a recipe wrote, as the next version; False: the newest version is the same, and stays the newest.
 
-    Raises: FolderWrong, NameWrong, FileUnreadable.
+    Raises: FolderWrong, NameWrong, FileUnreadable, ConsentGone.
     """
     report = folder.report
     draft = Draft(
@@ -88,7 +90,7 @@ def folder_store(
 def version_store(
     draft: Draft, sets: Mapping[str, SetDraft], sources: Sources = no_sources
 ) -> tuple[DatasetVersion, bool]:
-    """In one transaction: until its end nobody sees any of it. Raises: LineWrong, NameWrong."""
+    """In one transaction: until its end nobody sees any of it. Raises: LineWrong, NameWrong, ConsentGone."""
     name_check(draft.dataset)
     try:
         with transaction.atomic():
@@ -130,6 +132,8 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
         version.card = card(draft.dataset, [f"{Origin(draft.origin).label}:", "", *made], version.sets)
     version.charts = {name: _charts(one, draft.steps + one.get("steps", [])) for name, one in version.sets.items()}
     sources_load(version, sources(wanted))
+    if any(is_of_site(file) for file in wanted.files()):
+        version_check_people(version)
     version.is_sealed = True
     version.save(update_fields=["sets", "n_rows", "hash", "card", "charts", "is_sealed"])
     Dataset.objects.filter(pk=dataset.pk).update(n_versions=F("n_versions") + 1)
@@ -160,7 +164,7 @@ def _same(draft: Draft, hash_: str, *, but: int = 0) -> DatasetVersion | None:
 def version_delete(version: DatasetVersion) -> None:
     """With its rows, for good; its number is not given again. Raises: Held."""
     held = held_ids()
-    of_people = SourceRecord.objects.filter(version=version, user__isnull=False)
-    if held and of_people.filter(Q(user__public_id__in=held) | Q(conversation__in=held)).exists():
+    of_held = Q(user__public_id__in=held) | Q(visitor_public_id__in=held) | Q(conversation__in=held)
+    if held and SourceRecord.objects.filter(of_held, version=version).exists():
         raise Held
     version.delete()

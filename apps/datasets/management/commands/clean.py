@@ -15,6 +15,7 @@ from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
 from apps.datasets.management.inputs import choice_arguments, inputs_given, positive
+from apps.datasets.management.site_input import asked_of, site_arguments, site_taken
 from apps.datasets.management.verbs.making import licensed
 from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
@@ -22,7 +23,10 @@ from apps.datasets.report import report_text
 from apps.datasets.run import Input, Options
 from apps.datasets.services.versions import folder_store
 from apps.datasets.shared.pool import shared_pool
-from apps.datasets.sources import no_sources, sources_of
+from apps.datasets.site.asked import What
+from apps.datasets.site.lineage import site_sources, taken_require
+from apps.datasets.site.snapshot import Taken
+from apps.datasets.sources import no_sources, sources_of, sources_together
 from apps.datasets.steps.all import STEPS
 
 _TOLD_EVERY_S = 1.0
@@ -42,9 +46,11 @@ class Command(BaseCommand):
             nargs="+",
             default=[],
             metavar="INPUT",
-            help="files of JSON, JSON lines, Parquet or Arrow, folders of datasets, or hf:ORG/NAME[@REVISION]",
+            help="files of JSON, JSON lines, Parquet or Arrow, folders of datasets, hf:ORG/NAME[@REVISION], or "
+            + " or ".join(What),
         )
         choice_arguments(parser)
+        site_arguments(parser)
         parser.add_argument("--output", type=Path, metavar="FOLDER", help="what comes out; must not exist")
         parser.add_argument("--format", choices=list(map(str, Shape)), help="of the input; found out by default")
         parser.add_argument(
@@ -82,11 +88,13 @@ class Command(BaseCommand):
         if options["celery"] and (options["output"] is None or options["workers"]):
             raise CommandError("--celery has as many processes as take jobs, and needs --output: leave the rest out")
         try:
-            self._clean(options)
+            asked = asked_of(options)
+            with site_taken(asked, options) as taken:
+                self._clean(options, taken)
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 
-    def _clean(self, options: dict[str, Any]) -> None:
+    def _clean(self, options: dict[str, Any], taken: list[Taken]) -> None:
         if options["dataset"] is not None:
             name_check(options["dataset"])  # before hours of work
         recipe = recipe_read(options["recipe"], dict(options["set"]))
@@ -94,26 +102,31 @@ class Command(BaseCommand):
             for output in recipe.outputs:
                 name_check(output.name)
         inputs = inputs_given(options, "input", self.stderr.write)
+        inputs += [one.input for one in taken]
         for one in inputs:
-            self.stderr.write(f"{one.path} is read as {one.shape}")
+            self.stderr.write(f"{one.name if one.taken else one.path} is read as {one.shape}")
         how = Options(options["workers"] or os.cpu_count() or 1, options["strict"], Form(options["write"]))
         if options["dry_run"]:
             self._tell(recipe_try(recipe, inputs, options["dry_run"], how))
             return
         progress = _Progress(sys.stderr.isatty())
-        where = {"pool_of": shared_pool} if options["celery"] else {}
+        more: dict[str, Any] = {"pool_of": shared_pool} if options["celery"] else {}
+        more["settle"] = lambda: taken_require(taken)
         cleaned = recipe_run(
-            recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show, **where
+            recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show, **more
         )
         progress.end()
         self._tell(cleaned)
         for made in cleaned.sets:
             self.stdout.write(f"{made.path}  {made.written.n_conversations} conversations")
         if options["dataset"] is not None:
-            self._store(options, inputs)
+            self._store(options, inputs, taken)
 
-    def _store(self, options: dict[str, Any], inputs: list[Input]) -> None:
-        sources = no_sources if options["without_sources"] else sources_of(inputs)
+    def _store(self, options: dict[str, Any], inputs: list[Input], taken: list[Taken]) -> None:
+        is_kept = not options["without_sources"]
+        of_files = sources_of(inputs) if is_kept else no_sources
+        # Whose the others are is kept in any case.
+        sources = sources_together(of_files, site_sources(taken, is_value_kept=is_kept))
         folder = folder_read(options["output"])
         version, is_new = folder_store(options["dataset"], folder, sources=sources, licence=options["licence"])
         self.stdout.write(f"{version}  {version.n_rows} rows" if is_new else f"{version} is the same, and stays")

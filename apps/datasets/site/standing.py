@@ -1,0 +1,101 @@
+"""What may be used now: of whom, and of what neither its person nor moderators have said otherwise."""
+
+from collections.abc import Sequence
+
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+
+from apps.appeals.models import Outcome
+from apps.consents.models import Kind
+from apps.consents.selectors import consents_in_force
+from apps.conversations.models import Conversation, Message, Purpose
+from apps.datasets.errors import ConsentGone, SiteFolder
+from apps.datasets.models import DatasetRow, DatasetVersion, SourceRecord
+from apps.datasets.site.asked import Origin, What, Why
+from apps.moderation.actions import REMOVED
+from apps.moderation.choices import Review
+from apps.moderation.models import Incident
+
+_REMOVED = ExpressionWrapper(Q(content__contains=REMOVED), output_field=BooleanField())
+_REMOVED_PROMPT = ExpressionWrapper(Q(system_prompt__contains=REMOVED), output_field=BooleanField())
+
+
+def of_consenting(kind: Kind, path: str = "") -> Q:
+    """Rows whose user or visitor lets this kind be used. Whoever cannot come in any more could not take it back."""
+    users = consents_in_force(kind).filter(user__is_active=True)
+    visitors = consents_in_force(kind).filter(visitor__isnull=False)
+    return Q(**{f"{path}user__in": users.values("user")}) | Q(**{f"{path}visitor__in": visitors.values("visitor")})
+
+
+def conversations_usable() -> QuerySet[Conversation]:
+    return Conversation.objects.filter(
+        Q(of_consenting(Kind.CHATS), purpose=Purpose.CHAT) | Q(of_consenting(Kind.BATTLES), purpose=Purpose.BATTLE_SIDE)
+    )
+
+
+def refusals(origins: Sequence[Origin]) -> list[Why | None]:
+    """For each, why it may not be used now; in a few queries for all of them."""
+    ids = {name for origin in origins for name in origin.conversations}
+    talks = Conversation.objects.filter(public_id__in=ids)
+    has_removed = {str(id_): gone for id_, gone in talks.values_list("public_id", _REMOVED_PROMPT)}
+    usable = {str(id_) for id_ in conversations_usable().filter(public_id__in=ids).values_list("public_id", flat=True)}
+    messages = Message.objects.filter(pk__in=[key for origin in origins for key in origin.messages]).order_by()
+    said = {pk: rest for pk, *rest in messages.values_list("pk", _REMOVED, "public_id", "generation__public_id")}
+    names = [
+        {str(name) for key in origin.messages for name in said.get(key, ())[1:]} | set(origin.names())
+        for origin in origins
+    ]
+    decided = _decided({name for some in names for name in some})
+    return [
+        _why(origin, has_removed, usable, said) or next(map(decided.get, sorted(some & decided.keys())), None)
+        for origin, some in zip(origins, names, strict=True)
+    ]
+
+
+def _why(origin: Origin, has_removed: dict[str, bool], usable: set[str], said: dict[int, list[object]]) -> Why | None:
+    if any(id_ not in has_removed for id_ in origin.conversations) or any(key not in said for key in origin.messages):
+        return Why.GONE
+    if any(id_ not in usable for id_ in origin.conversations):
+        return Why.NO_CONSENT
+    if any(has_removed[id_] for id_ in origin.conversations) or any(said[key][0] for key in origin.messages):
+        return Why.TAKEN_OUT
+    return None
+
+
+def _decided(names: set[str]) -> dict[str, Why]:
+    """What moderators found about any of these, where they did not find it harmless."""
+    harmful = ~Q(review=Review.APPROVED) | Q(appeal__outcome=Outcome.OPEN)
+    incidents = Incident.objects.filter(harmful, reference__in=names).order_by("pk")
+    return {
+        reference: Why.LOOKED_AT if review == Review.OPEN or outcome == Outcome.OPEN else Why.TAKEN_OUT
+        for reference, review, outcome in incidents.values_list("reference", "review", "appeal__outcome")
+    }
+
+
+# --- Records that are in versions -------------------------------------------------------------------------------------
+
+
+def sources_unusable(version: DatasetVersion) -> QuerySet[SourceRecord]:
+    """Those that were made of what people wrote, and that no later version may have in it."""
+    same_person = Q(user=OuterRef("user")) | Q(visitor__public_id=OuterRef("visitor_public_id"))
+    usable = conversations_usable().filter(same_person, public_id=OuterRef("conversation"))
+    of_people = Q(user__isnull=False) | Q(visitor_public_id__isnull=False)
+    return SourceRecord.objects.filter(of_people, ~Exists(usable), version=version)
+
+
+def version_check_people(version: DatasetVersion) -> None:
+    """The last look before a version is whole. Until its transaction ends nobody's answer changes.
+
+    Raises: ConsentGone; SiteFolder: rows do not say whose they are.
+    """
+    for kind in Kind:
+        locked = consents_in_force(kind).order_by("pk").select_for_update(of=("self",))
+        list(locked.values_list("pk", flat=True))
+    if n_gone := sources_unusable(version).count():
+        raise ConsentGone(reasons=f"{n_gone} {Why.NO_CONSENT}, or {Why.GONE}")
+    of_site = Q(pk__in=[])
+    for what in What:
+        of_site |= Q(source_file__endswith=what)
+    # One that was erased a moment ago says nothing more; whoever stores its row empties it.
+    known = SourceRecord.objects.filter(version=version, file=OuterRef("source_file"), record=OuterRef("source_record"))
+    if DatasetRow.objects.filter(of_site, ~Exists(known), version=version).exists():
+        raise SiteFolder
