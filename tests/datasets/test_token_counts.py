@@ -101,6 +101,8 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     clean(tmp_path)
     with pytest.raises(CommandError, match=r"tokenizer.json: No such file or directory"):
         dataset("stats", "tea", "--tokenizer", tmp_path)
+    with pytest.raises(CommandError, match="give --tokenizer FOLDER too"):
+        dataset("stats", "tea", "--workers", "2")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(CommandError, match="cannot be read as a tokenizer"):
         dataset("stats", "tea", "--tokenizer", tmp_path, "--workers", "1")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from apps.datasets.cards import most
 from apps.datasets.differences import Compared, Kind
 from apps.datasets.errors import NameWrong
@@ -80,6 +82,8 @@ def show_lines(options: dict[str, Any]) -> Lines:
 
 
 def stats_lines(options: dict[str, Any]) -> Lines:
+    if options["workers"] and options["tokenizer"] is None:
+        raise CommandError("--workers count tokens: give --tokenizer FOLDER too")
     reference = reference_read(options["version"])
     version = version_get(reference)
     for name in sets_of(version, reference.set_name):
