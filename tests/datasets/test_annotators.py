@@ -13,14 +13,17 @@ from apps.datasets.children import children_close
 from apps.datasets.chunks import FromChunk, Task, task_run
 from apps.datasets.errors import RecipeWrong
 from apps.datasets.records import Record, dumped
+from apps.datasets.shared.pool import shared_pool
 from apps.datasets.shared.wire import Work, work_read, work_write
 from apps.datasets.steps.base import MapStep, OptionWrong
 from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.personal import PersonalData
 from gpu_worker.annotation.names import names_of
 from tests.datasets.support import Notes, applied, bytes_of, clean, reason, recipe, records, sharegpt, talk, written
+from tests.datasets.test_shared import Jobs
 from tests.datasets.test_step_properties import accounted, rows_of
 from tests.datasets.tiny_annotators import NAMES, WINDOW, make_name_finder, make_word_embedder
+from tests.live import START_LIMIT_S, wait_until
 
 QUESTION = "how many sheep does the old shepherd count before the sun goes down today"
 SHUFFLED = "before today goes down the sun how many sheep does count the old shepherd"
@@ -79,15 +82,28 @@ def test_a_question_at_the_end_of_a_long_message_is_found(by_vectors: Decontamin
     assert reason(applied(by_vectors, talk("ua", long, "Nine."))) == "like benchmark sheep"
 
 
-def test_the_same_bytes_come_out_with_any_number_of_processes(tmp_path: Path, by_vectors: Decontaminate) -> None:
-    asked = (SHUFFLED, OTHER, "Tea?")
+@pytest.mark.django_db(transaction=True)
+def test_the_same_bytes_come_out_of_any_number_of_processes_and_of_jobs(
+    tmp_path: Path, by_vectors: Decontaminate, finder: str
+) -> None:
+    asked = (SHUFFLED, OTHER, "Tea, Alice?")
     rows = [sharegpt(f"c{n}", asked[n % 3], "Yes.", f"{OTHER} {n}", "No.") for n in range(600)]
     path = written(tmp_path / "dump.jsonl", rows)
-    used = recipe({"decontaminate": {"benchmarks": by_vectors.benchmarks, "embedder": by_vectors.embedder}})
-    made = [clean(tmp_path, path, recipe=used, n_workers=n, name=f"out-{n}") for n in (1, 2)]
-    assert bytes_of(tmp_path / "out-1") == bytes_of(tmp_path / "out-2")
-    assert made[0].common[1].dropped == {"like benchmark sheep": 200}
-    assert (made[0].common[1].n_in, made[0].common[1].n_out) == (600, 400)
+    compared = {"decontaminate": {"benchmarks": by_vectors.benchmarks, "embedder": by_vectors.embedder}}
+    used = recipe({"personal_data": {"names": finder}}, compared)
+    jobs = Jobs(tmp_path)
+    try:
+        jobs.start()
+        made = [clean(tmp_path, path, recipe=used, n_workers=n, name=f"out-{n}") for n in (1, 2)]
+        wait_until(jobs.are_ready, what="a worker", limit_s=START_LIMIT_S)
+        clean(tmp_path, path, recipe=used, name="by-jobs", pool_of=shared_pool)
+    finally:
+        jobs.stop()
+    assert bytes_of(tmp_path / "out-1") == bytes_of(tmp_path / "out-2") == bytes_of(tmp_path / "by-jobs")
+    _, names, questions = made[0].common
+    assert names.notes == {"name taken out": 200}
+    assert questions.dropped == {"like benchmark sheep": 200}
+    assert (questions.n_in, questions.n_out) == (600, 400)
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------
