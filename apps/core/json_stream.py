@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 _BETWEEN = re.compile(r"[\s,]*")
 _INDENT_MAX = 100
+_CHUNK_CHARS = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,20 @@ class FileCut(ValueError):
         self.line, self.reason = line, reason
 
 
-def stream_values(file: Text, *, row_max_chars: int, chunk_chars: int = 0) -> Iterator[Row]:
+def stream_values(file: Text, *, row_max_chars: int, chunk_chars: int = _CHUNK_CHARS) -> Iterator[Row]:
     """A row of over `row_max_chars` is `Broken`.
 
-    `chunk_chars` are read at a time, twice the longest row if nothing is said: memory holds some times as many.
+    `chunk_chars` are read at a time: memory holds some times as many, and where a row is broken or very long,
+    `row_max_chars` besides.
     Raises: FileCut.
     """
-    reader = _Reader(file, row_max_chars, chunk_chars or 2 * row_max_chars)
+    reader = _Reader(file, row_max_chars, chunk_chars)
     while not reader.is_at_end():
         yield reader.row()
 
 
 class _Reader:
-    """A window on the file: at least one whole row ahead of `at`, or all there is."""
+    """A window on the file, which grows where a row does not end in it."""
 
     def __init__(self, file: Text, row_max_chars: int, chunk_chars: int) -> None:
         self._file, self._row_max_chars, self._chunk_chars = file, row_max_chars, chunk_chars
@@ -87,7 +89,7 @@ class _Reader:
     def _skip(self) -> str:
         """Go to what is next but blanks and commas; return its first character, or nothing at the end."""
         while True:
-            has_more = self._fill()
+            has_more = self._fill(1)
             blanks = _BETWEEN.match(self._text, self._at)
             self._take(len(blanks[0]) if blanks else 0)
             if self._at < len(self._text) or not has_more:
@@ -100,17 +102,29 @@ class _Reader:
 
     def row(self) -> Row:
         """What begins here; skipped when it is broken."""
-        self._fill()
         row_start = self._row_start = self._row_start or self._begins_like_this()
         line, before = self.line, self._n_taken
         try:
-            found, end = self._decoder.raw_decode(self._text, self._at)
+            found, end = self._decoded()
         except (ValueError, RecursionError) as exc:
             if not self._resume(row_start) and (self._is_array or self._last != "\n"):
                 raise FileCut(line, f"{_reason(exc)}, and no later line begins as a row does") from exc
             return Row(line, self._broken(before, _reason(exc)), self._n_taken - before)
         self._take(end - self._at)
         return Row(line, self._broken(before) or found, self._n_taken - before)
+
+    def _decoded(self) -> tuple[Any, int]:
+        """What begins here, and where it ends. Raises: ValueError, RecursionError."""
+        while True:
+            try:
+                found, end = self._decoder.raw_decode(self._text, self._at)
+            except (ValueError, RecursionError):
+                if not self._reads_on():
+                    raise
+            else:
+                # A number that ends with the window may go on behind it.
+                if end < len(self._text) or not self._reads_on():
+                    return found, end
 
     def _broken(self, before: int, reason: str = "") -> Broken | None:
         """A row that is too long is that, whether or not all of it was in the window."""
@@ -130,16 +144,22 @@ class _Reader:
             cut = self._text.rfind("\n", max(self._at + 1, len(self._text) - _INDENT_MAX))
             self._take((cut if cut > 0 else len(self._text)) - self._at)
             n_ahead = len(self._text) - self._at
-            self._fill()
+            self._fill(self._row_max_chars)
             if len(self._text) - self._at == n_ahead:
                 self._take(n_ahead)
                 return False
         self._take(following.end() - self._at)
         return True
 
-    def _fill(self) -> bool:
-        """Read on until a row is ahead. False when nothing is left to read."""
-        while len(self._text) - self._at < self._row_max_chars:
+    def _reads_on(self) -> bool:
+        """Have twice as much ahead, up to as much as a row may be long; whether there is more than before."""
+        n_ahead = len(self._text) - self._at
+        self._fill(min(2 * n_ahead + 1, self._row_max_chars))
+        return len(self._text) - self._at > n_ahead
+
+    def _fill(self, n_ahead: int) -> bool:
+        """Read on until so much is ahead. False when nothing is left to read."""
+        while len(self._text) - self._at < n_ahead:
             chunk = self._file.read(self._chunk_chars)
             if not chunk:
                 return False

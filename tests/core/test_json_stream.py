@@ -4,6 +4,7 @@ import io
 import json
 import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from apps.core.json_stream import Broken, FileCut, Row, stream_values
 
 
-def rows_of(text: str, *, row_max_chars: int = 100_000, chunk_chars: int = 0) -> list[Row]:
+def rows_of(text: str, *, row_max_chars: int = 100_000, chunk_chars: int = 200_000) -> list[Row]:
     return list(stream_values(io.StringIO(text), row_max_chars=row_max_chars, chunk_chars=chunk_chars))
 
 
@@ -87,6 +88,25 @@ def test_a_row_that_is_too_long_is_that_wherever_chunks_end() -> None:
 def test_numbers_that_are_none_and_depths_without_end_are_broken() -> None:
     assert isinstance(values('{"tstamp": NaN}\n')[0], Broken)
     assert isinstance(values("[\n" + "[" * 100_000 + "\n]")[0], Broken)
+
+
+def test_a_number_that_goes_on_behind_the_end_of_a_chunk_is_read_whole() -> None:
+    for size in range(1, 12):
+        assert values("[12345, 678]", row_max_chars=50, chunk_chars=size) == [12345, 678], size
+
+
+def test_memory_is_that_of_a_chunk_and_not_of_the_longest_row_that_may_come(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row(i)) for i in range(20_000)))
+    tracemalloc.start()
+    try:
+        with path.open() as file:
+            n_rows = sum(1 for _ in stream_values(file, row_max_chars=10_000_000, chunk_chars=10_000))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert n_rows == 20_000
+    assert peak_bytes < 200_000
 
 
 class Blanks(io.StringIO):
