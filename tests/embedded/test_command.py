@@ -1,5 +1,6 @@
 """Management commands on a machine where nobody has set DATABASE_URL."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from fastchat_site.embedded.command import needs_database
 
 from .support import REPOSITORY, read_line, wait_for
 from .test_launch import environment
@@ -64,3 +67,38 @@ def test_two_commands_started_at_once_on_no_data_both_succeed(data_dir: Path) ->
         wait_for(lambda: one.poll() is not None and two.poll() is not None, limit_s=30)
         assert one.communicate()[0].endswith("users: 0\n")
         assert two.communicate()[0].endswith("users: 0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [
+        (["dataset", "check", "a.jsonl"], False),
+        (["dataset", "list"], True),
+        (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made"], False),
+        (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--dataset=chats"], True),
+        (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--data", "chats"], True),
+        (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--celery"], True),
+        (["clean", "tagged.yaml", "--input", "a.jsonl", "--output", "made"], True),
+    ],
+)
+def test_files_alone_are_cleaned_without_a_database(
+    arguments: list[str], needs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tidy.yaml").write_text("steps: [trim_turns]\n")
+    Path("tagged.yaml").write_text("steps: [moderation_tags]\n")
+    assert needs_database(["manage.py", *arguments]) is needs
+
+
+def test_cleaning_files_starts_no_services(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "tidy.yaml").write_text("steps: [trim_turns]\n")
+    turns = [{"from": "human", "value": "Which tea?"}, {"from": "gpt", "value": "Green tea."}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "1", "conversations": turns}) + "\n")
+    env = environment() | {"FASTCHAT_DATA_DIR": str(data_dir)}
+    command = [sys.executable, str(REPOSITORY / "manage.py"), "clean", "tidy.yaml", "--input", "a.jsonl"]
+    done = subprocess.run(
+        [*command, "--output", "made"], check=False, cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 conversations" in done.stdout
+    assert not data_dir.exists() or not any(data_dir.iterdir())
