@@ -365,7 +365,8 @@ def processes(n_workers: int) -> Iterator["Pool"]:
         return
     # A server without Django and without threads is copied for each worker, so that a fork inherits no lock.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["apps.datasets.chunks", "apps.datasets.steps.all"])
+    # With the main module: each worker would load it again.
+    context.set_forkserver_preload(["__main__", "apps.datasets.chunks", "apps.datasets.steps.all"])
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent) as executor:
         yield _Pool(executor, n_workers)
 
