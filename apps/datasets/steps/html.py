@@ -22,11 +22,12 @@ _MARKUP = re.compile(
 )
 _CODE = re.compile(rf"{FENCED.pattern}|`[^`\n]+`", FENCED.flags)
 """Of Markdown: what stands there is shown, and makes no page of the message around it."""
-_WRAPPED = re.compile(r"<pre[\s>]|katex|<script|<style|<button", re.IGNORECASE)
+_WRAPPED = re.compile(r"<(?:pre[\s>]|script|style|button)", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang)-([\w+#.-]{1,30})")
 _LABEL = re.compile(r"[\w+#.-]{1,30}")
 _COUNTER = re.compile(r"\A\s*\d{1,3} / \d{1,3}(?:\s+|\Z)")
 _COPIED = re.compile(r"Copy\d+ chars / \d+ words")
+_MARK = re.compile(r"⟦([0-9a-f]{16}) (\d+)⟧")
 _NESTING = re.compile(
     r"<(/?)(?:div|span|b|i|u|em|strong|del|sub|sup|a|font|ul|ol|dl|blockquote|pre|code|table|section|article)[\s>]",
     re.IGNORECASE,
@@ -90,7 +91,9 @@ class HtmlToMarkdown(MapStep):
 
 def is_page(text: str) -> bool:
     """Whether it is HTML, and not Markdown that shows some."""
-    return _MARKUP.search(text) is not None and _MARKUP.search(_CODE.sub("", text)) is not None
+    if _MARKUP.search(text) is None:
+        return False
+    return not ("`" in text or "~~~" in text) or _MARKUP.search(_CODE.sub("", text)) is not None
 
 
 def markdown_of(html: str) -> str:
@@ -98,8 +101,9 @@ def markdown_of(html: str) -> str:
     if is_too_deep(html):
         raise ValueError(f"elements in over {HTML_MAX_DEPTH} others")  # the converter would leave out what is in them
     formulas = _Formulas(html)
-    if _WRAPPED.search(html):
-        html = _unwrapped(html, formulas)
+    has_formulas = "katex" in html.lower()
+    if has_formulas or _WRAPPED.search(html):
+        html = _unwrapped(html, formulas if has_formulas else None)
     text = formulas.put_back(html_to_markdown.convert(html, _OPTIONS).content or "")
     return text.strip()
 
@@ -116,10 +120,12 @@ def is_too_deep(html: str) -> bool:
     return False
 
 
-def _unwrapped(html: str, formulas: "_Formulas") -> str:
+def _unwrapped(html: str, formulas: "_Formulas | None") -> str:
+    """`formulas`: None if there are none."""
     tree = LexborHTMLParser(html)
-    for node in tree.css(".katex-display, .math-display, .katex, math"):
-        _unwrap_formula(node, formulas)
+    if formulas:
+        for node in tree.css(".katex-display, .math-display, .katex, math"):
+            _unwrap_formula(node, formulas)
     for node in tree.css("pre"):
         _unwrap_code(node)
     for node in tree.css("script, style, button, noscript, template"):
@@ -140,7 +146,10 @@ class _Formulas:
         return f"⟦{self._key} {len(self._kept) - 1}⟧"
 
     def put_back(self, text: str) -> str:
-        return re.sub(rf"⟦{self._key} (\d+)⟧", lambda match: self._kept[int(match[1])], text) if self._kept else text
+        if not self._kept:
+            return text
+        # One pattern for all pages: one for each would be compiled for each, which takes longer than the page.
+        return _MARK.sub(lambda match: self._kept[int(match[2])] if match[1] == self._key else match[0], text)
 
 
 def _unwrap_formula(node: LexborNode, formulas: _Formulas) -> None:

@@ -40,12 +40,23 @@ class BlockedWords(MapStep):
         words = "|".join(re.escape(word.strip()) for word in sorted(said, key=len, reverse=True))
         return re.compile(words if self.inside else rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
+    @cached_property
+    def _small(self) -> list[str]:
+        return [word.strip().lower() for word in self.words]
+
+    def _may_be_in(self, text: str) -> bool:
+        """Of what the pattern finds; five times as fast. Only letters of ASCII have no more than two cases."""
+        if not text.isascii():
+            return True
+        small = text.lower()
+        return any(word in small for word in self._small)
+
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         for message in record.all_messages():
             if message.role not in self.speakers:
                 continue
             text = simplified(message.content) if self.both_scripts else message.content
-            if found := self._pattern.search(text):
+            if self._may_be_in(text) and (found := self._pattern.search(text)):
                 return Dropped("blocked word", found[0])
         return record
 
