@@ -6,11 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import TransactionTestCase
+from hypothesis import settings
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from tests.emptied import tables_empty
 from tests.live import ROOT, LiveSite, running_site
+
+# How long an example takes depends on what else the machine does, and on models that the first one loads.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 DEMO_BASE = ROOT / "examples" / "models" / "demo-base"
 
