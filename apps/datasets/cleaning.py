@@ -159,7 +159,7 @@ def _input(one: Input) -> list[Any]:
         stat = one.path.stat()
     except OSError as exc:
         raise FileUnreadable(path=str(one.path), reason=exc.strerror or str(exc)) from exc
-    return [str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape]
+    return [str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape, one.name]
 
 
 def _file_hash(path: Path) -> str:

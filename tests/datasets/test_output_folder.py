@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,14 @@ def test_another_tokenizer_under_the_same_name_is_another_run(tmp_path: Path) ->
     (model / "tokenizer.json").write_bytes(raw + b"\n")
     with pytest.raises(WorkStale):
         clean(tmp_path, path, recipe=splitting)
+
+
+def test_the_same_file_of_another_commit_is_another_run(tmp_path: Path) -> None:
+    path = dump(tmp_path / "dump.json")
+    broken_off(tmp_path, path)
+    named = [replace(one, name="hf:team/tea@b/dump.json") for one in inputs_of([path])]
+    with pytest.raises(WorkStale):
+        recipe_run(recipe(*STEPS, outputs=TWO_SETS), named, tmp_path / "out", Options())
 
 
 def test_sets_of_another_name_do_not_come_along(tmp_path: Path) -> None:
