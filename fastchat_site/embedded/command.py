@@ -62,6 +62,8 @@ def _clean_needs_database(arguments: Sequence[str]) -> bool:
     options = ("--dataset", "--celery")
     if any(name.startswith("--") and option.startswith(name) for name in names for option in options):
         return True
+    if any(argument.rpartition("=")[2].startswith("site:") for argument in arguments):
+        return True  # what people wrote here is in the database
     return any(_asks_moderation(Path(argument)) for argument in arguments)
 
 

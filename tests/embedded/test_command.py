@@ -78,6 +78,8 @@ def test_two_commands_started_at_once_on_no_data_both_succeed(data_dir: Path) ->
         (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--dataset=chats"], True),
         (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--data", "chats"], True),
         (["clean", "tidy.yaml", "--input", "a.jsonl", "--output", "made", "--celery"], True),
+        (["clean", "tidy.yaml", "--input", "site:chats", "--dry-run", "5"], True),
+        (["clean", "tidy.yaml", "--input=site:battles", "--dry-run", "5"], True),
         (["clean", "tagged.yaml", "--input", "a.jsonl", "--output", "made"], True),
     ],
 )
