@@ -161,6 +161,7 @@ class FakeWorker:
         self._generations: dict[str, _Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -196,10 +197,16 @@ class FakeWorker:
 
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
+            serving = self._serving = asyncio.create_task(server.serve(sockets=[listener]))
             started.set()
-            await server.serve(sockets=[listener])
+            await asyncio.wait({serving})
+            for connection in list(server.server_state.connections):  # whoever came at the last moment
+                connection.transport.abort()
             for task in self._tasks:
                 task.cancel()
+            await asyncio.sleep(0)
+            if not serving.cancelled():
+                serving.result()
 
         self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="fake worker", daemon=True)
         self._thread.start()
@@ -215,6 +222,11 @@ class FakeWorker:
             server.should_exit = server.force_exit = True
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
+            if server.started and self._serving is not None:
+                # uvicorn itself would end two tenths of a second later, and there are hundreds of these.
+                for listener in server.servers:
+                    listener.close()
+                self._serving.cancel()
 
         self._loop.call_soon_threadsafe(break_off)
         self._thread.join(WAIT_S)
