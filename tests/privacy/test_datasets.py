@@ -20,7 +20,8 @@ from apps.holds.models import HeldKind
 from apps.holds.services import hold_place
 from apps.privacy.models import ErasureState
 from apps.privacy.services.erasures import erasure_ask
-from tests.privacy.conftest import carried_out
+from tests.datasets.site import agree
+from tests.privacy.conftest import carried_out, chat_of
 from tests.privacy.traces import in_tables
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +72,11 @@ def test_an_erasure_empties_the_rows_of_a_person_and_leaves_the_others(alice: Us
 def test_who_is_erased_while_versions_are_merged_is_not_stored_again(
     alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = [(version_of(*owners), "all") for owners in ((alice, None), (None, bob))]
+    parts = []
+    for owner, owners in ((alice, (alice, None)), (bob, (None, bob))):
+        agree(Actor(user_id=owner.pk))
+        chat = chat_of(Actor(user_id=owner.pk), MARK)
+        parts.append((version_of(*owners, conversation=chat.public_id), "all"))
 
     def late(*args: Any) -> tuple[DatasetVersion, bool]:
         """All rows have been read."""
