@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 from apps.datasets.errors import OutputExists, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
 from apps.datasets.formats.parquet import lines_to_parquet
+from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetVersion
+from apps.datasets.row_lines import record_of
 from apps.datasets.selectors import lines_of
 
 Exported = list[tuple[str, int, int]]
@@ -26,12 +29,14 @@ def version_export(version: DatasetVersion, folder: Path, set_names: list[str]) 
         sets: dict[str, dict[str, Any]] = {}
         exported: Exported = []
         for name in set_names:
-            n_rows, sha256 = _write(version, name, unfinished / f"{name}.jsonl")
+            lines = unfinished / f"{name}.jsonl"
+            n_rows, sha256 = _write(version, name, lines)
             told = version.sets[name]
-            sets[name] = {**told, "file": f"{name}.jsonl", "sha256": sha256}
-            exported.append((f"{name}.jsonl", n_rows, told["n_rows"] - n_rows))
+            n_erased = told["n_rows"] - n_rows
+            sets[name] = {**told, **(_counts(lines) if n_erased else {}), "file": lines.name, "sha256": sha256}
+            exported.append((lines.name, n_rows, n_erased))
         (unfinished / REPORT).write_text(json.dumps(_report(version, sets), indent=2, ensure_ascii=False))
-        (unfinished / CARD).write_text(version.card)
+        (unfinished / CARD).write_text(_card(version, exported))
     return exported
 
 
@@ -57,6 +62,22 @@ def _write(version: DatasetVersion, set_name: str, path: Path) -> tuple[int, str
     return n_rows, digest.hexdigest()
 
 
+def _counts(lines: Path) -> dict[str, Any]:
+    """Of the rows that are left: the version has those of all."""
+    written = Written()
+    with lines.open("rb") as file:
+        for line in file:
+            written.add(record_of(orjson.loads(line)))
+    return {"n_rows": written.n_conversations, **written.as_dict()}
+
+
+def _card(version: DatasetVersion, exported: Exported) -> str:
+    """The card counts what was stored: what is not here any more is told below."""
+    erased = [f"{n_erased} rows of it were erased since: {file} has {n_rows}." for file, n_rows, n_erased in exported
+              if n_erased]  # fmt: skip
+    return "\n".join([version.card, *erased, ""]) if erased else version.card
+
+
 def version_publish(version: DatasetVersion, folder: Path, set_names: list[str]) -> Exported:
     """As a dataset of Hugging Face: a card with its splits, and a Parquet file for each.
 
@@ -78,7 +99,7 @@ def version_publish(version: DatasetVersion, folder: Path, set_names: list[str])
         if version.licence:
             told = {"license": version.licence.lower(), **told}
         head = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-        (unfinished / CARD).write_text(f"---\n{head}---\n\n{version.card}")
+        (unfinished / CARD).write_text(f"---\n{head}---\n\n{_card(version, exported)}")
     return exported
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,12 @@ def test_an_erased_row_is_an_empty_place_and_is_in_no_export(tmp_path: Path) -> 
     assert "1 were erased" in dataset("export", "tea@1/all", tmp_path / "exported")
     exported = lines_of(tmp_path / "exported" / "all.jsonl")
     assert [row["id"] for row in exported] == ["c0", "c1", "c3", "c4"]
+    told = json.loads((tmp_path / "exported" / "report.json").read_text())["sets"]["all"]
+    assert (told["n_rows"], told["n_conversations"], told["n_messages"]) == (4, 4, 16)
+    for more in ([], ["--huggingface"]):
+        dataset("export", "tea@1", tmp_path / f"told{len(more)}", *more)
+        card = (tmp_path / f"told{len(more)}" / "README.md").read_text()
+        assert re.search(r"1 rows of it were erased since: \S*all\S* has 4\.", card)
     dataset("import", "again", tmp_path / "exported")
     assert DatasetVersion.objects.get(dataset__name="again").n_rows == 4
 
