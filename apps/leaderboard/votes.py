@@ -76,9 +76,14 @@ def _text(said: Iterable[Said], n_voters: int = 0) -> tuple[bytes, int]:
     n_voters += len(groups)
     of_voters.clear()
     for number in range(n_voters, n_voters - len(groups), -1):  # from the last one on, so that no line is held twice
-        lines += [f'{line[:-1]}, "judge": "voter-{number}"}}' for line in groups.pop()]
-    lines.sort()
-    return "\n".join([*lines, ""]).encode(), n_voters
+        of = groups.pop()
+        while of:
+            lines.append(f'{of.pop()[:-1]}, "judge": "voter-{number}"}}')
+    lines.sort(reverse=True)
+    text = io.BytesIO()
+    while lines:
+        text.write(f"{lines.pop()}\n".encode())
+    return text.getvalue(), n_voters
 
 
 def votes_merge(one: bytes, other: bytes) -> bytes:
