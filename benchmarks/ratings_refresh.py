@@ -43,8 +43,8 @@ vote AS (
     SELECT id, (ARRAY['a', 'b', 'tie'])[floor(random() * 3) + 1], 1, 'counted', '{}', 1.0, '', '', '', %(voted_at)s
     FROM pair RETURNING id
 )
-INSERT INTO leaderboard_votetraits (vote_id, categories, style_a, style_b)
-SELECT id, (%(categories)s::text[])[1 + floor(random() * 4)::int : 4 + floor(random() * 4)::int],
+INSERT INTO leaderboard_votetraits (vote_id, judge, categories, style_a, style_b)
+SELECT id, '', (%(categories)s::text[])[1 + floor(random() * 4)::int : 4 + floor(random() * 4)::int],
     (SELECT array_agg(floor(random() * 200)) FROM generate_series(1, %(features)s) WHERE id > 0),
     (SELECT array_agg(floor(random() * 200)) FROM generate_series(1, %(features)s) WHERE id > 0)
 FROM vote

@@ -51,7 +51,7 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
     if since is not None:
         fresh = fresh.filter(created_at__gte=since)
     for votes in _chunks(fresh):
-        said = _messages([conversation for vote in votes for conversation, _ in vote.sides.values() if conversation])
+        said = _said_in(votes)
         traits = [_traits(vote, said) for vote in votes]
         with transaction.atomic():
             arena_hold(arena)
@@ -59,6 +59,16 @@ def traits_write(arena: Arena, counted: VoteTally | None = None, *, since: datet
             VoteTraits.objects.bulk_create(traits, ignore_conflicts=True)
         written += [vote.pk for vote in votes]
     return written
+
+
+def prompts_of(votes: Sequence[int]) -> dict[int, list[str]]:
+    """What was asked in the turns that were judged, by vote, where the texts are there still."""
+    found: dict[int, list[str]] = {}
+    for some in _chunks(Vote.objects.filter(pk__in=votes)):
+        said = _said_in(some)
+        asked = {vote.pk: _prompts(_judged(vote.sides[Position.A], vote.n_turns, said)) for vote in some}
+        found |= {pk: prompts for pk, prompts in asked.items() if prompts}
+    return found
 
 
 def _chunks(fresh: QuerySet[Vote]) -> Iterator[list[_Cast]]:
@@ -76,8 +86,9 @@ def _chunks(fresh: QuerySet[Vote]) -> Iterator[list[_Cast]]:
         last, _, _ = votes[-1]
 
 
-def _messages(conversations: Sequence[int]) -> dict[int, dict[int, _Said]]:
+def _said_in(votes: Sequence[_Cast]) -> dict[int, dict[int, _Said]]:
     """By conversation and key, in one query."""
+    conversations = [conversation for vote in votes for conversation, _ in vote.sides.values() if conversation]
     found: defaultdict[int, dict[int, _Said]] = defaultdict(dict)
     rows = Message.objects.filter(conversation__in=conversations).order_by()
     columns = ("conversation_id", "pk", "parent_id", "role", "content", "generation__completion_tokens")
@@ -91,10 +102,9 @@ def _traits(vote: _Cast, said: dict[int, dict[int, _Said]]) -> VoteTraits:
     a, b = (_judged(vote.sides[position], vote.n_turns, said) for position in Position)
     if not a or not b:
         return VoteTraits(vote_id=vote.pk)
-    prompts = [message.content for message in a if message.role == Role.USER]
     return VoteTraits(
         vote_id=vote.pk,
-        categories=sorted(categories_of(prompts)),
+        categories=sorted(categories_of(_prompts(a))),
         style_a=list(_counts(a)),
         style_b=list(_counts(b)),
     )
@@ -109,6 +119,10 @@ def _judged(side: _Texts, n_turns: int, said: dict[int, dict[int, _Said]]) -> li
         at = path[-1].parent
     turns = [message for message in path[::-1] if message.role in (Role.USER, Role.ASSISTANT)]
     return turns[: 2 * n_turns]
+
+
+def _prompts(turns: list[_Said]) -> list[str]:
+    return [message.content for message in turns if message.role == Role.USER]
 
 
 def _counts(turns: list[_Said]) -> Counts:

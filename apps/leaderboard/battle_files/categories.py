@@ -18,7 +18,7 @@ LONG_MIN_TOKENS = 500
 """Of the prompts. Source: FastChat's category long_user."""
 _CHARS_PER_TOKEN = 4
 _HARD_MIN_SIGNS = 4
-_HARD_MIN_CRITERIA = 6
+HARD_MIN_CRITERIA = 6
 """Of seven. Source: FastChat's category hard_6, by its classifier criteria_v0.1."""
 _NAME = re.compile(r"[a-z][a-z_]{1,29}")
 _NAMES_MAX = 20
@@ -126,7 +126,7 @@ def _judged(tags: Any, found: set[str]) -> set[str]:
         if not isinstance(fields, Mapping):
             continue
         if str(tag).startswith("criteria"):
-            said[HARD] = sum(value is True for value in fields.values()) >= _HARD_MIN_CRITERIA
+            said[HARD] = sum(value is True for value in fields.values()) >= HARD_MIN_CRITERIA
         elif str(tag).startswith("if_"):
             said[INSTRUCTIONS] = fields.get("if") is True
         elif str(tag).startswith("math"):

@@ -38,12 +38,12 @@ def add_extra_arguments(parser: ArgumentParser) -> None:
     """What is printed besides the board."""
     parser.add_argument(
         "--bootstrap",
-        type=_natural,
+        type=natural,
         default=0,
         metavar="ROUNDS",
         help="also intervals by resampling, to check the others",
     )
-    parser.add_argument("--seed", type=_natural, default=0, help="of --bootstrap, default 0")
+    parser.add_argument("--seed", type=natural, default=0, help="of --bootstrap, default 0")
     parser.add_argument(
         "--elo", action="store_true", help="also online Elo by the times of a FILE; with --bootstrap its median too"
     )
@@ -65,7 +65,7 @@ def config_of(options: dict[str, Any]) -> BoardConfig:
     )
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ArgumentTypeError("must not be negative")

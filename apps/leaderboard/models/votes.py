@@ -16,6 +16,10 @@ class VoteTraits(models.Model):
     style_a = ArrayField(models.FloatField(), null=True)
     """Counts in the order of `battle_files.style.FEATURES`; null when the texts were erased before."""
     style_b = ArrayField(models.FloatField(), null=True)
+    criteria = ArrayField(models.CharField(max_length=30), null=True)
+    """Which of `leaderboard.criteria` the prompts meet, by a judge model; null when none has been asked."""
+    judge = models.CharField(max_length=200, blank=True)
+    """The name of that model."""
 
     def __str__(self) -> str:
         return f"Traits of {self.vote_id}"

@@ -1,4 +1,4 @@
-"""`manage.py leaderboard build|verify|export|list|import|imports|withdraw`: boards of files and of the site's votes."""
+"""`manage.py leaderboard build|verify|export|list|import|imports|withdraw|judge`: boards of files and of own votes."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -16,11 +16,13 @@ from apps.leaderboard.battle_files.rules import Cleaning
 from apps.leaderboard.chart_services import charts_draw
 from apps.leaderboard.extras import Asked, categories_text, columns, influence_lines
 from apps.leaderboard.imports import battles_import, import_withdraw
+from apps.leaderboard.judging import Judged, prompts_judge
 from apps.leaderboard.management.options import (
     add_cleaning_arguments,
     add_config_arguments,
     add_extra_arguments,
     config_of,
+    natural,
 )
 from apps.leaderboard.models import ImportedFile, Snapshot
 from apps.leaderboard.rating.battles import Battles
@@ -62,6 +64,10 @@ class Command(BaseCommand):
         verbs.add_parser("imports", help="print id, arena, time, battles and name of the imported files")
         withdraw = verbs.add_parser("withdraw", help="take out again what a file has brought")
         withdraw.add_argument("id", type=UUID)
+        judge = verbs.add_parser("judge", help="have one of the site's models judge which prompts of votes are hard")
+        judge.add_argument("--model", required=True, metavar="NAME", help="it is sent the prompts")
+        judge.add_argument("--arena", default=DEFAULT_SLUG, help="whose votes")
+        judge.add_argument("--limit", type=natural, default=None, metavar="N", help="ask about so many and no more")
 
     def handle(self, *args: object, **options: Any) -> None:
         try:
@@ -83,6 +89,8 @@ class Command(BaseCommand):
                 case "withdraw":
                     file, n_battles = import_withdraw(options["id"])
                     self.stdout.write(f"{file.name}: {n_battles} battles taken out. {_NEXT}")
+                case "judge":
+                    self._judge(options)
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 
@@ -159,6 +167,20 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{file.public_id}\t{file.arena.slug}\t{file.imported_at:%Y-%m-%d %H:%M}\t{state}\t{file.name}"
             )
+
+    def _judge(self, options: dict[str, Any]) -> None:
+        def tell(so_far: Judged) -> None:
+            self.stderr.write(f"{so_far.n_judged} judged, {so_far.failed.total()} not")
+
+        found = prompts_judge(_arena(options["arena"]), options["model"], limit=options["limit"], told=tell)
+        self.stdout.write(f"{found.n_judged} prompts judged, {found.n_hard} of them hard")
+        self.stderr.write(f"  {found.n_erased} votes have no text any more")
+        for reason, n in found.failed.most_common():
+            self.stderr.write(f"  {n} not judged: {reason}")
+        if found.n_judged:
+            self.stderr.write(_NEXT)
+        if found.failed:
+            raise CommandError(f"{found.failed.total()} prompts were not judged: run it again to ask about them")
 
     def _tell(self, reading: Reading) -> None:
         for message in reading.messages:
