@@ -189,6 +189,10 @@ WORDS: dict[str, str] = {
     "stored. Start the same command again, with --force if the output is there: it begins anew without that.",
     "datasets.site_folder": "Some of these rows were made of what people wrote on a site. They are stored by "
     "`manage.py clean --input site:... --dataset NAME` alone, so that an erasure finds them.",
+    "datasets.takedown_refused": "{what} is not taken down: {reason}.",
+    "datasets.release_refused": "{what}: {reason}.",
+    "datasets.release_unknown": "There is no release {what}. `manage.py dataset releases` prints those that there are.",
+    "datasets.publishing_failed": "{what} is not published in {place}: {reason}.",
     "datasets.worker_lost": "A process of the run was ended from outside, most likely for want of memory. Start the "
     "same command again, with fewer --workers: it goes on where it was.",
     "datasets.chunk_failed": "A chunk failed on {worker}: {reason}. Mend that and start the same command again: it "

@@ -31,10 +31,10 @@ def most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _counted(what: str, counts: Iterable[tuple[str, int]]) -> list[str]:
-    rows = [f"| {_cell(name)} | {count} |" for name, count in counts]
+    rows = [f"| {card_cell(name)} | {count} |" for name, count in counts]
     return [f"| {what} | conversations |", "|---|---:|", *rows, ""] if rows else []
 
 
-def _cell(name: str) -> str:
+def card_cell(name: str) -> str:
     """A model's name is whatever a source said."""
     return " ".join(name.split()).replace("|", "\\|")[:100]

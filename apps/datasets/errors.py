@@ -117,3 +117,24 @@ class SiteFolder(DatasetError):
     """What people wrote here comes into versions by `clean` alone, which knows whose it is."""
 
     code = "datasets.site_folder"
+
+
+class TakedownRefused(DatasetError):
+    code = "datasets.takedown_refused"
+
+
+class ReleaseRefused(DatasetError):
+    """A version cannot be proposed, decided about or published as asked."""
+
+    code = "datasets.release_refused"
+
+
+class ReleaseUnknown(DatasetError):
+    code = "datasets.release_unknown"
+    http_status = 404
+
+
+class PublishingFailed(DatasetError):
+    """The place did not take the release."""
+
+    code = "datasets.publishing_failed"

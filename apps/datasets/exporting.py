@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,12 @@ def _card(version: DatasetVersion, exported: Exported) -> str:
     return "\n".join([version.card, *erased, ""]) if erased else version.card
 
 
-def version_publish(version: DatasetVersion, folder: Path, set_names: list[str]) -> Exported:
+def version_publish(
+    version: DatasetVersion, folder: Path, set_names: list[str], card: Callable[[Path, str], str] | None = None
+) -> Exported:
     """As a dataset of Hugging Face: a card with its splits, and a Parquet file for each.
 
+    `card`: makes another of the version's, and may put files beside it, into the folder that it is given.
     Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: OutputExists, OutputUnwritable.
     """
     exported: Exported = []
@@ -99,7 +102,9 @@ def version_publish(version: DatasetVersion, folder: Path, set_names: list[str])
         if version.licence:
             told = {"license": version.licence.lower(), **told}
         head = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-        (unfinished / CARD).write_text(f"---\n{head}---\n\n{_card(version, exported)}")
+        text = _card(version, exported)
+        text = text if card is None else card(unfinished, text)
+        (unfinished / CARD).write_text(f"---\n{head}---\n\n{text}")
     return exported
 
 

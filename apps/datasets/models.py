@@ -11,6 +11,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
+import apps.datasets.release_models  # noqa: F401  # its models are of this app too
 from apps.accounts.actors import Actor
 from apps.datasets.names import LICENCE_MAX_CHARS, NAME_MAX_CHARS
 
@@ -37,6 +38,7 @@ class Origin(models.TextChoices):
     IMPORT = "import", "Files"
     MERGE = "merge", "A merge of versions"
     SPLIT = "split", "A split of a version"
+    TAKEDOWN = "takedown", "A version without what was taken down"
 
 
 class DatasetVersion(models.Model):

@@ -66,7 +66,14 @@ def version(request: HttpRequest, name: str, number: int) -> HttpResponse:
         }
         for set_name, told in found.sets.items()
     ]
-    return render(request, "datasets/version.html", {"version": found, "sets": sets, "n_erased": n_erased(found)})
+    context = {
+        "version": found,
+        "sets": sets,
+        "n_erased": n_erased(found),
+        "n_taken": found.taken_rows.count(),
+        "releases": found.releases.prefetch_related("publications"),
+    }
+    return render(request, "datasets/version.html", context)
 
 
 @needs("view_datasetrow")

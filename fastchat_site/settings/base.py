@@ -199,6 +199,8 @@ MODERATION_LOG_DAYS = whole("MODERATION_LOG_DAYS", env.str("MODERATION_LOG_DAYS"
 API_RESPONSE_DAYS = whole("API_RESPONSE_DAYS", env.str("API_RESPONSE_DAYS", "30"))
 OUTBOUND_ALLOWED_NETWORKS = networks("OUTBOUND_ALLOWED_NETWORKS", env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
+HF_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HF_TOKEN = env.str("HF_TOKEN", "")
 if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 if DISPATCH_METHOD not in set(Method):

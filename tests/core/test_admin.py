@@ -23,6 +23,7 @@ from apps.conversations.models import Conversation, Feedback, Generation, Genera
 from apps.core.middleware import request_id_var
 from apps.datasets.formats.writing import Written
 from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, Origin
+from apps.datasets.release_models import DatasetRelease, Takedown
 from apps.datasets.report import StepReport
 from apps.datasets.services.versions import Draft, SetDraft, version_store
 from apps.gateway.models import WebBackend
@@ -149,7 +150,13 @@ def _of_datasets() -> dict[type, object]:
     lines = [b'{"id": "a", "messages": [{"role": "user", "content": "private"}], "source": {}}']
     told = {**Written().as_dict(), "steps": [StepReport("merge").as_dict()]}
     version, _ = version_store(Draft("tea", Origin.MERGE, {}, []), {"all": SetDraft(lines, told)})
-    return {Dataset: version.dataset, DatasetVersion: version, DatasetRow: DatasetRow.objects.get(version=version)}
+    return {
+        Dataset: version.dataset,
+        DatasetVersion: version,
+        DatasetRow: DatasetRow.objects.get(version=version),
+        DatasetRelease: DatasetRelease.objects.create(version=version, sets=["all"]),
+        Takedown: Takedown.objects.create(dataset=version.dataset, record_id="a", reason="asked", why="A letter."),
+    }
 
 
 def _of_privacy(alice: User) -> dict[type, object]:

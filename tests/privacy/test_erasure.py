@@ -287,6 +287,7 @@ KNOWN = {
     # Who of the staff did it.
     "arena.Vote.overruled_by", "moderation.Incident.reviewed_by", "appeals.Appeal.answered_by", "moderation.Ban.by",
     "moderation.Opening.reader",
+    "datasets.Takedown.taken_by", "datasets.DatasetRelease.proposed_by", "datasets.DatasetRelease.decided_by",
     "privacy.ErasureRequest.entered_by", "holds.LegalHold.placed_by", "holds.LegalHold.lifted_by",
 }  # fmt: skip
 NAMES = {"party", "subject", "user_pk", "visitor_public_id"}

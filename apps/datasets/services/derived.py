@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +22,13 @@ from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
 from apps.datasets.selectors import lines_of, positions_unusable
 from apps.datasets.services.erasure import rows_empty
+from apps.datasets.services.takedowns import reasons_by_id
 from apps.datasets.services.versions import Draft, SetDraft, version_store
 from apps.datasets.site.asked import Why
 from apps.datasets.sources import Source, Wanted
 from apps.datasets.steps.duplicates import digest_of
 from apps.datasets.steps.sampling import chance
+from apps.datasets.takedown_ids import ids_of
 
 Part = tuple[DatasetVersion, str]
 """A set of a version."""
@@ -41,13 +43,15 @@ class _Set:
     path: Path
     file: BinaryIO
     report: StepReport
+    before: list[dict[str, Any]] = field(default_factory=list)
+    """Reports of the steps that its rows went through before."""
 
     def add(self, value: dict[str, Any]) -> None:
         self.file.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
     def draft(self) -> SetDraft:
         self.file.flush()
-        return SetDraft(self._lines(), {"steps": [self.report.as_dict()]})
+        return SetDraft(self._lines(), {"steps": [*self.before, self.report.as_dict()]})
 
     def _lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
@@ -65,20 +69,25 @@ def versions_merge(dataset: str, parts: list[Part], *, licence: str) -> tuple[Da
         raise DerivationWrong(reason="give at least two sets, and each once")
     with _sets("merge", dict.fromkeys(name for _, name in parts)) as sets:
         for name, one in sets.items():
-            _merge([version for version, set_name in parts if set_name == name], name, one)
+            _merge(dataset, [version for version, set_name in parts if set_name == name], name, one)
         recipe = {"name": "merge", "of": [f"{version}/{name}" for version, name in parts]}
         draft = _draft(dataset, Origin.MERGE, recipe, [version for version, _ in parts], licence)
         return _stored(draft, sets, [version for version, _ in parts], _file_of)
 
 
-def _merge(versions: list[DatasetVersion], name: str, made: _Set) -> None:
-    ids: set[int] = set()
+def _merge(dataset: str, versions: list[DatasetVersion], name: str, made: _Set) -> None:
+    # An id that was taken down from what comes out is not given to another row.
+    ids = {digest_of(id_) for id_ in reasons_by_id([dataset])}
     contents: set[int] = set()
     for version in versions:
+        reasons = reasons_by_id([version.dataset.name])
         for position, line in lines_of(version, name, without=_left_out(version, name, [made.report])):
             value = orjson.loads(line)
-            source = value.pop("source")
             made.report.n_in += 1
+            if reason := next((reasons[id_] for id_ in ids_of(value) if id_ in reasons), None):
+                made.report.dropped[reason] += 1
+                continue
+            source = value.pop("source")
             content = digest_of(orjson.dumps(value).decode())
             if content in contents:
                 made.report.drop("the same row was there before", str(value.get("id", "")))
@@ -154,6 +163,7 @@ def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tu
             raise DerivationWrong(reason="one of the parts would be empty: take another share or seed, or more rows")
         told = {"test_share": split.test_share, "seed": split.seed, "begin": split.begin, "end": split.end}
         draft = _draft(dataset, Origin.SPLIT, {"name": "split", "of": f"{version}/{name}", **told}, [version], licence)
+        draft = replace(draft, also=(version.dataset.name,))
         return _stored(draft, sets, [version], lambda _, file: file)
 
 
@@ -222,3 +232,24 @@ def _sources(
                     erased[file].append(one.record)
                 whose = (one.user_id, one.conversation, one.visitor_public_id)
                 yield Source(file, one.record, one.format, one.value, *whose)
+
+
+# --- The same again ---------------------------------------------------------------------------------------------------
+
+
+def version_renew(version: DatasetVersion) -> tuple[DatasetVersion, bool]:
+    """As the next version, which is without what was taken down, and what may be used no more, since.
+
+    Raises: DerivationWrong: there is neither.
+    """
+    if not version.taken_rows.exists() and not any(positions_unusable(version, name) for name in version.sets):
+        raise DerivationWrong(reason=f"nothing of {version} was taken down, and all of it may be used")
+    with _sets("consent", version.sets) as sets:
+        for name, one in sets.items():
+            one.before = version.sets[name].get("steps", [])
+            for _, line in lines_of(version, name, without=_left_out(version, name, [one.report])):
+                one.file.write(line + b"\n")
+                one.report.n_in += 1
+                one.report.n_out += 1
+        draft = _draft(version.dataset.name, Origin.TAKEDOWN, {"name": "takedown", "of": str(version)}, [version], "")
+        return _stored(replace(draft, steps=version.steps), sets, [version], lambda _, file: file)

@@ -12,12 +12,13 @@ from django.db.models import F, Q
 from apps.core.charts.drawing import draw
 from apps.datasets.cards import card
 from apps.datasets.charts import Figure, figures
-from apps.datasets.errors import FolderWrong
+from apps.datasets.errors import DerivationWrong, FolderWrong, NameWrong
 from apps.datasets.folder import Folder
 from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
-from apps.datasets.names import name_check
-from apps.datasets.row_lines import LineWrong
+from apps.datasets.names import name_check, reference_read
+from apps.datasets.row_lines import LinesKept, LineWrong
 from apps.datasets.services.loading import rows_load, sources_load
+from apps.datasets.services.takedowns import reasons_by_id
 from apps.datasets.site.asked import is_of_site
 from apps.datasets.site.standing import version_check_people
 from apps.datasets.sources import Sources, Wanted, no_sources
@@ -41,6 +42,8 @@ class Draft:
     licence: str = ""
     card: str = ""
     """Empty: it is written from the counts."""
+    also: tuple[str, ...] = ()
+    """Names of further datasets: what was taken down from them is left out too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def folder_store(
         report["steps"],
         licence,
         folder.card,
+        also=_exported_from(report),
     )
     sets = {
         name: SetDraft(folder.lines(name), {field: value for field, value in told.items() if field != "file"})
@@ -80,17 +84,29 @@ def folder_store(
     known = {name: told.get("sha256") for name, told in report["sets"].items()}
     try:
         # Nothing is loaded only to find that it is there. A file that is not what its report says is refused below.
-        if (newest := _same(draft, sets_hash(known))) and all(folder.hash_of(name) == known[name] for name in known):
+        newest = None if reasons_by_id([dataset, *draft.also]) else _same(draft, sets_hash(known))
+        if newest and all(folder.hash_of(name) == known[name] for name in known):
             return newest, False
         return version_store(draft, sets, sources)
     except (LineWrong, OSError) as exc:
         raise FolderWrong(path=str(folder.path), reason=str(exc)) from exc
 
 
+def _exported_from(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dataset of which the folder is an export, if it says one."""
+    try:
+        return (reference_read(str(report["version"])).name,)
+    except (KeyError, NameWrong):
+        return ()
+
+
 def version_store(
     draft: Draft, sets: Mapping[str, SetDraft], sources: Sources = no_sources
 ) -> tuple[DatasetVersion, bool]:
-    """In one transaction: until its end nobody sees any of it. Raises: LineWrong, NameWrong, ConsentGone."""
+    """In one transaction: until its end nobody sees any of it. What was taken down is left out, and counted.
+
+    Raises: LineWrong, NameWrong, ConsentGone.
+    """
     name_check(draft.dataset)
     try:
         with transaction.atomic():
@@ -117,12 +133,17 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
         card=draft.card,
     )
     wanted = Wanted()
+    reasons = reasons_by_id([draft.dataset, *draft.also])
     for name, one in sets.items():
-        loaded = rows_load(version, name_check(name), one.lines, wanted)
-        if one.told.get("sha256", loaded.sha256) != loaded.sha256:
-            raise LineWrong(f"{name} is no longer what its report says: its SHA-256 is {loaded.sha256}")
+        lines = LinesKept(one.lines, reasons)
+        loaded = rows_load(version, name_check(name), lines, wanted)
+        if one.told.get("sha256", lines.sha256) != lines.sha256:
+            raise LineWrong(f"{name} is no longer what its report says: its SHA-256 is {lines.sha256}")
         counts = {"n_rows": loaded.written.n_conversations, "changed": loaded.changed, **loaded.written.as_dict()}
         version.sets[name] = one.told | counts | {"sha256": loaded.sha256}
+        if lines.report.dropped:
+            version.sets[name]["steps"] = [*one.told.get("steps", []), lines.report.as_dict()]
+            version.card = ""  # its numbers are those of all rows
         version.n_rows += loaded.written.n_conversations
     version.hash = sets_hash({name: one["sha256"] for name, one in version.sets.items()})
     if _same(draft, version.hash, but=version.pk):
@@ -162,7 +183,9 @@ def _same(draft: Draft, hash_: str, *, but: int = 0) -> DatasetVersion | None:
 
 
 def version_delete(version: DatasetVersion) -> None:
-    """With its rows, for good; its number is not given again. Raises: Held."""
+    """With its rows, for good; its number is not given again. Raises: Held, DerivationWrong."""
+    if version.releases.exists():
+        raise DerivationWrong(reason=f"{version} was proposed to be released, and stays, so that it can be looked up")
     held = held_ids()
     of_held = Q(user__public_id__in=held) | Q(visitor_public_id__in=held) | Q(conversation__in=held)
     if held and SourceRecord.objects.filter(of_held, version=version).exists():

@@ -12,6 +12,7 @@ from apps.datasets.formats.shapes import Shape
 from apps.datasets.management.inputs import choice_arguments, inputs_given
 from apps.datasets.management.verbs.looking import LOOKING, looking_arguments
 from apps.datasets.management.verbs.making import MAKING, making_arguments
+from apps.datasets.management.verbs.releasing import RELEASING, releasing_arguments
 
 _SHOWN = 20
 
@@ -29,9 +30,10 @@ class Command(BaseCommand):
         check.add_argument("--all", action="store_true", help=f"show more than the first {_SHOWN} faults of a file")
         looking_arguments(verbs)
         making_arguments(verbs)
+        releasing_arguments(verbs)
 
     def handle(self, *args: object, **options: Any) -> None:
-        verb = {"check": check_lines, **LOOKING, **MAKING}[options["verb"]]
+        verb = {"check": check_lines, **LOOKING, **MAKING, **RELEASING}[options["verb"]]
         try:
             for line in verb(options):
                 self.stdout.write(line)

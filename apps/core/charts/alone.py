@@ -1,0 +1,29 @@
+"""A chart by itself: outside of the site's pages nobody knows its colours by their names. Pure."""
+
+import re
+
+COLOURS = {
+    "paper": "#fcfbf8",
+    "ink": "#1e1d1a",
+    "ink-soft": "#5d5950",
+    "line": "#dfdbd0",
+    "accent": "#0e6a5b",
+    "danger": "#a3271f",
+    "chart-1": "#0e6a5b",
+    "chart-2": "#a3271f",
+    "chart-3": "#1d4f91",
+    "chart-4": "#8a4b00",
+    "chart-5": "#8b2a6b",
+    "chart-6": "#5d5950",
+    "chart-7": "#2d6a2e",
+    "chart-8": "#5a3fa0",
+}
+"""Those of static/css/tokens.css for a light page."""
+_NAMED = re.compile(r"var\(--([a-z0-9-]+)\)")
+
+
+def standing_alone(svg: str) -> str:
+    """The same drawing with the colours themselves, on paper. Raises: KeyError, for a name that no chart has."""
+    head, end, rest = svg.partition(">")
+    paper = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
+    return _NAMED.sub(lambda found: COLOURS[found[1]], f"{head}{end}{paper}{rest}")

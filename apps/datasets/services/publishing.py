@@ -1,0 +1,134 @@
+"""Approved releases are brought to where others get them: a folder, or Hugging Face's hub. Again does no harm."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from django.utils import timezone
+
+from apps.core.charts.alone import standing_alone
+from apps.core.errors import SiteError
+from apps.datasets.cards import card_cell
+from apps.datasets.errors import OutputExists, ReleaseRefused
+from apps.datasets.exporting import version_publish
+from apps.datasets.hub_client import folder_upload
+from apps.datasets.release_card import FIGURES, release_card
+from apps.datasets.release_models import (
+    DatasetRelease,
+    Publication,
+    PublicationState,
+    ReleaseState,
+    Takedown,
+    TakedownReason,
+)
+from apps.datasets.services.releases import check_still_allowed
+
+_REPLACED = ["data/*", f"{FIGURES}/*"]
+"""What an earlier version has left on the hub goes, so that no row of it stays in the newest commit."""
+
+
+def release_publish_folder(release: DatasetRelease, folder: Path) -> tuple[Publication, bool]:
+    """Parquet, card and charts; False: it was published there before, and still is.
+
+    Raises: ReleaseRefused, OutputExists, OutputUnwritable.
+    """
+    _check(release)
+    place = str(folder.resolve())
+    before = Publication.objects.filter(release=release, place=place, state=PublicationState.PUBLISHED).first()
+    if before is not None and folder.is_dir() and folder_hash(folder) == before.revision:
+        return before, False
+    with _tried(release, place) as publication:
+        _write(release, folder)
+        publication.revision = folder_hash(folder)
+    return publication, True
+
+
+def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publication, bool]:
+    """As a commit of the dataset `repo_id`, which is made if there is none; False: all of it was there already.
+
+    Raises: ReleaseRefused, PublishingFailed, OutputUnwritable.
+    """
+    _check(release)
+    place = f"hf:{repo_id}"
+    before = Publication.objects.filter(release=release, place=place).first()
+    known = before.revision if before is not None else ""
+    with _tried(release, place) as publication, TemporaryDirectory(prefix="release-") as work:
+        folder = Path(work) / "release"
+        _write(release, folder)
+        check_still_allowed(release)  # something may have been taken down meanwhile
+        message = f"Release {release} ({str(release.public_id)[:8]})"
+        publication.revision, publication.address = folder_upload(folder, repo_id, message=message, replaces=_REPLACED)
+    return publication, publication.revision != known
+
+
+def _check(release: DatasetRelease) -> None:
+    """Raises: ReleaseRefused."""
+    if release.state != ReleaseState.APPROVED:
+        reason = f"it is {release.get_state_display().lower()}, and only an approved release is published"
+        raise ReleaseRefused(what=release, reason=reason)
+    check_still_allowed(release)
+
+
+@contextmanager
+def _tried(release: DatasetRelease, place: str) -> Iterator[Publication]:
+    """How it ended is written down, whatever happens."""
+    publication, _ = Publication.objects.get_or_create(
+        release=release, place=place, defaults={"tried_at": timezone.now()}
+    )
+    publication.state, publication.tried_at, publication.error = PublicationState.RUNNING, timezone.now(), ""
+    publication.save()
+    try:
+        yield publication
+    except SiteError as exc:
+        publication.state, publication.error = PublicationState.FAILED, exc.message
+        publication.save()
+        raise
+    publication.state = PublicationState.PUBLISHED
+    publication.published_at = publication.published_at or timezone.now()
+    publication.save()
+
+
+# --- What is published ------------------------------------------------------------------------------------------------
+
+
+def _write(release: DatasetRelease, folder: Path) -> None:
+    """Raises: OutputExists, OutputUnwritable."""
+    if folder.exists():
+        raise OutputExists(path=str(folder))
+    version = release.version
+
+    def card(unfinished: Path, card_of_version: str) -> str:
+        figures = {name: list(_drawn(version.charts.get(name, []), name, unfinished)) for name in release.sets}
+        steps = {name: version.steps + version.sets[name].get("steps", []) for name in release.sets}
+        counts = Counter(Takedown.objects.filter(dataset=version.dataset).values_list("reason", flat=True))
+        return release_card(
+            card_of_version,
+            notes=release.notes,
+            checks=release.checks,
+            steps=steps,
+            takedowns={TakedownReason(reason).label: n for reason, n in counts.items()},
+            figures=figures,
+        )
+
+    version_publish(version, folder, release.sets, card=card)
+
+
+def _drawn(charts: list[dict[str, str]], set_name: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Title and name of the file of each chart, which is written."""
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for chart in charts:
+        name = f"{FIGURES}/{set_name}-{chart['title'].lower().replace(' ', '-')}.svg"
+        (folder / name).write_text(standing_alone(chart["svg"]))
+        yield card_cell(chart["title"]), name
+
+
+def folder_hash(folder: Path) -> str:
+    """Of the names and the bytes of all files in it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
