@@ -1,12 +1,12 @@
 """The way to Hugging Face's hub for what is published there, by the library's own client, but through a door that calls
 only addresses which the site calls: a hub names further addresses, for large files."""
 
-import os
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from logging import ERROR
 from pathlib import Path
 
 import httpx2
@@ -81,18 +81,22 @@ def _client() -> httpx2.Client:
 @contextmanager
 def _door() -> Iterator[None]:
     """The library's client is one for the process: it gets ours, and its own again."""
-    # Xet has connections of its own, of which nobody looks at the addresses.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     from huggingface_hub import constants, set_client_factory
+    from huggingface_hub.utils import logging
     from huggingface_hub.utils._http import default_client_factory
 
-    has_xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    # Xet has connections of its own, of which nobody looks at the addresses.
+    is_without_xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    # It warns of each try that failed, with the whole address, which is signed.
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
     set_client_factory(_client)
     try:
         yield
     finally:
         set_client_factory(default_client_factory)
-        constants.HF_HUB_DISABLE_XET = has_xet
+        logging.set_verbosity(verbosity)
+        constants.HF_HUB_DISABLE_XET = is_without_xet
 
 
 def folder_upload(folder: Path, repo_id: str, *, message: str, replaces: list[str]) -> tuple[str, str]:

@@ -268,6 +268,8 @@ LOGGING: dict[str, Any] = {
         # One line per outgoing request is noise: the worker client reports what went wrong by itself.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # The hub's client; the addresses to which it sends large files are signed.
+        "httpx2": {"level": "WARNING"},
         "uvicorn.access": {"handlers": ["access"], "propagate": False},
     },
 }

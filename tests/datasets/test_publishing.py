@@ -18,7 +18,7 @@ from apps.datasets.models import DatasetRow, DatasetVersion
 from apps.datasets.release_models import DatasetRelease, Publication, PublicationState
 from apps.datasets.services.derived import version_renew
 from apps.datasets.services.releases import release_decide
-from tests.datasets.hub import Hub, hub_running
+from tests.datasets.hub import SIGNATURE, Hub, hub_running
 from tests.datasets.test_releases import proposed, staff, version_of
 from tests.datasets.test_takedowns import row, taken
 from tests.live import ROOT
@@ -164,6 +164,20 @@ def test_the_next_version_replaces_the_files_of_the_one_before(hub: Hub, tmp_pat
     assert ids_in(parquet_of(hub), tmp_path) == ["c2"]
     assert hub.commits[-1]["deleted"] == ["data/old-00000-of-00001.parquet"]
     assert "- Somebody asked for it: 1" in hub.files["README.md"].decode()
+
+
+def test_no_log_has_the_token_or_the_address_by_which_a_file_may_be_written(
+    hub: Hub, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    release = approved()
+    hub.statuses["/lfs/"] = 503
+    with pytest.raises(CommandError, match="answers with 503"):
+        publish(release, "--hub", "org/name")
+    hub.statuses.clear()
+    publish(release, "--hub", "org/name")
+    written = caplog.text + "".join(capfd.readouterr())
+    for secret in (SIGNATURE, TOKEN):
+        assert secret not in written
 
 
 @pytest.mark.parametrize(
