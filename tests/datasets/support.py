@@ -109,4 +109,4 @@ def dataset_publish(site: LiveSite, folder: Path, name: str) -> None:
         "name: tidy\nsteps: [trim_turns, html_to_markdown, languages: {skip: [ko]}]\noutputs: {all: {}}\n"
     )
     files = ["--input", str(written(folder / "dump.jsonl", rows)), "--output", str(folder / "out")]
-    site.manage("clean", str(recipe), *files, "--workers", "1", "--dataset", name)
+    site.manage("clean", str(recipe), *files, "--workers", "1", "--dataset", name, "--licence", "CC-BY-4.0")

@@ -89,6 +89,7 @@ def person(browser: Browser, live_site: LiveSite, tmp_path_factory: pytest.TempP
         battle = _fight(tab, (owl, fox))
         board_publish(live_site, *MODELS, n=30)
         dataset_publish(live_site, tmp_path_factory.mktemp("data"), "every-page")
+        _release(live_site, name, "every-page")
         yield Opened(tab, chat, pictured, columns, link, battle, name)
         tab.page.context.close()
 
@@ -219,15 +220,25 @@ def _appeals(page: Page, site: str, person: Opened) -> None:
     page.locator(".sheet summary").first.click()
 
 
+_AS_STAFF = "UPDATE accounts_user SET is_staff = {0}, is_superuser = {0} WHERE username = %s RETURNING id"
+
+
+def _release(site: LiveSite, name: str, dataset: str) -> None:
+    """Propose its version, and take a row of it down."""
+    site.query(_AS_STAFF.format("true"), name)
+    site.manage("dataset", "release", f"{dataset}@1", "--by", name)
+    site.manage("dataset", "takedown", dataset, "c2", "--why", "A letter.")
+    site.query(_AS_STAFF.format("false"), name)
+
+
 def _dataset(path: str) -> Open:
     """For as long as it takes to open it, the person is one of the staff."""
 
     def open_it(page: Page, site: str, person: Opened) -> None:
-        as_staff = "UPDATE accounts_user SET is_staff = {0}, is_superuser = {0} WHERE username = %s RETURNING id"
-        person.tab.site.query(as_staff.format("true"), person.name)
+        person.tab.site.query(_AS_STAFF.format("true"), person.name)
         _goto(page, site + path)
         assert page.locator("h1").inner_text() != "This is not open to you"
-        person.tab.site.query(as_staff.format("false"), person.name)
+        person.tab.site.query(_AS_STAFF.format("false"), person.name)
 
     return open_it
 
