@@ -217,6 +217,34 @@ def test_a_screen_reader_hears_sentences_and_blocks_once_and_no_tokens(tab: Chat
     assert len(heard) <= 6
 
 
+@pytest.mark.parametrize(
+    ("tail", "finished", "heard"),
+    [
+        ("A first sentence. A sec", "A first sentence. A second one.", ["A first sentence.", "A second one."]),
+        ('She said "yes." And w', 'She said "yes." “And why?”', ['She said "yes.', "“And why?”"]),
+        ("一句。两", "一句。两句。", ["一句。", "两句。"]),
+        ("A line\nand an", "A line\nand another", ["A line", "and another"]),
+        ("Not yet one", "Not yet one. (But now.)", ["Not yet one. (But now.)"]),
+    ],
+)
+def test_a_block_is_read_from_the_sentence_that_was_not_read(
+    tab: ChatPage, worker: ScriptedWorker, tail: str, finished: str, heard: list[str]
+) -> None:
+    tab.open(model=worker.model)
+    said = tab.page.evaluate(
+        """async ([tail, finished]) => {
+            const { SentenceReader } = await import("/static/js/lib/reader.js");
+            const place = document.createElement("div");
+            const reader = new SentenceReader(place);
+            reader.tail(tail);
+            reader.blocks([finished], "");
+            return [...place.children].map((line) => line.textContent);
+        }""",
+        [tail, finished],
+    )
+    assert said == heard
+
+
 def test_every_control_has_a_name(tab: ChatPage, worker: ScriptedWorker) -> None:
     ask(tab, worker)
 

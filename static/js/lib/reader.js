@@ -7,12 +7,14 @@
 
 const WORD = /[\p{L}\p{N}]/u;
 const SENTENCE_ENDS = /[.!?…](?=["'”’)\]*_]*\s)|[。！？]|\n/gu;
+/** What ends a sentence of which the words were read. */
+const REST_OF_SENTENCE = /[^\p{L}\p{N}\s]*(?:\s+|[。！？])/uy;
 const MARKS = /[*_`#>~|]+/g;
 const KEPT_LINES = 12;
 
 /**
  * @param {string} text
- * @param {number} count letters and digits to pass over
+ * @param {number} count letters and digits to pass over, and what ends their sentence
  * @returns {{index: number, passed: number}} where they end, and how many there were
  */
 function skipWords(text, count) {
@@ -23,6 +25,8 @@ function skipWords(text, count) {
     if (WORD.test(character)) passed += 1;
     index += character.length;
   }
+  REST_OF_SENTENCE.lastIndex = index;
+  if (passed && REST_OF_SENTENCE.test(text)) index = REST_OF_SENTENCE.lastIndex;
   return { index, passed };
 }
 
