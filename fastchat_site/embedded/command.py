@@ -69,10 +69,13 @@ def _clean_needs_database(arguments: Sequence[str]) -> bool:
 
 def _asks_moderation(recipe: Path) -> bool:
     """A step of a recipe may ask what stands in the admin."""
-    if not recipe.is_file():
-        return False
-    with recipe.open("rb") as file:
-        return b"moderation_tags" in file.read(_RECIPE_MAX_BYTES)
+    try:
+        if not recipe.is_file():
+            return False
+        with recipe.open("rb") as file:
+            return b"moderation_tags" in file.read(_RECIPE_MAX_BYTES)
+    except OSError:
+        return False  # too long for a name, or not to be read: if it is a file at all, the command says so
 
 
 def _own_or_join(data_dir: Path, user: ServiceUser, environ: MutableMapping[str, str], stack: ExitStack) -> None:

@@ -81,6 +81,7 @@ def test_two_commands_started_at_once_on_no_data_both_succeed(data_dir: Path) ->
         (["clean", "tidy.yaml", "--input", "site:chats", "--dry-run", "5"], True),
         (["clean", "tidy.yaml", "--input=site:battles", "--dry-run", "5"], True),
         (["clean", "tagged.yaml", "--input", "a.jsonl", "--output", "made"], True),
+        (["clean", "tidy.yaml", "--input", "a.jsonl", "--set", f"words=[{'a word, ' * 100}]"], False),
     ],
 )
 def test_files_alone_are_cleaned_without_a_database(
