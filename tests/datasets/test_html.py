@@ -101,6 +101,13 @@ def test_it_is_done_once_only() -> None:
     assert (once.messages[1].content, notes) == (first, {})
 
 
+@pytest.mark.parametrize("answer", ["%PDF-1.4 <p>a</p>", "PK\x03\x04<p>a</p>"])
+def test_what_the_converter_takes_for_no_text_is_dropped_and_ends_no_run(answer: str) -> None:
+    outcome = HtmlToMarkdown().apply(talk("ua", "Hi", answer), Counter())
+    assert isinstance(outcome, Dropped)
+    assert outcome.reason == "HTML that cannot be read"
+
+
 @pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul"])
 def test_what_is_nested_too_deep_is_dropped_and_never_cut(tag: str) -> None:
     deep = f"<{tag}>" * 100_000 + "<p>x</p>"

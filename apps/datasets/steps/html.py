@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 # What html_to_markdown.convert calls, which makes the same options anew for each message: a fifth of the work.
 from html_to_markdown import _html_to_markdown as converter
+from html_to_markdown.exceptions import ConversionError
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from apps.datasets.records import Record, Role
@@ -68,7 +69,7 @@ class HtmlToMarkdown(MapStep):
                 return Dropped("message too long to be a page", f"{len(message.content)} characters")
             try:
                 message.content = markdown_of(message.content)
-            except (ValueError, RuntimeError) as exc:
+            except (ValueError, RuntimeError, ConversionError) as exc:
                 return Dropped("HTML that cannot be read", str(exc)[:80])
             n_changed += 1
         if n_changed:
@@ -85,7 +86,7 @@ def is_page(text: str) -> bool:
 
 
 def markdown_of(html: str) -> str:
-    """Raises: ValueError or RuntimeError, for what cannot be read."""
+    """Raises: ValueError, RuntimeError or ConversionError, for what cannot be read."""
     if is_too_deep(html):
         raise ValueError(f"elements in over {HTML_MAX_DEPTH} others")  # the converter would leave out what is in them
     formulas = _Formulas(html) if "katex" in html.lower() else None
