@@ -288,6 +288,13 @@ def test_the_call_of_a_tool_is_no_answer_of_a_single_round() -> None:
 # --- Words ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("word", "text"), [("kadın", "KADIN"), ("ſecret", "Secret"), ("secret", "ſecret"), ("openai", "OpenAI"), ("É", "é")]
+)
+def test_a_word_is_blocked_in_all_cases_of_its_letters(word: str, text: str) -> None:
+    assert reason(applied(BlockedWords(words=[word]), talk("ua", "Hi", f"a {text} b"))) == "blocked word"
+
+
 def test_a_word_is_blocked_as_a_word_and_not_as_a_part_of_another() -> None:
     step = BlockedWords(words=["OpenAI", "chat gpt"])
     assert reason(applied(step, talk("ua", "Hi", "I am by openai."))) == "blocked word"
