@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, Protocol
 
+from apps.core.texts import finite
+
 _BETWEEN = re.compile(r"[\s,]*")
 _INDENT_MAX = 100
 _CHUNK_CHARS = 1024 * 1024
@@ -67,7 +69,7 @@ class _Reader:
         self._n_taken = 0
         self._last = ""
         self._row_start: re.Pattern[str] | None = None
-        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=finite)
         self.line = 1
         self._is_array = self._skip() == "["
         if self._is_array:

@@ -58,10 +58,11 @@ def strict_json(raw: str | bytes, *, names_once: bool = False) -> Any:
     Raises: ValueError, RecursionError.
     """
     hook = _once if names_once else None
-    return json.loads(raw, parse_constant=_no_json, parse_float=_finite, object_pairs_hook=hook)
+    return json.loads(raw, parse_constant=_no_json, parse_float=finite, object_pairs_hook=hook)
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """A number of JSON. Raises: ValueError, for one that becomes infinite and could not be written again."""
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"{text[:40]} is beyond the range of numbers")

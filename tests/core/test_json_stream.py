@@ -87,6 +87,7 @@ def test_a_row_that_is_too_long_is_that_wherever_chunks_end() -> None:
 
 def test_numbers_that_are_none_and_depths_without_end_are_broken() -> None:
     assert isinstance(values('{"tstamp": NaN}\n')[0], Broken)
+    assert isinstance(values('{"tstamp": 1e400}\n')[0], Broken)
     assert isinstance(values("[\n" + "[" * 100_000 + "\n]")[0], Broken)
 
 
