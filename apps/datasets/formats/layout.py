@@ -5,6 +5,7 @@ No code of a dataset is run: one that is made by a script of its own has no data
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
 from pathlib import PurePosixPath
@@ -136,7 +137,10 @@ def _configs(card: str) -> dict[str, Mapping[str, Any]]:
         return {}
     if not isinstance(configs, list) or not all(isinstance(one, dict) for one in configs):
         raise LayoutWrong(f"the configs in its {CARD} are no list of tables")
-    return {str(one.get("config_name", DEFAULT)): one for one in configs if {"data_files", "data_dir"} & one.keys()}
+    found = [one for one in configs if {"data_files", "data_dir"} & one.keys()]
+    names = [str(one.get("config_name", DEFAULT)) for one in found]
+    _check_once(names, "configuration")
+    return dict(zip(names, found, strict=True))
 
 
 def _chosen(configs: Mapping[str, Mapping[str, Any]], wanted: str | None) -> str:
@@ -174,10 +178,18 @@ def _patterns(said: object) -> dict[str, list[str]]:
         case list() if said and all(isinstance(one, str) for one in said):
             return {"train": said}
         case list() if said and all(isinstance(one, dict) for one in said):
-            return {str(one.get("split", "")): _texts(one.get("path")) for one in said}
+            splits = [str(one.get("split", "")) for one in said]
+            _check_once(splits, "split")
+            return {split: _texts(one.get("path")) for split, one in zip(splits, said, strict=True)}
         case dict() if said:
             return {str(split): _texts(path) for split, path in said.items()}
     raise LayoutWrong(f"the data_files in its {CARD} are neither patterns nor splits with their paths")
+
+
+def _check_once(names: Iterable[str], what: str) -> None:
+    """As the library does: of two of one name the later would take the place of the other. Raises: LayoutWrong."""
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise LayoutWrong(f"its {CARD} has the {what} {twice[0]} twice: give each name once")
 
 
 def _texts(said: object) -> list[str]:
