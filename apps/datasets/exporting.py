@@ -79,11 +79,17 @@ def _card(version: DatasetVersion, exported: Exported) -> str:
 
 
 def version_publish(
-    version: DatasetVersion, folder: Path, set_names: list[str], card: Callable[[Path, str], str] | None = None
+    version: DatasetVersion,
+    folder: Path,
+    set_names: list[str],
+    *,
+    card: Callable[[Path, str], str] | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> Exported:
     """As a dataset of Hugging Face: a card with its splits, and a Parquet file for each.
 
     `card`: makes another of the version's, and may put files beside it, into the folder that it is given.
+    `check`: looks at that folder when all is in it. If it raises, nothing of it is left.
     Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: OutputExists, OutputUnwritable.
     """
     exported: Exported = []
@@ -105,6 +111,8 @@ def version_publish(
         text = _card(version, exported)
         text = text if card is None else card(unfinished, text)
         (unfinished / CARD).write_text(f"---\n{head}---\n\n{text}")
+        if check is not None:
+            check(unfinished)
     return exported
 
 

@@ -80,8 +80,12 @@ def _consent(version: DatasetVersion, set_names: list[str]) -> Check:
     return Check("consent", not n, words if n else "no row is of somebody who took it back", is_needed=True)
 
 
+def n_erased(version: DatasetVersion, set_names: list[str]) -> int:
+    return DatasetRow.objects.filter(version=version, set_name__in=set_names, line=None).count()
+
+
 def _erased(version: DatasetVersion, set_names: list[str]) -> Check:
-    n = DatasetRow.objects.filter(version=version, set_name__in=set_names, line=None).count()
+    n = n_erased(version, set_names)
     return Check("erasures", True, f"{n} rows of people who asked for erasure are empty, and are left out")
 
 

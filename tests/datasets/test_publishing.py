@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.core.charts.alone import COLOURS, standing_alone
 from apps.datasets.formats.parquet import parquet_values
 from apps.datasets.models import DatasetRow, DatasetVersion
+from apps.datasets.release_card import release_card
 from apps.datasets.release_models import DatasetRelease, Publication, PublicationState
 from apps.datasets.services.derived import version_renew
 from apps.datasets.services.releases import release_decide
@@ -243,3 +244,32 @@ def test_rows_that_were_erased_are_not_published(hub: Hub, tmp_path: Path) -> No
     publish(release, "--hub", "org/name")
     assert ids_in(parquet_of(hub), tmp_path) == ["c2"]
     assert "c1" not in json.dumps(hub.commits)
+
+
+@pytest.mark.parametrize("to_hub", [False, True])
+@pytest.mark.parametrize("what", ["erased", "taken down"])
+def test_rows_that_go_while_files_are_written_are_not_published(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, to_hub: bool
+) -> None:
+    release = approved()
+
+    def meanwhile(*args: Any, **more: Any) -> str:
+        if what == "erased":
+            DatasetRow.objects.filter(position=0).update(line=None, record_id="")
+        else:
+            taken("c1")
+        return release_card(*args, **more)
+
+    # The rows are in the files by now.
+    monkeypatch.setattr("apps.datasets.services.publishing.release_card", meanwhile)
+    where = ("--hub", "org/name") if to_hub else ("--to", str(tmp_path / "out"))
+    with pytest.raises(CommandError, match=f"1 of its rows were {what}"):
+        publish(release, *where)
+    assert not hub.commits
+    assert not list(tmp_path.iterdir())
+    assert Publication.objects.get().state == PublicationState.FAILED
+    if what == "erased":
+        monkeypatch.undo()
+        publish(release, "--to", str(tmp_path / "out"))
+        (file,) = (tmp_path / "out" / "data").iterdir()
+        assert ids_in(file.read_bytes(), tmp_path) == ["c2"]

@@ -16,6 +16,7 @@ from apps.datasets.errors import OutputExists, ReleaseRefused
 from apps.datasets.exporting import version_publish
 from apps.datasets.hub_client import folder_upload
 from apps.datasets.release_card import FIGURES, release_card
+from apps.datasets.release_checks import n_erased
 from apps.datasets.release_models import (
     DatasetRelease,
     Publication,
@@ -58,7 +59,6 @@ def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publicat
     with _tried(release, place) as publication, TemporaryDirectory(prefix="release-") as work:
         folder = Path(work) / "release"
         _write(release, folder)
-        check_still_allowed(release)  # something may have been taken down meanwhile
         message = f"Release {release} ({str(release.public_id)[:8]})"
         publication.revision, publication.address = folder_upload(folder, repo_id, message=message, replaces=_REPLACED)
     return publication, publication.revision != known
@@ -95,10 +95,17 @@ def _tried(release: DatasetRelease, place: str) -> Iterator[Publication]:
 
 
 def _write(release: DatasetRelease, folder: Path) -> None:
-    """Raises: OutputExists, OutputUnwritable."""
+    """Raises: OutputExists, OutputUnwritable; ReleaseRefused: not all of what was written may be published any more."""
     if folder.exists():
         raise OutputExists(path=str(folder))
     version = release.version
+    n_before = n_erased(version, release.sets)
+
+    def check(unfinished: Path) -> None:
+        check_still_allowed(release)
+        # An erased row no longer says whose it was, so that the look above does not see it.
+        if n := n_erased(version, release.sets) - n_before:
+            raise ReleaseRefused(what=release, reason=f"{n} of its rows were erased meanwhile: publish it again")
 
     def card(unfinished: Path, card_of_version: str) -> str:
         figures = {name: list(_drawn(version.charts.get(name, []), name, unfinished)) for name in release.sets}
@@ -113,7 +120,7 @@ def _write(release: DatasetRelease, folder: Path) -> None:
             figures=figures,
         )
 
-    version_publish(version, folder, release.sets, card=card)
+    version_publish(version, folder, release.sets, card=card, check=check)
 
 
 def _drawn(charts: list[dict[str, str]], set_name: str, folder: Path) -> Iterator[tuple[str, str]]:
