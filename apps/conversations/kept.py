@@ -160,7 +160,10 @@ def _preset_replace(preset: Preset, author: Actor, taken_out: TakenOut) -> None:
 
 def _image_take_out(image: ChatImage, author: Actor) -> None:
     """Of an image nothing can be left."""
-    # Locked first: a message with it that is sent meanwhile is among these, or is refused.
+    # The chats before the image, as whoever sends it or deletes a chat: else each could wait for the other.
+    showing = image.messages.order_by().values("conversation")
+    list(Conversation.objects.select_for_update(of=("self",)).filter(pk__in=showing).order_by("pk"))
+    # Locked before they are read: a message with it that is sent meanwhile is among these, or is refused.
     ChatImage.objects.select_for_update(of=("self",)).filter(pk=image.pk).first()
     shown_in = list(image.messages.select_related("conversation"))
     messages_replace(shown_in, author, lambda texts: [without(text, image.public_id, REMOVED) for text in texts])

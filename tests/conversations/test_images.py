@@ -25,7 +25,7 @@ from apps.conversations.errors import ImageNotFound, TooManyImages, TooManyImage
 from apps.conversations.image_marks import ImageMark, image_ids, in_words, parts_of
 from apps.conversations.kept import ChatKeeper
 from apps.conversations.markdown import render, render_user
-from apps.conversations.models import Conversation, Message
+from apps.conversations.models import Conversation, Message, Role
 from apps.conversations.selectors.images import data_urls
 from apps.conversations.selectors.reading import prompt_messages
 from apps.conversations.services import images
@@ -33,7 +33,7 @@ from apps.conversations.services.branches import conversation_fork
 from apps.conversations.services.conversations import conversation_delete, conversations_adopt
 from apps.conversations.services.images import image_keep, images_erase, images_prune
 from apps.conversations.services.shares import share_create, share_revoke
-from apps.conversations.services.turns import turn_edit, turn_regenerate
+from apps.conversations.services.turns import conversation_lock, turn_edit, turn_regenerate
 from apps.conversations.stored_images import ChatImage
 from apps.conversations.views import images as image_views
 from apps.holds.errors import Held
@@ -488,6 +488,25 @@ def test_an_image_that_is_sent_while_moderators_take_it_out_is_gone_all_the_same
     assert turn.user_message is not None
     turn.user_message.refresh_from_db()
     assert turn.user_message.content == "[removed]"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_sends_an_image_again_and_who_takes_it_out_do_not_wait_for_each_other(
+    alices: Actor, seeing: LanguageModel
+) -> None:
+    image, taken_out = kept(alices), list[bool]()
+    first = answered(alices, mark(image))
+    redact = partial(ChatKeeper().redact, str(image.public_id), author=alices, taken_out=list)
+    with transaction.atomic():
+        conversation_lock(alices, first.conversation.public_id)
+        redacting = in_background(lambda: taken_out.append(redact()))
+        wait_until(lambda: bool(taken_out) or is_somebody_waiting_for_a_lock(), what="the image to be taken out")
+        start(alices, mark(image), first.conversation)
+    redacting.join()
+    assert taken_out == [True]
+    assert not ChatImage.objects.exists()
+    said = Message.objects.filter(conversation=first.conversation, role=Role.USER)
+    assert [message.content for message in said] == ["[removed]", "[removed]"]
 
 
 def test_no_image_is_seen_by_the_incident_of_somebody_else(alices: Actor, bob: User, visitor: UUID) -> None:
