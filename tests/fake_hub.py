@@ -21,6 +21,8 @@ class FakeHub:
     """Folders by tag, of which `main` is meant where none is named; a commit is made up for each (`commit`)."""
     refusal: tuple[int, str] | None = None
     """Status and error code with which files are refused, instead of being given."""
+    page: bytes | None = None
+    """What stands in every answer instead, as a proxy does that wants a login first."""
     asked: list[str] = field(default_factory=list)
 
     def commit(self, tag: str) -> str:
@@ -53,6 +55,9 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
         def _answer(self) -> None:
             path = unquote(urlsplit(self.path).path)
             hub.asked.append(path)
+            if hub.page is not None:
+                self._reply(200, hub.page, {})
+                return
             api, files = f"/api/{kind}/{repository}", f"{prefix}/{repository}/resolve/"
             if path == api:
                 self._api("revision", "main")

@@ -100,6 +100,10 @@ def _told(text: str, id_: str, revision: str | None) -> Iterator[None]:
         words = getattr(exc, "strerror", None) or type(exc).__name__
         reason = f"it could not be fetched ({words}): look at the network, HF_ENDPOINT and the disk; {_kept(id_)}"
         raise HubRefused(what=text, reason=reason) from exc
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        # The library takes any answer for one of a hub: also the page of a proxy that wants a login.
+        reason = f"the hub's answer cannot be used ({type(exc).__name__}): look at HF_ENDPOINT and the network's proxy"
+        raise HubRefused(what=text, reason=reason) from exc
 
 
 def _kept(id_: str) -> str:

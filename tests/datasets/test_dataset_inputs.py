@@ -211,6 +211,15 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(tmp_path: Path, hub: FakeH
         fetched(tmp_path, hub, "--input", "hf:team/tea")
 
 
+@pytest.mark.parametrize("page", [b"<html>Log in first</html>", b"{}", b"[]"])
+def test_what_is_no_answer_of_a_hub_is_refused(tmp_path: Path, hub: FakeHub, page: bytes) -> None:
+    hub.page = page
+    with pytest.raises(
+        RuntimeError, match=r"hf:team/tea.*: the hub's answer cannot be used \(\w+\): look at HF_ENDPOINT"
+    ):
+        fetched(tmp_path, hub, "--input", "hf:team/tea")
+
+
 def test_without_the_hub_an_earlier_download_is_named(tmp_path: Path, hub: FakeHub) -> None:
     with pytest.raises(RuntimeError, match="HF_HUB_OFFLINE forbids to ask the hub, and nothing of it was downloaded"):
         fetched(tmp_path, hub, "--input", "hf:team/tea", HF_HUB_OFFLINE="1")

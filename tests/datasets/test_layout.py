@@ -105,6 +105,7 @@ def test_what_save_to_disk_left_is_read_by_its_state() -> None:
         ("data/train-00000-of-00003.parquet data/train-00002-of-00003.parquet", "",
          "data/train-00001-of-00003, of the split train, is missing"),
         ("../train.jsonl", "", "no data in Parquet, Arrow or JSON$"),
+        ("/etc/train.jsonl //etc/train.jsonl", "", "no data in Parquet, Arrow or JSON$"),
         ("README data.csv", "", "no data in Parquet, Arrow or JSON: data.csv is of a kind that is not read here"),
         ("tea.py", "", "no data in Parquet, Arrow or JSON$"),
         ("a.jsonl", "- {data_files: b.jsonl}", "no file is b.jsonl, as its README.md says of the split train"),

@@ -49,7 +49,7 @@ def splits_of(names: Iterable[str], text_of: Callable[[str], str], config: str |
 
     `config` None: the one that there is, or the one that its card makes the default. Raises: LayoutWrong.
     """
-    known = sorted(name for name in names if ".." not in PurePosixPath(name).parts)
+    known = sorted(name for name in names if ".." not in PurePosixPath(name).parts and not name.startswith("/"))
     splits = _saved(known, text_of)
     if splits is not None:
         if config is not None:
