@@ -61,8 +61,10 @@ async def _judge(arena: Arena, model: str, limit: int | None, told: Callable[[Ju
         prompts = await in_thread(prompts_of, votes)
         found.n_erased += len(votes) - len(prompts)
         n_left = None if n_left is None else n_left - len(prompts)
-        verdicts = await _asked(model, prompts, found)
+        verdicts, error = await _asked(model, prompts, found)
         await in_thread(_store, arena, model, verdicts)
+        if error is not None:
+            raise error
         found.n_judged += len(verdicts)
         found.n_hard += sum(map(_is_hard, verdicts.values()))
         told(found)
@@ -74,26 +76,29 @@ def _unjudged(arena: Arena, last: int, n: int) -> list[int]:
     return list(fresh.order_by("pk").values_list("pk", flat=True)[:n])
 
 
-async def _asked(model: str, prompts: dict[int, list[str]], found: Judged) -> dict[int, Verdict]:
-    """Raises: SiteError, if the model answers none of them."""
+async def _asked(
+    model: str, prompts: dict[int, list[str]], found: Judged
+) -> tuple[dict[int, Verdict], BaseException | None]:
+    """The verdicts, and why to go no further: a fault of ours, or the last error if the model answers none of them."""
     places = asyncio.Semaphore(_AT_ONCE)
     answers = await asyncio.gather(*(_answer(model, of, places) for of in prompts.values()), return_exceptions=True)
     verdicts: dict[int, Verdict] = {}
     errors: list[SiteError] = []
+    faults: list[BaseException] = []
     for vote, answer in zip(prompts, answers, strict=True):
         match answer:
             case SiteError():
                 errors.append(answer)
                 found.failed[answer.message] += 1
             case BaseException():
-                raise answer
+                faults.append(answer)
             case str() if (verdict := criteria_met(answer)) is not None:
                 verdicts[vote] = verdict
             case _:
                 found.failed[UNREADABLE] += 1
     if errors and len(errors) == len(prompts):
-        raise errors[-1]
-    return verdicts
+        return verdicts, errors[-1]
+    return verdicts, faults[0] if faults else None
 
 
 async def _answer(model: str, prompts: Sequence[str], places: asyncio.Semaphore) -> str:

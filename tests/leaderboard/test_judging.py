@@ -3,12 +3,13 @@
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 
 from apps.arena.models import Arena, Contestant, Integrity, Vote
 from apps.core.outbound import http_client
@@ -17,6 +18,9 @@ from apps.leaderboard.criteria import CRITERIA, criteria_met, question
 from apps.leaderboard.models import Refresh, VoteTraits
 from apps.leaderboard.traits import traits_write
 from apps.leaderboard.votes import votes_text
+from apps.workers import relay
+from apps.workers.call import Call
+from apps.workers.relay import Json
 from apps.workers.services import providers
 from tests.leaderboard.support import CODE, TRAVEL, said, vote
 from tests.live import LiveSite
@@ -130,6 +134,25 @@ def test_it_ends_with_the_reason_when_nothing_is_answered(
     with pytest.raises(CommandError, match="nobody"):
         judged("--model", "nobody")
     assert not VoteTraits.objects.exclude(criteria=None).exists()
+
+
+def test_what_was_answered_before_a_fault_of_the_site_stays(
+    three: list[Contestant], judge: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes = cast(three, TRAVEL, CODE, CODE)
+    judge.replies += [answer(EASY), answer(EASY)]
+    complete, calls = relay.complete, count(1)
+
+    async def second_fails(call: Call) -> Json:
+        if next(calls) == 2:
+            raise OperationalError("the server closed the connection unexpectedly")
+        return await complete(call)
+
+    monkeypatch.setattr(relay, "complete", second_fails)
+    with pytest.raises(OperationalError):
+        judged()
+    judged_votes = VoteTraits.objects.exclude(criteria=None).order_by("vote").values_list("vote", flat=True)
+    assert list(judged_votes) == [votes[0].pk, votes[2].pk]
 
 
 def test_only_votes_that_count_and_have_texts_are_asked_about(
