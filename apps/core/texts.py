@@ -1,10 +1,12 @@
-"""Texts and JSON values that come from elsewhere: what Postgres can keep, and what can be written again. Pure."""
+"""Texts, JSON and YAML that come from elsewhere: what Postgres can keep, and what can be written again. Pure."""
 
 import json
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
+
+import yaml
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -78,3 +80,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_json(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def yaml_read(raw: str | bytes) -> Any:
+    """Read YAML of plain values. Aliases make one value of many places: walking through it may take for ever.
+
+    Raises: yaml.YAMLError, also for a 30 February and the like, which the library fails at by itself; RecursionError.
+    """
+    try:
+        return yaml.safe_load(raw)
+    except (ValueError, LookupError, AttributeError) as exc:
+        raise yaml.YAMLError(f"a value cannot be read: {exc}") from exc

@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from apps.core.texts import yaml_read
 from apps.datasets.errors import RecipeWrong
 from apps.datasets.steps.all import STEPS
 from apps.datasets.steps.base import OptionWrong, Step
@@ -65,8 +66,8 @@ def recipe_read(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
     if len(raw) > RECIPE_MAX_BYTES:
         raise RecipeWrong(reason=f"{path} is no recipe: it has over {RECIPE_MAX_BYTES} bytes")
     try:
-        return recipe_parse(yaml.safe_load(raw), given or {}, default_name=path.stem)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+        return recipe_parse(yaml_read(raw), given or {}, default_name=path.stem)
+    except (yaml.YAMLError, RecursionError) as exc:
         raise RecipeWrong(reason=f"{path} is not YAML: {' '.join(str(exc).split())[:300]}") from exc
 
 
@@ -90,10 +91,17 @@ def _parameters(said: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     declared = _mapping(said.get("parameters") or {}, "parameters")
     _known(given, tuple(map(str, declared)), "--set")
     values = {str(name): value for name, value in declared.items()}
-    values |= {name: yaml.safe_load(text) for name, text in given.items()}
+    values |= {name: _given(name, text) for name, text in given.items()}
     if missing := sorted(name for name, value in values.items() if value is None):
         raise RecipeWrong(reason=f"it needs --set {missing[0]}=VALUE")
     return values
+
+
+def _given(name: str, text: str) -> Any:
+    try:
+        return yaml_read(text)
+    except (yaml.YAMLError, RecursionError) as exc:
+        raise RecipeWrong(reason=f"--set {name} is not YAML: {' '.join(str(exc).split())[:300]}") from exc
 
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import yaml
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.core.texts import yaml_read
 from apps.training.errors import ConfigInvalid, ConfigUnreadable, OutputExists, RunActive, RunLost
 from apps.training.models import Status as RunStatus
 from apps.training.models import TrainingRun, TrainingStep
@@ -27,7 +28,7 @@ def config_read(path: Path, *, output: str | None = None) -> TrainingConfig:
     Raises: ConfigUnreadable, ConfigInvalid.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml_read(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
         raise ConfigUnreadable(path=path, reason=exc) from exc
     if output is not None and isinstance(raw, dict):

@@ -120,7 +120,13 @@ def test_what_save_to_disk_left_is_read_by_its_state() -> None:
         ("a.jsonl b.jsonl", "- {config_name: x, data_files: a.jsonl}\n- {config_name: x, data_files: b.jsonl}",
          "its README.md has the configuration x twice"),
         ("a.jsonl", "- 7", "no list of tables"),
+        ("a.jsonl", "- {config_name: 2024, data_files: a.jsonl}", "a configuration that is no text: put it in quotes"),
+        ("a.jsonl", "- {data_dir: [a], data_files: a.jsonl}", "a data_dir that is no text"),
+        ("a.jsonl", "- {data_files: [{path: a.jsonl}]}", "a split that is no text"),
+        ("a.jsonl", "- {data_files: {7: a.jsonl}}", "a split that is no text"),
         ("a.jsonl", "- {", "not YAML"),
+        *(("a.jsonl", f"- {{data_files: a.jsonl, since: {value}}}", "not YAML")
+          for value in ("2024-02-30", "0b_", "!!timestamp tea", "!!bool tea")),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_whole_is_refused(names: str, configs: str, says: str) -> None:

@@ -78,10 +78,11 @@ def test_what_is_wrong_is_named_by_its_place(value: Any, says: str) -> None:
 
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
-    for raw in (b"a: [", b"\xff\xfe\x00", b"!!python/object/apply:os.system [id]", b"[" * 100_000):
+    for raw in (b"a: [", b"\xff\xfe\x00", b"!!python/object/apply:os.system [id]", b"[" * 100_000, b"name: 2024-02-30"):
         path.write_bytes(raw)
         with pytest.raises(RecipeWrong):
             recipe_read(path)
+    assert "--set most is not YAML" in refused({"parameters": {"most": 1}}, most="2024-02-30")
     with pytest.raises(RecipeWrong, match="No such file"):
         recipe_read(tmp_path / "none.yaml")
 

@@ -216,7 +216,10 @@ def test_a_run_can_stop_early_and_go_on_later(tmp_path: Path) -> None:
     assert (run.status, run.last_step, len(stored_losses(run))) == (Status.SUCCEEDED, 8, 8)
 
 
-@pytest.mark.parametrize(("text", "words"), [("name: [", "cannot be read"), ("nome: x", "did you mean 'name'")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("name: [", "cannot be read"), ("name: 2024-02-30", "cannot be read"), ("nome: x", "did you mean 'name'")],
+)
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text)

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from apps.core.texts import yaml_read
+
 CARD = "README.md"
 STATE, SPLITS_OF_FOLDERS = "state.json", "dataset_dict.json"
 DEFAULT = "default"
@@ -117,7 +119,7 @@ def _configured(names: Sequence[str], text_of: Callable[[str], str], wanted: str
             raise LayoutWrong(f"its card names no configurations, and so there is no {wanted!r}: leave --config out")
         return _by_names(names, "")
     said = configs[_chosen(configs, wanted)]
-    folder = str(said.get("data_dir") or "").strip("/")
+    folder = _text(said.get("data_dir") or "", "a data_dir").strip("/")
     folder = f"{folder}/" if folder else ""
     patterns = said.get("data_files")
     return _by_names(names, folder) if patterns is None else _by_patterns(names, folder, patterns)
@@ -129,7 +131,7 @@ def _configs(card: str) -> dict[str, Mapping[str, Any]]:
         return {}
     head, mark, _ = card[3:].partition("\n---")
     try:
-        told = yaml.safe_load(head) if mark else None
+        told = yaml_read(head) if mark else None
     except (yaml.YAMLError, RecursionError) as exc:
         raise LayoutWrong(f"the head of its {CARD} is not YAML") from exc
     configs = told.get("configs") if isinstance(told, dict) else None
@@ -138,7 +140,7 @@ def _configs(card: str) -> dict[str, Mapping[str, Any]]:
     if not isinstance(configs, list) or not all(isinstance(one, dict) for one in configs):
         raise LayoutWrong(f"the configs in its {CARD} are no list of tables")
     found = [one for one in configs if {"data_files", "data_dir"} & one.keys()]
-    names = [str(one.get("config_name", DEFAULT)) for one in found]
+    names = [_text(one.get("config_name", DEFAULT), "the name of a configuration") for one in found]
     _check_once(names, "configuration")
     return dict(zip(names, found, strict=True))
 
@@ -178,11 +180,11 @@ def _patterns(said: object) -> dict[str, list[str]]:
         case list() if said and all(isinstance(one, str) for one in said):
             return {"train": said}
         case list() if said and all(isinstance(one, dict) for one in said):
-            splits = [str(one.get("split", "")) for one in said]
+            splits = [_text(one.get("split"), "the name of a split") for one in said]
             _check_once(splits, "split")
             return {split: _texts(one.get("path")) for split, one in zip(splits, said, strict=True)}
         case dict() if said:
-            return {str(split): _texts(path) for split, path in said.items()}
+            return {_text(split, "the name of a split"): _texts(path) for split, path in said.items()}
     raise LayoutWrong(f"the data_files in its {CARD} are neither patterns nor splits with their paths")
 
 
@@ -190,6 +192,13 @@ def _check_once(names: Iterable[str], what: str) -> None:
     """As the library does: of two of one name the later would take the place of the other. Raises: LayoutWrong."""
     if twice := [name for name, n in Counter(names).items() if n > 1]:
         raise LayoutWrong(f"its {CARD} has the {what} {twice[0]} twice: give each name once")
+
+
+def _text(said: object, what: str) -> str:
+    """Nothing else is made a text: that of nested aliases would have no end."""
+    if not isinstance(said, str):
+        raise LayoutWrong(f"its {CARD} has {what} that is no text: put it in quotes")
+    return said
 
 
 def _texts(said: object) -> list[str]:
