@@ -122,6 +122,7 @@ def test_fields_of_another_file_come_to_the_row_of_their_id_and_missing_ones_are
         (['{"id": "a", "toxic": 1}', '{"id": "a", "toxic": 2}'], "line 2: 'a' was there before"),
         (['{"toxic": 1}'], "line 1: expected an object with 'id'"),
         (['{"id": "a", "toxic": 1}', '{"id": '], "line 2"),
+        (['{"id": "a", "toxic": 18446744073709551616}'], "line 1: .* 64-bit"),
     ],
 )
 def test_a_file_that_does_not_say_what_is_asked_is_refused(tmp_path: Path, lines: list[str], why: str) -> None:

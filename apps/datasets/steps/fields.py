@@ -116,7 +116,11 @@ def _table_of(file: str, key: str, fields: tuple[str, ...], stat: object) -> dic
     table: dict[int, bytes] = {}
     try:
         for raw in raw_records(Path(file)):
-            id_, told = _told(raw.value, key, fields)
+            try:
+                id_, told = _told(raw.value, key, fields)
+            except TypeError as exc:
+                why = f"a field cannot be kept ({exc}): write it as a text"
+                raise OptionWrong(f"file: {file}, line {raw.line}: {why}") from exc
             if told is None:
                 raise OptionWrong(f"file: {file}, line {raw.line}: expected an object with {key!r}, a text or a number")
             if table.setdefault(digest_of(id_), told) != told:
