@@ -4,7 +4,6 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User, Visitor
@@ -20,10 +19,11 @@ def consent_answer(*, actor: Actor, kind: Kind, is_given: bool, how: How = How.P
     if actor.user_id is None and actor.visitor_public_id is None:
         return False
     with transaction.atomic():
-        before = _locked(answers_of(actor), kind)
+        owner = _locked_owner(actor)
+        before = _newest(actor, kind)
         if is_given == (before is not None and before.is_given):
             return False
-        Consent.objects.create(kind=kind, is_given=is_given, how=how, **_owner(actor))
+        Consent.objects.create(kind=kind, is_given=is_given, how=how, **owner)
     return True
 
 
@@ -38,11 +38,13 @@ def consents_adopt(*, user: User, visitor_public_id: UUID) -> None:
     Where both have answered and not the same, nothing is allowed until they answer again: each stood for texts about
     which the other one was not asked.
     """
-    visitors = answers_of(Actor(visitor_public_id=visitor_public_id))
+    account, visitor = Actor(user_id=user.pk), Actor(visitor_public_id=visitor_public_id)
     with transaction.atomic():
+        _locked_owner(account)
+        Visitor.objects.select_for_update(no_key=True).filter(public_id=visitor_public_id).first()
         for kind in Kind:
-            theirs, own = _locked(visitors, kind), _locked(answers_of(Actor(user_id=user.pk)), kind)
-            visitors.filter(kind=kind).update(user=user, visitor=None)
+            theirs, own = _newest(visitor, kind), _newest(account, kind)
+            answers_of(visitor).filter(kind=kind).update(user=user, visitor=None)
             if theirs is not None and own is not None and theirs.is_given != own.is_given:
                 Consent.objects.create(user=user, kind=kind, is_given=False, how=How.SIGN_IN)
 
@@ -52,16 +54,18 @@ def consents_erase(actor: Actor, held: Collection[UUID]) -> int:
     return answers_of(actor).delete()[0]
 
 
-def _locked(answers: QuerySet[Consent], kind: Kind) -> Consent | None:
-    """The newest, which nobody adds to at the same time."""
-    return answers.filter(kind=kind).select_for_update(of=("self",)).first()
+def _newest(actor: Actor, kind: Kind) -> Consent | None:
+    """Of a locked person. It waits for a version that is being stored, which locks what is in force."""
+    return answers_of(actor).filter(kind=kind).select_for_update(of=("self",)).first()
 
 
-def _owner(actor: Actor) -> dict[str, object]:
-    """Empty: nobody who is known."""
+def _locked_owner(actor: Actor) -> dict[str, object]:
+    """Who is known. Until the transaction ends nobody else answers for them: the lock of an answer would not do,
+    because whoever waited for it is given that one, and not a newer one.
+    """
     if actor.user_id is not None:
+        User.objects.select_for_update(no_key=True).filter(pk=actor.user_id).first()
         return {"user_id": actor.user_id}
-    if actor.visitor_public_id is None:
-        return {}
-    visitor, _ = Visitor.objects.get_or_create(public_id=actor.visitor_public_id)
-    return {"visitor": visitor}
+    assert actor.visitor_public_id is not None  # noqa: S101  # whoever is unknown was sent away
+    visitors = Visitor.objects.select_for_update(no_key=True)
+    return {"visitor": visitors.get_or_create(public_id=actor.visitor_public_id)[0]}

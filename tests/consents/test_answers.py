@@ -10,10 +10,12 @@ from apps.accounts.actors import VISITOR_COOKIE, Actor, visitor_cookie_value
 from apps.accounts.models import User, Visitor
 from apps.consents.models import Consent, How, Kind
 from apps.consents.selectors import answers_of, consents_in_force
-from apps.consents.services import consent_answer
+from apps.consents.services import consent_answer, consents_withdraw
 from apps.holds.models import HeldKind
 from apps.privacy.models import ErasureState
 from apps.privacy.services.erasures import erasure_ask
+from tests.background import in_background, is_somebody_waiting_for_a_lock
+from tests.live import wait_until
 from tests.privacy.conftest import admin_user, carried_out, held
 
 __all__ = ["admin_user"]
@@ -141,3 +143,21 @@ def test_nothing_is_taken_of_somebody_whose_erasure_waits_for_a_hold(
     assert allowed(alices) == set()
     assert said(alices) == [("chats", True), ("chats", False)]
     assert Consent.objects.first().how == How.ERASURE  # type: ignore[union-attr]  # there are two
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("before", [[], [True, False]])
+@pytest.mark.parametrize("has_account", [True, False])
+def test_who_withdraws_while_a_yes_of_theirs_is_stored_has_not_agreed(
+    alices: Actor, visitor: UUID, has_account: bool, before: list[bool]
+) -> None:
+    actor = alices if has_account else Actor(visitor_public_id=visitor)
+    for is_given in before:
+        consent_answer(actor=actor, kind=Kind.CHATS, is_given=is_given)
+    with transaction.atomic():
+        consent_answer(actor=actor, kind=Kind.CHATS, is_given=True)
+        other = in_background(lambda: consents_withdraw(actor, How.ERASURE))
+        wait_until(lambda: is_somebody_waiting_for_a_lock() or not other.is_alive(), what="the other to wait")
+    other.join()
+    assert allowed(actor) == set()
+    assert said(actor)[-2:] == [("chats", True), ("chats", False)]
