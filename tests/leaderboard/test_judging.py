@@ -136,6 +136,40 @@ def test_it_ends_with_the_reason_when_nothing_is_answered(
     assert not VoteTraits.objects.exclude(criteria=None).exists()
 
 
+@pytest.mark.parametrize("reason", [judging.UNREADABLE, "too long"])
+def test_a_prompt_that_cannot_be_judged_keeps_no_other_waiting(
+    three: list[Contestant], judge: StandIn, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setattr(judging, "_CHUNK", 1)
+    votes = cast(three, TRAVEL, CODE, CODE)
+    too_long = whole({"error": {"message": "too long", "code": "context_length_exceeded"}}, status=400)
+    in_vain = answer("I cannot say.") if reason == judging.UNREADABLE else too_long
+    judge.replies += [in_vain, answer(EASY)]
+    with pytest.raises(CommandError, match="1 prompts were not judged"):
+        judged("--limit", "2")
+    first = VoteTraits.objects.get(vote=votes[0])
+    assert (first.criteria, first.judge) == (None, "owl")
+    judge.replies.append(answer(EASY))
+    assert "1 prompts judged" in judged("--limit", "1")[0]
+    assert VoteTraits.objects.get(vote=votes[2]).criteria is not None
+    judge.replies.append(answer(HARD))
+    assert "1 prompts judged, 1 of them hard" in judged()[0]
+
+
+def test_what_was_judged_before_the_model_stopped_answering_is_told(
+    three: list[Contestant], judge: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_CHUNK", 1)
+    cast(three, TRAVEL, CODE, CODE)
+    no_money = {"error": {"message": "no money", "code": "insufficient_quota"}}
+    judge.replies += [answer(EASY), whole(no_money, status=402)]
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="nothing more was asked"):
+        call_command("leaderboard", "judge", "--model", "owl", stdout=out)
+    assert "1 prompts judged" in out.getvalue()
+    assert len(judge.asked) == 2
+
+
 def test_what_was_answered_before_a_fault_of_the_site_stays(
     three: list[Contestant], judge: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,9 @@ class VoteTraits(models.Model):
     """Counts in the order of `battle_files.style.FEATURES`; null when the texts were erased before."""
     style_b = ArrayField(models.FloatField(), null=True)
     criteria = ArrayField(models.CharField(max_length=30), null=True)
-    """Which of `leaderboard.criteria` the prompts meet, by a judge model; null when none has been asked."""
+    """Which of `leaderboard.criteria` the prompts meet, by a judge model; null when none has judged them."""
     judge = models.CharField(max_length=200, blank=True)
-    """The name of that model."""
+    """The name of that model, or of the last that was asked in vain."""
 
     def __str__(self) -> str:
         return f"Traits of {self.vote_id}"

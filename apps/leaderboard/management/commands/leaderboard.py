@@ -179,6 +179,8 @@ class Command(BaseCommand):
             self.stderr.write(f"  {n} not judged: {reason}")
         if found.n_judged:
             self.stderr.write(_NEXT)
+        if found.ended_by:
+            raise CommandError(f"nothing more was asked, since the model answers nothing: {found.ended_by.message}")
         if found.failed:
             raise CommandError(f"{found.failed.total()} prompts were not judged: run it again to ask about them")
 
