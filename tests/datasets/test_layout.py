@@ -62,6 +62,14 @@ def test_a_card_says_it_first(configs: str, splits: Splits) -> None:
     assert found("a.jsonl b.jsonl x/y/c.parquet x/z.parquet x/.d.parquet", card=card(configs)) == splits
 
 
+def test_a_card_may_choose_some_of_the_parts_that_are_there() -> None:
+    first = card("- {data_files: 'data/train-00000-*'}")
+    two = "data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet"
+    assert found(two, card=first) == {"train": ["data/train-00000-of-00002.parquet"]}
+    with pytest.raises(LayoutWrong, match="data/train-00001-of-00002, of the split train, is missing"):
+        found("data/train-00000-of-00002.parquet", card=first)
+
+
 def test_a_configuration_is_chosen_by_name() -> None:
     two = card("- {config_name: a, data_files: a.jsonl}\n- {config_name: b, data_files: b.jsonl}")
     assert found("a.jsonl b.jsonl", "b", card=two) == {"train": ["b.jsonl"]}

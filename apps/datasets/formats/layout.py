@@ -59,7 +59,7 @@ def splits_of(names: Iterable[str], text_of: Callable[[str], str], config: str |
     else:
         splits = _configured(known, text_of, config)
     for split, files in splits.items():
-        _check_whole(split, files)
+        _check_whole(split, files, known)
     return splits
 
 
@@ -283,13 +283,11 @@ def _is_hidden(name: str) -> bool:
     return path.name.startswith(".") or any(part.startswith((".", "__")) for part in path.parts[:-1])
 
 
-def _check_whole(split: str, files: Sequence[str]) -> None:
-    """Of files that say how many they are, none may be missing. Raises: LayoutWrong."""
-    there: dict[tuple[str, str], set[str]] = {}
-    for name in files:
-        if found := _SHARD.match(name):
-            there.setdefault((found["before"], found["n"]), set()).add(found["number"])
-    for (before, n), numbers in there.items():
+def _check_whole(split: str, files: Sequence[str], known: Sequence[str]) -> None:
+    """Of files that say how many they are, none may be missing, also if a card chooses some. Raises: LayoutWrong."""
+    chosen = {(found["before"], found["n"]) for name in files if (found := _SHARD.match(name))}
+    there = {(found["before"], found["n"], found["number"]) for name in known if (found := _SHARD.match(name))}
+    for before, n in sorted(chosen):
         for number in range(int(n)):
-            if f"{number:05}" not in numbers:
+            if (before, n, f"{number:05}") not in there:
                 raise LayoutWrong(f"{before}{number:05}-of-{n}, of the split {split}, is missing: download it again")
