@@ -70,6 +70,16 @@ def test_a_card_may_choose_some_of_the_parts_that_are_there() -> None:
         found("data/train-00000-of-00002.parquet", card=first)
 
 
+@pytest.mark.parametrize("pattern", ["'*.json'", "'**'", "'*'", "./*.json"])
+def test_a_pattern_takes_no_files_that_tell_of_the_data(pattern: str) -> None:
+    names = "a.json dataset_infos.json dataset_info.json config.json"
+    assert found(names, card=card(f"- {{data_files: {pattern}}}")) == {"train": ["a.json"]}
+
+
+def test_what_a_card_names_is_data_whatever_its_name() -> None:
+    assert found("a.json config.json", card=card("- {data_files: config.json}")) == {"train": ["config.json"]}
+
+
 def test_a_configuration_is_chosen_by_name() -> None:
     two = card("- {config_name: a, data_files: a.jsonl}\n- {config_name: b, data_files: b.jsonl}")
     assert found("a.jsonl b.jsonl", "b", card=two) == {"train": ["b.jsonl"]}

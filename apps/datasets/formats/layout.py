@@ -22,9 +22,11 @@ Splits = dict[str, list[str]]
 """For each split the names of its files, from the dataset's folder on."""
 
 _READ = re.compile(r"\.(parquet|arrow|(jsonl|ndjson|json)(\.(gz|zst|zstd))?)$", re.IGNORECASE)
-_NO_DATA = frozenset(
-    {CARD, STATE, SPLITS_OF_FOLDERS, "config.json", "dataset_info.json", "dataset_infos.json", "report.json"}
+_IGNORED = frozenset(
+    {CARD, SPLITS_OF_FOLDERS, "config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip"}
 )
+"""What the library takes for data only if it is named."""
+_NO_DATA = _IGNORED | {STATE, "report.json"}
 _OTHER_DATA = re.compile(r"\.(csv|tsv|txt|xml|zip|tar|bin|pickle|pkl|h5)(\.(gz|zst|zstd|bz2|xz))?$", re.IGNORECASE)
 _SHARDED = re.compile(r"data/(?P<split>\w+(\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*\.[^/]*")
 _SHARD = re.compile(r"(?P<before>.*-)(?P<number>[0-9]{5})-of-(?P<n>[0-9]{5})(?![0-9])")
@@ -162,7 +164,7 @@ def _by_patterns(names: Sequence[str], folder: str, patterns: object) -> Splits:
     for split, wanted in _patterns(patterns).items():
         files: dict[str, None] = {}
         for pattern in wanted:
-            found = [name for name in names if _matches(f"{folder}{pattern.removeprefix('./')}", name)]
+            found = [name for name in names if _is_chosen(f"{folder}{pattern.removeprefix('./')}", name)]
             if not found:
                 raise LayoutWrong(f"no file is {folder}{pattern}, as its {CARD} says of the split {split}")
             if others := [name for name in found if not _READ.search(name)]:
@@ -206,6 +208,12 @@ def _texts(said: object) -> list[str]:
     if not isinstance(found, list) or not found or not all(isinstance(one, str) for one in found):
         raise LayoutWrong(f"the data_files in its {CARD} have a split without a path")
     return found
+
+
+def _is_chosen(pattern: str, name: str) -> bool:
+    """Of the files that are no data only those that are named, as the library does."""
+    file = PurePosixPath(name).name
+    return (file not in _IGNORED or PurePosixPath(pattern).name == file) and _matches(pattern, name)
 
 
 def _matches(pattern: str, name: str) -> bool:
