@@ -22,6 +22,7 @@ from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
 from apps.datasets.selectors import lines_of, positions_unusable
 from apps.datasets.services.erasure import rows_empty
+from apps.datasets.services.locks import datasets_lock
 from apps.datasets.services.takedowns import reasons_by_id
 from apps.datasets.services.versions import Draft, SetDraft, version_store
 from apps.datasets.site.asked import Why
@@ -67,12 +68,13 @@ def versions_merge(dataset: str, parts: list[Part], *, licence: str) -> tuple[Da
     """
     if len(parts) < 2 or len(set(parts)) < len(parts):
         raise DerivationWrong(reason="give at least two sets, and each once")
-    with _sets("merge", dict.fromkeys(name for _, name in parts)) as sets:
+    versions = [version for version, _ in parts]
+    with _sets("merge", dict.fromkeys(name for _, name in parts), dataset, versions) as sets:
         for name, one in sets.items():
             _merge(dataset, [version for version, set_name in parts if set_name == name], name, one)
         recipe = {"name": "merge", "of": [f"{version}/{name}" for version, name in parts]}
-        draft = _draft(dataset, Origin.MERGE, recipe, [version for version, _ in parts], licence)
-        return _stored(draft, sets, [version for version, _ in parts], _file_of)
+        draft = _draft(dataset, Origin.MERGE, recipe, versions, licence)
+        return _stored(draft, sets, versions, _file_of)
 
 
 def _merge(dataset: str, versions: list[DatasetVersion], name: str, made: _Set) -> None:
@@ -148,7 +150,7 @@ def version_split(dataset: str, part: Part, split: Split, *, licence: str) -> tu
     left_out = positions_unusable(version, name)
     for position, line in _between(part, split, left_out):
         families.add(position, _ties(orjson.loads(line)))
-    with _sets("split", ("train", "test")) as sets:
+    with _sets("split", ("train", "test"), dataset, [version]) as sets:
         _count_out(left_out, [one.report for one in sets.values()])
         for position, line in _between(part, split, left_out):
             is_test = chance(split.seed, str(families.of(position))) < split.test_share
@@ -185,8 +187,12 @@ def _ties(value: dict[str, Any]) -> list[int]:
 
 
 @contextmanager
-def _sets(step: str, names: Any) -> Iterator[dict[str, _Set]]:
-    with TemporaryDirectory(prefix="dataset-") as folder, ExitStack() as files:
+def _sets(step: str, names: Any, dataset: str, versions: Collection[DatasetVersion]) -> Iterator[dict[str, _Set]]:
+    """For `dataset`, of `versions`. From here until the new version is stored nothing is taken down from any of them: a
+    takedown that came when its row was read would look for it in versions alone.
+    """
+    with TemporaryDirectory(prefix="dataset-") as folder, ExitStack() as files, transaction.atomic():
+        datasets_lock([dataset, *(version.dataset.name for version in versions)])
         paths = {name: Path(folder) / f"{name}.jsonl" for name in names}
         sets = {
             name: _Set(path, files.enter_context(path.open("wb")), StepReport(step)) for name, path in paths.items()
@@ -244,7 +250,7 @@ def version_renew(version: DatasetVersion) -> tuple[DatasetVersion, bool]:
     """
     if not version.taken_rows.exists() and not any(positions_unusable(version, name) for name in version.sets):
         raise DerivationWrong(reason=f"nothing of {version} was taken down, and all of it may be used")
-    with _sets("consent", version.sets) as sets:
+    with _sets("consent", version.sets, version.dataset.name, [version]) as sets:
         for name, one in sets.items():
             one.before = version.sets[name].get("steps", [])
             for _, line in lines_of(version, name, without=_left_out(version, name, [one.report])):

@@ -1,7 +1,7 @@
 """Rows are taken down by id: no later version and no release has them. The versions that have them stay as they are,
 and it is written down which rows of theirs it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from apps.core.texts import clean_text
 from apps.datasets.errors import TakedownRefused
 from apps.datasets.models import Dataset, DatasetRow, DatasetVersion
 from apps.datasets.release_models import Takedown, TakedownReason, TakenRow
+from apps.datasets.services.locks import datasets_lock
 from apps.datasets.site.paths import record_id
 from apps.datasets.takedown_ids import ids_of
 
@@ -30,8 +31,8 @@ def takedown_make(dataset: Dataset, id: str, *, reason: TakedownReason, why: str
     if not why:
         raise TakedownRefused(what=repr(id_[:60]), reason="say why, for whoever asks later")
     with transaction.atomic():
-        # Versions are stored under the same lock, so that none is missed that is stored at this moment.
-        Dataset.objects.select_for_update().get(pk=dataset.pk)
+        # Versions are stored and made of others under the same locks: none is missed that is stored at this moment.
+        datasets_lock(one.name for one in _all_made_of(dataset))
         whole = _whole_id(dataset, id_)
         if whole is None:
             raise TakedownRefused(what=repr(id_[:60]), reason=f"no version of {dataset} has a row with that id")
@@ -109,7 +110,7 @@ def _taken(
 def _follow(dataset: Dataset, rows: list[dict[str, Any]], first: Takedown) -> None:
     """Into the datasets that were made of versions of this one, and on from there."""
     for other in _made_of(dataset):
-        Dataset.objects.select_for_update().get(pk=other.pk)
+        datasets_lock([other.name])  # it may have been made while the others were waited for
         found = {id_ for row in rows for id_ in _ids_there(other, dataset.name, row)}
         known = set(Takedown.objects.filter(dataset=other, record_id__in=found).values_list("record_id", flat=True))
         for id_ in sorted(found - known):
@@ -118,9 +119,21 @@ def _follow(dataset: Dataset, rows: list[dict[str, Any]], first: Takedown) -> No
             _follow(other, there, first)
 
 
+def _all_made_of(dataset: Dataset) -> Collection[Dataset]:
+    """It, those that were made of its versions, and on from there."""
+    found: dict[int, Dataset] = {dataset.pk: dataset}
+    waiting = [dataset]
+    while waiting:
+        new = {other.pk: other for other in _made_of(waiting.pop()) if other.pk not in found}
+        waiting += new.values()
+        found |= new
+    return found.values()
+
+
 def _made_of(dataset: Dataset) -> list[Dataset]:
     """Others, of which a version was merged or split from one of this dataset."""
-    names = [{"file": f"{dataset.name}@{number}", "format": "dataset"} for number in range(1, dataset.n_versions + 1)]
+    n_versions = Dataset.objects.values_list("n_versions", flat=True).get(pk=dataset.pk)  # of now
+    names = [{"file": f"{dataset.name}@{number}", "format": "dataset"} for number in range(1, n_versions + 1)]
     of_it = Q(pk__in=[])
     for name in names:
         of_it |= Q(inputs__contains=[name])

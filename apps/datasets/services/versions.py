@@ -18,6 +18,7 @@ from apps.datasets.models import Dataset, DatasetVersion, Origin, SourceRecord
 from apps.datasets.names import name_check, reference_read
 from apps.datasets.row_lines import LinesKept, LineWrong
 from apps.datasets.services.loading import rows_load, sources_load
+from apps.datasets.services.locks import datasets_lock
 from apps.datasets.services.takedowns import reasons_by_id
 from apps.datasets.site.asked import is_of_site
 from apps.datasets.site.standing import version_check_people
@@ -119,8 +120,10 @@ def version_store(
 
 def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> DatasetVersion:
     dataset, _ = Dataset.objects.get_or_create(name=draft.dataset)
-    # Locked until the end, so that numbers have no gaps and no two are one.
-    dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    # Locked until the end, so that numbers have no gaps and no two are one, and that what is taken down meanwhile is
+    # taken down from this version too.
+    datasets_lock([draft.dataset, *draft.also])
+    dataset.refresh_from_db()
     version = DatasetVersion.objects.create(
         dataset=dataset,
         number=dataset.n_versions + 1,
