@@ -1,15 +1,21 @@
 """Tokens are counted by the tokenizer that a folder has now, also in a process that works on one run after another."""
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
+from threading import Thread
 
 import pytest
 
-from apps.datasets.children import children_close
+from apps.datasets import children
+from apps.datasets.children import Child, children_close
 from apps.datasets.errors import RecipeWrong
 from apps.datasets.tokens import counter_of
 from tests.conftest import DEMO_BASE
+from tests.live import wait_until
 
 TEXT = "How many of these words does a tokenizer know?"
 
@@ -25,6 +31,12 @@ def count(model: Path) -> int:
     return counter_of(str(model)).count([TEXT])[0]
 
 
+def process_of(model: Path) -> "Popen[bytes]":
+    started = counter_of(str(model))._started
+    assert started is not None
+    return started.process
+
+
 def test_another_tokenizer_in_the_same_folder_counts_by_itself(model: Path) -> None:
     before = count(model)
     tokenizer = json.loads((model / "tokenizer.json").read_text())
@@ -35,10 +47,64 @@ def test_another_tokenizer_in_the_same_folder_counts_by_itself(model: Path) -> N
 
 def test_a_child_that_ended_is_followed_by_another(model: Path) -> None:
     before = count(model)
-    child = counter_of(str(model))._child
-    child.kill()
-    child.wait()
+    killed = process_of(model)
+    killed.kill()
+    killed.wait()
     assert count(model) == before
+
+
+def test_a_child_that_is_asked_nothing_ends_by_itself(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "IDLE_S", 0.1)
+    before = count(model)
+    wait_until(lambda: counter_of(str(model))._started is None, what="the child to be closed")
+    assert count(model) == before
+
+
+def test_a_child_that_was_closed_is_asked_again(model: Path) -> None:
+    counter = counter_of(str(model))
+    before = counter.count([TEXT])
+    children_close()
+    assert counter.count([TEXT]) == before
+    counter.close()
+
+
+def test_a_child_is_closed_after_its_answer(model: Path) -> None:
+    before, counter, answers = count(model), counter_of(str(model)), []
+    process = process_of(model)
+    process.send_signal(signal.SIGSTOP)
+    asking = Thread(target=lambda: answers.extend(counter.count([TEXT])))
+    closing = Thread(target=children_close)
+    asking.start()
+    wait_until(counter._lock.locked, what="the question")
+    closing.start()
+    process.send_signal(signal.SIGCONT)
+    asking.join()
+    closing.join()
+    assert answers == [before]
+    assert process.poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("sys.stdout.write('[1')", "ended by itself"),
+        ("sys.stdout.write('[1'); sys.exit('no memory')", "no memory"),
+        ("print('a word of a library'); input()", "an answer that cannot be read"),
+    ],
+)
+def test_what_is_no_whole_answer_is_refused_and_not_taken_for_the_next(says: str, reason: str) -> None:
+    class Stammers(Child):
+        program = f"import sys; input(); {says}"
+
+        def _argv(self) -> list[str]:
+            return [sys.executable, "-c", self.program]
+
+    child = Stammers("")
+    with pytest.raises(RecipeWrong, match=reason):
+        child.ask(["Tea?"])
+    child.program = "input(); print('[7]')"
+    assert child.ask(["Tea?"]) == [7]
+    child.close()
 
 
 def test_a_tokenizer_that_is_gone_is_named(model: Path) -> None:
