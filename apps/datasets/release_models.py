@@ -115,7 +115,7 @@ class Publication(models.Model):
     """`hf:ORG/NAME`, or a folder."""
     state = models.CharField(max_length=10, choices=PublicationState, default=PublicationState.RUNNING)
     revision = models.CharField(max_length=64, blank=True)
-    """The hub's commit."""
+    """The hub's commit, or the hash of a folder, which is there before the folder is."""
     address = models.URLField(max_length=500, blank=True)
     error = models.TextField(blank=True)
     tried_at = models.DateTimeField()

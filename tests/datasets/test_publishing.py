@@ -13,12 +13,15 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.core.charts.alone import COLOURS, standing_alone
+from apps.datasets.exporting import version_publish
 from apps.datasets.formats.parquet import parquet_values
 from apps.datasets.models import DatasetRow, DatasetVersion
 from apps.datasets.release_card import release_card
 from apps.datasets.release_models import DatasetRelease, Publication, PublicationState
 from apps.datasets.services.derived import version_renew
+from apps.datasets.services.publishing import folder_hash
 from apps.datasets.services.releases import release_decide
+from tests.background import in_background
 from tests.datasets.hub import SIGNATURE, Hub, hub_running
 from tests.datasets.test_releases import proposed, staff, version_of
 from tests.datasets.test_takedowns import row, taken
@@ -103,6 +106,59 @@ def test_a_folder_that_is_another_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "out" / "README.md").write_text("changed")
     with pytest.raises(CommandError, match="is there already"):
         publish(release, "--to", str(tmp_path / "out"))
+
+
+class Killed(BaseException):
+    """Stands for a signal that ends the process."""
+
+
+def test_a_try_that_broke_off_is_no_longer_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> str:
+        raise ValueError("words of a row")
+
+    release = approved()
+    monkeypatch.setattr("apps.datasets.services.publishing.release_card", broken)
+    with pytest.raises(ValueError, match="words of a row"):
+        publish(release, "--to", str(tmp_path / "out"))
+    publication = Publication.objects.get()
+    assert (publication.state, publication.error) == (PublicationState.FAILED, "It broke off (ValueError).")
+
+
+def test_a_folder_that_a_killed_try_has_finished_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed_at_the_end(*arguments: Any, **more: Any) -> None:
+        version_publish(*arguments, **more)
+        raise Killed
+
+    release = approved()
+    monkeypatch.setattr("apps.datasets.services.publishing.version_publish", killed_at_the_end)
+    with pytest.raises(Killed):
+        publish(release, "--to", str(tmp_path / "out"))
+    Publication.objects.update(state=PublicationState.RUNNING, error="")  # it had no time to say how it ended
+    monkeypatch.undo()
+    assert "published" in publish(release, "--to", str(tmp_path / "out"))
+    publication = Publication.objects.get()
+    assert (publication.state, publication.revision) == (PublicationState.PUBLISHED, folder_hash(tmp_path / "out"))
+    assert publication.published_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_at_a_time_brings_a_release_to_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, refused = approved(), list[str]()
+
+    def again() -> None:
+        with pytest.raises(CommandError) as error:
+            publish(release, "--to", str(tmp_path / "out"))
+        refused.append(str(error.value))
+
+    def meanwhile(*arguments: Any, **more: Any) -> str:
+        in_background(again).join()
+        return release_card(*arguments, **more)
+
+    monkeypatch.setattr("apps.datasets.services.publishing.release_card", meanwhile)
+    publish(release, "--to", str(tmp_path / "out"))
+    assert "is being published there at this moment" in refused[0]
+    publication = Publication.objects.get()
+    assert (publication.state, publication.error) == (PublicationState.PUBLISHED, "")
 
 
 def test_a_card_tells_no_row_that_was_dropped_and_no_why_of_a_takedown(tmp_path: Path) -> None:

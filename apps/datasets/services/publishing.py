@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from django.db import connection
 from django.utils import timezone
 
 from apps.core.charts.alone import standing_alone
@@ -37,14 +38,11 @@ def release_publish_folder(release: DatasetRelease, folder: Path) -> tuple[Publi
     Raises: ReleaseRefused, OutputExists, OutputUnwritable.
     """
     _check(release)
-    place = str(folder.resolve())
-    before = Publication.objects.filter(release=release, place=place, state=PublicationState.PUBLISHED).first()
-    if before is not None and folder.is_dir() and folder_hash(folder) == before.revision:
-        return before, False
-    with _tried(release, place) as publication:
-        _write(release, folder)
-        publication.revision = folder_hash(folder)
-    return publication, True
+    with _tried(release, str(folder.resolve())) as publication:
+        is_new = not (publication.revision and folder.is_dir() and folder_hash(folder) == publication.revision)
+        if is_new:
+            _write(release, folder, publication)
+    return publication, is_new
 
 
 def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publication, bool]:
@@ -53,11 +51,8 @@ def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publicat
     Raises: ReleaseRefused, PublishingFailed, OutputUnwritable.
     """
     _check(release)
-    place = f"hf:{repo_id}"
-    before = Publication.objects.filter(release=release, place=place).first()
-    known = before.revision if before is not None else ""
-    with _tried(release, place) as publication, TemporaryDirectory(prefix="release-") as work:
-        folder = Path(work) / "release"
+    with _tried(release, f"hf:{repo_id}") as publication, TemporaryDirectory(prefix="release-") as work:
+        known, folder = publication.revision, Path(work) / "release"
         _write(release, folder)
         message = f"Release {release} ({str(release.public_id)[:8]})"
         publication.revision, publication.address = folder_upload(folder, repo_id, message=message, replaces=_REPLACED)
@@ -74,28 +69,50 @@ def _check(release: DatasetRelease) -> None:
 
 @contextmanager
 def _tried(release: DatasetRelease, place: str) -> Iterator[Publication]:
-    """How it ended is written down, whatever happens."""
-    publication, _ = Publication.objects.get_or_create(
-        release=release, place=place, defaults={"tried_at": timezone.now()}
-    )
-    publication.state, publication.tried_at, publication.error = PublicationState.RUNNING, timezone.now(), ""
-    publication.save()
-    try:
-        yield publication
-    except SiteError as exc:
-        publication.state, publication.error = PublicationState.FAILED, exc.message
-        publication.save()
-        raise
-    publication.state = PublicationState.PUBLISHED
-    publication.published_at = publication.published_at or timezone.now()
-    publication.save()
+    """How it ended is written down, whatever happens. Raises: ReleaseRefused: somebody else is at it."""
+    with _alone(release, place):
+        publication, _ = Publication.objects.get_or_create(
+            release=release, place=place, defaults={"tried_at": timezone.now()}
+        )
+        publication.state, publication.tried_at, publication.error = PublicationState.RUNNING, timezone.now(), ""
+        publication.save(update_fields=["state", "tried_at", "error"])
+        try:
+            yield publication
+        except BaseException as exc:
+            publication.state = PublicationState.FAILED
+            # What is no error of ours may have words in it that are not for everybody who may see a release.
+            publication.error = exc.message if isinstance(exc, SiteError) else f"It broke off ({type(exc).__name__})."
+            publication.save(update_fields=["state", "error"])
+            raise
+        publication.state = PublicationState.PUBLISHED
+        publication.published_at = publication.published_at or timezone.now()
+        publication.save(update_fields=["state", "revision", "address", "published_at"])
+
+
+@contextmanager
+def _alone(release: DatasetRelease, place: str) -> Iterator[None]:
+    """Two at once would write down each other's end as theirs. Raises: ReleaseRefused."""
+    name = [f"publication of {release.public_id} in {place}"]
+    with connection.cursor() as cursor:
+        # Of the session, so that it goes with this process if that dies, and needs no transaction of an hour.
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name)
+        if cursor.fetchone() != (True,):
+            raise ReleaseRefused(what=release, reason="it is being published there at this moment; wait for that")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
 
 # --- What is published ------------------------------------------------------------------------------------------------
 
 
-def _write(release: DatasetRelease, folder: Path) -> None:
-    """Raises: OutputExists, OutputUnwritable; ReleaseRefused: not all of what was written may be published any more."""
+def _write(release: DatasetRelease, folder: Path, publication: Publication | None = None) -> None:
+    """`publication`: learns the hash of the folder before this has its name, so that it is known again by the next try
+    if this one is killed.
+
+    Raises: OutputExists, OutputUnwritable; ReleaseRefused: not all of what was written may be published any more.
+    """
     if folder.exists():
         raise OutputExists(path=str(folder))
     version = release.version
@@ -106,6 +123,9 @@ def _write(release: DatasetRelease, folder: Path) -> None:
         # An erased row no longer says whose it was, so that the look above does not see it.
         if n := n_erased(version, release.sets) - n_before:
             raise ReleaseRefused(what=release, reason=f"{n} of its rows were erased meanwhile: publish it again")
+        if publication is not None:
+            publication.revision = folder_hash(unfinished)
+            publication.save(update_fields=["revision"])
 
     def card(unfinished: Path, card_of_version: str) -> str:
         figures = {name: list(_drawn(version.charts.get(name, []), name, unfinished)) for name in release.sets}
