@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from apps.core.texts import clean_text
+
 _PART, _SIDE = re.compile(r"_\d+$"), re.compile(r"_[ab]$")
 
 
 def ids_of(value: Mapping[str, Any]) -> list[str]:
-    """Its own id, that of the conversation of which it is a part, and that of the battle of which it is a side."""
-    found = [str(value.get("id", ""))]
+    """Its own id, that of the conversation of which it is a part, and that of the battle of which it is a side. As
+    Postgres keeps them."""
+    found = [clean_text(str(value.get("id", "")))]
     source = value.get("source")
     steps = source.get("steps") if isinstance(source, Mapping) else None
     if isinstance(steps, list) and "split_long" in steps and _PART.search(found[-1]):

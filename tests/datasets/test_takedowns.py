@@ -74,6 +74,7 @@ def run(*arguments: str) -> str:
         (row("q1_a_2", "split_long", model_a="owl", model_b="fox"), ["q1_a_2", "q1_a", "q1"]),
         ({}, [""]),
         ({"id": 7, "source": None}, ["7"]),
+        (row("c\x007_4", "split_long"), ["c7_4", "c7"]),
     ],
 )
 def test_a_row_is_of_its_conversation_and_its_battle(value: dict[str, Any], found: list[str]) -> None:
@@ -118,6 +119,16 @@ def test_what_no_version_has_is_not_taken_down(id: str) -> None:
     with pytest.raises(TakedownRefused, match="no version"):
         taken(id)
     assert not Takedown.objects.exists()
+
+
+def test_an_id_that_cannot_be_stored_as_it_stands_is_taken_down_all_the_same() -> None:
+    tea = stored(row("c\x001"), row("c2"))
+    other = stored(row("c1", text="something else"), name="other")
+    mixed, _ = versions_merge("mixed", list(parts(other, tea)), licence="")
+    assert "c1~tea@1" in ids(mixed)
+    assert taken("c\x001").record_id == "c1"
+    assert {str(one.version) for one in TakenRow.objects.all()} == {"tea@1", "mixed@1"}
+    assert ids(stored(row("c\x001"), row("c2"), number=1)) == ["c2"]
 
 
 def test_nothing_is_taken_down_twice_or_without_a_word_why() -> None:

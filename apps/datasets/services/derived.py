@@ -95,7 +95,7 @@ def _merge(dataset: str, versions: list[DatasetVersion], name: str, made: _Set) 
                 made.report.drop("the same row was there before", str(value.get("id", "")))
                 continue
             contents.add(content)
-            id_ = str(value.get("id", ""))
+            id_ = ids_of(value)[0]
             if digest_of(id_) in ids:
                 made.report.notes["got another id"] += 1
             while digest_of(id_) in ids:  # of a merge of merges the new one may be taken too

@@ -143,7 +143,7 @@ def _made_of(dataset: Dataset) -> list[Dataset]:
 
 def _ids_there(other: Dataset, name: str, row: dict[str, Any]) -> set[str]:
     """Under which ids a dataset has a row of the one named `name`. A merge gives another where one is taken."""
-    id_ = str(row.get("id", ""))
+    id_ = ids_of(row)[0]
     named = Q(record_id=id_) | Q(record_id__startswith=f"{id_}~")
     found = set()
     for there in DatasetRow.objects.filter(named, version__dataset=other, line__isnull=False):
