@@ -113,6 +113,8 @@ def test_what_save_to_disk_left_is_read_by_its_state() -> None:
     }
     with pytest.raises(LayoutWrong, match=r"milk/data-00000-of-00001.arrow is missing, which milk/state.json names"):
         found("tea/data-00000-of-00001.arrow", **both)
+    with pytest.raises(LayoutWrong, match=r"dataset_dict\.json does not name its splits"):
+        found(files, **{"dataset_dict.json": '{"splits": []}'})
     with pytest.raises(LayoutWrong, match=r"state.json is not JSON"):
         found(files, **{"state.json": "{"})
 

@@ -77,7 +77,7 @@ def _saved(names: Sequence[str], text_of: Callable[[str], str]) -> Splits | None
     """None: it is no such folder."""
     if SPLITS_OF_FOLDERS in names:
         told = _json_of(SPLITS_OF_FOLDERS, text_of).get("splits")
-        if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        if not isinstance(told, list) or not told or not all(isinstance(one, str) for one in told):
             raise LayoutWrong(f"{SPLITS_OF_FOLDERS} does not name its splits")
         return {split: _files_of_state(f"{split}/", names, text_of) for split in told}
     if STATE in names:
