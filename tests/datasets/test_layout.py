@@ -1,7 +1,14 @@
 """Which files of a dataset of Hugging Face are read, and of which split."""
 
-import pytest
+from collections.abc import Sequence
+from contextlib import nullcontext
+from fnmatch import fnmatchcase
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.datasets.formats.globs import glob_fits, glob_parts
 from apps.datasets.formats.layout import LayoutWrong, Splits, splits_of
 
 
@@ -78,6 +85,39 @@ def test_a_pattern_takes_no_files_that_tell_of_the_data(pattern: str) -> None:
 
 def test_what_a_card_names_is_data_whatever_its_name() -> None:
     assert found("a.json config.json", card=card("- {data_files: config.json}")) == {"train": ["config.json"]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [("**/" * 1_500 + "*.jsonl", True), ("**/*/" * 15 + "**/*.jsonl", True), ("**/*/" * 15 + "**/*.json", False)],
+    ids=["many in a row", "many ways that fit", "many ways that do not"],
+)
+def test_a_pattern_is_read_in_a_time_that_it_does_not_choose(pattern: str, fits: bool) -> None:
+    name = "a/" * 40 + "a.jsonl"
+    with nullcontext() if fits else pytest.raises(LayoutWrong, match="no file is"):
+        assert found(name, card=card(f"- {{data_files: '{pattern}'}}")) == {"train": [name]}
+
+
+def fits_slowly(pattern: Sequence[str], name: Sequence[str]) -> bool:
+    """By trying every way."""
+    if not pattern or not name:
+        return not pattern and not name
+    if pattern[0] == "**":
+        if len(pattern) == len(name) == 1:
+            return not name[0].startswith(".")
+        is_passed = not name[0].startswith((".", "__")) and fits_slowly(pattern, name[1:])
+        return is_passed or fits_slowly(pattern[1:], name)
+    is_shown = pattern[0].startswith(".") or not name[0].startswith(".")
+    return is_shown and fnmatchcase(name[0], pattern[0]) and fits_slowly(pattern[1:], name[1:])
+
+
+parts = st.lists(st.sampled_from(["a", "b", ".a", "__a"]), min_size=1, max_size=6)
+wanted = st.lists(st.sampled_from(["**", "**", "*", "a", ".*", "__a", "?"]), max_size=6)
+
+
+@given(wanted, parts)
+def test_names_fit_as_if_every_way_was_tried(pattern: list[str], name: list[str]) -> None:
+    assert glob_fits(glob_parts(pattern), name) == fits_slowly(pattern, name)
 
 
 def test_a_configuration_is_chosen_by_name() -> None:

@@ -7,13 +7,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import translate
 from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
 from apps.core.texts import yaml_read
+from apps.datasets.formats.globs import glob_fits, glob_parts
 
 CARD = "README.md"
 STATE, SPLITS_OF_FOLDERS = "state.json", "dataset_dict.json"
@@ -164,7 +164,7 @@ def _by_patterns(names: Sequence[str], folder: str, patterns: object) -> Splits:
     for split, wanted in _patterns(patterns).items():
         files: dict[str, None] = {}
         for pattern in wanted:
-            found = [name for name in names if _is_chosen(f"{folder}{pattern.removeprefix('./')}", name)]
+            found = list(filter(_chooser(f"{folder}{pattern.removeprefix('./')}"), names))
             if not found:
                 raise LayoutWrong(f"no file is {folder}{pattern}, as its {CARD} says of the split {split}")
             if others := [name for name in found if not _READ.search(name)]:
@@ -210,30 +210,19 @@ def _texts(said: object) -> list[str]:
     return found
 
 
-def _is_chosen(pattern: str, name: str) -> bool:
-    """Of the files that are no data only those that are named, as the library does."""
-    file = PurePosixPath(name).name
-    return (file not in _IGNORED or PurePosixPath(pattern).name == file) and _matches(pattern, name)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """As the library's glob: `*` stays in a folder, `**` goes through all, what is hidden must be named."""
-    parts = PurePosixPath(pattern).parts
-    if ".." in parts or pattern.startswith("/") or "://" in pattern:
+def _chooser(pattern: str) -> Callable[[str], bool]:
+    """Whether a name is meant. Raises: LayoutWrong."""
+    path = PurePosixPath(pattern)
+    if ".." in path.parts or pattern.startswith("/") or "://" in pattern:
         raise LayoutWrong(f"{pattern} lies outside of the dataset, and is not read")
-    return _is_matched(parts, PurePosixPath(name).parts)
+    parts = glob_parts(path.parts)
 
+    def is_chosen(name: str) -> bool:
+        """Of the files that are no data only those that are named, as the library does."""
+        file = PurePosixPath(name)
+        return (file.name not in _IGNORED or path.name == file.name) and glob_fits(parts, file.parts)
 
-def _is_matched(pattern: Sequence[str], name: Sequence[str]) -> bool:
-    if not pattern or not name:
-        return not pattern and not name
-    if pattern[0] == "**":
-        rest = pattern[1:]
-        if not rest and len(name) == 1:
-            return not _is_hidden(name[0])
-        return _is_matched(rest, name) or (not name[0].startswith((".", "__")) and _is_matched(pattern, name[1:]))
-    hidden = name[0].startswith(".") and not pattern[0].startswith(".")
-    return not hidden and re.match(translate(pattern[0]), name[0]) is not None and _is_matched(pattern[1:], name[1:])
+    return is_chosen
 
 
 # --- By their names ---------------------------------------------------------------------------------------------------
