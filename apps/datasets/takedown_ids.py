@@ -6,7 +6,8 @@ from typing import Any
 
 from apps.core.texts import clean_text
 
-_PART, _SIDE = re.compile(r"_\d+$"), re.compile(r"_[ab]$")
+# Of what has nothing before it nothing would be left, which is the id of every row that has none.
+_PART, _SIDE = re.compile(r"(?<!^)_\d+\Z"), re.compile(r"(?<!^)_[ab]\Z")
 
 
 def ids_of(value: Mapping[str, Any]) -> list[str]:

@@ -75,6 +75,9 @@ def run(*arguments: str) -> str:
         ({}, [""]),
         ({"id": 7, "source": None}, ["7"]),
         (row("c\x007_4", "split_long"), ["c7_4", "c7"]),
+        (row("_4", "split_long"), ["_4"]),
+        (row("_a", model_a="owl", model_b="fox"), ["_a"]),
+        (row("c7_4\n", "split_long"), ["c7_4\n"]),
     ],
 )
 def test_a_row_is_of_its_conversation_and_its_battle(value: dict[str, Any], found: list[str]) -> None:
@@ -113,7 +116,15 @@ def test_with_a_part_or_a_side_the_whole_conversation_or_battle_is_taken_down() 
     assert ids(version)[:2] == ["q1_a", "q1_b"]
 
 
-@pytest.mark.parametrize("id", ["", "none", "c", "C1", "c1 or 1=1", "%", "c1\x00x"])
+@pytest.mark.parametrize("id", ["", " ", "\x00"])
+def test_rows_without_an_id_are_not_taken_down_all_together(id: str) -> None:
+    stored({**row("c1"), "id": ""}, {**row("c2"), "id": ""}, row("_4", "split_long"))
+    with pytest.raises(TakedownRefused, match="no id"):
+        taken(id)
+    assert taken("_4").rows.count() == 1
+
+
+@pytest.mark.parametrize("id", ["none", "c", "C1", "c1 or 1=1", "%", "c1\x00x"])
 def test_what_no_version_has_is_not_taken_down(id: str) -> None:
     stored(row("c1"))
     with pytest.raises(TakedownRefused, match="no version"):

@@ -28,6 +28,8 @@ def takedown_make(dataset: Dataset, id: str, *, reason: TakedownReason, why: str
     Raises: TakedownRefused: no version has it, it was taken down before, or nothing says why.
     """
     id_, why = clean_text(id).strip(), clean_text(why).strip()
+    if not id_:
+        raise TakedownRefused(what="''", reason="that is no id, and rows without one cannot be told apart")
     if not why:
         raise TakedownRefused(what=repr(id_[:60]), reason="say why, for whoever asks later")
     with transaction.atomic():
@@ -59,7 +61,7 @@ def _whole_id(dataset: Dataset, id_: str) -> str | None:
         row = _rows_named(dataset, named).first()
         if row is not None:
             return ids_of(orjson.loads(row.line or "{}"))[-1]
-        if named and any(True for _ in _rows_of(dataset, named)):
+        if any(True for _ in _rows_of(dataset, named)):
             return named
     return None
 
