@@ -306,6 +306,8 @@ def test_battles_of_others_and_such_that_moderators_look_at_are_left_out(
         ([], "site:users", "is nothing that this site has: give site:chats or site:battles"),
         (["--format", "alpaca"], "site:chats", "can be had as messages, not as alpaca"),
         (["--arena", "public"], "site:chats", "--arena is of battles"),
+        (["--split", "train"], "site:chats", "site:chats is no dataset of Hugging Face: leave --split out"),
+        (["--config", ""], "site:battles", "site:battles is no dataset of Hugging Face: leave --config out"),
         (["--since", "2026-11-01"], "tidy.yaml", "--since chooses among what people wrote here"),
     ],
 )

@@ -16,6 +16,7 @@ from apps.datasets.site.asked import PREFIX, SHAPES, Asked, What
 from apps.datasets.site.snapshot import Taken, site_take, taken_for
 
 _CHOICES = ("since", "until", "model", "arena")
+_OF_DATASETS = ("split", "config")
 
 
 def site_arguments(parser: ArgumentParser) -> None:
@@ -38,6 +39,8 @@ def asked_of(options: dict[str, Any]) -> list[Asked]:
     asked = [_asked(What(name), options) for name in names]
     if given := [f"--{name}" for name in _CHOICES if options[name] and not asked]:
         raise CommandError(f"{given[0]} chooses among what people wrote here: give --input {' or '.join(What)}")
+    if given := [f"--{name}" for name in _OF_DATASETS if asked and options[name] is not None]:
+        raise CommandError(f"{asked[0].what} is no dataset of Hugging Face: leave {given[0]} out")
     if options["arena"] and What.BATTLES not in names:
         raise CommandError(f"--arena is of battles: give --input {What.BATTLES}")
     if asked and options["output"] is not None and options["dataset"] is None:
