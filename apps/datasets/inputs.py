@@ -100,16 +100,20 @@ def _rest(names: Sequence[str], splits: Splits, read: Splits) -> str:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """Of all files in it and below, from it on. Raises: FileUnreadable."""
+    """Of all files in it and below, from it on; linked folders are a part of it. Raises: FileUnreadable."""
 
     def refuse(exc: OSError) -> None:
         raise FileUnreadable(path=str(exc.filename), reason=exc.strerror or str(exc)) from exc
 
-    return [
-        (Path(place) / name).relative_to(folder).as_posix()
-        for place, _, files in os.walk(folder, onerror=refuse)
-        for name in files
-    ]
+    names: list[str] = []
+    places: dict[Path, str] = {}
+    for place, _, files in os.walk(folder, onerror=refuse, followlinks=True):
+        first = places.setdefault(Path(place).resolve(), place)
+        if first != place:
+            # Its rows would come twice, or without an end.
+            raise FileUnreadable(path=place, reason=f"it leads to the folder {first}, which is read already: remove it")
+        names += [(Path(place) / name).relative_to(folder).as_posix() for name in files]
+    return names
 
 
 def _text_of(path: Path) -> str:

@@ -93,6 +93,19 @@ def test_files_that_belong_to_no_split_are_told(tmp_path: Path) -> None:
     assert "; 2 other file(s) belong to none, as data/more.jsonl" in told
 
 
+def test_linked_folders_are_read_and_none_twice(tmp_path: Path) -> None:
+    folder = hub_folder(tmp_path / "tea")
+    (folder / "data").rename(tmp_path / "elsewhere")
+    (folder / "data").symlink_to("../elsewhere")
+    found, _ = cleaned(tmp_path, "--input", folder, "--split", "test")
+    assert [row["id"] for row in found] == ["test0", "test1"]
+    for link, target in (("again", "data"), ("data/above", "../tea")):
+        (folder / link).symlink_to(target)
+        with pytest.raises(CommandError, match=r"it leads to the folder .*tea.*, which is read already"):
+            cleaned(tmp_path, "--input", folder, name="twice")
+        (folder / link).unlink()
+
+
 def test_a_split_and_a_folder_that_are_not_there_are_refused(tmp_path: Path) -> None:
     folder = hub_folder(tmp_path / "tea")
     with pytest.raises(CommandError, match="no split 'valid': --split is one of train, test"):
