@@ -12,7 +12,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.accounts.models import User
+from apps.core.charts import marks
 from apps.core.charts.alone import COLOURS, standing_alone
+from apps.core.charts.drawing import draw
 from apps.datasets.exporting import version_publish
 from apps.datasets.formats.parquet import parquet_values
 from apps.datasets.models import DatasetRow, DatasetVersion
@@ -179,6 +181,16 @@ def test_charts_by_themselves_have_the_colours_of_the_pages() -> None:
         assert f"--{name}: {colour};" in light
     with pytest.raises(KeyError):
         standing_alone('<svg><rect fill="var(--none)"/></svg>')
+
+
+@pytest.mark.parametrize(
+    "name", ["var(--foo)", 'a fill="var(--ink)" b', "\">< fill='var(--ink)'", '<g fill="var(--ink)']
+)
+def test_a_name_that_looks_like_a_colour_stays_as_it_is_in_a_chart_by_itself(name: str) -> None:
+    drawn = draw(marks.bars([{"name": name, "value": 3}], "value", "Rows", ",d"))
+    alone = ElementTree.fromstring(standing_alone(drawn))  # noqa: S314  # drawn by the site a moment ago
+    assert name in [element.text for element in alone.iter()]
+    assert "var(" not in "".join(value for element in alone.iter() for value in element.attrib.values())
 
 
 # --- The hub ----------------------------------------------------------------------------------------------------------

@@ -19,11 +19,17 @@ COLOURS = {
     "chart-8": "#5a3fa0",
 }
 """Those of static/css/tokens.css for a light page."""
-_NAMED = re.compile(r"var\(--([a-z0-9-]+)\)")
+_TAG = re.compile(r'<[^<>"]*(?:"[^"]*"[^<>"]*)*>')
+_NAMED = re.compile(r' (fill|stroke)="var\(--([a-z0-9-]+)\)"')
 
 
 def standing_alone(svg: str) -> str:
     """The same drawing with the colours themselves, on paper. Raises: KeyError, for a name that no chart has."""
     head, end, rest = svg.partition(">")
     paper = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
-    return _NAMED.sub(lambda found: COLOURS[found[1]], f"{head}{end}{paper}{rest}")
+    # Not in texts: these are names that others gave, and may look like a colour.
+    return _TAG.sub(lambda tag: _NAMED.sub(_coloured, tag[0]), f"{head}{end}{paper}{rest}")
+
+
+def _coloured(named: re.Match[str]) -> str:
+    return f' {named[1]}="{COLOURS[named[2]]}"'
