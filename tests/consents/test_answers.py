@@ -145,6 +145,17 @@ def test_nothing_is_taken_of_somebody_whose_erasure_waits_for_a_hold(
     assert Consent.objects.first().how == How.ERASURE  # type: ignore[union-attr]  # there are two
 
 
+def test_whoever_asks_again_takes_back_what_they_agreed_to_in_between(admin_user: User, visitor: UUID) -> None:
+    visitors = Actor(visitor_public_id=visitor)
+    consent_answer(actor=visitors, kind=Kind.CHATS, is_given=True)
+    held(HeldKind.VISITOR, Visitor.objects.get(public_id=visitor), admin_user)
+    assert carried_out(erasure_ask(user=None, visitor_public_id=visitor)).state == ErasureState.HELD
+    consent_answer(actor=visitors, kind=Kind.CHATS, is_given=True)
+    erasure_ask(user=None, visitor_public_id=visitor)
+    assert allowed(visitors) == set()
+    assert Consent.objects.first().how == How.ERASURE  # type: ignore[union-attr]  # there are four
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("before", [[], [True, False]])
 @pytest.mark.parametrize("has_account", [True, False])

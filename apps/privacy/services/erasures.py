@@ -73,10 +73,13 @@ def erasure_ask(*, user: User | None, visitor_public_id: UUID | None, entered_by
 
 
 def _asked_again(request: ErasureRequest) -> ErasureRequest:
-    """A visitor may have gone on in the meantime."""
-    ErasureRequest.objects.filter(pk=request.pk, state=ErasureState.ERASED).update(
-        state=ErasureState.ASKED, due_at=Now()
-    )
+    """A visitor may have gone on in the meantime, and agreed again."""
+    with transaction.atomic():
+        for actor in _actors(request):
+            consents_withdraw(actor, How.ERASURE)
+        ErasureRequest.objects.filter(pk=request.pk, state=ErasureState.ERASED).update(
+            state=ErasureState.ASKED, due_at=Now()
+        )
     request.refresh_from_db()
     return request
 
