@@ -21,9 +21,13 @@ class FakeHub:
     """Folders by tag, of which `main` is meant where none is named; a commit is made up for each (`commit`)."""
     refusal: tuple[int, str] | None = None
     """Status and error code with which files are refused, instead of being given."""
+    moved_to: str | None = None
+    """Where files are instead, after such a beginning of the address."""
     page: bytes | None = None
     """What stands in every answer instead, as a proxy does that wants a login first."""
     asked: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+    """By which it was called."""
 
     def commit(self, tag: str) -> str:
         return hashlib.sha1(tag.encode(), usedforsecurity=False).hexdigest()
@@ -54,7 +58,10 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
 
         def _answer(self) -> None:
             path = unquote(urlsplit(self.path).path)
+            is_moved = bool(hub.moved_to) and path.startswith(f"{hub.moved_to}/")
+            path = path.removeprefix(hub.moved_to or "")
             hub.asked.append(path)
+            hub.hosts.add(self.headers["Host"])
             if hub.page is not None:
                 self._reply(200, hub.page, {})
                 return
@@ -66,7 +73,7 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
                 self._api(what, revision)
             elif path.startswith(files):
                 revision, _, name = path.removeprefix(files).partition("/")
-                self._file(revision, name)
+                self._file(revision, name, is_moved=is_moved)
             else:
                 self._reply(404, b"", {"X-Error-Code": "RepoNotFound"})
 
@@ -86,13 +93,16 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
             body = tree if what == "tree" else {"id": repository, "sha": commit, "siblings": siblings}
             self._reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-        def _file(self, revision: str, name: str) -> None:
+        def _file(self, revision: str, name: str, *, is_moved: bool) -> None:
             found = hub.find(revision)
             if hub.refusal is not None:
                 self._reply(hub.refusal[0], b"", {"X-Error-Code": hub.refusal[1]})
                 return
             if found is None or not (found[1] / name).is_file():
                 self._reply(404, b"", {"X-Error-Code": "EntryNotFound"})
+                return
+            if hub.moved_to is not None and self.command == "GET" and not is_moved:
+                self._reply(302, b"", {"Location": f"{hub.moved_to}{self.path}"})
                 return
             content = (found[1] / name).read_bytes()
             etag = hashlib.sha256(content).hexdigest()

@@ -9,6 +9,7 @@ from glob import escape
 from pathlib import Path
 
 from apps.datasets.errors import HubRefused
+from apps.datasets.hub_door import AddressForbidden, hub_door
 
 _REFERENCE = re.compile(
     r"hf:(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[A-Za-z0-9][\w./-]{0,99}))?"
@@ -33,12 +34,16 @@ def dataset_fetch(text: str, choose: Choose) -> Fetched:
 
     Raises: HubRefused, and what `choose` raises.
     """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-
     found = _REFERENCE.fullmatch(text)
     if found is None:
         raise HubRefused(what=text, reason="write hf:ORG/NAME, or hf:ORG/NAME@REVISION")
-    id_, revision = found["id"], found["revision"]
+    with hub_door():
+        return _fetched(text, found["id"], found["revision"], choose)
+
+
+def _fetched(text: str, id_: str, revision: str | None, choose: Choose) -> Fetched:
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
     with _told(text, id_, revision):
         info = HfApi().dataset_info(id_, revision=revision, timeout=_TIMEOUT_S)
     commit = info.sha or ""
@@ -96,6 +101,8 @@ def _told(text: str, id_: str, revision: str | None) -> Iterator[None]:
         else:
             reason = f"the hub answers with {status}: try again later"
         raise HubRefused(what=text, reason=reason) from exc
+    except AddressForbidden as exc:
+        raise HubRefused(what=text, reason=f"it could not be fetched: {exc}") from exc
     except (httpx2.HTTPError, OSError) as exc:
         words = getattr(exc, "strerror", None) or type(exc).__name__
         reason = f"it could not be fetched ({words}): look at the network, HF_ENDPOINT and the disk; {_kept(id_)}"

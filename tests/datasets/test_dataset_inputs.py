@@ -179,7 +179,7 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
 def fetched(folder: Path, hub: FakeHub, *arguments: str, **environment: str) -> str:
     """`manage.py clean` in a process of its own, with the library as it is. Raises: RuntimeError: what was refused."""
     (folder / "all.yaml").write_text("steps: []")
-    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
+    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home")}
     rest = ("--output", str(folder / "out"), "--workers", "1")
     return manage(os.environ | ours | environment, "clean", str(folder / "all.yaml"), *arguments, *rest)
 
@@ -231,6 +231,22 @@ def test_what_is_no_answer_of_a_hub_is_refused(tmp_path: Path, hub: FakeHub, pag
         RuntimeError, match=r"hf:team/tea.*: the hub's answer cannot be used \(\w+\): look at HF_ENDPOINT"
     ):
         fetched(tmp_path, hub, "--input", "hf:team/tea")
+
+
+def test_files_at_a_metadata_address_are_not_fetched(tmp_path: Path, hub: FakeHub) -> None:
+    hub.moved_to = "http://169.254.169.254"
+    with pytest.raises(RuntimeError, match=r"169\.254\.169\.254, which is link-local: the site does not call it"):
+        fetched(tmp_path, hub, "--input", "hf:team/tea")
+    with pytest.raises(RuntimeError, match=r"169\.254\.169\.254, which is link-local: the site does not call it"):
+        fetched(tmp_path, hub, "--input", "hf:team/tea", HF_ENDPOINT="http://169.254.169.254")
+
+
+def test_files_that_are_elsewhere_on_the_hub_are_asked_of_it_by_its_name(tmp_path: Path, hub: FakeHub) -> None:
+    hub.moved_to = "/files"
+    name = hub.url.removeprefix("http://").replace("127.0.0.1", "localhost")
+    fetched(tmp_path, hub, "--input", "hf:team/tea", "--split", "test", HF_ENDPOINT=f"http://{name}")
+    assert [row["id"] for row in lines_of(tmp_path / "out" / "all.jsonl")] == ["test0", "test1"]
+    assert hub.hosts == {name}
 
 
 def test_without_the_hub_an_earlier_download_is_named(tmp_path: Path, hub: FakeHub) -> None:
