@@ -2,7 +2,7 @@
 
 from django import forms
 
-from apps.consents.models import Consent, Kind
+from apps.consents.models import Consent, How, Kind
 
 _LABELS = {Kind.CHATS: "My chats may be used for training", Kind.BATTLES: "My arena battles may be used for training"}
 
@@ -26,4 +26,9 @@ def _since(answer: Consent | None) -> str:
     if answer is None:
         return "You have not answered: they are not used."
     said = "Allowed" if answer.is_given else "Not allowed"
-    return f"{said} since {answer.answered_at:%-d %b %Y, %H:%M} UTC."
+    why = (
+        " You signed in then, and had not said the same with the account and without."
+        if answer.how == How.SIGN_IN
+        else ""
+    )
+    return f"{said} since {answer.answered_at:%-d %b %Y, %H:%M} UTC.{why}"

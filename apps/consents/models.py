@@ -21,7 +21,7 @@ class How(models.TextChoices):
     """How an answer came about."""
 
     PAGE = "page", "On the page"
-    SIGN_IN = "sign_in", "Two answers met at a sign-in, and were not the same"
+    SIGN_IN = "sign_in", "Before a sign-in the visitor and the account had not said the same"
     ERASURE = "erasure", "They asked to be erased"
 
 

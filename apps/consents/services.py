@@ -35,8 +35,8 @@ def consents_withdraw(actor: Actor, how: How) -> None:
 def consents_adopt(*, user: User, visitor_public_id: UUID) -> None:
     """A visitor's answers become those of the account that this person signed in to.
 
-    Where both have answered and not the same, nothing is allowed until they answer again: each stood for texts about
-    which the other one was not asked.
+    Where the two have not said the same, nothing is allowed until they answer again: each answer stood for texts about
+    which the other one was not asked. An account that has not answered has not agreed, whoever came into it.
     """
     account, visitor = Actor(user_id=user.pk), Actor(visitor_public_id=visitor_public_id)
     with transaction.atomic():
@@ -45,7 +45,7 @@ def consents_adopt(*, user: User, visitor_public_id: UUID) -> None:
         for kind in Kind:
             theirs, own = _newest(visitor, kind), _newest(account, kind)
             answers_of(visitor).filter(kind=kind).update(user=user, visitor=None)
-            if theirs is not None and own is not None and theirs.is_given != own.is_given:
+            if theirs is not None and theirs.is_given != (own is not None and own.is_given):
                 Consent.objects.create(user=user, kind=kind, is_given=False, how=How.SIGN_IN)
 
 
