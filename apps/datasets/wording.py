@@ -2,10 +2,10 @@
 
 import re
 
-_ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Thai, Lao, Burmese, Khmer, Japanese and Chinese letters: no blanks stand between the words of those languages."""
-_WORDS = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
-_PIECES = re.compile(rf"[{_ALONE}]|[^\s{_ALONE}]+")
+_WORDS = re.compile(rf"[{ALONE}]|[^\W{ALONE}]+")
+_PIECES = re.compile(rf"[{ALONE}]|[^\s{ALONE}]+")
 
 FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 """Code in Markdown, with its fences; one that is not closed goes to the end."""

@@ -1,5 +1,6 @@
 """Conversations that were there before, or nearly: which go, which stay, and how surely."""
 
+from base64 import b64decode
 from copy import deepcopy
 from random import Random
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.datasets.steps.duplicates import NearDuplicates, near_earlier
+from apps.datasets.wording import words_of
 from tests.datasets.support import chosen, talk
 
 
@@ -44,6 +46,24 @@ def test_of_those_that_overlap_less_nearly_none_go_and_of_those_that_overlap_mor
     assert least <= n_gone / 300 <= most
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.sampled_from([0.0, 0.02, 0.1, 0.5]))
+def test_keys_are_as_alike_as_the_sets_of_five_words_in_a_row_overlap(seed: int, n_words: int, changed: float) -> None:
+    random = Random(seed)
+    first = random.choices([f"w{n}" for n in range(50)], k=n_words)
+    second = [random.choice(["other", "word", "的"]) if random.random() < changed else word for word in first]
+    one, other = (
+        {tuple(words[at : at + 5]) for at in range(max(1, len(words) - 4))}
+        for words in (first, words_of(" ".join(second)))
+    )
+    step = NearDuplicates()
+    keys = [
+        np.frombuffer(b64decode(step.key(talk("ua", f"{words[0].upper()}?", " - ".join(words[1:])))), dtype="<u2")
+        for words in (first, second)
+    ]
+    # Six times the standard error.
+    assert (keys[0] == keys[1]).mean() == pytest.approx(len(one & other) / len(one | other), abs=0.24)
+
+
 def test_two_with_the_same_instructions_and_little_said_are_not_the_same() -> None:
     system = " ".join(f"rule{n}" for n in range(300))
     asked = [
@@ -65,6 +85,15 @@ def test_signs_alone_are_the_same_only_if_they_are() -> None:
         True,
         True,
         False,
+    ]
+
+
+def test_conversations_in_which_nothing_is_said_are_the_same() -> None:
+    assert chosen(NearDuplicates(), talk("s"), talk("ua", "", ""), talk(""), talk("ua", "?", "")) == [
+        True,
+        True,
+        False,
+        True,
     ]
 
 

@@ -4,14 +4,15 @@ import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from struct import pack
 
 import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
 from apps.datasets.records import Record, Role
+from apps.datasets.shingles import run_hashes, word_hashes
 from apps.datasets.steps.base import ChoiceStep, Key, OptionWrong, step
-from apps.datasets.wording import words_of
 
 
 @step
@@ -69,12 +70,15 @@ class NearDuplicates(ChoiceStep):
 
     def key(self, record: Record) -> Key:
         said = [message.content for message in record.all_messages() if message.role != Role.SYSTEM]
-        words = words_of("\n".join(said)) or said  # signs alone, as ":-)"
-        shingles = {" ".join(words[at : at + _SHINGLE_WORDS]) for at in range(max(1, len(words) - _SHINGLE_WORDS + 1))}
-        sketch = RMinHash(num_perm=_N_PERMUTATIONS, seed=1)
-        sketch.update(list(shingles))
-        # Sixteen bits of each tell two apart as well, and are half as many.
-        return b64encode(np.array(sketch.digest(), dtype="<u4").astype("<u2").tobytes()).decode()
+        words: NDArray[np.unsignedinteger] = word_hashes("\n".join(said))
+        if not len(words):  # signs alone, as ":-)"
+            words = np.array([digest_of(one) for one in said or [""]], dtype=np.uint64)
+        shingles = run_hashes(words, _SHINGLE_WORDS)
+        (sketch,) = RMinHash.digest_matrix_from_flat_token_hashes(
+            shingles, [0, len(shingles)], num_perm=_N_PERMUTATIONS, seed=1
+        ).to_rows()
+        # The lower half of each tells two apart as well.
+        return b64encode(np.frombuffer(pack(f"<{_N_PERMUTATIONS}I", *sketch), dtype="<u2")[::2].tobytes()).decode()
 
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
         raw = b"".join(map(b64decode, keys))
@@ -93,8 +97,9 @@ def near_earlier(sketches: NDArray[np.uint16], similarity: float) -> Iterator[bo
     buckets = _buckets(sketches, rows_of_band(similarity, sketches.shape[1]))
     kept, n_kept = np.empty(len(sketches), dtype=np.int32), 0
     kept_in: dict[tuple[int, int], list[int]] = {}
+    is_met = buckets.max(axis=1, initial=-1) >= 0
     for n, sketch in enumerate(sketches):
-        places = [(band, bucket) for band, bucket in enumerate(buckets[n].tolist()) if bucket >= 0]
+        places = [(band, bucket) for band, bucket in enumerate(buckets[n].tolist()) if bucket >= 0] if is_met[n] else []
         met = [kept_in[place] for place in places if place in kept_in]
         # To compare with all is quicker than to make a set of as many.
         others = kept[:n_kept] if sum(map(len, met)) > n_kept else list(set().union(*met))
@@ -112,9 +117,8 @@ def _buckets(sketches: NDArray[np.uint16], n_rows: int) -> NDArray[np.int32]:
     n_bands = sketches.shape[1] // n_rows
     buckets = np.empty((len(sketches), n_bands), dtype=np.int32)
     for band in range(n_bands):
-        part = np.ascontiguousarray(sketches[:, band * n_rows : (band + 1) * n_rows])
-        rows = part.view(np.dtype((np.void, part.itemsize * n_rows))).ravel()
-        _, numbers, counts = np.unique(rows, return_inverse=True, return_counts=True)
+        part = sketches[:, band * n_rows : (band + 1) * n_rows]
+        _, numbers, counts = np.unique(run_hashes(part.T, n_rows)[0], return_inverse=True, return_counts=True)
         buckets[:, band] = np.where(counts[numbers] > 1, numbers, -1)
     return buckets
 
