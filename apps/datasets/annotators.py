@@ -1,7 +1,7 @@
 """What models say of texts, in child processes: vectors for comparing them, and where names of people stand."""
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ class NameFinder(Child):
         return [[(begin, end) for begin, end in spans] for spans in self.ask(texts)]
 
 
-def embedder_of(model: str) -> Embedder:
-    """Raises: RecipeWrong: there is no model any more."""
-    return child_of(Embedder, model, model_files(model))
+def embedder_of(model: str, files: Iterable[Path]) -> Embedder:
+    """`files`: its `model_files`. Raises: RecipeWrong: one of them is there no more."""
+    return child_of(Embedder, model, files)
 
 
-def name_finder_of(model: str) -> NameFinder:
-    """Raises: RecipeWrong: there is no model any more."""
-    return child_of(NameFinder, model, model_files(model))
+def name_finder_of(model: str, files: Iterable[Path]) -> NameFinder:
+    """`files`: its `model_files`. Raises: RecipeWrong: one of them is there no more."""
+    return child_of(NameFinder, model, files)
 
 
 def is_model(folder: str) -> bool:
@@ -49,7 +49,10 @@ def is_model(folder: str) -> bool:
 
 
 def model_files(folder: str) -> tuple[Path, ...]:
-    """What an answer depends on: config, the weights that are read, and what stands beside them in JSON and text."""
+    """What an answer depends on: config, the weights that are read, and what stands beside them in JSON and text.
+
+    The whole folder is walked through, which may hold much else: ask once, and not for each record.
+    """
     path = Path(folder)
     found = {one for one in path.rglob("*") if one.suffix in _READ and one.is_file()}
     return tuple(sorted({path / _CONFIG, *found}))

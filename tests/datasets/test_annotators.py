@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.datasets.annotators import model_files
 from apps.datasets.children import children_close
 from apps.datasets.chunks import FromChunk, Task, task_run
 from apps.datasets.errors import RecipeWrong
 from apps.datasets.records import Record, dumped
 from apps.datasets.shared.pool import shared_pool
 from apps.datasets.shared.wire import Work, work_read, work_write
+from apps.datasets.steps import decontaminate, personal
 from apps.datasets.steps.base import MapStep, OptionWrong
 from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.personal import PersonalData
@@ -157,6 +159,24 @@ def test_names_are_whole_words_in_order(text: str, tokens: list[tuple[int, int]]
     for begin, end in inside:
         letters = [place for place in range(begin, end) if text[place].isalnum()]
         assert all(any(first <= place < last for first, last in names) for place in letters)
+
+
+def test_a_model_s_folder_is_walked_through_once(
+    finder: str, by_vectors: Decontaminate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[str] = []
+
+    def files_of(folder: str) -> tuple[Path, ...]:
+        walked.append(folder)
+        return model_files(folder)
+
+    for module in (personal, decontaminate):
+        monkeypatch.setattr(module, "model_files", files_of)
+    by_names = PersonalData(names=finder)
+    for _ in range(3):
+        assert applied(by_names, talk("u", "I am Bob")).messages[0].content == "I am [NAME]"
+        assert reason(applied(by_vectors, talk("u", SHUFFLED))) == "like benchmark sheep"
+    assert walked == [finder, by_vectors.embedder]
 
 
 # --- Both -------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -60,7 +60,11 @@ class Decontaminate(MapStep):
         self._index()
 
     def files(self) -> tuple[Path, ...]:
-        return (*self._paths(), *(model_files(self.embedder) if self.embedder else ()))
+        return (*self._paths(), *(self._model_files if self.embedder else ()))
+
+    @cached_property
+    def _model_files(self) -> tuple[Path, ...]:
+        return model_files(self.embedder)
 
     def _paths(self) -> tuple[Path, ...]:
         return tuple(Path(path) for _, path in sorted(self.benchmarks.items()))
@@ -80,9 +84,12 @@ class Decontaminate(MapStep):
 
     def _alike(self, texts: list[str]) -> Dropped | None:
         """Raises: RecipeWrong: the model cannot be used."""
-        asked, vectors = _vectors_of(self.embedder, *self._said(), _changed(model_files(self.embedder)))
+        embedder = embedder_of(self.embedder, self._model_files)
+        benchmarks, fields, stats = self._said()
+        known = *stats, *_changed(self._model_files)
+        asked, vectors = _vectors_of(self.embedder, self._model_files, benchmarks, fields, known)
         nearest = 0.0, -1
-        for found in embedder_of(self.embedder).vectors(texts):
+        for found in embedder.vectors(texts):
             cosines = (found @ vectors.T).max(axis=0, initial=-1.0)
             place = int(cosines.argmax())
             # The last digits of a sum depend on the processor.
@@ -166,13 +173,14 @@ def _changed(paths: Iterable[Path]) -> tuple[object, ...]:
 @lru_cache(maxsize=2)
 def _vectors_of(
     embedder: str,
+    files: tuple[Path, ...],
     benchmarks: tuple[tuple[str, str], ...],
     fields: tuple[str, ...],
     stats: tuple[object, ...],
-    model: tuple[object, ...],
 ) -> "tuple[list[_Run], Vectors]":
     """The texts of benchmarks that are compared, and a vector for each: of a long one one for each window.
 
+    `files`: of the embedder. `stats`: of these and of the benchmarks', so that a changed one is read again.
     Raises: RecipeWrong, OptionWrong.
     """
     asked = [
@@ -185,7 +193,7 @@ def _vectors_of(
     parts: list[Vectors] = []
     for begin in range(0, len(asked), _TEXTS_AT_ONCE):
         some = asked[begin : begin + _TEXTS_AT_ONCE]
-        for run, found in zip(some, embedder_of(embedder).vectors([one.text for one in some]), strict=True):
+        for run, found in zip(some, embedder_of(embedder, files).vectors([one.text for one in some]), strict=True):
             runs += [run] * len(found)
             parts.append(found)
     return runs, np.concatenate(parts)

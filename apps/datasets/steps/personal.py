@@ -57,7 +57,11 @@ class PersonalData(MapStep):
             raise OptionWrong(f"kinds: give at least one, and only of {', '.join(KINDS)}")
 
     def files(self) -> tuple[Path, ...]:
-        return model_files(self.names) if self.names else ()
+        return self._model_files if self.names else ()
+
+    @cached_property
+    def _model_files(self) -> tuple[Path, ...]:
+        return model_files(self.names)
 
     @cached_property
     def _kinds(self) -> list[DataKind]:
@@ -84,7 +88,9 @@ class PersonalData(MapStep):
         """Asked once for all texts of a record. Raises: RecipeWrong: the model cannot be used."""
         kept = [record.fields, *([message.content, message.extra] for message in record.all_messages())]
         texts = list(dict.fromkeys(text for text in texts_in(kept) if text.strip()))
-        return dict(zip(texts, name_finder_of(self.names).spans(texts), strict=True)) if texts else {}
+        if not texts:
+            return {}
+        return dict(zip(texts, name_finder_of(self.names, self._model_files).spans(texts), strict=True))
 
     def _without(self, value: Any, taken: "Counter[str]", names: "Names") -> Any:
         """Of JSON, as it came where there is nothing to take out. Raises: TimeoutError."""
