@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
+from apps.datasets.markup.reading import HTML_MAX_DEPTH, markdown_of
 from apps.datasets.steps.base import Dropped
-from apps.datasets.steps.html import HTML_MAX_DEPTH, HtmlToMarkdown, PageRemains, markdown_of
+from apps.datasets.steps.html import HtmlToMarkdown, PageRemains
 from tests.datasets.support import Notes, talk
 
 CODE_BLOCK = (
@@ -101,13 +102,6 @@ def test_it_is_done_once_only() -> None:
     assert (once.messages[1].content, notes) == (first, {})
 
 
-@pytest.mark.parametrize("answer", ["%PDF-1.4 <p>a</p>", "PK\x03\x04<p>a</p>"])
-def test_what_the_converter_takes_for_no_text_is_dropped_and_ends_no_run(answer: str) -> None:
-    outcome = HtmlToMarkdown().apply(talk("ua", "Hi", answer), Counter())
-    assert isinstance(outcome, Dropped)
-    assert outcome.reason == "HTML that cannot be read"
-
-
 @pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul"])
 def test_what_is_nested_too_deep_is_dropped_and_never_cut(tag: str) -> None:
     deep = f"<{tag}>" * 100_000 + "<p>x</p>"
@@ -119,10 +113,6 @@ def test_what_is_nested_too_deep_is_dropped_and_never_cut(tag: str) -> None:
 def test_as_deep_as_is_allowed_keeps_its_text() -> None:
     html = "<ul><li>" * (HTML_MAX_DEPTH - 1) + "deep" + "</li></ul>" * (HTML_MAX_DEPTH - 1)
     assert "deep" in markdown_of(html)
-
-
-def test_marks_of_formulas_cannot_be_forged() -> None:
-    assert markdown_of(f"<p>⟦0⟧ ⟦tex 0⟧ {TEX.format('q')}</p>") == "⟦0⟧ ⟦tex 0⟧ $q$"
 
 
 @pytest.mark.parametrize(

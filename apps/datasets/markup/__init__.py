@@ -1,0 +1,1 @@
+"""Pages to Markdown: read by `reading`, written by `writing`. Pure."""

@@ -1,0 +1,180 @@
+"""Pages as HTML, cut into tags and texts. Pure.
+
+Most pages are well-formed, and a look at each tag shows it. One that is not is mended by lexbor as a browser would, and
+then is.
+"""
+
+import re
+
+from selectolax.lexbor import LexborHTMLParser
+
+from apps.datasets.markup.writing import LEAVES, SKIPPED, Page
+
+HTML_MAX_DEPTH = 200
+"""Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
+
+_NAME = r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)"
+_TAG = re.compile(rf"<({'|'.join(LEAVES)})>([^<]*)</\1>|{_NAME}" r"""((?:[^<>"']|"[^"]*")*+)>""")
+"""As pages are written; an attribute between single quotes is for lexbor to read. Elements that hold but a text, as
+most do, are read at one go."""
+_MENDED_TAG = re.compile(rf"<!--.*?-->|{_NAME}" r"""((?: [^\s"=]+="[^"]*")*)>""", re.DOTALL)
+"""As lexbor writes them."""
+_NESTING = re.compile(
+    r"<(/?)(?:div|span|b|i|u|em|strong|del|sub|sup|a|font|ul|ol|dl|blockquote|pre|code|table|section|article)[\s>]",
+    re.IGNORECASE,
+)
+
+_VOID = frozenset({
+    "br", "hr", "img", "input", "wbr", "area", "base", "col", "embed", "link", "meta", "param", "source", "track",
+})  # fmt: skip
+_KNOWN = frozenset({
+    "div", "p", "span", "b", "strong", "i", "em", "u", "s", "del", "ins", "sub", "sup", "small", "mark", "code", "kbd",
+    "samp", "var", "abbr", "cite", "q", "dfn", "a", "ul", "ol", "li", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5",
+    "h6", "table", "thead", "tbody", "tfoot", "tr", "td", "th", "section", "article", "figure", "figcaption", "dl",
+    "dt", "dd", "button", "br", "hr", "img",
+})  # fmt: skip
+"""Elements of which `_is_misplaced` knows where they may stand."""
+_ENDS_PARAGRAPH = frozenset({
+    "div", "p", "ul", "ol", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article", "figure",
+    "figcaption", "dl", "hr",
+})  # fmt: skip
+"""Of the known ones those before which a browser ends a paragraph. A table is none, in pages without a doctype."""
+_INSIDE = {
+    "li": frozenset({"ul", "ol"}),
+    "dt": frozenset({"dl"}),
+    "dd": frozenset({"dl"}),
+    "thead": frozenset({"table"}),
+    "tbody": frozenset({"table"}),
+    "tfoot": frozenset({"table"}),
+    "tr": frozenset({"table", "thead", "tbody", "tfoot"}),
+    "td": frozenset({"tr"}),
+    "th": frozenset({"tr"}),
+}
+_FOREIGN = frozenset({"svg", "math"})
+"""What stands in them may close itself, and is of another language."""
+_UNSEEN = ("script", "style", "noscript", "template", "iframe", "noembed", "noframes")
+_ATTRIBUTE_NAME = re.compile(r"[\w:.-]+")
+_OF_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
+"""In these nothing stands but each other and cells."""
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_ALONE = frozenset({"a", "button", "p"})
+"""None stands in another of its kind."""
+
+
+def markdown_of(html: str) -> str:
+    """Raises: ValueError: elements stand in too many others."""
+    if is_too_deep(html):
+        raise ValueError(f"elements in over {HTML_MAX_DEPTH} others")
+    if "\r" in html:
+        html = html.replace("\r\n", "\n").replace("\r", "\n")
+    markdown = _read(html)
+    return (_read_mended(mended(html)) if markdown is None else markdown).strip()
+
+
+def is_too_deep(html: str) -> bool:
+    """Whether elements that have to be closed stand in over `HTML_MAX_DEPTH` others."""
+    if html.count("<") <= HTML_MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _NESTING.finditer(html):
+        depth = max(0, depth - 1) if match[1] else depth + 1
+        if depth > HTML_MAX_DEPTH:
+            return True
+    return False
+
+
+def _read(html: str) -> str | None:
+    """None: the page is not well-formed, or has elements of which it is not known here where they may stand."""
+    cut = iter(_TAG.split(html))
+    first = next(cut)
+    if "<" in first:
+        return None
+    page = Page()
+    page.text(first)
+    open_tags: list[str] = []
+    n_foreign = 0
+    for leaf, said, slash, written, attributes, text in zip(cut, cut, cut, cut, cut, cut, strict=True):
+        depth = len(open_tags)
+        if leaf:
+            if n_foreign or _is_misplaced(leaf, open_tags):
+                return None
+            page.leaf(leaf, said, depth + 1)
+        elif slash:
+            tag = written.lower()
+            if not open_tags or open_tags.pop() != tag:
+                return None
+            page.end(tag, depth)
+            if depth == n_foreign:
+                n_foreign = 0
+        else:
+            tag = written.lower()
+            if n_foreign:
+                if tag in _KNOWN or tag in SKIPPED:
+                    return None  # a browser ends the picture or the formula before it
+            elif tag in _FOREIGN:
+                if attributes.endswith("/"):
+                    return None
+                n_foreign = depth + 1
+            elif _is_misplaced(tag, open_tags):
+                return None
+            page.start(tag, attributes, depth + 1)
+            if n_foreign and attributes.endswith("/"):
+                page.end(tag, depth + 1)
+            elif tag not in _VOID:
+                open_tags.append(tag)
+        if text:
+            if "<" in text or (open_tags and open_tags[-1] in _OF_TABLE and not text.isspace()):
+                return None
+            page.text(text)
+    return None if open_tags else page.markdown()
+
+
+def _is_misplaced(tag: str, open_tags: list[str]) -> bool:
+    """Whether a browser would end another element before it, leave it out, or put it elsewhere. Rather too often."""
+    if tag not in _KNOWN:
+        return True
+    above = open_tags[-1] if open_tags else ""
+    if tag in _INSIDE:
+        return above not in _INSIDE[tag]
+    if above in _OF_TABLE:
+        return True
+    if tag in _ENDS_PARAGRAPH and "p" in open_tags:
+        return True
+    return (tag in _ALONE and tag in open_tags) or (tag in _HEADINGS and above in _HEADINGS)
+
+
+def mended(html: str) -> str:
+    """As a browser would read it, without what nobody sees: each element is closed, in the order of opening.
+
+    Attributes stand between double quotes, and there is no other "<" in a text.
+    """
+    tree = LexborHTMLParser(html)
+    for node in tree.css(", ".join(_UNSEEN)):
+        node.decompose()
+    for node in tree.css("xmp, plaintext"):
+        node.replace_with(node.text())
+    for node in tree.css("*"):
+        for name in node.attributes:
+            if not _ATTRIBUTE_NAME.fullmatch(name):
+                del node.attrs[name]
+    body = tree.body
+    return (body.inner_html if body else "") or ""
+
+
+def _read_mended(html: str) -> str:
+    cut = iter(_MENDED_TAG.split(html))
+    page = Page()
+    page.text(next(cut))
+    open_tags: list[str] = []
+    for slash, written, attributes, text in zip(cut, cut, cut, cut, strict=True):
+        if written is not None:  # and no comment
+            tag, depth = written.lower(), len(open_tags)
+            if slash:
+                page.end(open_tags.pop(), depth)
+            else:
+                page.start(tag, attributes, depth + 1)
+                if tag not in _VOID:
+                    open_tags.append(tag)
+        if text:
+            page.text(text)
+    return page.markdown()
