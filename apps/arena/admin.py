@@ -76,6 +76,11 @@ class ContestantAdmin(ModelAdmin):
         has_fought = obj is not None and Side.objects.filter(contestant=obj).exists()
         return (*self.readonly_fields, *fixed) if has_fought else tuple(self.readonly_fields)
 
+    def save_model(self, request: HttpRequest, obj: Contestant, form: _ModelForm, change: bool) -> None:
+        if {"is_available", "model"} & {*form.changed_data}:
+            obj.awaits_model = False
+        super().save_model(request, obj, form, change)
+
     @admin.action(description="Retire: take part in no new battles")
     def retire(self, request: HttpRequest, queryset: QuerySet[Contestant]) -> None:
         retired = [contestant for contestant in queryset if contestant_retire(contestant)]

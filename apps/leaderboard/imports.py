@@ -161,7 +161,7 @@ class _Entrance:
     def _contestant(self, name: str) -> int:
         if name not in self._contestants:
             found, _ = Contestant.objects.get_or_create(
-                arena=self._file.arena, name=name, defaults={"is_available": False}
+                arena=self._file.arena, name=name, defaults={"is_available": False, "awaits_model": True}
             )
             self._contestants[name] = found.pk
         return self._contestants[name]

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import Client
+from django.urls import reverse
 
 from apps.arena.models import Arena, Contestant
 from apps.catalog.models import LanguageModel, Visibility
@@ -212,6 +213,27 @@ def test_a_model_that_comes_after_its_battles_takes_part_as_any_other(arena: Are
     dodo = Contestant.objects.get(name="dodo")
     assert (dodo.model, dodo.is_available, dodo.is_automatic) == (model, True, True)  # for those who see the model
     assert ImportedBattle.objects.filter(model_a=dodo).count() == 3
+
+
+def test_one_that_an_admin_switched_off_stays_off_when_its_model_comes_back(arena: Arena) -> None:
+    Contestant.objects.create(arena=arena, name="dodo", is_available=False)
+    model = LanguageModel.objects.create(name="dodo")
+    dodo = Contestant.objects.get(name="dodo")
+    assert (dodo.model, dodo.is_available) == (model, False)
+
+
+def test_an_admin_decides_about_one_that_awaits_its_model(arena: Arena, admin_client: Client, tmp_path: Path) -> None:
+    bring(written(tmp_path, [row(n, model_a="dodo", model_b="auk") for n in range(3)]))
+    switched: dict[str, list[dict[str, str]]] = {"dodo": [{"is_available": "on"}, {}], "auk": [{}]}
+    for name, times in switched.items():
+        page = f"{reverse('admin:arena_contestant_changelist')}?q={name}"
+        form = {"id": Contestant.objects.get(name=name).pk, "weight": "2", "boost": "1"}
+        for decided in times:
+            told = {f"form-0-{field}": value for field, value in (form | decided).items()}
+            admin_client.post(page, {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "_save": "Save"} | told)
+        LanguageModel.objects.create(name=name)
+    found = Contestant.objects.filter(name__in=switched)
+    assert {one.name: (one.weight, one.is_available) for one in found} == {"dodo": (2, False), "auk": (2, True)}
 
 
 def test_too_many_models_are_refused_before_they_spoil_the_board(

@@ -42,8 +42,9 @@ def api_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
         # A second contestant, so that there are battles; these models do not stop by themselves.
         site.query(
             "INSERT INTO arena_contestant (public_id, arena_id, model_id, name, system_prompt, weight, boost,"
-            " is_available, is_anonymous_only, has_strict_targets, is_automatic, created_at)"
-            " SELECT gen_random_uuid(), arena_id, model_id, 'tiny again', '', 1, 1, true, false, false, false, now()"
+            " is_available, is_anonymous_only, has_strict_targets, is_automatic, awaits_model, created_at)"
+            " SELECT gen_random_uuid(), arena_id, model_id, 'tiny again', '', 1, 1,"
+            " true, false, false, false, false, now()"
             " FROM arena_contestant WHERE name = 'tiny' RETURNING id"
         )
         site.query("UPDATE arena_contestant SET max_tokens = 24 RETURNING id")

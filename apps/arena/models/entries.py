@@ -102,6 +102,8 @@ class Contestant(models.Model):
     )
     is_automatic = models.BooleanField(default=False, editable=False)
     """Entered because the arena enters all models; met by those who may see the model alone."""
+    awaits_model = models.BooleanField(default=False, editable=False)
+    """Known by battles of other sites alone: it enters so when a model of its name comes, unless an admin decides."""
     retired_at = models.DateTimeField(null=True, blank=True, help_text="From then on it takes part no more.")
     created_at = models.DateTimeField(auto_now_add=True)
 

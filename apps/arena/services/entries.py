@@ -3,7 +3,7 @@
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.arena.models import Arena, Contestant, Side
+from apps.arena.models import Arena, Contestant
 from apps.arena.models.entries import DEFAULT_SLUG
 from apps.catalog.models import Kind, LanguageModel
 
@@ -45,11 +45,5 @@ def _enter(arena: Arena, model: LanguageModel) -> None:
         arena=arena, name=model.name, defaults={"model": model, "is_automatic": True}
     )
     if not is_new and contestant.model_id is None:
-        entered = {"is_automatic": True, "is_available": True} if _is_of_files(contestant) else {}
+        entered = {"is_automatic": True, "is_available": True, "awaits_model": False} if contestant.awaits_model else {}
         Contestant.objects.filter(pk=contestant.pk, model=None).update(model=model, **entered)
-
-
-def _is_of_files(contestant: Contestant) -> bool:
-    """Known by battles of other sites alone, and not because an admin wants it here."""
-    is_off = not contestant.is_automatic and not contestant.is_available
-    return is_off and not Side.objects.filter(contestant=contestant).exists()
