@@ -143,6 +143,7 @@ def test_a_visitor_is_found_too_and_also_after_they_signed_in(
     client.post("/accounts/login/", {"login": "alice", "password": "correct horse"})
     source.refresh_from_db()
     assert (source.user, source.visitor_public_id) == (alice, None)
+    agree(Actor(user_id=alice.pk))
     clean_site(tmp_path, name="next")
     assert DatasetVersion.objects.count() == 1  # the same rows
     erased(user=alice)
