@@ -95,6 +95,8 @@ class SourceRecord(models.Model):
     """The same, of somebody without an account."""
     conversation = models.UUIDField(null=True)
     """Public id of that chat, or of a side of a battle."""
+    messages = ArrayField(models.BigIntegerField(), null=True)
+    """Keys of the messages that it was made of: moderators may take something out of them later."""
 
     class Meta:
         constraints = [

@@ -10,6 +10,7 @@ from apps.datasets.models import DatasetRow, DatasetVersion
 from apps.datasets.release_models import TakenRow
 from apps.datasets.row_lines import record_of
 from apps.datasets.selectors import lines_of, positions_unusable
+from apps.datasets.site.asked import UNUSABLE
 from apps.datasets.steps.base import Dropped
 from apps.datasets.steps.personal import PersonalData
 
@@ -70,14 +71,15 @@ def _taken(version: DatasetVersion, set_names: list[str]) -> Check:
 
 
 def n_unusable(version: DatasetVersion, set_names: list[str]) -> int:
-    """Of people who let them be used no more, or deleted what they were made of."""
+    """Of people who let them be used no more or deleted what they were made of, or moderators took something out."""
     return sum(len(positions_unusable(version, name)) for name in set_names)
 
 
 def _consent(version: DatasetVersion, set_names: list[str]) -> Check:
     n = n_unusable(version, set_names)
-    words = f"{n} rows are of people who let them be used no more; `manage.py dataset renew {version}` leaves them out"
-    return Check("consent", not n, words if n else "no row is of somebody who took it back", is_needed=True)
+    words = f"{n} rows: {UNUSABLE}; `manage.py dataset renew {version}` leaves them out"
+    fine = "all rows of people may be used: they agree, and moderators took nothing out"
+    return Check("consent", not n, words if n else fine, is_needed=True)
 
 
 def n_erased(version: DatasetVersion, set_names: list[str]) -> int:

@@ -25,6 +25,7 @@ class Source:
     user_id: int | None = None
     conversation: UUID | None = None
     visitor_public_id: UUID | None = None
+    messages: list[int] | None = None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from apps.datasets.models import DatasetRow, DatasetVersion, Origin
 from apps.datasets.release_models import DatasetRelease, ReleaseState
 from apps.datasets.services.releases import release_decide, release_propose
 from apps.datasets.services.versions import Draft, SetDraft, version_delete, version_store
+from apps.datasets.site.asked import UNUSABLE
 from tests.datasets.site import agree, chat, clean_site
 from tests.datasets.test_takedowns import row, taken
 
@@ -176,7 +177,7 @@ def test_what_people_let_be_used_no_more_is_neither_released_nor_in_the_next_ver
         proposed(owl, version)
     assert "tea@2  1 rows" in run("renew", "tea")
     newest = DatasetVersion.objects.get(number=2)
-    assert newest.sets["all"]["steps"][-1]["dropped"] == {"no consent in force, or deleted": 1}
+    assert newest.sets["all"]["steps"][-1]["dropped"] == {UNUSABLE: 1}
     assert "Alice's" not in "".join(str(row.line) for row in newest.rows.all())
     assert proposed(owl, newest).state == ReleaseState.PROPOSED
 

@@ -18,6 +18,7 @@ from apps.datasets import cleaning
 from apps.datasets.folder import folder_read
 from apps.datasets.models import DatasetRow, DatasetVersion, SourceRecord
 from apps.datasets.services.versions import version_delete
+from apps.datasets.site.asked import UNUSABLE
 from apps.holds.errors import Held
 from apps.holds.models import HeldKind
 from apps.moderation.models import Opening
@@ -112,7 +113,7 @@ def test_what_is_taken_back_is_in_no_later_version_and_stays_in_those_there_are(
     for version in ("tea@2", "both@1", "halves@1"):
         assert sorted(texts_of(version)) == bobs, version
     [step] = DatasetVersion.objects.get(dataset__name="both").sets["all"]["steps"]
-    assert step["dropped"] == {"no consent in force, or deleted": 4, "the same row was there before": 8}
+    assert step["dropped"] == {UNUSABLE: 4, "the same row was there before": 8}
     assert (step["n_in"], step["n_out"]) == (20, 8)
 
 

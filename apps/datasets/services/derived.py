@@ -25,7 +25,7 @@ from apps.datasets.services.erasure import rows_empty
 from apps.datasets.services.locks import datasets_lock
 from apps.datasets.services.takedowns import reasons_by_id
 from apps.datasets.services.versions import Draft, SetDraft, version_store
-from apps.datasets.site.asked import Why
+from apps.datasets.site.asked import UNUSABLE
 from apps.datasets.sources import Source, Wanted
 from apps.datasets.steps.duplicates import digest_of
 from apps.datasets.steps.sampling import chance
@@ -108,7 +108,8 @@ def _merge(dataset: str, versions: list[DatasetVersion], name: str, made: _Set) 
 
 
 def _left_out(version: DatasetVersion, name: str, reports: list[StepReport]) -> Collection[int]:
-    """Rows of people who let them be used no more, or deleted what they were made of: no later version has them."""
+    """Rows of people who let them be used no more or deleted what they were made of, and such of which moderators took
+    something out: no later version has them."""
     left_out = positions_unusable(version, name)
     _count_out(left_out, reports)
     return left_out
@@ -117,7 +118,7 @@ def _left_out(version: DatasetVersion, name: str, reports: list[StepReport]) -> 
 def _count_out(left_out: Collection[int], reports: list[StepReport]) -> None:
     for report in reports:
         report.n_in += len(left_out)
-        report.dropped.update({f"{Why.NO_CONSENT}, or {Why.GONE}": len(left_out)} if left_out else {})
+        report.dropped.update({UNUSABLE: len(left_out)} if left_out else {})
 
 
 def _file_of(version: DatasetVersion, file: str) -> str:
@@ -236,7 +237,7 @@ def _sources(
             if wanted.has(file, one.record):
                 if one.is_erased:
                     erased[file].append(one.record)
-                whose = (one.user_id, one.conversation, one.visitor_public_id)
+                whose = (one.user_id, one.conversation, one.visitor_public_id, one.messages)
                 yield Source(file, one.record, one.format, one.value, *whose)
 
 

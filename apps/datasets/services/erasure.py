@@ -30,7 +30,7 @@ def dataset_rows_erase(actor: Actor, held: Collection[UUID]) -> int:
         for (version, file), numbers in records.items():
             rows_empty(version, file, numbers)
         emptied = SourceRecord.objects.filter(pk__in=[source.pk for source in sources])
-        emptied.update(value=None, user=None, visitor_public_id=None, conversation=None)
+        emptied.update(value=None, user=None, visitor_public_id=None, conversation=None, messages=None)
     return len(sources)
 
 

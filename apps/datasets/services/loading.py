@@ -17,7 +17,9 @@ from apps.datasets.sources import Source, Wanted
 ROW_COLUMNS = (
     "version_id", "set_name", "position", "record_id", "source_file", "source_record", "steps", "line",
 )  # fmt: skip
-SOURCE_COLUMNS = ("version_id", "file", "record", "format", "value", "user_id", "conversation", "visitor_public_id")
+SOURCE_COLUMNS = (
+    "version_id", "file", "record", "format", "value", "user_id", "conversation", "visitor_public_id", "messages",
+)  # fmt: skip
 
 BATCH_ROWS = 500
 BATCH_CHARS = 4_000_000
@@ -59,7 +61,7 @@ def sources_load(version: DatasetVersion, sources: Iterable[Source]) -> None:
     for some in _in_batches(sources):
         with _copied(SourceRecord, SOURCE_COLUMNS) as copy:
             for one in some:
-                whose = (one.user_id, one.conversation, one.visitor_public_id)
+                whose = (one.user_id, one.conversation, one.visitor_public_id, one.messages)
                 copy.write_row((version.pk, one.file, one.record, one.format, one.value, *whose))
 
 

@@ -66,6 +66,10 @@ class Why(StrEnum):
     TIE = "neither answer is better"
 
 
+UNUSABLE = f"{Why.NO_CONSENT}, {Why.GONE}, or {Why.TAKEN_OUT} or look at it"
+"""The same of rows that are in versions, in one word for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a record was made of: by this it is found out whether it may still be used."""

@@ -52,6 +52,7 @@ def _sources(taken: Taken, wanted: Wanted, *, is_value_kept: bool) -> Iterator[S
                 owner.user_id,
                 UUID(first),
                 owner.visitor_public_id,
+                list(origin.messages),
             )
 
 

@@ -1,8 +1,10 @@
 """What may be used now: of whom, and of what neither its person nor moderators have said otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, CharField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 
 from apps.appeals.models import Outcome
 from apps.consents.models import Kind
@@ -10,13 +12,18 @@ from apps.consents.selectors import consents_in_force
 from apps.conversations.models import Conversation, Message, Purpose
 from apps.datasets.errors import ConsentGone, SiteFolder
 from apps.datasets.models import DatasetRow, DatasetVersion, SourceRecord
-from apps.datasets.site.asked import Origin, What, Why
+from apps.datasets.site.asked import UNUSABLE, Origin, What, Why
 from apps.moderation.actions import REMOVED
 from apps.moderation.choices import Review
 from apps.moderation.models import Incident
 
 _REMOVED = ExpressionWrapper(Q(content__contains=REMOVED), output_field=BooleanField())
+_HARMFUL = ~Q(review=Review.APPROVED) | Q(appeal__outcome=Outcome.OPEN)
+_NAMES = ("public_id", "generation__public_id", "conversation__public_id", "conversation__side__battle__public_id")
+"""By which of a message's names an incident may be about it, or about all that it is in."""
 _REMOVED_PROMPT = ExpressionWrapper(Q(system_prompt__contains=REMOVED), output_field=BooleanField())
+
+_AT_ONCE = 500
 
 
 def of_consenting(kind: Kind) -> Q:
@@ -66,8 +73,7 @@ def _why(origin: Origin, has_removed: dict[str, bool], usable: set[str], said: d
 
 def _decided(names: set[str]) -> dict[str, Why]:
     """What moderators found about any of these, where they did not find it harmless."""
-    harmful = ~Q(review=Review.APPROVED) | Q(appeal__outcome=Outcome.OPEN)
-    incidents = Incident.objects.filter(harmful, reference__in=names).order_by("pk")
+    incidents = Incident.objects.filter(_HARMFUL, reference__in=names).order_by("pk")
     return {
         reference: Why.LOOKED_AT if review == Review.OPEN or outcome == Outcome.OPEN else Why.TAKEN_OUT
         for reference, review, outcome in incidents.values_list("reference", "review", "appeal__outcome")
@@ -82,7 +88,27 @@ def sources_unusable(version: DatasetVersion) -> QuerySet[SourceRecord]:
     same_person = Q(user=OuterRef("user")) | Q(visitor__public_id=OuterRef("visitor_public_id"))
     usable = conversations_usable().filter(same_person, public_id=OuterRef("conversation"))
     of_people = Q(user__isnull=False) | Q(visitor_public_id__isnull=False)
-    return SourceRecord.objects.filter(of_people, ~Exists(usable), version=version)
+    unusable = Q(of_people, ~Exists(usable)) | Q(pk__in=list(_without_all_messages(version)))
+    return SourceRecord.objects.filter(unusable, version=version)
+
+
+def _without_all_messages(version: DatasetVersion) -> Iterator[int]:
+    """Keys of those of which a message is deleted, or moderators took something out, or still look at it."""
+    sources = SourceRecord.objects.filter(version=version, messages__isnull=False).order_by("pk")
+    made_of = sources.values_list("pk", "messages").iterator(chunk_size=_AT_ONCE)
+    while some := list(islice(made_of, _AT_ONCE)):
+        usable = set(_messages_usable({key for _, keys in some for key in keys or ()}))
+        yield from (pk for pk, keys in some if not usable.issuperset(keys or ()))
+
+
+def _messages_usable(keys: set[int]) -> QuerySet[Message, int]:
+    """Asked for by their keys, a bounded number at a time: a look at all of a site's messages would take minutes."""
+    found = Message.objects.filter(pk__in=keys).order_by()
+    found = found.exclude(Q(content__contains=REMOVED) | Q(conversation__system_prompt__contains=REMOVED))
+    for name in _NAMES:
+        its_name = Cast(OuterRef(name), CharField())
+        found = found.filter(~Exists(Incident.objects.filter(_HARMFUL, reference=its_name)))
+    return found.values_list("pk", flat=True)
 
 
 def version_check_people(version: DatasetVersion) -> None:
@@ -94,7 +120,7 @@ def version_check_people(version: DatasetVersion) -> None:
         locked = consents_in_force(kind).order_by("pk").select_for_update(of=("self",))
         list(locked.values_list("pk", flat=True))
     if n_gone := sources_unusable(version).count():
-        raise ConsentGone(reasons=f"{n_gone} {Why.NO_CONSENT}, or {Why.GONE}")
+        raise ConsentGone(reasons=f"{n_gone} {UNUSABLE}")
     of_site = Q(pk__in=[])
     for what in What:
         of_site |= Q(source_file__endswith=what)
