@@ -105,6 +105,18 @@ def test_a_version_is_proposed_once_until_it_is_declined(owl: User, fox: User) -
     assert proposed(owl, release.version).state == ReleaseState.PROPOSED
 
 
+def test_the_same_sets_in_another_order_are_the_same_release(owl: User) -> None:
+    draft = Draft("tea", Origin.IMPORT, {"name": "test"}, [], licence="MIT")
+    lines = [json.dumps(row("c1")).encode()]
+    version, _ = version_store(draft, {name: SetDraft(lines, {"steps": []}) for name in ("train", "all")})
+    run("release", "tea@1", "--set", "train", "--set", "all", "--by", "owl")
+    for sets in (["--set", "all", "--set", "train"], []):
+        with pytest.raises(CommandError, match="proposed before"):
+            run("release", "tea@1", *sets, "--by", "owl")
+    run("release", "tea@1", "--set", "all", "--by", "owl")
+    assert [release.sets for release in version.releases.order_by("pk")] == [["all", "train"], ["all"]]
+
+
 # --- Who decides ------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ def release_propose(version: DatasetVersion, set_names: list[str], *, notes: str
     """Raises: ReleaseRefused: somebody may not, something that is needed is not there, or it was proposed before."""
     if not (by.is_active and by.is_staff and by.has_perm(MAY_PROPOSE)):
         raise ReleaseRefused(what=version, reason=f"{by} may not propose releases; an administrator can allow it")
+    set_names = sorted(set(set_names))  # in another order it is the same release
     if _open_of(version, set_names).exists():
         raise ReleaseRefused(what=version, reason="it was proposed before, and is not declined")
     checks = checks_of(version, set_names)
