@@ -30,8 +30,10 @@ VOTES_CAST = """
 from apps.arena.models import Arena
 from apps.leaderboard.traits import traits_write
 from tests.leaderboard.support import votes_between
+from apps.leaderboard.models import VoteTraits
 votes_between("demo-base", "lynx", n=2)
 traits_write(Arena.objects.get())
+VoteTraits.objects.filter(vote__battle__sides__contestant__name="lynx").update(categories=["code", "hard"])
 """
 EASY, HARD = "It is easy.\n[[1, 7]]", "1. Yes.\nAs in [[2]]?\n\n[[1,2,3, 4, 6, 7]]"
 
@@ -119,9 +121,13 @@ def test_a_verdict_stands_in_the_place_of_the_rule(arena: Arena, three: list[Con
 
 def test_what_is_not_judged_is_told_and_asked_again(arena: Arena, three: list[Contestant], judge: StandIn) -> None:
     votes = cast(three, TRAVEL, CODE, CODE)
+    VoteTraits.objects.filter(vote__in=votes).update(categories=["code", "hard"])
     judge.replies += [answer("I cannot say."), answer(EASY), answer("[[99]]")]
     with pytest.raises(CommandError, match="2 prompts were not judged"):
         judged()
+    assert list(VoteTraits.objects.order_by("vote").values_list("categories", flat=True)) == [
+        ["code", "hard"], ["code"], ["code", "hard"],
+    ]  # fmt: skip
     assert list(VoteTraits.objects.exclude(criteria=None).values_list("vote", flat=True)) == [votes[1].pk]
     judge.replies += [answer(HARD), answer(HARD)]
     assert "2 prompts judged, 2 of them hard" in judged()[0]
@@ -211,6 +217,8 @@ def test_a_model_that_gives_no_verdict_changes_nothing(live_site: LiveSite) -> N
     with pytest.raises(RuntimeError, match="2 prompts were not judged") as refused:
         live_site.manage("leaderboard", "judge", "--model", "demo-base", "--limit", "2")
     assert f"2 not judged: {judging.UNREADABLE}" in str(refused.value)
+    found = live_site.query("SELECT categories, criteria FROM leaderboard_votetraits WHERE judge = 'demo-base'")
+    assert found == [(["code", "hard"], None)] * 2
 
 
 @pytest_asyncio.fixture(autouse=True)
