@@ -1,6 +1,7 @@
 """The site as its users meet it: real processes on real ports, with a database of their own.
 
-Nothing here knows Django's test database: what a test wants to find, it makes through the site's own doors.
+Nothing here knows Django's test database: what a test wants to find it makes through the site's own doors, or where
+there is none by `manage.py` and by SQL in the site's own database.
 """
 
 import json
@@ -81,7 +82,7 @@ MIGRATE = "from django.core.management import call_command; call_command('migrat
 
 @dataclass
 class Passes:
-    """What lets workers and programs in: ids and secrets, and keys of the API. Each is used once."""
+    """What lets workers and programs in: ids and secrets, and keys of the API. Each is used once on a site."""
 
     workers: list[tuple[UUID, str]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -107,6 +108,7 @@ class Process:
         self.popen.wait()
 
     def stop(self, limit_s: float = 20.0) -> int:
+        """Ask it to end, and return its status. Raises: TimeoutExpired: it did not, and was killed."""
         self.popen.terminate()
         try:
             return self.popen.wait(limit_s)
@@ -115,6 +117,7 @@ class Process:
             raise
 
     def assert_alive(self) -> None:
+        """Raises: RuntimeError, with the end of its output."""
         if self.popen.poll() is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
             raise RuntimeError(f"{self.log.name} ended with {self.popen.returncode}:\n{tail}")
@@ -135,7 +138,7 @@ def start_process(argv: list[str], *, env: dict[str, str], log: Path) -> Process
 
 
 def manage(env: Mapping[str, str], *arguments: str) -> str:
-    """Run `manage.py` and return its stdout."""
+    """Run `manage.py` and return its stdout. Raises: RuntimeError, with its stderr: its status is not 0."""
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -175,16 +178,16 @@ class LiveSite:
         return self._passes.keys.pop()
 
     def manage(self, *arguments: str) -> str:
-        """Run `manage.py` on the site's database and return its stdout."""
+        """Run `manage.py` on the site's database and return its stdout. Raises: RuntimeError, with its stderr."""
         return manage(self.env, *arguments)
 
     def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        """Read the site's database past the site."""
+        """One statement in the site's database, past the site: its rows. One that changes them has to say RETURNING."""
         with psycopg.connect(self.env["DATABASE_URL"]) as connection:
             return connection.execute(statement.encode(), values).fetchall()
 
     def clear(self) -> None:
-        """Take away what people and models have left, and the models too: as it was at first, but for its workers."""
+        """Take away models and visitors, and what was written, fought and rated. Accounts, keys and workers stay."""
         with psycopg.connect(self.env["DATABASE_URL"]) as connection:
             connection.execute(
                 "TRUNCATE catalog_languagemodel, accounts_visitor, conversations_conversation, arena_battle,"
@@ -217,7 +220,7 @@ class LiveSite:
         self.jobs.append(start_process(command, env=self.env, log=self.logs / "jobs.log"))
 
     def wait_for_model(self, name: str) -> None:
-        """Until some worker has loaded it; at once an error if a worker has ended."""
+        """Until some worker has loaded it. Raises: RuntimeError: a worker has ended; TimeoutError."""
 
         def is_offered() -> bool:
             for process in self.workers.values():
@@ -250,7 +253,7 @@ def new_database(url: str, *, like: str = "template1") -> Iterator[str]:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(like)))
         try:
-            yield url.replace("/fastchat?", f"/{name}?", 1)
+            yield urlsplit(url)._replace(path=f"/{name}").geturl()
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
