@@ -7,12 +7,21 @@ import sys
 
 def main() -> None:
     # Here, because each process that a command starts for its work loads this file too.
+    from fastchat_site.embedded.needs import cleans_files
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fastchat_site.settings.dev")
+    if cleans_files(sys.argv):
+        # Without services and the site's apps, which take longer to load than thousands of rows to clean.
+        from apps.datasets.management.commands.clean import Command
+
+        Command().run_from_argv(sys.argv)
+        return
+
     from django.core.management import execute_from_command_line
 
     from fastchat_site.embedded.command import services_for_command
     from fastchat_site.embedded.errors import LaunchError
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fastchat_site.settings.dev")
     try:
         with services_for_command(sys.argv, os.environ):
             execute_from_command_line(sys.argv)

@@ -9,7 +9,6 @@ from glob import escape
 from pathlib import Path
 
 from apps.datasets.errors import HubRefused
-from apps.datasets.hub_door import AddressForbidden, hub_door
 
 _REFERENCE = re.compile(
     r"hf:(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[A-Za-z0-9][\w./-]{0,99}))?"
@@ -37,6 +36,8 @@ def dataset_fetch(text: str, choose: Choose) -> Fetched:
     found = _REFERENCE.fullmatch(text)
     if found is None:
         raise HubRefused(what=text, reason="write hf:ORG/NAME, or hf:ORG/NAME@REVISION")
+    from apps.datasets.hub_door import hub_door  # a client of HTTP, which files need not wait for
+
     with hub_door():
         return _fetched(text, found["id"], found["revision"], choose)
 
@@ -76,6 +77,8 @@ def _told(text: str, id_: str, revision: str | None) -> Iterator[None]:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+
+    from apps.datasets.hub_door import AddressForbidden
 
     try:
         yield

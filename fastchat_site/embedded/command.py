@@ -17,13 +17,12 @@ from .errors import AlreadyRunning, ProcessCannotStart, ServiceNotReady
 from .guests import closed_to_guests, hold_guest_lock, wait_for_guests
 from .identity import ServiceUser, service_user
 from .launch import site_secrets
+from .needs import needs_database
 from .paths import REPOSITORY, default_data_dir, prepare_data_dir
 from .postgres import prepare_postgres
 from .redis import prepare_redis
 from .services import embedded_services
 
-WITHOUT_DATABASE = frozenset({"launch", "help", "version", "check", "makemigrations", "collectstatic", "diffsettings"})
-_RECIPE_MAX_BYTES = 1024 * 1024
 JOIN_LIMIT_S = 60.0
 JOIN_POLL_S = 0.1
 
@@ -43,39 +42,6 @@ def services_for_command(argv: Sequence[str], environ: MutableMapping[str, str])
     with ExitStack() as stack:
         _own_or_join(data_dir, user, environ, stack)
         yield
-
-
-def needs_database(argv: Sequence[str]) -> bool:
-    """Of Django's and this site's commands, by name and options."""
-    command = argv[1] if len(argv) > 1 else "help"
-    asks_for_help = bool({"-h", "--help"} & set(argv))
-    if command.startswith("-") or command in WITHOUT_DATABASE or asks_for_help:
-        return False
-    if command == "dataset":
-        return argv[2:3] != ["check"]
-    return command != "clean" or _clean_needs_database(argv[2:])
-
-
-def _clean_needs_database(arguments: Sequence[str]) -> bool:
-    """Files alone are cleaned without one, which takes half as long for small ones. Rather once too often."""
-    names = [argument.partition("=")[0] for argument in arguments]
-    options = ("--dataset", "--celery")
-    if any(name.startswith("--") and option.startswith(name) for name in names for option in options):
-        return True
-    if any(argument.rpartition("=")[2].startswith("site:") for argument in arguments):
-        return True  # what people wrote here is in the database
-    return any(_asks_moderation(Path(argument)) for argument in arguments)
-
-
-def _asks_moderation(recipe: Path) -> bool:
-    """A step of a recipe may ask what stands in the admin."""
-    try:
-        if not recipe.is_file():
-            return False
-        with recipe.open("rb") as file:
-            return b"moderation_tags" in file.read(_RECIPE_MAX_BYTES)
-    except OSError:
-        return False  # too long for a name, or not to be read: if it is a file at all, the command says so
 
 
 def _own_or_join(data_dir: Path, user: ServiceUser, environ: MutableMapping[str, str], stack: ExitStack) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastchat_site.embedded.command import needs_database
+from fastchat_site.embedded.needs import needs_database
 
 from .support import REPOSITORY, read_line, wait_for
 from .test_launch import environment
@@ -64,7 +64,7 @@ def test_two_commands_started_at_once_on_no_data_both_succeed(data_dir: Path) ->
     with shell(data_dir, COUNT_USERS) as one, shell(data_dir, COUNT_USERS) as two:
         press_enter(one)
         press_enter(two)
-        wait_for(lambda: one.poll() is not None and two.poll() is not None, limit_s=30)
+        wait_for(lambda: one.poll() is not None and two.poll() is not None, limit_s=120)
         assert one.communicate()[0].endswith("users: 0\n")
         assert two.communicate()[0].endswith("users: 0\n")
 
@@ -93,11 +93,11 @@ def test_files_alone_are_cleaned_without_a_database(
     assert needs_database(["manage.py", *arguments]) is needs
 
 
-def test_cleaning_files_starts_no_services(data_dir: Path, tmp_path: Path) -> None:
+def test_cleaning_files_starts_no_services_and_loads_no_apps(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "tidy.yaml").write_text("steps: [trim_turns]\n")
     turns = [{"from": "human", "value": "Which tea?"}, {"from": "gpt", "value": "Green tea."}]
     (tmp_path / "a.jsonl").write_text(json.dumps({"id": "1", "conversations": turns}) + "\n")
-    env = environment() | {"FASTCHAT_DATA_DIR": str(data_dir)}
+    env = environment() | {"FASTCHAT_DATA_DIR": str(data_dir), "PYTHONPROFILEIMPORTTIME": "1"}
     command = [sys.executable, str(REPOSITORY / "manage.py"), "clean", "tidy.yaml", "--input", "a.jsonl"]
     done = subprocess.run(
         [*command, "--output", "made"], check=False, cwd=tmp_path, env=env, capture_output=True, text=True
@@ -105,3 +105,6 @@ def test_cleaning_files_starts_no_services(data_dir: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "1 conversations" in done.stdout
     assert not data_dir.exists() or not any(data_dir.iterdir())
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "apps.datasets.run" in loaded
+    assert not loaded & {"django.db.models", "apps.datasets.models", "psycopg", "redis"}

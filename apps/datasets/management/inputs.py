@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.inputs import Choice, inputs_find
+from apps.datasets.names import LICENCE_MAX_CHARS
 from apps.datasets.run import Input
 
 
@@ -25,6 +26,16 @@ def choice_arguments(parser: ArgumentParser) -> None:
 
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
+
+
+def licensed(parser: ArgumentParser) -> None:
+    parser.add_argument("--licence", default="", type=_licence, metavar="NAME", help="of the dataset, as CC-BY-4.0")
+
+
+def _licence(text: str) -> str:
+    if len(text) > LICENCE_MAX_CHARS:
+        raise ArgumentTypeError(f"at most {LICENCE_MAX_CHARS} characters")
+    return text
 
 
 def inputs_given(options: dict[str, Any], name: str, tell: Callable[[str], object] = _say) -> list[Input]:

@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.output_folder import check_free
 from apps.datasets.site.asked import PREFIX, SHAPES, Asked, What
-from apps.datasets.site.snapshot import Taken, site_take, taken_for
+
+if TYPE_CHECKING:
+    from apps.datasets.site.snapshot import Taken
 
 _CHOICES = ("since", "until", "model", "arena")
 _OF_DATASETS = ("split", "config")
@@ -57,11 +59,14 @@ def _asked(what: What, options: dict[str, Any]) -> Asked:
 
 
 @contextmanager
-def site_taken(asked: list[Asked], options: dict[str, Any]) -> Iterator[list[Taken]]:
+def site_taken(asked: list[Asked], options: dict[str, Any]) -> Iterator["list[Taken]"]:
     """Files with what was asked for, as long as a run needs them. Raises: as `taken_for`; OutputExists."""
     if not asked:
         yield []
-    elif options["output"] is None:
+        return
+    from apps.datasets.site.snapshot import site_take, taken_for  # the site's apps, which files alone do not load
+
+    if options["output"] is None:
         with TemporaryDirectory(prefix="site-") as folder:
             yield [site_take(one, Path(folder), most=options["dry_run"]) for one in asked]
     else:

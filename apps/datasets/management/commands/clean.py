@@ -1,11 +1,14 @@
-"""`manage.py clean RECIPE --input FILE --output FOLDER`: training sets from raw conversations."""
+"""`manage.py clean RECIPE --input FILE --output FOLDER`: training sets from raw conversations.
+
+Files alone are cleaned without the site's apps (`manage.py`): what needs these is imported where it is used.
+"""
 
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -14,20 +17,18 @@ from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
 from apps.datasets.folder import folder_read
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
-from apps.datasets.management.inputs import choice_arguments, inputs_given, positive
+from apps.datasets.management.inputs import choice_arguments, inputs_given, licensed, positive
 from apps.datasets.management.site_input import asked_of, site_arguments, site_taken
-from apps.datasets.management.verbs.making import licensed
 from apps.datasets.names import name_check
 from apps.datasets.recipe import recipe_read
 from apps.datasets.report import report_text
 from apps.datasets.run import Input, Options
-from apps.datasets.services.versions import folder_store
-from apps.datasets.shared.pool import shared_pool
 from apps.datasets.site.asked import What
-from apps.datasets.site.lineage import site_sources, taken_require
-from apps.datasets.site.snapshot import Taken
 from apps.datasets.sources import no_sources, sources_of, sources_together
 from apps.datasets.steps.all import STEPS
+
+if TYPE_CHECKING:
+    from apps.datasets.site.snapshot import Taken
 
 _TOLD_EVERY_S = 1.0
 
@@ -94,7 +95,7 @@ class Command(BaseCommand):
         except SiteError as exc:
             raise CommandError(exc.message) from exc
 
-    def _clean(self, options: dict[str, Any], taken: list[Taken]) -> None:
+    def _clean(self, options: dict[str, Any], taken: "list[Taken]") -> None:
         if options["dataset"] is not None:
             name_check(options["dataset"])  # before hours of work
         recipe = recipe_read(options["recipe"], dict(options["set"]))
@@ -110,8 +111,15 @@ class Command(BaseCommand):
             self._tell(recipe_try(recipe, inputs, options["dry_run"], how))
             return
         progress = _Progress(sys.stderr.isatty())
-        more: dict[str, Any] = {"pool_of": shared_pool} if options["celery"] else {}
-        more["settle"] = lambda: taken_require(taken)
+        more: dict[str, Any] = {}
+        if options["celery"]:
+            from apps.datasets.shared.pool import shared_pool
+
+            more["pool_of"] = shared_pool
+        if taken:
+            from apps.datasets.site.lineage import taken_require
+
+            more["settle"] = lambda: taken_require(taken)
         cleaned = recipe_run(
             recipe, inputs, options["output"], how, overwrite=options["force"], progress=progress.show, **more
         )
@@ -122,7 +130,10 @@ class Command(BaseCommand):
         if options["dataset"] is not None:
             self._store(options, inputs, taken)
 
-    def _store(self, options: dict[str, Any], inputs: list[Input], taken: list[Taken]) -> None:
+    def _store(self, options: dict[str, Any], inputs: list[Input], taken: "list[Taken]") -> None:
+        from apps.datasets.services.versions import folder_store
+        from apps.datasets.site.lineage import site_sources
+
         is_kept = not options["without_sources"]
         of_files = sources_of(inputs) if is_kept else no_sources
         # Whose the others are is kept in any case.

@@ -1,6 +1,5 @@
 """Verbs that make or take away: import, export, merge, split, delete."""
 
-from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +12,9 @@ from apps.datasets.errors import DerivationWrong
 from apps.datasets.exporting import version_export, version_publish
 from apps.datasets.folder import REPORT, Folder, folder_read
 from apps.datasets.formats.shapes import Shape
-from apps.datasets.management.inputs import choice_arguments, inputs_given
+from apps.datasets.management.inputs import choice_arguments, inputs_given, licensed
 from apps.datasets.models import DatasetVersion, Origin
-from apps.datasets.names import LICENCE_MAX_CHARS, name_check, reference_read
+from apps.datasets.names import name_check, reference_read
 from apps.datasets.recipe import recipe_parse
 from apps.datasets.run import Options, names_of
 from apps.datasets.selectors import sets_of, version_get
@@ -56,16 +55,6 @@ def making_arguments(verbs: Any) -> None:
     delete = verbs.add_parser("delete", help="delete a version with all its rows, for good")
     delete.add_argument("version", metavar="NAME@NUMBER")
     delete.add_argument("--yes", action="store_true", help="it is meant")
-
-
-def licensed(parser: ArgumentParser) -> None:
-    parser.add_argument("--licence", default="", type=_licence, metavar="NAME", help="of the dataset, as CC-BY-4.0")
-
-
-def _licence(text: str) -> str:
-    if len(text) > LICENCE_MAX_CHARS:
-        raise ArgumentTypeError(f"at most {LICENCE_MAX_CHARS} characters")
-    return text
 
 
 def import_lines(options: dict[str, Any]) -> Lines:
