@@ -10,6 +10,19 @@ from django.conf import settings
 from apps.datasets.errors import PublishingFailed
 from apps.datasets.hub_door import AddressForbidden, hub_door
 
+REPO_ID_MAX_CHARS = 200
+
+
+def repo_id_check(repo_id: str) -> None:
+    """Whether a dataset of the hub may have that name. Raises: PublishingFailed."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    with _told(repo_id):
+        validate_repo_id(repo_id)
+        if len(repo_id) > REPO_ID_MAX_CHARS:
+            raise HFValidationError
+
 
 def folder_upload(folder: Path, repo_id: str, *, message: str, replaces: list[str]) -> tuple[str, str]:
     """The hub's commit and the dataset's address. Files that are there already with the same content are not sent, and

@@ -10,6 +10,8 @@ from django.db.models import F, Q
 
 from apps.datasets.names import NAME_MAX_CHARS
 
+PLACE_MAX_CHARS = 1000
+
 
 class TakedownReason(models.TextChoices):
     """Reports and cards say these, and nothing of why it was in this case."""
@@ -111,7 +113,7 @@ class Publication(models.Model):
     """A release in one place, by the last try to bring it there."""
 
     release = models.ForeignKey(DatasetRelease, on_delete=models.PROTECT, related_name="publications")
-    place = models.CharField(max_length=1000)
+    place = models.CharField(max_length=PLACE_MAX_CHARS)
     """`hf:ORG/NAME`, or a folder."""
     state = models.CharField(max_length=10, choices=PublicationState, default=PublicationState.RUNNING)
     revision = models.CharField(max_length=64, blank=True)

@@ -163,6 +163,15 @@ def test_one_at_a_time_brings_a_release_to_a_place(tmp_path: Path, monkeypatch: 
     assert (publication.state, publication.error) == (PublicationState.PUBLISHED, "")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 600, "\udc80", "a\x00b"])
+def test_what_is_no_name_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    release = approved()
+    with pytest.raises(CommandError, match="cannot be written"):
+        publish(release, "--to", f"{tmp_path}/{name}")
+    assert not Publication.objects.exists()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_card_tells_no_row_that_was_dropped_and_no_why_of_a_takedown(tmp_path: Path) -> None:
     version_of(row("c1"), row("c2", text="a secret question"), row("c3"))
     taken("c2")
@@ -299,7 +308,7 @@ def test_a_hub_that_sends_files_to_a_metadata_address_is_not_followed(hub: Hub) 
     assert not hub.commits
 
 
-@pytest.mark.parametrize("name", ["a b", "org/name/more", "../name"])
+@pytest.mark.parametrize("name", ["a b", "org/name/more", "../name", "", "\udc80", "a\x00b", f"{'o' * 2000}/name"])
 def test_what_is_no_name_of_a_hubs_dataset_is_refused(hub: Hub, name: str) -> None:
     with pytest.raises(CommandError, match="write ORG/NAME"):
         publish(approved(), "--hub", name)

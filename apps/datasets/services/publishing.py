@@ -12,13 +12,15 @@ from django.utils import timezone
 
 from apps.core.charts.alone import standing_alone
 from apps.core.errors import SiteError
+from apps.core.texts import clean_text, is_encodable
 from apps.datasets.cards import card_cell
-from apps.datasets.errors import OutputExists, ReleaseRefused
+from apps.datasets.errors import OutputExists, OutputUnwritable, ReleaseRefused
 from apps.datasets.exporting import version_publish
-from apps.datasets.hub_client import folder_upload
+from apps.datasets.hub_client import folder_upload, repo_id_check
 from apps.datasets.release_card import FIGURES, release_card
 from apps.datasets.release_checks import n_erased
 from apps.datasets.release_models import (
+    PLACE_MAX_CHARS,
     DatasetRelease,
     Publication,
     PublicationState,
@@ -38,7 +40,7 @@ def release_publish_folder(release: DatasetRelease, folder: Path) -> tuple[Publi
     Raises: ReleaseRefused, OutputExists, OutputUnwritable.
     """
     _check(release)
-    with _tried(release, str(folder.resolve())) as publication:
+    with _tried(release, _place(folder)) as publication:
         is_new = not (publication.revision and folder.is_dir() and folder_hash(folder) == publication.revision)
         if is_new:
             _write(release, folder, publication)
@@ -51,12 +53,27 @@ def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publicat
     Raises: ReleaseRefused, PublishingFailed, OutputUnwritable.
     """
     _check(release)
+    repo_id_check(repo_id)
     with _tried(release, f"hf:{repo_id}") as publication, TemporaryDirectory(prefix="release-") as work:
         known, folder = publication.revision, Path(work) / "release"
         _write(release, folder)
         message = f"Release {release} ({str(release.public_id)[:8]})"
         publication.revision, publication.address = folder_upload(folder, repo_id, message=message, replaces=_REPLACED)
     return publication, publication.revision != known
+
+
+def _place(folder: Path) -> str:
+    """Its whole name, as it is written down. Raises: OutputUnwritable: the name is none for a folder."""
+    try:
+        place = str(folder.resolve())
+        folder.exists()
+    except (OSError, ValueError, RuntimeError) as exc:
+        reason = getattr(exc, "strerror", None) or "that is no name of a folder"
+        raise OutputUnwritable(path=clean_text(str(folder)), reason=reason) from exc
+    if len(place) > PLACE_MAX_CHARS or not is_encodable(place):
+        reason = f"its name has over {PLACE_MAX_CHARS} characters, or such as are no text"
+        raise OutputUnwritable(path=clean_text(str(folder)), reason=reason)
+    return place
 
 
 def _check(release: DatasetRelease) -> None:
