@@ -224,15 +224,24 @@ def test_the_next_version_is_made_without_what_was_taken_down(tmp_path: Path) ->
     assert "[-<b>-]" in run("inspect", "tea@2/all", "--id", "c4")
 
 
-def test_takedowns_that_cannot_be_are_told(tmp_path: Path) -> None:
+def test_takedowns_that_cannot_be_are_told(alice: User, admin_user: User) -> None:
     stored(row("c1"))
+    User.objects.create_user("helper", is_staff=True)
     for arguments, why in (
         (("none", "c1", "--why", "x"), "no dataset none"),
         (("tea", "c9", "--why", "x"), "no row|no version"),
         (("tea", "c1", "--why", "x", "--by", "nobody"), "no account"),
+        (("tea", "c1", "--why", "x", "--by", ""), "no account"),
+        (("tea", "c1", "--why", "x", "--by", "root\x00"), "no account"),
+        (("tea", "c1", "--why", "x", "--by", "ro\udc80t"), "no account"),
+        (("tea", "c1", "--why", "x", "--by", "alice"), "alice may not take down"),
+        (("tea", "c1", "--why", "x", "--by", "helper"), "helper may not take down"),
     ):
         with pytest.raises(CommandError, match=why):
             run("takedown", *arguments)
+    assert not Takedown.objects.exists()
+    run("takedown", "tea", "c1", "--why", "x", "--by", admin_user.username)
+    assert Takedown.objects.get().taken_by == admin_user
 
 
 def test_a_version_that_is_deleted_takes_its_taken_rows_along() -> None:

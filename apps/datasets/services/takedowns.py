@@ -18,6 +18,8 @@ from apps.datasets.services.locks import datasets_lock
 from apps.datasets.site.paths import record_id
 from apps.datasets.takedown_ids import ids_of
 
+MAY_TAKE_DOWN = "datasets.add_takedown"
+
 _AT_ONCE = 500
 
 
@@ -25,8 +27,11 @@ def takedown_make(dataset: Dataset, id: str, *, reason: TakedownReason, why: str
     """Of a row, or of a conversation or a battle with all that was made of it; also in the datasets that were merged or
     split from this one.
 
-    Raises: TakedownRefused: no version has it, it was taken down before, or nothing says why.
+    `by` None: whoever runs commands here.
+    Raises: TakedownRefused: somebody may not, no version has it, it was taken down before, or nothing says why.
     """
+    if by is not None and not (by.is_active and by.is_staff and by.has_perm(MAY_TAKE_DOWN)):
+        raise TakedownRefused(what=repr(id[:60]), reason=f"{by} may not take down rows; an administrator can allow it")
     id_, why = clean_text(id).strip(), clean_text(why).strip()
     if not id_:
         raise TakedownRefused(what="''", reason="that is no id, and rows without one cannot be told apart")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.accounts.models import User
+from apps.core.texts import clean_text
 from apps.datasets.errors import ReleaseRefused, ReleaseUnknown, VersionUnknown
 from apps.datasets.models import Dataset
 from apps.datasets.names import name_check, reference_read
@@ -81,7 +82,7 @@ def takedown_lines(options: dict[str, Any]) -> Lines:
     dataset = Dataset.objects.filter(name=name, n_versions__gt=0).first()
     if dataset is None:
         raise VersionUnknown(what=f"dataset {name}")
-    by = _user(options["by"]) if options["by"] else None
+    by = _user(options["by"]) if options["by"] is not None else None
     reason = TakedownReason(options["reason"])
     takedown = takedown_make(dataset, options["id"], reason=reason, why=options["why"], by=by)
     rows = takedown.rows.select_related("version__dataset").order_by("version", "set_name", "position")
@@ -111,9 +112,9 @@ def _release(text: str) -> DatasetRelease:
 
 def _user(name: str) -> User:
     """Raises: ReleaseRefused."""
-    user = User.objects.filter(username=name).first()
+    user = User.objects.filter(username=name).first() if clean_text(name) == name else None
     if user is None:
-        raise ReleaseRefused(what=f"--by {name[:60]}", reason="there is no account of that name here")
+        raise ReleaseRefused(what=f"--by {clean_text(name)[:60]}", reason="there is no account of that name here")
     return user
 
 
