@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
@@ -267,3 +269,18 @@ def test_a_row_is_taken_down_in_the_admin_and_the_version_says_so(client: Client
     refused = client.post("/admin/datasets/takedown/add/", asked | {"record_id": "c9"}, follow=True)
     assert "no version of tea has a row with that id" in refused.content.decode()
     assert Takedown.objects.count() == 1
+
+
+def test_a_list_of_many_takedowns_asks_no_more_than_one_of_few(client: Client, admin_user: User) -> None:
+    stored(row("c1_1", "split_long"), row("c1_2", "split_long"), *(row(f"d{n}") for n in range(5)))
+    client.force_login(admin_user)
+    taken("c1")
+    n_asked = []
+    for more in ([], [f"d{n}" for n in range(5)]):
+        for id in more:
+            taken(id)
+        with CaptureQueriesContext(connection) as asked:
+            listed = client.get("/admin/datasets/takedown/").context["cl"].result_list
+        assert [takedown.n_taken for takedown in listed] == [1] * len(more) + [2]
+        n_asked.append(len(asked))
+    assert n_asked[0] == n_asked[1]
