@@ -245,6 +245,14 @@ def test_what_cannot_be_proposed_is_told_in_the_admin(client: Client, owl: User,
     assert not DatasetRelease.objects.exists()
 
 
+def test_a_version_that_takes_long_to_look_through_is_left_to_the_command(client: Client, owl: User) -> None:
+    version_of(*(row(f"c{n}") for n in range(2001)))
+    client.force_login(owl)
+    page = client.post("/admin/datasets/datasetrelease/add/", {"named": "tea@1", "notes": ""}, follow=True)
+    assert "manage.py dataset release tea@1 --by owl" in page.content.decode()
+    assert not DatasetRelease.objects.exists()
+
+
 def test_strangers_see_no_release(client: Client, owl: User, charlie: User) -> None:
     release = proposed(owl)
     client.force_login(charlie)
