@@ -34,3 +34,15 @@ def test_a_long_text_is_told_by_its_beginning() -> None:
 
 def test_half_of_a_pair_in_a_text_is_in_nobodys_way() -> None:
     assert language_of("\ud800 Wie geht es dir heute\0, mein Freund?") == "de"
+
+
+@pytest.mark.parametrize(
+    "text", ["WIE SORTIERE ICH EINE LISTE VON NAMEN?", "WIE SORTIERE ICH EINE LISTE VON Namen, BITTE?"]
+)
+def test_capitals_are_no_other_language(text: str) -> None:
+    assert language_of(text) == "de"
+
+
+def test_letters_are_counted_by_the_bytes_that_they_take() -> None:
+    assert language_of("12 как дела? 3") == language_of("как дела?") != UNKNOWN
+    assert language_of("как 12 де?") == UNKNOWN
