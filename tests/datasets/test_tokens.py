@@ -3,18 +3,23 @@
 import json
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
 from threading import Thread
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.datasets import children
 from apps.datasets.children import Child, children_close
 from apps.datasets.errors import RecipeWrong
-from apps.datasets.tokens import counter_of
+from apps.datasets.steps.splitting import SplitLong
+from apps.datasets.tokens import TokenCounter, counter_of, tokens_of_byte
 from tests.conftest import DEMO_BASE
+from tests.datasets.support import talk
 from tests.live import wait_until
 
 TEXT = "How many of these words does a tokenizer know?"
@@ -111,3 +116,44 @@ def test_a_tokenizer_that_is_gone_is_named(model: Path) -> None:
     (model / "tokenizer.json").unlink()
     with pytest.raises(RecipeWrong, match=r"tokenizer\.json: No such file"):
         count(model)
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=40))
+def test_no_more_tokens_than_is_said_of_a_byte(text: str) -> None:
+    assert tokens_of_byte(str(DEMO_BASE)) == 1
+    assert counter_of(str(DEMO_BASE)).count([text]) <= [len(text.encode())]
+
+
+@pytest.mark.parametrize(
+    ("changed", "most"),
+    [
+        ({"normalizer": {"type": "NFC"}}, 3),
+        ({"normalizer": {"type": "NFKC"}}, None),
+        ({"normalizer": {"type": "Prepend", "prepend": "_"}}, None),
+        ({"pre_tokenizer": None}, None),
+        ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}}, 1),
+        ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}}, None),
+        ({"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}, None),
+        ({"model": None}, None),
+    ],
+)
+def test_of_other_tokenizers_it_is_not_said(model: Path, changed: dict[str, object], most: int | None) -> None:
+    tokenizer = json.loads((model / "tokenizer.json").read_text()) | changed
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert tokens_of_byte(str(model)) == most
+
+
+def test_a_conversation_that_cannot_be_too_long_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def count(self: TokenCounter, texts: list[str]) -> list[int]:
+        counted.extend(texts)
+        return list(map(len, texts))
+
+    monkeypatch.setattr(TokenCounter, "count", count)
+    step = SplitLong(str(DEMO_BASE), max_tokens=100, overhead=6)
+    for n_chars in (88, 89):
+        record = talk("ua", "q" * (n_chars - 1), "ä"[: n_chars - 88] or "a")
+        step.apply(record, Counter())
+    assert counted == ["q" * 88, "ä"]

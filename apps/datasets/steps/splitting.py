@@ -9,7 +9,7 @@ from pathlib import Path
 from apps.datasets.records import Message, Record, Role
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
 from apps.datasets.steps.choosing import family_of
-from apps.datasets.tokens import counter_of
+from apps.datasets.tokens import counter_of, tokens_of_byte
 
 
 @step
@@ -40,6 +40,8 @@ class SplitLong(MapStep):
     def apply(self, record: Record, notes: "Counter[str]") -> Outcome:
         if record.chosen is not None:
             return record  # a pair is judged whole
+        if self._is_surely_short(record):
+            return record  # to count takes longer than all else
         counts = counter_of(self.tokenizer).count([message.content for message in record.messages])
         lengths = [n_tokens + self.overhead for n_tokens in counts]
         if sum(lengths) <= self.max_tokens:
@@ -60,6 +62,12 @@ class SplitLong(MapStep):
         notes["conversation split"] += len(parts) > 1
         notes["long round dropped"] += len(parts) - len(made)
         return made
+
+    def _is_surely_short(self, record: Record) -> bool:
+        if (most := tokens_of_byte(self.tokenizer)) is None:
+            return False
+        n_bytes = sum(len(message.content.encode("utf-8", "replace")) for message in record.messages)
+        return n_bytes * most + self.overhead * len(record.messages) <= self.max_tokens
 
     def _part(self, record: Record, head: int, begin: int, end: int) -> Record:
         if (begin, end) == (head, len(record.messages)):
