@@ -5,13 +5,15 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import settings
+from pytest_django import DjangoDbBlocker
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from tests.emptied import tables_empty
-from tests.live import ROOT, LiveSite, running_site
+from tests.live import ROOT, LiveSite, running_site, tables_keep
 
 # How long an example takes depends on what else the machine does, and on models that the first one loads.
 settings.register_profile("tests", deadline=None)
@@ -25,6 +27,15 @@ def quickly_emptied() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", tables_empty)
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test database, of which sites get a copy from before any test."""
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.close_pool()  # nobody may be connected to what is copied
+    tables_keep(connection.settings_dict["NAME"])
 
 
 @pytest.fixture

@@ -258,15 +258,26 @@ def new_database(url: str, *, like: str = "template1") -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+_migrated: list[str] = []
+"""A database with every table, once there is one. Migrating takes many seconds."""
+
+
+def tables_keep(name: str) -> None:
+    """Copy a database that has every table, and in them what migrations put there: sites begin with that one."""
+    _migrated.append(_name_of(at_end.enter_context(new_database(os.environ["DATABASE_URL"], like=name))))
+
+
 @cache
 def site_template() -> tuple[str, Passes]:
-    """The name of a database with every table and no connection, to be copied, and what it lets in.
-
-    Migrating takes many seconds.
-    """
-    url = at_end.enter_context(new_database(os.environ["DATABASE_URL"]))
+    """The name of a database with every table and no connection, to be copied, and what it lets in."""
+    like, before = (_migrated[0], "") if _migrated else ("template1", MIGRATE)
+    url = at_end.enter_context(new_database(os.environ["DATABASE_URL"], like=like))
     env = os.environ | {"DATABASE_URL": url} | SETTINGS
-    return urlsplit(url).path.removeprefix("/"), passes_made(env, before=MIGRATE)
+    return _name_of(url), passes_made(env, before=before)
+
+
+def _name_of(database_url: str) -> str:
+    return urlsplit(database_url).path.removeprefix("/")
 
 
 @contextmanager
