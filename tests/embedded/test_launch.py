@@ -89,10 +89,38 @@ def refused(data_dir: Path, port: int, *options: str) -> str:
     return done.stderr
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A launch that was asked to end: its status, which of its processes were left, and what it said."""
+
+    data_dir: Path
+    status: int
+    left: list[int]
+    said: str
+
+
 @pytest.fixture(scope="module")
-def site() -> Iterator[Launched]:
+def ended() -> Iterator[Ended]:
+    """The one that makes a database of its own. Others begin with a copy, because migrating takes most of a launch."""
     with scratch_data_dir() as path:
-        with launched(path, "--no-workers") as running:
+        with launched(path, "--no-workers") as site:
+            pids = family(site.process.pid)
+            site.process.send_signal(signal.SIGTERM)
+            status = site.process.wait(20)
+            found = Ended(path, status, list(filter(runs, pids)), site.said())
+        yield found
+
+
+def copied(ended: Ended, to: Path) -> Path:
+    """With the owners of its files, who are not us."""
+    subprocess.run(["cp", "--archive", f"{ended.data_dir}/.", to], check=True)
+    return to
+
+
+@pytest.fixture(scope="module")
+def site(ended: Ended) -> Iterator[Launched]:
+    with scratch_data_dir() as path:
+        with launched(copied(ended, path), "--no-workers") as running:
             pids = family(running.process.pid)
             yield running
         wait_until_gone(pids)
@@ -149,15 +177,11 @@ def test_the_site_serves_again_after_postgres_and_then_web_are_killed(site: Laun
         wait_for(site.is_serving, limit_s=30)
 
 
-def test_sigterm_ends_everything_in_good_order(data_dir: Path) -> None:
-    with launched(data_dir, "--no-workers") as site:
-        pids = family(site.process.pid)
-        site.process.send_signal(signal.SIGTERM)
-        assert site.process.wait(20) == 0
-        assert not any(map(runs, pids))
-        assert site.said().endswith("site             stopped\n")
-        assert "killed" not in site.said()
-    assert "database system is shut down" in (data_dir / "logs" / "postgres.log").read_text()
+def test_sigterm_ends_everything_in_good_order(ended: Ended) -> None:
+    assert (ended.status, ended.left) == (0, [])
+    assert ended.said.endswith("site             stopped\n")
+    assert "killed" not in ended.said
+    assert "database system is shut down" in (ended.data_dir / "logs" / "postgres.log").read_text()
 
 
 def test_ctrl_c_during_the_start_leaves_nothing(data_dir: Path) -> None:
@@ -168,8 +192,8 @@ def test_ctrl_c_during_the_start_leaves_nothing(data_dir: Path) -> None:
     assert not any(map(runs, pids))
 
 
-def test_a_killed_launcher_leaves_nothing_of_a_whole_site(data_dir: Path) -> None:
-    with launched(data_dir, "--model", "examples/models/demo-small=small", "--device", "cpu") as site:
+def test_a_killed_launcher_leaves_nothing_of_a_whole_site(ended: Ended, data_dir: Path) -> None:
+    with launched(copied(ended, data_dir), "--model", "examples/models/demo-small=small", "--device", "cpu") as site:
         assert "\nworker-small     ready in " in site.said()
         pids = family(site.process.pid)
         assert len(pids) > 12  # with the backends of Postgres and the clock of the jobs
@@ -178,8 +202,10 @@ def test_a_killed_launcher_leaves_nothing_of_a_whole_site(data_dir: Path) -> Non
         wait_until_gone(pids)
 
 
-def test_a_process_that_cannot_start_stops_the_launch_with_its_last_lines(data_dir: Path) -> None:
-    words = refused(data_dir, free_ports(1, taken=0)[0], "--env", "web:DJANGO_SETTINGS_MODULE=no_such.settings")
+def test_a_process_that_cannot_start_stops_the_launch_with_its_last_lines(ended: Ended, data_dir: Path) -> None:
+    words = refused(
+        copied(ended, data_dir), free_ports(1, taken=0)[0], "--env", "web:DJANGO_SETTINGS_MODULE=no_such.settings"
+    )
     assert f"web ended with status 1 before it was ready. The end of {data_dir / 'logs' / 'web.log'}:" in words
     assert "No module named 'no_such'" in words
     left = [process for process in psutil.process_iter() if str(data_dir) in " ".join(command_line(process))]
