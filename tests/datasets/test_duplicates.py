@@ -116,5 +116,12 @@ def test_an_earlier_one_that_is_near_is_the_one_that_a_comparison_with_all_finds
     assert list(near_earlier(sketches, similarity)) == wanted
 
 
+@given(st.lists(st.lists(st.sampled_from(["", "?", "Yes.", "a b c d e", "f g " * 9_000]), max_size=3), max_size=9))
+def test_a_key_does_not_depend_on_what_is_looked_at_together(conversations: list[list[str]]) -> None:
+    records = [talk("uau"[: len(said)], *said) for said in conversations]
+    step = NearDuplicates()
+    assert list(step.keys(records)) == list(map(step.key, records))
+
+
 def test_nothing_is_compared_with_nothing() -> None:
     assert chosen(NearDuplicates()) == []

@@ -53,6 +53,10 @@ class ChoiceStep(Step, ABC):
     @abstractmethod
     def key(self, record: Record) -> Key: ...
 
+    def keys(self, records: Iterable[Record]) -> Iterator[Key]:
+        """Of each record its `key`, in order. A step that is faster with many at once says them here."""
+        return map(self.key, records)
+
     @abstractmethod
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
         """For each key in order why its record is dropped, or None. May read all keys before the first answer."""

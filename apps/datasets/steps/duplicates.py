@@ -4,6 +4,7 @@ import hashlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from struct import Struct
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from rensa import RMinHash
 
 from apps.datasets.records import Record, Role
-from apps.datasets.shingles import run_hashes, word_hashes
+from apps.datasets.shingles import LETTERS_AT_ONCE, run_hashes, word_hashes
 from apps.datasets.steps.base import ChoiceStep, Key, OptionWrong, step
 
 
@@ -71,23 +72,62 @@ class NearDuplicates(ChoiceStep):
             raise OptionWrong("similarity: from 0.3 to 1")
 
     def key(self, record: Record) -> Key:
-        said = [message.content for message in record.all_messages() if message.role != _SYSTEM]
-        words: NDArray[np.unsignedinteger] = word_hashes("\n".join(said))
-        if not len(words):  # signs alone, as ":-)"
-            words = np.array([digest_of(one) for one in said or [""]], dtype=np.uint64)
-        shingles = run_hashes(words, _SHINGLE_WORDS)
-        (sketch,) = RMinHash.digest_matrix_from_flat_token_hashes(
-            shingles, [0, len(shingles)], num_perm=_N_PERMUTATIONS, seed=1
-        ).to_rows()
-        # The lower half of each tells two apart as well.
-        halves = np.frombuffer(_SKETCH.pack(*sketch), dtype="<u2")[::2]
-        return b2a_base64(halves.tobytes(), newline=False).decode()
+        (key,) = self.keys([record])
+        return key
+
+    def keys(self, records: Iterable[Record]) -> Iterator[Key]:
+        for some in _batches(map(_said, records)):
+            shingles = _shingles(some)
+            sketches = RMinHash.digest_matrix_from_flat_token_hashes(
+                np.concatenate(shingles),
+                list(accumulate(map(len, shingles), initial=0)),
+                num_perm=_N_PERMUTATIONS,
+                seed=1,
+            )
+            for sketch in sketches.to_rows():
+                # The lower half of each tells two apart as well.
+                halves = np.frombuffer(_SKETCH.pack(*sketch), dtype="<u2")[::2]
+                yield b2a_base64(halves.tobytes(), newline=False).decode()
 
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
         raw = b"".join(map(a2b_base64, keys))
         sketches = np.frombuffer(raw, dtype="<u2").reshape(-1, _N_PERMUTATIONS)
         for is_near in near_earlier(sketches, self.similarity):
             yield "nearly the same was there before" if is_near else None
+
+
+def _said(record: Record) -> list[str]:
+    return [message.content for message in record.all_messages() if message.role != _SYSTEM]
+
+
+def _batches(conversations: Iterable[list[str]]) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    n_letters = 0
+    for said in conversations:
+        n_more = sum(map(len, said))
+        if batch and n_letters + n_more > LETTERS_AT_ONCE:
+            yield batch
+            batch, n_letters = [], 0
+        batch.append(said)
+        n_letters += n_more
+    if batch:
+        yield batch
+
+
+def _shingles(conversations: list[list[str]]) -> list[NDArray[np.uint64]]:
+    """Of each conversation the five words in a row: all words if they are fewer, messages if there are only signs."""
+    words, firsts = word_hashes(["\n".join(said) for said in conversations])
+    runs = run_hashes(words, _SHINGLE_WORDS)
+    return [
+        runs[first : end - _SHINGLE_WORDS + 1] if end - first >= _SHINGLE_WORDS else _few(words[first:end], said)
+        for said, (first, end) in zip(conversations, pairwise(firsts), strict=True)
+    ]
+
+
+def _few(words: NDArray[np.unsignedinteger], said: list[str]) -> NDArray[np.uint64]:
+    if not len(words):  # signs alone, as ":-)"
+        words = np.array([digest_of(one) for one in said or [""]], dtype=np.uint64)
+    return run_hashes(words, _SHINGLE_WORDS)
 
 
 def near_earlier(sketches: NDArray[np.uint16], similarity: float) -> Iterator[bool]:
