@@ -1,6 +1,7 @@
 """What is looked at before a version is given to others: each check says in words what it found."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,10 +10,13 @@ import orjson
 from apps.datasets.models import DatasetRow, DatasetVersion
 from apps.datasets.release_models import TakenRow
 from apps.datasets.row_lines import record_of
-from apps.datasets.selectors import lines_of, positions_unusable
+from apps.datasets.selectors import lines_of, rows_unusable
 from apps.datasets.site.asked import UNUSABLE
 from apps.datasets.steps.base import Dropped
 from apps.datasets.steps.personal import PersonalData
+
+PAGE_ROWS = 2_000
+"""To look through more takes over a second, for which no request waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ def checks_of(version: DatasetVersion, set_names: list[str]) -> list[Check]:
     ]
 
 
+def is_large(version: DatasetVersion, set_names: Collection[str]) -> bool:
+    """Whether a page would have to wait too long for the checks."""
+    return sum(int(version.sets[name]["n_rows"]) for name in set_names) > PAGE_ROWS
+
+
 def as_json(checks: list[Check]) -> list[dict[str, Any]]:
     return [asdict(check) for check in checks]
 
@@ -72,7 +81,7 @@ def _taken(version: DatasetVersion, set_names: list[str]) -> Check:
 
 def n_unusable(version: DatasetVersion, set_names: list[str]) -> int:
     """Of people who let them be used no more or deleted what they were made of, or moderators took something out."""
-    return sum(len(positions_unusable(version, name)) for name in set_names)
+    return rows_unusable(version, set_names).count()
 
 
 def _consent(version: DatasetVersion, set_names: list[str]) -> Check:

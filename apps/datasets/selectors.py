@@ -72,13 +72,17 @@ def lines_of(version: DatasetVersion, set_name: str, *, without: Collection[int]
 
 
 def positions_unusable(version: DatasetVersion, set_name: str) -> frozenset[int]:
-    """Of rows that this version keeps and no later one may have."""
+    """See `rows_unusable`."""
+    return frozenset(rows_unusable(version, [set_name]).values_list("position", flat=True))
+
+
+def rows_unusable(version: DatasetVersion, set_names: Collection[str]) -> QuerySet[DatasetRow]:
+    """Rows that this version keeps and no later one may have. All of its sources are looked at, once for all sets."""
     gone = sources_unusable(version)
     if not gone.exists():
-        return frozenset()
+        return DatasetRow.objects.none()
     its_source = gone.filter(file=OuterRef("source_file"), record=OuterRef("source_record"))
-    rows = DatasetRow.objects.filter(Exists(its_source), version=version, set_name=set_name, line__isnull=False)
-    return frozenset(rows.values_list("position", flat=True))
+    return DatasetRow.objects.filter(Exists(its_source), version=version, set_name__in=set_names, line__isnull=False)
 
 
 def n_erased(version: DatasetVersion) -> int:

@@ -194,6 +194,21 @@ def test_what_people_let_be_used_no_more_is_neither_released_nor_in_the_next_ver
     assert proposed(owl, newest).state == ReleaseState.PROPOSED
 
 
+def test_whose_the_rows_of_a_large_release_are_is_asked_when_it_is_published(
+    owl: User, fox: User, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.datasets.release_checks.PAGE_ROWS", 0)
+    agree(Actor(user_id=alice.pk))
+    chat(Actor(user_id=alice.pk), "Alice's", "Yes.")
+    clean_site(tmp_path, "--licence", "CC-BY-4.0")
+    release = proposed(owl, DatasetVersion.objects.get())
+    agree(Actor(user_id=alice.pk), is_given=False)
+    release_decide(release, is_approved=True, reason="Good.", by=fox)
+    with pytest.raises(CommandError, match="1 of its rows may be used no more"):
+        run("publish", str(release.public_id)[:8], "--to", str(tmp_path / "published"))
+    assert not (tmp_path / "published").exists()
+
+
 def test_a_version_that_was_released_is_not_deleted(owl: User) -> None:
     release = proposed(owl)
     with pytest.raises(DerivationWrong, match="released"):

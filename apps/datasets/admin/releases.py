@@ -21,6 +21,7 @@ from apps.core.errors import SiteError
 from apps.datasets.errors import ReleaseRefused
 from apps.datasets.models import Dataset, DatasetRow, DatasetVersion
 from apps.datasets.names import reference_read
+from apps.datasets.release_checks import PAGE_ROWS, is_large
 from apps.datasets.release_models import DatasetRelease, Publication, Takedown, TakedownReason, TakenRow
 from apps.datasets.selectors import sets_of, version_get
 from apps.datasets.services.releases import MAY_DECIDE, decision_of, release_decide, release_propose
@@ -34,8 +35,6 @@ else:
     _ReleaseForm = _TakedownForm = forms.ModelForm  # generic in its stubs only
 
 _SAMPLED, _LISTED = 10, 100
-_LOOKED_THROUGH = 2_000
-"""More rows take over a second to check, and a request does not wait for them."""
 
 
 class RefusingAdmin(KeptAdmin):
@@ -66,7 +65,7 @@ class ProposalForm(_ReleaseForm):
         label="version",
         widget=UnfoldAdminTextInputWidget,
         help_text="As chats@3, or chats@3/train for one of its sets. Of over "
-        f"{_LOOKED_THROUGH:,} rows it is proposed with `manage.py dataset release`.",
+        f"{PAGE_ROWS:,} rows it is proposed with `manage.py dataset release`.",
     )
 
     class Meta:
@@ -141,9 +140,9 @@ class DatasetReleaseAdmin(RefusingAdmin):
         reference = reference_read(asked["named"].strip())
         version = version_get(reference)
         sets = sets_of(version, reference.set_name)
-        if (n_rows := sum(version.sets[name]["n_rows"] for name in sets)) > _LOOKED_THROUGH:
+        if is_large(version, sets):
             how = f"`manage.py dataset release {asked['named'].strip()} --by {request.user}`"
-            reason = f"it has {n_rows:,} rows, and to look through them takes longer than a page may: {how} does it"
+            reason = f"to look through over {PAGE_ROWS:,} rows takes longer than a page may: {how} does it"
             raise ReleaseRefused(what=version, reason=reason)
         made = release_propose(version, sets, notes=asked["notes"], by=request.user)
         obj.pk, obj.version, obj.sets = made.pk, made.version, made.sets

@@ -20,7 +20,7 @@ from apps.datasets.names import LICENCE_MAX_CHARS
 from apps.datasets.records import Role
 from apps.datasets.report import StepReport
 from apps.datasets.row_lines import FILE_MAX_CHARS, record_of
-from apps.datasets.selectors import lines_of, positions_unusable
+from apps.datasets.selectors import lines_of, positions_unusable, rows_unusable
 from apps.datasets.services.erasure import rows_empty
 from apps.datasets.services.locks import datasets_lock
 from apps.datasets.services.takedowns import reasons_by_id
@@ -249,7 +249,7 @@ def version_renew(version: DatasetVersion) -> tuple[DatasetVersion, bool]:
 
     Raises: DerivationWrong: there is neither.
     """
-    if not version.taken_rows.exists() and not any(positions_unusable(version, name) for name in version.sets):
+    if not version.taken_rows.exists() and not rows_unusable(version, list(version.sets)).exists():
         raise DerivationWrong(reason=f"nothing of {version} was taken down, and all of it may be used")
     with _sets("consent", version.sets, version.dataset.name, [version]) as sets:
         for name, one in sets.items():

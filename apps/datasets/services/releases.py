@@ -11,7 +11,7 @@ from apps.accounts.models import User
 from apps.core.texts import clean_text
 from apps.datasets.errors import ReleaseRefused
 from apps.datasets.models import DatasetVersion
-from apps.datasets.release_checks import as_json, checks_of, n_taken, n_unusable
+from apps.datasets.release_checks import as_json, checks_of, is_large, n_taken, n_unusable
 from apps.datasets.release_models import DatasetRelease, ReleaseState
 
 MAY_PROPOSE, MAY_DECIDE = "datasets.add_datasetrelease", "datasets.approve_datasetrelease"
@@ -45,7 +45,7 @@ def release_decide(release: DatasetRelease, *, is_approved: bool, reason: str, b
     if not reason:
         raise ReleaseRefused(what=release, reason="say why, for whoever asks later")
     if is_approved:
-        check_still_allowed(release)
+        check_still_allowed(release, is_waited_for=True)
     state = ReleaseState.APPROVED if is_approved else ReleaseState.DECLINED
     n_decided = DatasetRelease.objects.filter(pk=release.pk, state=ReleaseState.PROPOSED).update(
         state=state, reason=reason, decided_by=by, decided_at=timezone.now(), is_alone=may.is_alone
@@ -85,11 +85,16 @@ def others_may_decide(user: User) -> bool:
     return User.objects.filter(may, is_active=True, is_staff=True).exclude(pk=user.pk).exists()
 
 
-def check_still_allowed(release: DatasetRelease) -> None:
-    """Raises: ReleaseRefused."""
+def check_still_allowed(release: DatasetRelease, *, is_waited_for: bool = False) -> None:
+    """`is_waited_for`: by a page. Of a large release it is then left to its publication to look at whose the rows are.
+
+    Raises: ReleaseRefused.
+    """
     if n := n_taken(release.version, release.sets):
         reason = f"{n} of its rows were taken down. Make the next version with `dataset renew`, and release that"
         raise ReleaseRefused(what=release, reason=reason)
+    if is_waited_for and is_large(release.version, release.sets):
+        return
     if n := n_unusable(release.version, release.sets):
         reason = f"{n} of its rows may be used no more. Make the next version with `dataset renew`, and release that"
         raise ReleaseRefused(what=release, reason=reason)
