@@ -34,7 +34,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """The test database, of which sites get a copy from before any test."""
     with django_db_blocker.unblock():
         connection.close()
-        connection.close_pool()  # nobody may be connected to what is copied
+        # Nobody may be connected to what is copied.
+        connection.close_pool()  # type: ignore[attr-defined]  # of Postgres's backend
     tables_keep(connection.settings_dict["NAME"])
 
 
