@@ -84,30 +84,6 @@ def test_a_question_at_the_end_of_a_long_message_is_found(by_vectors: Decontamin
     assert reason(applied(by_vectors, talk("ua", long, "Nine."))) == "like benchmark sheep"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_same_bytes_come_out_of_any_number_of_processes_and_of_jobs(
-    tmp_path: Path, by_vectors: Decontaminate, finder: str
-) -> None:
-    asked = (SHUFFLED, OTHER, "Tea, Alice?")
-    rows = [sharegpt(f"c{n}", asked[n % 3], "Yes.", f"{OTHER} {n}", "No.") for n in range(600)]
-    path = written(tmp_path / "dump.jsonl", rows)
-    compared = {"decontaminate": {"benchmarks": by_vectors.benchmarks, "embedder": by_vectors.embedder}}
-    used = recipe({"personal_data": {"names": finder}}, compared)
-    jobs = Jobs(tmp_path)
-    try:
-        jobs.start()
-        made = [clean(tmp_path, path, recipe=used, n_workers=n, name=f"out-{n}") for n in (1, 2)]
-        wait_until(jobs.are_ready, what="a worker", limit_s=START_LIMIT_S)
-        clean(tmp_path, path, recipe=used, name="by-jobs", pool_of=shared_pool)
-    finally:
-        jobs.stop()
-    assert bytes_of(tmp_path / "out-1") == bytes_of(tmp_path / "out-2") == bytes_of(tmp_path / "by-jobs")
-    _, names, questions = made[0].common
-    assert names.notes == {"name taken out": 200}
-    assert questions.dropped == {"like benchmark sheep": 200}
-    assert (questions.n_in, questions.n_out) == (600, 400)
-
-
 # --- Names ------------------------------------------------------------------------------------------------------------
 
 
@@ -223,3 +199,27 @@ def test_folders_that_are_no_models_are_refused(tmp_path: Path, benchmark: str, 
     (tmp_path / "config.json").write_text((Path(embedder) / "config.json").read_text())
     with pytest.raises(RecipeWrong, match="the folder has no weights"):
         applied(Decontaminate(benchmarks={"sheep": benchmark}, embedder=str(tmp_path)), talk("u", OTHER))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_bytes_come_out_of_any_number_of_processes_and_of_jobs(
+    tmp_path: Path, by_vectors: Decontaminate, finder: str
+) -> None:
+    asked = (SHUFFLED, OTHER, "Tea, Alice?")
+    rows = [sharegpt(f"c{n}", asked[n % 3], "Yes.", f"{OTHER} {n}", "No.") for n in range(600)]
+    path = written(tmp_path / "dump.jsonl", rows)
+    compared = {"decontaminate": {"benchmarks": by_vectors.benchmarks, "embedder": by_vectors.embedder}}
+    used = recipe({"personal_data": {"names": finder}}, compared)
+    jobs = Jobs(tmp_path)
+    try:
+        jobs.start()
+        made = [clean(tmp_path, path, recipe=used, n_workers=n, name=f"out-{n}") for n in (1, 2)]
+        wait_until(jobs.are_ready, what="a worker", limit_s=START_LIMIT_S)
+        clean(tmp_path, path, recipe=used, name="by-jobs", pool_of=shared_pool)
+    finally:
+        jobs.stop()
+    assert bytes_of(tmp_path / "out-1") == bytes_of(tmp_path / "out-2") == bytes_of(tmp_path / "by-jobs")
+    _, names, questions = made[0].common
+    assert names.notes == {"name taken out": 200}
+    assert questions.dropped == {"like benchmark sheep": 200}
+    assert (questions.n_in, questions.n_out) == (600, 400)
