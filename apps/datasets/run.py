@@ -8,7 +8,7 @@ import multiprocessing
 import os
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
@@ -40,7 +40,7 @@ from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
 from apps.datasets.recipe import Output, Recipe
 from apps.datasets.report import EXAMPLES_MAX, StepReport
-from apps.datasets.steps.base import AddStep, ChoiceStep, MapStep, Step
+from apps.datasets.steps.base import AddStep, ChoiceStep, Key, MapStep, Step
 
 CHUNK_ROWS = 250
 CHUNK_CHARS = 2_000_000
@@ -174,20 +174,19 @@ class Run:
         chunks: list[FromChunk] = []
         n_rows: list[int] = []
         reports: list[StepReport] = []
-        keys: list[list[object]] = [[] for _ in segment.choices]
-        for done, result in enumerate(pool.in_order(_done_or_run, tasks), 1):
-            _join(reports, result.reports)
-            for its_keys, more in zip(keys, result.keys, strict=True):
-                its_keys.extend(more)
-            chunks.append(FromChunk(result.path, frozenset()))
-            n_rows.append(result.n_rows)
-            self._progress(name, done, n_all)
-        chosen = _Chosen(sum(n_rows))
-        for choice, its_keys in zip(segment.choices, keys, strict=True):
-            reports.append(chosen.apply(choice, its_keys))
+
+        def keys_of_rows() -> Iterator[tuple[Key, ...]]:
+            for done, result in enumerate(pool.in_order(_done_or_run, tasks), 1):
+                _join(reports, result.reports)
+                chunks.append(FromChunk(result.path, frozenset()))
+                n_rows.append(result.n_rows)
+                self._progress(name, done, n_all)
+                yield from zip(*result.keys, strict=True)
+
+        chosen = _Chosen(segment.choices)
+        chosen.choose(keys_of_rows())
         chosen.name_examples(chunks, n_rows)
-        chunks = list(_dropped(chunks, n_rows, chosen.out))
-        return _Rows(chunks, rows.reports + reports)
+        return _Rows(list(_dropped(chunks, n_rows, chosen.out)), rows.reports + reports + chosen.reports)
 
     def _tasks(self, segment: _Segment, sources: Iterable[FromFile | FromChunk], folder: Path) -> Iterator[Task]:
         number = 0
@@ -243,27 +242,47 @@ def _segments(steps: tuple[Step, ...]) -> list[_Segment]:
 
 
 class _Chosen:
-    """Which rows are out, by their numbers; each choice sees those that the ones before it kept."""
+    """Which rows are out, by their numbers; each choice sees those that the ones before it kept.
 
-    def __init__(self, n_rows: int) -> None:
-        self._left: Sequence[int] = range(n_rows)
+    Rows come while others are worked on, and are forgotten as soon as the choices need them no more.
+    """
+
+    def __init__(self, choices: tuple[ChoiceStep, ...]) -> None:
+        self._choices = choices
+        self.reports = [StepReport(choice.name) for choice in choices]
         self.out: set[int] = set()
         self._examples: list[tuple[StepReport, str, int]] = []
 
-    def apply(self, choice: ChoiceStep, keys: list[object]) -> StepReport:
-        report = StepReport(choice.name, n_in=len(self._left))
-        kept = []
-        for number, reason in zip(self._left, choice.choose(keys[n] for n in self._left), strict=True):
+    def choose(self, keys_of_rows: Iterable[tuple[Key, ...]]) -> None:
+        """`keys_of_rows`: of each row in order a key for each choice."""
+        rows: Iterator[tuple[int, tuple[Key, ...]]] = enumerate(keys_of_rows)
+        for place in range(len(self._choices)):
+            rows = self._kept(rows, place)
+        for _ in rows:
+            pass
+
+    def _kept(self, rows: Iterator[tuple[int, tuple[Key, ...]]], place: int) -> Iterator[tuple[int, tuple[Key, ...]]]:
+        report = self.reports[place]
+        asked: deque[tuple[int, tuple[Key, ...]]] = deque()
+
+        def keys() -> Iterator[Key]:
+            for row in rows:
+                asked.append(row)
+                report.n_in += 1
+                yield row[1][place]
+
+        for reason in self._choices[place].choose(keys()):
+            row = asked.popleft()
             if reason is None:
-                kept.append(number)
+                report.n_out += 1
+                yield row
                 continue
             report.dropped[reason] += 1
-            self.out.add(number)
+            self.out.add(row[0])
             if report.dropped[reason] <= EXAMPLES_MAX:
-                self._examples.append((report, reason, number))
-        report.n_out = len(kept)
-        self._left = kept
-        return report
+                self._examples.append((report, reason, row[0]))
+        if asked:
+            raise RuntimeError(f"{report.name} has not answered for {len(asked)} rows")
 
     def name_examples(self, chunks: list[FromChunk], n_rows: list[int]) -> None:
         """By their ids, which only the chunks know."""
