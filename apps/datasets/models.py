@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Collate, Left
 
 import apps.datasets.release_models  # noqa: F401  # its models are of this app too
 from apps.accounts.actors import Actor
@@ -125,6 +126,12 @@ class SourceRecord(models.Model):
         return Actor(user_id=self.user_id, visitor_public_id=self.visitor_public_id)
 
 
+ID_HEAD_CHARS = 64
+ID_HEAD = Collate(Left("record_id", ID_HEAD_CHARS), "C")
+"""What an index finds ids by that begin alike: a whole id may be too long for one, and only in the order of bytes do
+they stand together."""
+
+
 class DatasetRow(models.Model):
     """A line of a set, byte for byte, and where it comes from."""
 
@@ -148,6 +155,7 @@ class DatasetRow(models.Model):
         indexes = [
             models.Index(fields=["version", "source_file", "source_record"], name="dataset_row_of_source"),
             HashIndex(fields=["record_id"], name="dataset_row_id"),
+            models.Index(ID_HEAD, name="dataset_row_id_head"),
             models.Index(fields=["version"], condition=Q(line=None), name="dataset_row_erased"),
         ]
 

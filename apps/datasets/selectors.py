@@ -11,7 +11,7 @@ from apps.core.texts import clean_text
 from apps.datasets.differences import Compared, conversations_compared
 from apps.datasets.errors import RowUnknown, VersionUnknown
 from apps.datasets.formats.shapes import RecordWrong, Shape, records_read
-from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, SourceRecord
+from apps.datasets.models import ID_HEAD, ID_HEAD_CHARS, Dataset, DatasetRow, DatasetVersion, SourceRecord
 from apps.datasets.names import Reference
 from apps.datasets.records import Message, Record
 from apps.datasets.row_lines import record_of
@@ -83,6 +83,14 @@ def rows_unusable(version: DatasetVersion, set_names: Collection[str]) -> QueryS
         return DatasetRow.objects.none()
     its_source = gone.filter(file=OuterRef("source_file"), record=OuterRef("source_record"))
     return DatasetRow.objects.filter(Exists(its_source), version=version, set_name__in=set_names, line__isnull=False)
+
+
+def rows_beginning(dataset: Dataset, id: str, mark: str) -> QuerySet[DatasetRow]:
+    """Of all versions those with this id, or with one that is it and `mark` and more; by an index."""
+    start = id + mark
+    begins = Q(head__startswith=start[:ID_HEAD_CHARS], record_id__startswith=start)
+    rows = DatasetRow.objects.alias(head=ID_HEAD).filter(Q(record_id=id) | begins)
+    return rows.filter(version__dataset=dataset, line__isnull=False)
 
 
 def n_erased(version: DatasetVersion) -> int:

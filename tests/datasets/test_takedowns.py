@@ -18,7 +18,7 @@ from apps.datasets.errors import TakedownRefused
 from apps.datasets.models import Dataset, DatasetRow, DatasetVersion, Origin
 from apps.datasets.names import reference_read
 from apps.datasets.release_models import Takedown, TakedownReason, TakenRow
-from apps.datasets.selectors import version_get
+from apps.datasets.selectors import rows_beginning, version_get
 from apps.datasets.services.derived import Split, version_split, versions_merge
 from apps.datasets.services.takedowns import takedown_make
 from apps.datasets.services.versions import Draft, SetDraft, version_store
@@ -116,6 +116,22 @@ def test_with_a_part_or_a_side_the_whole_conversation_or_battle_is_taken_down() 
     later = stored(*sides, row("c7_2", "split_long"), row("c7", text="whole"), row("c70"), number=1)
     assert ids(later) == ["c70"]
     assert ids(version)[:2] == ["q1_a", "q1_b"]
+
+
+def test_ids_of_which_the_first_letters_are_the_same_are_told_apart() -> None:
+    long = "x" * 100
+    rows = [row(f"{long}{tail}", "split_long") for tail in ("1_0", "1_1", "2_0", "%_0")]
+    stored(*rows, row(f"{'x' * 63}_9", "split_long"))
+    assert taken(f"{long}1").rows.count() == 2
+    assert taken(f"{long}%").rows.count() == 1
+    assert taken("x" * 63).rows.count() == 1
+
+
+def test_the_parts_of_a_conversation_are_looked_for_by_an_index() -> None:
+    stored(*(row(f"c{n}_0", "split_long") for n in range(2000)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE datasets_datasetrow")  # of few rows no index is needed
+    assert "on dataset_row_id_head" in rows_beginning(Dataset.objects.get(), "c1", "_").explain()
 
 
 @pytest.mark.parametrize("id", ["", " ", "\x00"])

@@ -14,6 +14,7 @@ from apps.core.texts import clean_text
 from apps.datasets.errors import TakedownRefused
 from apps.datasets.models import Dataset, DatasetRow, DatasetVersion
 from apps.datasets.release_models import Takedown, TakedownReason, TakenRow
+from apps.datasets.selectors import rows_beginning
 from apps.datasets.services.locks import datasets_lock
 from apps.datasets.site.paths import record_id
 from apps.datasets.takedown_ids import ids_of
@@ -86,9 +87,9 @@ def _rows_named(dataset: Dataset, id_: str) -> Any:
 
 def _rows_of(dataset: Dataset, id_: str) -> Iterator[tuple[DatasetRow, dict[str, Any]]]:
     """All that was made of it, in all versions."""
-    named = Q(record_id=id_) | Q(record_id__startswith=f"{id_}_")
-    rows = DatasetRow.objects.filter(named, version__dataset=dataset, line__isnull=False)
-    for row in rows.order_by("version", "set_name", "position").iterator(chunk_size=_AT_ONCE):
+    for row in (
+        rows_beginning(dataset, id_, "_").order_by("version", "set_name", "position").iterator(chunk_size=_AT_ONCE)
+    ):
         value = orjson.loads(row.line or "{}")
         if id_ in ids_of(value):
             yield row, value
@@ -151,9 +152,8 @@ def _made_of(dataset: Dataset) -> list[Dataset]:
 def _ids_there(other: Dataset, name: str, row: dict[str, Any]) -> set[str]:
     """Under which ids a dataset has a row of the one named `name`. A merge gives another where one is taken."""
     id_ = ids_of(row)[0]
-    named = Q(record_id=id_) | Q(record_id__startswith=f"{id_}~")
     found = set()
-    for there in DatasetRow.objects.filter(named, version__dataset=other, line__isnull=False):
+    for there in rows_beginning(other, id_, "~"):
         value = orjson.loads(there.line or "{}")
         came_from = str((value.get("source") or {}).get("row") or "")
         if came_from.startswith(f"{name}@") or _said(value) == _said(row):
