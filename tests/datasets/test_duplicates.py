@@ -1,5 +1,6 @@
 """Conversations that were there before, or nearly: which go, which stay, and how surely."""
 
+import tracemalloc
 from base64 import b64decode
 from copy import deepcopy
 from random import Random
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.datasets.steps.duplicates import NearDuplicates, near_earlier
+from apps.datasets.steps.duplicates import NearDuplicates, Seen, near_earlier
 from apps.datasets.wording import words_of
 from tests.datasets.support import chosen, talk
 
@@ -125,3 +126,28 @@ def test_a_key_does_not_depend_on_what_is_looked_at_together(conversations: list
 
 def test_nothing_is_compared_with_nothing() -> None:
     assert chosen(NearDuplicates()) == []
+
+
+@given(
+    st.lists(st.one_of(st.integers(1, 20), st.integers(1, 2**64 - 1), st.sampled_from([2**64 - 1, 2**63, 1024, 2048])))
+)
+def test_numbers_are_seen_once(numbers: list[int]) -> None:
+    seen, known = Seen(), set[int]()
+    for number in numbers:
+        assert seen.add(number) == (number not in known)
+        known.add(number)
+
+
+def test_many_numbers_are_seen_once_in_little_memory() -> None:
+    random = Random(1)
+    numbers = [random.randrange(1, 2**64) for _ in range(50_000)] + [n << 20 for n in range(1, 200)]
+    tracemalloc.start()
+    try:
+        seen = Seen()
+        before, _ = tracemalloc.get_traced_memory()
+        assert all(map(seen.add, numbers))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not any(map(seen.add, numbers))
+    assert after - before <= 32 * len(numbers)
