@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from apps.datasets.cards import card
-from apps.datasets.chunks import Rendered
 from apps.datasets.errors import FileUnreadable, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
 from apps.datasets.formats.writing import Written
@@ -125,7 +124,7 @@ def recipe_try(recipe: Recipe, inputs: list[Input], n_records: int, options: Opt
         with TemporaryDirectory(prefix="recipe-") as folder:
             common, made = Run(recipe, inputs, Path(folder), replace(options, only_first=n_records)).outputs()
             return Cleaned(
-                _taken(inputs) + common, [SetMade(one.name, Path(), "", _sum(one.parts), one.reports) for one in made]
+                _taken(inputs) + common, [SetMade(one.name, Path(), "", one.written, one.reports) for one in made]
             )
     except OSError as exc:
         raise OutputUnwritable(path=gettempdir(), reason=exc.strerror or str(exc)) from exc
@@ -186,19 +185,12 @@ def _put_together(made: OutputMade, folder: Path) -> SetMade:
     path = folder / f"{made.name}.jsonl"
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for part in made.parts:
-            with part.path.open("rb") as lines:
+        for part in made.lines:
+            with part.open("rb") as lines:
                 while block := lines.read(_BLOCK_BYTES):
                     digest.update(block)
                     file.write(block)
-    return SetMade(made.name, path, digest.hexdigest(), _sum(made.parts), made.reports)
-
-
-def _sum(parts: Iterable[Rendered]) -> Written:
-    written = Written()
-    for part in parts:
-        written.join(part.written)
-    return written
+    return SetMade(made.name, path, digest.hexdigest(), made.written, made.reports)
 
 
 # --- What is said of it -----------------------------------------------------------------------------------------------

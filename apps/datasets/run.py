@@ -23,7 +23,6 @@ from apps.datasets.children import children_close
 from apps.datasets.chunks import (
     FromChunk,
     FromFile,
-    Rendered,
     RenderTask,
     Result,
     Task,
@@ -37,7 +36,7 @@ from apps.datasets.chunks import (
 from apps.datasets.errors import FileUnreadable, WorkerLost
 from apps.datasets.formats.files import Raw, raw_records, shape_find
 from apps.datasets.formats.shapes import Shape
-from apps.datasets.formats.writing import Form
+from apps.datasets.formats.writing import Form, Written
 from apps.datasets.recipe import Output, Recipe
 from apps.datasets.report import EXAMPLES_MAX, StepReport
 from apps.datasets.steps.base import AddStep, ChoiceStep, Key, MapStep, Step
@@ -77,8 +76,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class OutputMade:
+    """`lines`: files of them, in order."""
+
     name: str
-    parts: list[Rendered]
+    lines: list[Path]
+    written: Written
     reports: list[StepReport]
     """Of the steps of this output alone."""
 
@@ -145,7 +147,7 @@ class Run:
             outputs = []
             for output in self._recipe.outputs:
                 rows = made[output.name] = self._output(pool, output, made, common)
-                outputs.append(OutputMade(output.name, self._rendered(pool, output.name, rows), rows.reports))
+                outputs.append(OutputMade(output.name, *self._rendered(pool, output.name, rows), rows.reports))
         return common.reports, outputs
 
     def _output(self, pool: "Pool", output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
@@ -160,15 +162,18 @@ class Run:
         for number, segment in enumerate(_segments(steps)):
             folder = self._folder / f"{name}-{number}"
             folder.mkdir(parents=True, exist_ok=True)
-            sources: Iterable[FromFile | FromChunk] = self._from_files() if chunks is None else rows.chunks
-            tasks = self._tasks(segment, sources, folder)
-            n_all = 0 if chunks is None else len(rows.chunks) + bool(segment.add)
-            rows = self._segment(pool, segment, tasks, rows, (name, n_all))
+            # Rows that nothing happens to but that others come after them stay where they are.
+            staying = rows.chunks if not segment.maps and not segment.choices else []
+            going = [] if staying else rows.chunks
+            tasks = self._tasks(segment, self._from_files() if chunks is None else going, folder)
+            n_all = 0 if chunks is None else len(going) + bool(segment.add)
+            made = self._segment(pool, segment, tasks, rows.reports, (name, n_all))
+            rows = _Rows(staying + made.chunks, made.reports)
             chunks = rows.chunks
         return rows
 
     def _segment(
-        self, pool: "Pool", segment: _Segment, tasks: Iterator[Task], rows: _Rows, told: tuple[str, int]
+        self, pool: "Pool", segment: _Segment, tasks: Iterator[Task], before: list[StepReport], told: tuple[str, int]
     ) -> _Rows:
         name, n_all = told
         chunks: list[FromChunk] = []
@@ -186,7 +191,7 @@ class Run:
         chosen = _Chosen(segment.choices)
         chosen.choose(keys_of_rows())
         chosen.name_examples(chunks, n_rows)
-        return _Rows(list(_dropped(chunks, n_rows, chosen.out)), rows.reports + reports + chosen.reports)
+        return _Rows(list(_dropped(chunks, n_rows, chosen.out)), before + reports + chosen.reports)
 
     def _tasks(self, segment: _Segment, sources: Iterable[FromFile | FromChunk], folder: Path) -> Iterator[Task]:
         number = 0
@@ -201,18 +206,19 @@ class Run:
             for rows in _in_chunks(records):
                 yield FromFile(number, self._names[number], one.shape, rows, self._options.is_strict)
 
-    def _rendered(self, pool: "Pool", name: str, rows: _Rows) -> list[Rendered]:
+    def _rendered(self, pool: "Pool", name: str, rows: _Rows) -> tuple[list[Path], Written]:
         folder = self._folder / f"rendered-{name}"
         folder.mkdir(parents=True, exist_ok=True)
         tasks = (
             RenderTask(chunk, self._options.form, self._names, folder / f"{number:06}.lines")
             for number, chunk in enumerate(rows.chunks, 1)
         )
-        parts = []
+        lines, written = [], Written()
         for done, part in enumerate(pool.in_order(render_run, tasks), 1):
-            parts.append(part)
+            lines.append(part.path)
+            written.join(part.written)
             self._progress(f"writing {name}", done, len(rows.chunks))
-        return parts
+        return lines, written
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
