@@ -12,6 +12,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fastchat_site.settings.dev")
     if cleans_files(sys.argv):
         # Without services and the site's apps, which take longer to load than thousands of rows to clean.
+        from apps.datasets.processes import server_start
+
+        if (os.cpu_count() or 1) > 1:
+            server_start()
         from apps.datasets.management.commands.clean import Command
 
         Command().run_from_argv(sys.argv)

@@ -16,9 +16,10 @@ from apps.datasets.errors import FileUnreadable, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
 from apps.datasets.formats.writing import Written
 from apps.datasets.output_folder import begun, check_free, claimed, emptied, put_in_place, unfinished_of
+from apps.datasets.processes import Pool
 from apps.datasets.recipe import Recipe
 from apps.datasets.report import StepReport
-from apps.datasets.run import Input, Options, OutputMade, Pool, Progress, Run, names_of
+from apps.datasets.run import Input, Options, OutputMade, Progress, Run, names_of
 
 PoolOf = Callable[[Path], AbstractContextManager[Pool | None]]
 

@@ -4,22 +4,14 @@ Memory does not grow with the rows, but for the keys by which choices are made (
 What a run has done stays beside its output until it is finished, so that one that was killed goes on where it was.
 """
 
-import multiprocessing
-import os
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Thread
-from typing import Protocol, TypeVar
 
-from apps.datasets.children import children_close
 from apps.datasets.chunks import (
     FromChunk,
     FromFile,
@@ -33,10 +25,11 @@ from apps.datasets.chunks import (
     task_run,
     without,
 )
-from apps.datasets.errors import FileUnreadable, WorkerLost
+from apps.datasets.errors import FileUnreadable
 from apps.datasets.formats.files import Raw, raw_records, shape_find
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form, Written
+from apps.datasets.processes import Pool, processes
 from apps.datasets.recipe import Output, Recipe
 from apps.datasets.report import EXAMPLES_MAX, StepReport
 from apps.datasets.steps.base import AddStep, ChoiceStep, Key, MapStep, Step
@@ -45,8 +38,6 @@ CHUNK_ROWS = 250
 CHUNK_CHARS = 2_000_000
 """A chunk ends with the record that makes it so long."""
 
-T = TypeVar("T")
-R = TypeVar("R")
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many chunks of it are done, and how many there are (0: not known)."""
 
@@ -127,7 +118,7 @@ class Run:
         folder: Path,
         options: Options,
         progress: Progress | None = None,
-        pool: "Pool | None" = None,
+        pool: Pool | None = None,
     ) -> None:
         """`pool`: instead of processes of this one."""
         self.inputs = inputs
@@ -150,13 +141,13 @@ class Run:
                 outputs.append(OutputMade(output.name, *self._rendered(pool, output.name, rows), rows.reports))
         return common.reports, outputs
 
-    def _output(self, pool: "Pool", output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
+    def _output(self, pool: Pool, output: Output, made: dict[str, _Rows], common: _Rows) -> _Rows:
         above = common if output.parent is None else made[output.parent]
         if not output.steps:
             return _Rows(above.chunks)
         return self._through(pool, f"output-{output.name}", output.steps, above.chunks)
 
-    def _through(self, pool: "Pool", name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
+    def _through(self, pool: Pool, name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
         """`chunks` None: from the input files."""
         rows = _Rows(chunks or [])
         for number, segment in enumerate(_segments(steps)):
@@ -173,7 +164,7 @@ class Run:
         return rows
 
     def _segment(
-        self, pool: "Pool", segment: _Segment, tasks: Iterator[Task], before: list[StepReport], told: tuple[str, int]
+        self, pool: Pool, segment: _Segment, tasks: Iterator[Task], before: list[StepReport], told: tuple[str, int]
     ) -> _Rows:
         name, n_all = told
         chunks: list[FromChunk] = []
@@ -206,7 +197,7 @@ class Run:
             for rows in _in_chunks(records):
                 yield FromFile(number, self._names[number], one.shape, rows, self._options.is_strict)
 
-    def _rendered(self, pool: "Pool", name: str, rows: _Rows) -> tuple[list[Path], Written]:
+    def _rendered(self, pool: Pool, name: str, rows: _Rows) -> tuple[list[Path], Written]:
         folder = self._folder / f"rendered-{name}"
         folder.mkdir(parents=True, exist_ok=True)
         tasks = (
@@ -341,68 +332,3 @@ def _done_or_run(task: Task) -> Result:
         done = task_run(task)
         result_store(done)
     return done
-
-
-# --- Processes --------------------------------------------------------------------------------------------------------
-
-
-class Pool(Protocol):
-    """Where tasks are done."""
-
-    def in_order(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """Results in the order of the tasks, of which a few are under way at a time."""
-        ...
-
-
-class _Pool:
-    """Tasks in other processes, a few at a time, with their results in order."""
-
-    def __init__(self, executor: ProcessPoolExecutor | None, n_workers: int) -> None:
-        self._executor, self._ahead = executor, 2 * n_workers
-
-    def in_order(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """Raises: WorkerLost, and what `work` raises."""
-        if self._executor is None:
-            yield from map(work, tasks)
-            return
-        waiting: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                waiting.append(self._executor.submit(work, task))
-                if len(waiting) >= self._ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as exc:
-            raise WorkerLost from exc
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@contextmanager
-def processes(n_workers: int) -> Iterator["Pool"]:
-    if n_workers == 1:
-        try:
-            yield _Pool(None, 1)
-        finally:
-            children_close()
-        return
-    # A server without Django and without threads is copied for each worker, so that a fork inherits no lock.
-    context = multiprocessing.get_context("forkserver")
-    # With the main module: each worker would load it again.
-    context.set_forkserver_preload(["__main__", "apps.datasets.chunks", "apps.datasets.steps.all"])
-    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent) as executor:
-        yield _Pool(executor, n_workers)
-
-
-def _end_with_parent() -> None:
-    """A run that is killed leaves no process behind, which would wait for more work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)

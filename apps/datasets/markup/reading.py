@@ -14,9 +14,13 @@ HTML_MAX_DEPTH = 200
 """Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
 
 _NAME = r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)"
-_TAG = re.compile(rf"<({'|'.join(LEAVES)})>([^<]*)</\1>|{_NAME}" r"""((?:[^<>"']|"[^"]*")*+)>""")
+_ROW = r"<(tr)>((?:\s*<(?:td>[^<]*</td|th>[^<]*</th)>)++)\s*</tr>"
+_LIST = r"<([uo]l)>((?:\s*<li>[^<]*</li>)++)\s*</\3>"
+_LEAF = rf"<({'|'.join(LEAVES)})>([^<]*)</\5>"
+_TAG = re.compile(rf"{_ROW}|{_LIST}|{_LEAF}|{_NAME}" r"""((?:[^<>"']|"[^"]*")*+)>""")
 """As pages are written; an attribute between single quotes is for lexbor to read. Elements that hold but a text, as
-most do, are read at one go."""
+most do, and rows and lists of such are read at one go."""
+_HELD = re.compile(r"<(\w+)>([^<]*)</")
 _MENDED_TAG = re.compile(rf"<!--.*?-->|{_NAME}" r"""((?: [^\s"=]+="[^"]*")*)>""", re.DOTALL)
 """As lexbor writes them."""
 _NESTING = re.compile(
@@ -93,9 +97,13 @@ def _read(html: str) -> str | None:
     page.text(first)
     open_tags: list[str] = []
     n_foreign = 0
-    for leaf, said, slash, written, attributes, text in zip(cut, cut, cut, cut, cut, cut, strict=True):
+    for row, cells, kind, items, leaf, said, slash, written, attributes, text in zip(*[cut] * 10, strict=True):
         depth = len(open_tags)
-        if leaf:
+        if row or kind:
+            if n_foreign or page.is_elsewhere or _is_misplaced(row or kind, open_tags):
+                return None
+            page.run(row or kind, _HELD.findall(cells or items), depth + 1)
+        elif leaf:
             if n_foreign or _is_misplaced(leaf, open_tags):
                 return None
             page.leaf(leaf, said, depth + 1)

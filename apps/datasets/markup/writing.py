@@ -136,6 +136,22 @@ class Page:
         if (handle := _ENDS.get(tag)) is not None:
             handle(self, tag)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """In code, a formula, or what is skipped, where tags are not what they are otherwise."""
+        return self._mode is not None
+
+    def run(self, tag: str, held: list[tuple[str, str]], depth: int) -> None:
+        """A row or a list that holds these elements of `LEAVES` alone, none with attributes, and is not elsewhere."""
+        if tag == "tr" and not self._marks and not self._frames[-1].reaching:
+            self._end_paragraph()
+            self._frames[-1].rows.append([_cell(_said(text)) for _, text in held])
+            return
+        self.start(tag, "", depth)
+        for name, text in held:
+            self.leaf(name, text, depth + 1)
+        self.end(tag, depth)
+
     def leaf(self, tag: str, text: str, depth: int) -> None:
         """An element of `LEAVES` without attributes, which holds this text alone."""
         if self._mode is None and not self._marks:
@@ -358,7 +374,7 @@ class Page:
     def _leaf_cell(self, tag: str, text: str) -> None:
         self._end_paragraph()
         table = self._frames[-1]
-        text = _one_line(_together(text)).strip(" ")
+        text = _cell(text)
         if table.tag == "table" and table.rows:
             table.add_cell(text)
         elif text:
@@ -444,6 +460,10 @@ def _together(text: str) -> str:
     if "  " in text or "\t" in text or "\f" in text:
         text = _RUN.sub(" ", text)
     return text
+
+
+def _cell(text: str) -> str:
+    return _one_line(_together(text)).strip(" ")
 
 
 def _item(sign: str, text: str) -> str:

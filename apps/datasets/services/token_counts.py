@@ -8,7 +8,7 @@ from django.utils.timezone import now
 from apps.datasets.charts import token_figures
 from apps.datasets.errors import RecipeWrong, TokenizerWrong
 from apps.datasets.models import DatasetVersion, TokenCount
-from apps.datasets.run import processes
+from apps.datasets.processes import processes
 from apps.datasets.selectors import lines_of
 from apps.datasets.services.versions import drawn
 from apps.datasets.token_totals import TokenTotals, in_chunks, tokens_total
