@@ -13,15 +13,16 @@ from apps.datasets.markup.writing import LEAVES, SKIPPED, Page
 HTML_MAX_DEPTH = 200
 """Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
 
-_NAME = r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)"
+_NAME = r"[a-zA-Z][a-zA-Z0-9:-]*"
 _ROW = r"<(tr)>((?:\s*<(?:td>[^<]*</td|th>[^<]*</th)>)++)\s*</tr>"
 _LIST = r"<([uo]l)>((?:\s*<li>[^<]*</li>)++)\s*</\3>"
 _LEAF = rf"<({'|'.join(LEAVES)})>([^<]*)</\5>"
-_TAG = re.compile(rf"{_ROW}|{_LIST}|{_LEAF}|{_NAME}" r"""((?:[^<>"']|"[^"]*")*+)>""")
+_ATTRIBUTES = r"""((?:\s++[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|[^\s"'<>=`]++))?+)*+)"""
+_TAG = re.compile(rf"{_ROW}|{_LIST}|{_LEAF}|<(/?)({_NAME}){_ATTRIBUTES}\s*+(/?)>")
 """As pages are written; an attribute between single quotes is for lexbor to read. Elements that hold but a text, as
 most do, and rows and lists of such are read at one go."""
 _HELD = re.compile(r"<(\w+)>([^<]*)</")
-_MENDED_TAG = re.compile(rf"<!--.*?-->|{_NAME}" r"""((?: [^\s"=]+="[^"]*")*)>""", re.DOTALL)
+_MENDED_TAG = re.compile(rf"<!--.*?-->|<(/?)({_NAME})" r"""((?: [^\s"=]+="[^"]*")*)>""", re.DOTALL)
 """As lexbor writes them."""
 _NESTING = re.compile(
     r"<(/?)(?:div|span|b|i|u|em|strong|del|sub|sup|a|font|ul|ol|dl|blockquote|pre|code|table|section|article)[\s>]",
@@ -57,6 +58,7 @@ _INSIDE = {
 _FOREIGN = frozenset({"svg", "math"})
 """What stands in them may close itself, and is of another language."""
 _UNSEEN = ("script", "style", "noscript", "template", "iframe", "noembed", "noframes")
+_TAG_NAME = re.compile(_NAME)
 _ATTRIBUTE_NAME = re.compile(r"[\w:.-]+")
 _OF_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 """In these nothing stands but each other and cells."""
@@ -97,7 +99,7 @@ def _read(html: str) -> str | None:
     page.text(first)
     open_tags: list[str] = []
     n_foreign = 0
-    for row, cells, kind, items, leaf, said, slash, written, attributes, text in zip(*[cut] * 10, strict=True):
+    for row, cells, kind, items, leaf, said, slash, written, attributes, ends, text in zip(*[cut] * 11, strict=True):
         depth = len(open_tags)
         if row or kind:
             if n_foreign or page.is_elsewhere or _is_misplaced(row or kind, open_tags):
@@ -120,16 +122,18 @@ def _read(html: str) -> str | None:
                 if tag in _KNOWN or tag in SKIPPED:
                     return None  # a browser ends the picture or the formula before it
             elif tag in _FOREIGN:
-                if attributes.endswith("/"):
+                if ends or (open_tags and open_tags[-1] in _OF_TABLE):
                     return None
                 n_foreign = depth + 1
             elif _is_misplaced(tag, open_tags):
                 return None
             page.start(tag, attributes, depth + 1)
-            if n_foreign and attributes.endswith("/"):
+            if n_foreign and ends:
                 page.end(tag, depth + 1)
             elif tag not in _VOID:
                 open_tags.append(tag)
+                if tag == "pre" and text.startswith("\n"):
+                    text = text[1:]  # noqa: PLW2901  # which is none of its own
         if text:
             if "<" in text or (open_tags and open_tags[-1] in _OF_TABLE and not text.isspace()):
                 return None
@@ -162,6 +166,9 @@ def mended(html: str) -> str:
     for node in tree.css("xmp, plaintext"):
         node.replace_with(node.text())
     for node in tree.css("*"):
+        if not _TAG_NAME.fullmatch(node.tag or ""):
+            node.unwrap()
+            continue
         for name in node.attributes:
             if not _ATTRIBUTE_NAME.fullmatch(name):
                 del node.attrs[name]

@@ -583,8 +583,6 @@ class _CodeBlock:
     def text(self, text: str) -> None:
         if self._skip_depth:
             return
-        if not self._all and text.startswith("\n"):
-            text = text[1:]  # the one after <pre> is none of its own
         self._all.append(text)
         if self._code_depth:
             assert self._code is not None  # noqa: S101  # it has begun
