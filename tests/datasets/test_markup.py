@@ -190,7 +190,7 @@ def test_every_element_in_every_other_is_read_as_a_browser_reads_it(around: str)
         at_one_go = _read(html)
         n_at_one_go += at_one_go is not None
         assert at_one_go in (None, _read_mended(mended(html))), html
-    assert n_at_one_go > 5
+    assert n_at_one_go > 2
 
 
 @settings(max_examples=500)
