@@ -8,7 +8,7 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser
 
-from apps.datasets.markup.writing import LEAVES, SKIPPED, Page
+from apps.datasets.markup.writing import LEAVES, SKIPPED, VOID, Page
 
 HTML_MAX_DEPTH = 200
 """Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
@@ -29,9 +29,6 @@ _NESTING = re.compile(
     re.IGNORECASE,
 )
 
-_VOID = frozenset({
-    "br", "hr", "img", "input", "wbr", "area", "base", "col", "embed", "link", "meta", "param", "source", "track",
-})  # fmt: skip
 _KNOWN = frozenset({
     "div", "p", "span", "b", "strong", "i", "em", "u", "s", "del", "ins", "sub", "sup", "small", "mark", "code", "kbd",
     "samp", "var", "abbr", "cite", "q", "dfn", "a", "ul", "ol", "li", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5",
@@ -130,7 +127,7 @@ def _read(html: str) -> str | None:
             page.start(tag, attributes, depth + 1)
             if n_foreign and ends:
                 page.end(tag, depth + 1)
-            elif tag not in _VOID:
+            elif tag not in VOID:
                 open_tags.append(tag)
                 if tag == "pre" and text.startswith("\n"):
                     text = text[1:]  # noqa: PLW2901  # which is none of its own
@@ -188,7 +185,7 @@ def _read_mended(html: str) -> str:
                 page.end(open_tags.pop(), depth)
             else:
                 page.start(tag, attributes, depth + 1)
-                if tag not in _VOID:
+                if tag not in VOID:
                     open_tags.append(tag)
         if text:
             page.text(text)

@@ -23,6 +23,8 @@ _UNSAFE_IN_ADDRESS = re.compile(r"[\s<>]")
 _ATTRIBUTE = re.compile(r"""([^\s"'=/]+)(?:\s*=\s*(?:"([^"]*)"|([^\s"']+)))?""")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang)-([\w+#.-]{1,30})")
 _LABEL = re.compile(r"[\w+#.-]{1,30}")
+_COPY = re.compile(r"\s*Copy(?: code)?\s*\Z")
+"""The words of a button that is none."""
 _TEX = "application/x-tex"
 _FORMULAS = {"katex", "katex-display", "math-display"}
 _DISPLAYED = {"katex-display", "math-display"}
@@ -186,6 +188,13 @@ class Page:
         frame = self._frames[-1]
         frame.is_loose = True
         frame.add(block, kind=kind)
+
+    def put_words(self, text: str) -> None:
+        """As a paragraph, if there are any."""
+        if text.strip():
+            self._end_paragraph()
+            self.say(text)
+            self._end_paragraph()
 
     def put_code(self, code: str, language: str = "") -> None:
         """A block of it; in a cell, which has one line, in the line."""
@@ -556,55 +565,63 @@ class _Code:
 
 
 class _CodeBlock:
-    """Its first `code`, or all of it if it has none. The language is named by a class, or by a word in the head."""
+    """What stands in its `code` elements and between them, or all of it if it has none.
+
+    Before it may stand a head, with the name of the language, if no class says that, or with more that was said.
+    """
 
     def __init__(self) -> None:
-        self._all: list[str] = []
+        self._head: list[str] = []
         self._code: list[str] | None = None
+        self._tail: list[str] = []
+        self._n_inside = 0
         self._code_depth = 0
-        self._label: list[str] = []
-        self._label_depth = 0
-        self._has_label = False
         self._skip_depth = 0
         self._language = ""
 
     def start(self, tag: str, attributes: str, depth: int) -> None:
         if tag == "br":
             self.text("\n")
-        elif tag in SKIPPED and not self._skip_depth:
+        if tag in VOID:
+            return
+        self._n_inside += 1
+        if tag in SKIPPED and not self._skip_depth:
             self._skip_depth = depth
-        elif self._code is None and tag == "code":
-            self._code, self._code_depth = [], depth
-            if found := _LANGUAGE.search(attributes_of(attributes).get("class", "")):
-                self._language = found[1]
-        elif self._code is None and tag == "span" and not self._has_label:
-            self._label_depth, self._has_label = depth, True
+        elif tag == "code" and not self._code_depth:
+            self._code_depth = depth
+            if self._code is None:
+                self._code = []
+                if found := _LANGUAGE.search(attributes_of(attributes).get("class", "")):
+                    self._language = found[1]
 
     def text(self, text: str) -> None:
         if self._skip_depth:
             return
-        self._all.append(text)
-        if self._code_depth:
-            assert self._code is not None  # noqa: S101  # it has begun
+        if self._code is None:
+            self._head.append(text)
+        elif self._code_depth or not self._n_inside:
             self._code.append(text)
-        elif self._label_depth:
-            self._label.append(text)
+        else:
+            self._tail.append(text)
 
     def end(self, depth: int) -> None:
+        self._n_inside -= 1
         if depth == self._skip_depth:
             self._skip_depth = 0
         if depth == self._code_depth:
             self._code_depth = 0
-        if depth == self._label_depth:
-            self._label_depth = 0
 
     def finish(self, page: Page) -> None:
-        code = "".join(self._all if self._code is None else self._code)
-        label = "".join(self._label).strip()
-        if not self._language and self._code is not None and _LABEL.fullmatch(label):
-            self._language = label
+        if self._code is None:
+            self._head, self._code = [], self._head
+        code = "".join(self._code)
+        head = _COPY.sub("", "".join(self._head)).strip()
+        is_label = bool(code.strip() and (head == self._language or (not self._language and _LABEL.fullmatch(head))))
+        if not is_label:
+            page.put_words(head)
         if code.strip():
-            page.put_code(code, self._language)
+            page.put_code(code, head if is_label else self._language)
+        page.put_words("".join(self._tail))
 
 
 class _Formula:
@@ -661,6 +678,10 @@ SKIPPED = frozenset({
     "script", "style", "noscript", "template", "noembed", "noframes", "title", "head",
 })  # fmt: skip
 """Elements of which nothing is said."""
+VOID = frozenset({
+    "br", "hr", "img", "input", "wbr", "area", "base", "col", "embed", "link", "meta", "param", "source", "track",
+})  # fmt: skip
+"""Elements that hold nothing, and have no end."""
 _MODES: dict[str, Callable[[], _Mode]] = {
     **dict.fromkeys(SKIPPED, _Skipped),
     **dict.fromkeys(("code", "kbd", "samp"), _Code),
