@@ -237,3 +237,15 @@ def test_hostile_pages_take_time_in_proportion(part: str) -> None:
 
     seconds(100)
     assert seconds(80_000) < 40 * max(seconds(8_000), 0.005)
+
+
+@pytest.mark.parametrize("around", [("<ul><li>", "</li></ul>"), ("<blockquote>", "</blockquote>")])
+def test_what_would_grow_without_measure_is_refused(around: tuple[str, str]) -> None:
+    before, after = around
+    with pytest.raises(ValueError, match="with their indents"):
+        markdown_of(f"{before * 150}{'a<br>' * 100_000}{after * 150}")
+
+
+def test_a_table_of_very_many_columns_is_not_filled() -> None:
+    wide = f"<tr>{'<td colspan=20>a</td>' * 1_000}</tr>"
+    assert len(markdown_of(f"<table>{wide}{'<tr><td>b</td></tr>' * 10_000}</table>")) < 500_000

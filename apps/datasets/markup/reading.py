@@ -8,7 +8,8 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser
 
-from apps.datasets.markup.writing import LEAVES, SKIPPED, VOID, Page
+from apps.datasets.markup.elements import SKIPPED, VOID
+from apps.datasets.markup.writing import LEAVES, Page
 
 HTML_MAX_DEPTH = 200
 """Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
