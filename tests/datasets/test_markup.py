@@ -226,7 +226,7 @@ def test_no_letter_is_lost_or_made(html: str) -> None:
         "<li>a", "<br>", "<p>a</p>", "<table>", "<h2>", " ", "<code>`", "<i>a</i>",
     ],
 )  # fmt: skip
-def test_hostile_pages_take_time_in_proportion(part: str) -> None:
+def test_hostile_pages_take_no_time_beyond_proportion(part: str) -> None:
     def seconds(n: int) -> float:
         began = process_time()
         try:
@@ -236,7 +236,8 @@ def test_hostile_pages_take_time_in_proportion(part: str) -> None:
         return process_time() - began
 
     seconds(100)
-    assert seconds(80_000) < 40 * max(seconds(8_000), 0.005)
+    # In proportion it is a second or two on a slow machine; each part against each other would take minutes.
+    assert seconds(80_000) < 15
 
 
 @pytest.mark.parametrize("around", [("<ul><li>", "</li></ul>"), ("<blockquote>", "</blockquote>")])
