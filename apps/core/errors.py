@@ -265,6 +265,7 @@ WORDS: dict[str, str] = {
     "workers.loading": "{model!r} is still being loaded ({percent} %). Try again in a moment.",
     "workers.failed": "{model!r} could not be loaded by its worker: {reason}",
     "workers.overloaded": "{model!r} has more requests than it can queue. Try again in {retry_after_s} seconds.",
+    "workers.provider_loading": "{model!r} is still being loaded where it runs. Try again in {retry_after_s} seconds.",
     "workers.queue_full": "{limit} requests wait for {model!r} already. Try again in {retry_after_s} seconds.",
     "workers.too_many_waiting": "You have {limit} requests waiting for {model!r}, and no more may. Try again later.",
     "workers.waited_too_long": "No place for {model!r} became free within {limit_s} seconds. Try again later.",

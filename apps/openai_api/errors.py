@@ -51,6 +51,7 @@ _CODES = {
     "workers.loading": "model_loading",
     "workers.failed": "model_failed",
     "workers.overloaded": "overloaded",
+    "workers.provider_loading": "model_loading",
     "workers.resting": "overloaded",
     "workers.died": "worker_died",
     "workers.internal": "worker_failed",

@@ -42,6 +42,12 @@ class ProviderResting(WorkerOverloaded):
     code = "workers.resting"
 
 
+class ProviderLoading(WorkerOverloaded):
+    """A provider's server was started a moment ago and reads its model."""
+
+    code = "workers.provider_loading"
+
+
 class ProvidersFull(WorkerOverloaded):
     """Those that are left have as many requests as they may have at once; there is room when one of these ends."""
 

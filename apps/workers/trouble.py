@@ -11,6 +11,7 @@ from datetime import datetime
 from apps.core.errors import SiteError
 from apps.workers.breaker import Fault
 from apps.workers.errors import (
+    ProviderLoading,
     ProviderResting,
     ProvidersFull,
     WorkerInternal,
@@ -103,6 +104,9 @@ class Trouble:
             case ProviderResting():
                 self._overloaded = self._named(error)
                 return Cause(str(error.details["reason"]), rest_s=int(str(error.details["retry_after_s"])))
+            case ProviderLoading():
+                self._overloaded = self._named(error)
+                return Cause("loading its model")
             case WorkerOverloaded():
                 self._overloaded = self._named(error)
                 return Cause("queue full")
@@ -122,7 +126,7 @@ class Trouble:
                 # A worker of ours may be loading the model; a provider will not have it in a moment either.
                 return target.upstream is None
             case _:
-                return False
+                return isinstance(error, ProviderLoading)
 
     def _named(self, error: WorkerOverloaded) -> WorkerOverloaded:
         """Who talks to a worker does not know by which name the model was asked for."""

@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.core.texts import clean_text
 from apps.workers.errors import (
     PromptTooLong,
+    ProviderLoading,
     ProviderResting,
     RequestTooLarge,
     WorkerInternal,
@@ -48,6 +49,8 @@ _TOO_LARGE = "request too large for"
 """Source: OpenAI and Groq, "Rate limits": 429 or 413 for one request with more tokens than a minute may have."""
 _TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _BUSY = {"overloaded_error", "server_busy"}
+_LOADING = ("loading model", "currently loading")
+"""Source: llama.cpp, `tools/server/server-http.cpp`, its 503; Hugging Face, "Inference API", its own."""
 
 _STATUS_OF: tuple[tuple[int, set[str]], ...] = (
     (401, _NO_ACCESS),
@@ -94,6 +97,8 @@ def _meaning(
     if (resting := _of_the_account(status, error, words, wait_s)) is not None:
         return resting
     codes = _codes(error)
+    if status == 503 and any(mark in words.lower() for mark in _LOADING):
+        return ProviderLoading(model="the model", retry_after_s=wait_s or 1)
     if status in {503, 529} or codes & _BUSY:
         return WorkerOverloaded(model="the model", retry_after_s=wait_s or 1)
     if status == 404 or codes & _NO_MODEL:

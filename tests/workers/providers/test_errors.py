@@ -15,6 +15,7 @@ from apps.core.errors import SiteError
 from apps.workers import relay
 from apps.workers.errors import (
     PromptTooLong,
+    ProviderLoading,
     ProviderResting,
     RequestTooLarge,
     WorkerOverloaded,
@@ -105,6 +106,23 @@ async def test_a_provider_that_is_silent_is_not_asked_a_second_time(
     with pytest.raises(WorkerTimedOut):
         await events_of()
     assert len(server.asked) == 1
+
+
+LOADING = error(503, "Loading model", "unavailable_error")
+
+
+async def test_a_server_that_was_just_started_is_waited_for(server: StandIn, provider: Worker, settings: Any) -> None:
+    settings.WORKER_PATIENCE_S = 5.0
+    server.replies.extend([LOADING, LOADING, answer("Hi")])
+    assert await text_of() == "Hi"
+    state = await fresh(provider)
+    assert (len(server.asked), state.recent_faults, state.cooling_until) == (3, {}, None)
+
+
+async def test_a_server_that_loads_for_long_is_told_as_that(server: StandIn, provider: Worker) -> None:
+    server.replies.append(LOADING)
+    with pytest.raises(ProviderLoading, match="'tiny' is still being loaded"):
+        await events_of()
 
 
 @pytest.mark.parametrize("wait", ["30", "date"])
