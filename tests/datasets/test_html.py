@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from apps.datasets.markup.reading import HTML_MAX_DEPTH, markdown_of
+from apps.datasets.markup.bounds import HTML_MAX_DEPTH
+from apps.datasets.markup.reading import markdown_of
 from apps.datasets.steps.base import Dropped
 from apps.datasets.steps.html import HtmlToMarkdown, PageRemains
 from tests.datasets.support import Notes, talk
@@ -102,12 +103,34 @@ def test_it_is_done_once_only() -> None:
     assert (once.messages[1].content, notes) == (first, {})
 
 
-@pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul"])
+@pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul", "small", "q", "unheard-of"])
 def test_what_is_nested_too_deep_is_dropped_and_never_cut(tag: str) -> None:
     deep = f"<{tag}>" * 100_000 + "<p>x</p>"
     outcome = HtmlToMarkdown().apply(talk("ua", "Hi", deep), Counter())
     assert isinstance(outcome, Dropped)
     assert outcome.reason == "HTML that cannot be read"
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "<p>" + "".join(f"<b id=x{n}>" for n in range(100)) + "</p>",
+        "".join(f"<p><small id=x{n}></p>" for n in range(100)),
+        "<p>" + "".join(f"<i id=x{n}><object></i></object>" for n in range(100)) + "</p>",
+        "<table><td><p>" + "".join(f"<i id=x{n}>" for n in range(100)) + "</p><table><td></td></table>",
+        "<p>" + "".join(f"<table><i id=x{n}></table>" for n in range(100)) + "</p>",
+    ],
+    ids=["in one", "in each", "around what hides their ends", "around a table", "in tables"],
+)
+def test_marks_that_would_be_opened_again_in_each_block_are_no_bomb(opened: str) -> None:
+    """A browser makes them anew in each paragraph: these 40 kB would become gigabytes."""
+    assert isinstance(HtmlToMarkdown().apply(talk("ua", "Hi", opened + "<p>x</p>" * 5000), Counter()), Dropped)
+
+
+@pytest.mark.parametrize("mark", ["<b>", "<a name=x>", "<td><b>x</b>", "<td><b>x"])
+def test_marks_that_pages_forget_to_close_are_no_reason_to_drop_them(mark: str) -> None:
+    html = "<table>" * mark.startswith("<td") + "".join(f"<tr>{mark} <p>{n}</p>" for n in range(150))
+    assert "end" in markdown_of(html + "<p>x</p>" * 3000 + "<p>end</p>")
 
 
 def test_as_deep_as_is_allowed_keeps_its_text() -> None:

@@ -8,11 +8,9 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser
 
+from apps.datasets.markup.bounds import HTML_MAX_DEPTH, is_too_much
 from apps.datasets.markup.elements import SKIPPED, VOID
 from apps.datasets.markup.writing import LEAVES, Page
-
-HTML_MAX_DEPTH = 200
-"""Of elements that have to be closed, in each other: what a list or a quotation holds is indented at each level."""
 
 _NAME = r"[a-zA-Z][a-zA-Z0-9:-]*"
 _ROW = r"<(tr)>((?:\s*<(?:td>[^<]*</td|th>[^<]*</th)>)++)\s*</tr>"
@@ -25,11 +23,6 @@ most do, and rows and lists of such are read at one go."""
 _HELD = re.compile(r"<(\w+)>([^<]*)</")
 _MENDED_TAG = re.compile(rf"<!--.*?-->|<(/?)({_NAME})" r"""((?: [^\s"=]+="[^"]*")*)>""", re.DOTALL)
 """As lexbor writes them."""
-_NESTING = re.compile(
-    r"<(/?)(?:div|span|b|i|u|em|strong|del|sub|sup|a|font|ul|ol|dl|blockquote|pre|code|table|section|article)[\s>]",
-    re.IGNORECASE,
-)
-
 _KNOWN = frozenset({
     "div", "p", "span", "b", "strong", "i", "em", "u", "s", "del", "ins", "sub", "sup", "small", "mark", "code", "kbd",
     "samp", "var", "abbr", "cite", "q", "dfn", "a", "ul", "ol", "li", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5",
@@ -66,29 +59,19 @@ _ALONE = frozenset({"a", "button", "p"})
 
 
 def markdown_of(html: str) -> str:
-    """Raises: ValueError: elements stand in too many others."""
-    if is_too_deep(html):
-        raise ValueError(f"elements in over {HTML_MAX_DEPTH} others")
+    """Raises: ValueError: elements stand in too many others, or too many are not closed."""
     if "\r" in html:
         html = html.replace("\r\n", "\n").replace("\r", "\n")
     markdown = _read(html)
-    return (_read_mended(mended(html)) if markdown is None else markdown).strip()
-
-
-def is_too_deep(html: str) -> bool:
-    """Whether elements that have to be closed stand in over `HTML_MAX_DEPTH` others."""
-    if html.count("<") <= HTML_MAX_DEPTH:
-        return False
-    depth = 0
-    for match in _NESTING.finditer(html):
-        depth = max(0, depth - 1) if match[1] else depth + 1
-        if depth > HTML_MAX_DEPTH:
-            return True
-    return False
+    if markdown is None:
+        if is_too_much(html):
+            raise ValueError(f"elements in over {HTML_MAX_DEPTH} others, or too many without an end")
+        markdown = _read_mended(mended(html))
+    return markdown.strip()
 
 
 def _read(html: str) -> str | None:
-    """None: the page is not well-formed, or has elements of which it is not known here where they may stand."""
+    """None: the page is deep, not well-formed, or has elements of which it is not known here where they may stand."""
     cut = iter(_TAG.split(html))
     first = next(cut)
     if "<" in first:
@@ -129,6 +112,8 @@ def _read(html: str) -> str | None:
             if n_foreign and ends:
                 page.end(tag, depth + 1)
             elif tag not in VOID:
+                if depth == HTML_MAX_DEPTH:
+                    return None
                 open_tags.append(tag)
                 if tag == "pre" and text.startswith("\n"):
                     text = text[1:]  # noqa: PLW2901  # which is none of its own

@@ -162,11 +162,11 @@ class Page:
         """In the paragraph as it is."""
         self._pieces.append(piece)
 
-    def put_block(self, block: str, kind: str = "") -> None:
+    def put_block(self, block: str) -> None:
         self._end_paragraph()
         frame = self._frames[-1]
         frame.is_loose = True
-        frame.add(block, kind=kind)
+        frame.add(block)
 
     def put_words(self, text: str) -> None:
         """As a paragraph, if there are any."""
