@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.moderation import selectors
 from tests.emptied import tables_empty
 from tests.live import ROOT, LiveSite, running_site, tables_keep
 
@@ -61,6 +63,14 @@ def charlie(db: None) -> User:
 def visitor() -> UUID:
     """The public id in a visitor's cookie."""
     return uuid4()
+
+
+@pytest.fixture
+def rules_loaded(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moderation's, for as long as a test takes: else they are asked for now and then, among queries that it counts."""
+    monkeypatch.setattr(selectors, "FRESH_S", math.inf)
+    selectors.forget()
+    selectors.decided()
 
 
 @pytest.fixture

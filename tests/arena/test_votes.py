@@ -397,7 +397,7 @@ def test_names_in_a_battle_of_two_chosen_by_name_give_nothing_away(alices: Actor
 
 
 def test_the_evidence_is_read_in_a_number_of_queries_that_does_not_grow(
-    alices: Actor, models: list[LanguageModel], django_assert_max_num_queries: Any
+    alices: Actor, models: list[LanguageModel], rules_loaded: None, django_assert_max_num_queries: Any
 ) -> None:
     for n in range(15):
         cast(alices, fought(alices, f"Question {n}"), Verdict.TIE)

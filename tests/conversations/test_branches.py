@@ -329,7 +329,7 @@ def test_a_fork_takes_the_path_along_and_leaves_the_chat_alone(
 
 
 def test_a_long_path_is_forked_in_few_queries(
-    alice: User, alices: Actor, model: LanguageModel, django_assert_max_num_queries: DjangoAssertNumQueries
+    alices: Actor, model: LanguageModel, rules_loaded: None, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     turn = answered(alices, "0")
     for n in range(1, 20):

@@ -97,7 +97,7 @@ PAGES: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_with_more_rows_asks_no_more_queries(name: str, alice: User, bob: User) -> None:
+def test_a_page_with_more_rows_asks_no_more_queries(name: str, alice: User, bob: User, rules_loaded: None) -> None:
     few, many = (_queries(user, PAGES[name](user, n)) for user, n in ((alice, 10), (bob, 60)))
     assert few == many
 
