@@ -27,7 +27,7 @@ from apps.catalog.models import LanguageModel
 from apps.workers.models import HostedModel, HostedState, Worker
 from gpu_worker.protocol import WorkerErrorCode, error_body
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 PROMPT_TOKENS = 7
 CACHED_TOKENS = 3
 CONTEXT_LENGTH = 1024

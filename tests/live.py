@@ -47,7 +47,7 @@ SERVERS = {
 }  # fmt: skip
 
 
-def wait_until(condition: Callable[[], T], *, what: str, limit_s: float = 20.0) -> T:
+def wait_until(condition: Callable[[], T], *, what: str, limit_s: float = 60.0) -> T:
     """Return the condition's first true value. Raises: TimeoutError, saying what was waited for."""
     end = monotonic() + limit_s
     while True:

@@ -16,7 +16,7 @@ from fastchat_site.asgi import application
 
 Frame = dict[str, Any]
 
-RECEIVE_WITHIN_S = 10.0
+RECEIVE_WITHIN_S = 30.0
 
 
 class SocketPage:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from random import Random
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -179,9 +179,9 @@ def test_a_maker_tells_where_a_model_speaks_of_itself() -> None:
 
 
 def test_a_long_answer_is_looked_at_in_no_time() -> None:
-    began = perf_counter()
+    began = process_time()
     told_by(["I am a large language model made by " * 3000, "as " * 30_000, "a " * 50_000], NAMES)
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2
 
 
 @pytest.mark.parametrize(

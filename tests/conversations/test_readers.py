@@ -36,7 +36,7 @@ from tests.conversations.conftest import MODEL, Opens
 from tests.conversations.pages import ShownAnswer
 from tests.fake_worker import Cut, FakeWorker, Gate
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = (sys.executable, "-I", "-S", "-c")
 
 
-def wait_for(condition: Callable[[], object], *, limit_s: float = 10.0, what: str = "the condition") -> None:
+def wait_for(condition: Callable[[], object], *, limit_s: float = 30.0, what: str = "the condition") -> None:
     """Look again and again until it holds; a test that gets past here has seen it hold."""
     deadline = time.monotonic() + limit_s
     while not condition():

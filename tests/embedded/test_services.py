@@ -238,4 +238,4 @@ def test_an_ordinary_user_runs_the_same_services_as_themselves(data_dir: Path) -
 def test_the_end_of_the_block_ends_both_servers(data_dir: Path) -> None:
     with embedded_services(data_dir, durable=False) as services:
         pids = list(services.pids.values())
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), limit_s=1)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -173,11 +172,9 @@ async def test_a_process_deaf_to_sigterm_is_killed_at_the_limit(tmp_path: Path, 
 
 
 async def test_losing_patience_kills_a_deaf_process_at_once(tmp_path: Path, news: News) -> None:
-    async with Supervisor(tmp_path, say=news) as supervisor:
+    async with asyncio.timeout(60), Supervisor(tmp_path, say=news, stop_limit_s=3600) as supervisor:
         await supervisor.start([spec("web", DEAF)])
-        started = time.monotonic()
         asyncio.get_running_loop().call_later(0.1, supervisor.hurry)
-    assert time.monotonic() - started < 5
 
 
 async def test_a_database_may_close_its_files_even_without_patience(tmp_path: Path, news: News) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import json
 import socket
 import threading
 import time
@@ -97,9 +98,19 @@ def usage_of(n_prompt: int, n_generated: int, *, n_cached: int = 0) -> dict[str,
     }
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     """Wait for something that happens on another thread and has no event of its own."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+@contextmanager
+def waiting_caller(worker: LiveWorker, path: str, body: dict[str, object]) -> Iterator[None]:
+    """Somebody asks, reads nothing, and hangs up at the end of the block."""
+    address, content = httpx.URL(worker.url), json.dumps(body).encode()
+    with socket.create_connection((address.host, address.port or 0), timeout=10) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: worker\r\nAuthorization: {HEADERS['Authorization']}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        yield

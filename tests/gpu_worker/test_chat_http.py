@@ -12,7 +12,7 @@ import pytest
 
 from gpu_worker.protocol import MAX_BODY_BYTES
 from gpu_worker.server.models import ServingOptions
-from tests.gpu_worker.live_worker import HEADERS, TOKEN, LiveWorker, eventually, live_worker, usage_of
+from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker, usage_of, waiting_caller
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
 
@@ -326,8 +326,8 @@ def test_a_reader_who_leaves_a_plain_stream_ends_its_generation(live: LiveWorker
 
 def test_a_caller_who_hangs_up_on_a_plain_answer_ends_its_generation(live: LiveWorker) -> None:
     before = live.metric("requests_total", model="endless", outcome="aborted", reason="disconnected")
-    with httpx.Client(base_url=live.url, headers=HEADERS, trust_env=False) as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/chat/completions", json={"model": "endless", "messages": HELLO}, timeout=0.5)
+    with waiting_caller(live, "/v1/chat/completions", {"model": "endless", "messages": HELLO}):
+        eventually(lambda: live.worker.pool.n_requests == 1)
     eventually(lambda: live.worker.pool.n_requests == 0)
     assert live.metric("requests_total", model="endless", outcome="aborted", reason="disconnected") == before + 1
 

@@ -13,7 +13,7 @@ import torch
 from openai import OpenAI
 
 from gpu_worker.protocol import LeaseRequest, ModelKind
-from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker
+from tests.gpu_worker.live_worker import TOKEN, LiveWorker, eventually, live_worker, waiting_caller
 from tests.gpu_worker.tiny_embedders import make_tiny_embedder
 
 
@@ -154,8 +154,8 @@ def test_who_leaves_is_forgotten(worker: LiveWorker, monkeypatch: pytest.MonkeyP
         return embed_at_once(texts)
 
     monkeypatch.setattr(engine, "_embed", embed_later)
-    with worker.client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/embeddings", json={"model": "owl", "input": "x"}, timeout=1)
+    with waiting_caller(worker, "/v1/embeddings", {"model": "owl", "input": "x"}):
+        eventually(lambda: engine.n_requests == 1)
     eventually(lambda: worker.metric("requests_total", model="owl", outcome="aborted", reason="disconnected") == 1)
     assert worker.worker.pool.n_requests == 0
     assert engine.n_requests == 0

@@ -64,9 +64,9 @@ def test_a_row_that_tells_is_believed_and_asked_by_rules_otherwise() -> None:
 
 @pytest.mark.parametrize("unit", ["$=", "1+", "select ", "; ", '"a', "**a", "- ", "x^2", "#", "1. "])
 def test_no_prompt_makes_the_rules_slow(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     categories_of([unit * (400_000 // len(unit))])
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_frequent_prompt_counts_no_more_than_its_share() -> None:

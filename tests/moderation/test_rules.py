@@ -1,6 +1,6 @@
 """What rules find, and what is done about it, without anything around them."""
 
-from time import monotonic
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -53,10 +53,10 @@ def test_an_expression_that_only_looks_finds_what_cannot_be_taken_out(pattern: s
 
 def test_an_expression_that_would_take_for_ever_leaves_the_text_unchecked() -> None:
     slow = Matcher("slow", "rude", RuleKind.REGEX, r"(a|aa|aaa)+(?<=b)c")
-    began = monotonic()
+    began = process_time()
     finding = slow.finding("a" * 5000)
     assert finding == Finding(UNCHECKED, "slow")
-    assert monotonic() - began < 20 * RULE_LIMIT_S
+    assert process_time() - began < 20 * RULE_LIMIT_S
 
 
 def test_what_was_found_before_the_time_was_over_is_not_lost() -> None:

@@ -1,14 +1,19 @@
 """What tests of providers ask for, and what their server answers."""
 
+import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
+
+import pytest
 
 from apps.accounts.actors import Actor
 from apps.workers import relay
 from apps.workers.call import Call
 from apps.workers.events import WorkerEvent
 from apps.workers.models import Worker
-from tests.workers.stand_in import Reply, stream, whole
+from tests.live import wait_until
+from tests.workers.stand_in import Reply, StandIn, stream, whole
 
 KEY = "sk-a-key-that-nobody-may-see-0123456789"
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -41,3 +46,12 @@ async def text_of(call: Call = CALL) -> str:
 
 async def fresh(worker: Worker) -> Worker:
     return await Worker.objects.aget(pk=worker.pk)
+
+
+async def left_alone(server: StandIn, asking: Coroutine[Any, Any, object]) -> None:
+    """Whoever asks goes away while the provider works on it."""
+    task = asyncio.create_task(asking)
+    await asyncio.to_thread(wait_until, lambda: server.n_running, what="the provider to be asked")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
