@@ -25,6 +25,8 @@ class FakeHub:
     """Where files are instead, after such a beginning of the address."""
     page: bytes | None = None
     """What stands in every answer instead, as a proxy does that wants a login first."""
+    is_cut: bool = False
+    """The connection ends in the middle of each file."""
     asked: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
     """By which it was called."""
@@ -105,6 +107,9 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
                 self._reply(302, b"", {"Location": f"{hub.moved_to}{self.path}"})
                 return
             content = (found[1] / name).read_bytes()
+            if hub.is_cut and self.command == "GET":
+                self._cut(content)
+                return
             etag = hashlib.sha256(content).hexdigest()
             self._reply(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": found[0]})
 
@@ -116,6 +121,13 @@ def fake_hub(repository: str, revisions: dict[str, Path], *, kind: str = "models
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
+
+        def _cut(self, content: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
             return

@@ -181,7 +181,7 @@ def open_source(spec: ModelSpec, *, head: Head | None = None) -> ModelFolder:
 def _download(spec: ModelSpec) -> Path:
     if not HUB_ID.fullmatch(spec.source):
         raise ModelRefused(f"{spec.name}: there is no folder at the path that was given for it")
-    import httpx
+    import httpx2
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -199,7 +199,7 @@ def _download(spec: ModelSpec) -> Path:
         raise ModelRefused(f"{spec.name}: the hub gives it only to accounts that have been granted access") from exc
     except RepositoryNotFoundError as exc:
         raise ModelRefused(f"{spec.name}: neither a folder here nor a model on the hub has this name") from exc
-    except (LocalEntryNotFoundError, HfHubHTTPError, httpx.HTTPError, OSError) as exc:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError) as exc:
         raise ModelRefused(f"{spec.name}: it is no folder here, and the hub cannot be reached to download it") from exc
 
 

@@ -142,6 +142,17 @@ def test_a_pinned_revision_of_the_hub_is_served_and_reported(tiny: Path, endless
         assert "neither a folder here nor a model on the hub" in reports["unknown"]["error"]
 
 
+def test_a_download_from_the_hub_that_breaks_off_is_told_in_a_line(tiny: Path, tmp_path: Path) -> None:
+    with fake_hub("team/wren", {"main": tiny}) as hub:
+        hub.is_cut = True
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
+        with process("--model", "team/wren", FASTCHAT_WORKER_ACCESS_TOKEN="t", **environment) as worker:
+            code, errors = worker.ended()
+    assert code == 1
+    assert "wren: it is no folder here, and the hub cannot be reached to download it" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_taken_port_is_told_before_anything_is_loaded(tiny: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
