@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
 
-from apps.datasets.errors import OutputExists, OutputUnwritable
 from apps.datasets.folder import CARD, REPORT
 from apps.datasets.formats.parquet import lines_to_parquet
 from apps.datasets.formats.writing import Written
 from apps.datasets.models import DatasetVersion
+from apps.datasets.output_folder import made_whole
 from apps.datasets.row_lines import record_of
 from apps.datasets.selectors import lines_of
 
@@ -24,8 +22,8 @@ Exported = list[tuple[str, int, int]]
 
 
 def version_export(version: DatasetVersion, folder: Path, set_names: list[str]) -> Exported:
-    """The folder is there when all is in it. Raises: OutputExists, OutputUnwritable."""
-    with _made_whole(folder) as unfinished:
+    """The folder is there when all is in it. Raises: as `made_whole`."""
+    with made_whole(folder) as unfinished:
         sets: dict[str, dict[str, Any]] = {}
         exported: Exported = []
         for name in set_names:
@@ -90,11 +88,11 @@ def version_publish(
 
     `card`: makes another of the version's, and may put files beside it, into the folder that it is given.
     `check`: looks at that folder when all is in it. If it raises, nothing of it is left.
-    Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: OutputExists, OutputUnwritable.
+    Source: https://huggingface.co/docs/hub/datasets-manual-configuration. Raises: as `made_whole`.
     """
     exported: Exported = []
     splits = splits_of(set_names)
-    with _made_whole(folder) as unfinished:
+    with made_whole(folder) as unfinished:
         data = unfinished / "data"
         data.mkdir()
         for name, split in splits.items():
@@ -125,22 +123,3 @@ def splits_of(set_names: list[str]) -> dict[str, str]:
             split += "_"
         splits[name] = split
     return splits
-
-
-@contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
-    if folder.exists():
-        raise OutputExists(path=str(folder))
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    try:
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        unfinished.rename(folder)
-    except FileExistsError as exc:
-        raise OutputExists(path=str(unfinished)) from exc
-    except OSError as exc:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise OutputUnwritable(path=str(folder), reason=exc.strerror or str(exc)) from exc
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise

@@ -1,4 +1,4 @@
-"""The folder that a run writes: by one run at a time, and there only when all is in it.
+"""The folder that a run or an export writes: by one run at a time, and there only when all is in it.
 
 Until then what is done so far stays beside it, in a folder of its name with `.unfinished`, and the same command goes on
 from there. Only what a run has made is ever replaced; what else lies under either name is not touched.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from apps.datasets.chunks import written_whole
-from apps.datasets.errors import OutputBusy, OutputExists, OutputForeign, WorkStale
+from apps.datasets.errors import OutputBusy, OutputExists, OutputForeign, OutputUnwritable, WorkStale
 from apps.datasets.folder import CARD, REPORT
 
-_LOCK, _PLAN, _REPLACED = "lock", "plan.json", "replaced"
+_LOCK, _PLAN, _REPLACED, _MADE = "lock", "plan.json", "replaced", "made"
 
 
 def check_free(output: Path, *, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -59,6 +59,31 @@ def claimed(folder: Path) -> Iterator[None]:
                 if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another run has it now
                     raise
         os.close(descriptor)
+
+
+@contextmanager
+def made_whole(output: Path) -> Iterator[Path]:
+    """An empty folder, which becomes `output` when the block has put all into it. What a killed one has left goes.
+
+    Raises: OutputExists, OutputForeign, OutputBusy, OutputUnwritable.
+    """
+    if os.path.lexists(output):
+        raise OutputExists(path=str(output))
+    unfinished = unfinished_of(output)
+    made = unfinished / _MADE
+    try:
+        with claimed(unfinished):
+            if _names_in(unfinished) - {_LOCK, _MADE}:
+                raise OutputForeign(path=str(unfinished), reason="what a run of manage.py clean has begun lies in it")
+            try:
+                emptied(unfinished)
+                made.mkdir()
+                yield made
+                made.rename(output)
+            finally:
+                emptied(unfinished)
+    except OSError as exc:
+        raise OutputUnwritable(path=str(output), reason=exc.strerror or str(exc)) from exc
 
 
 def emptied(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Where `manage.py clean` writes: nothing of anybody is taken away, and a run that is broken off goes on."""
 
+import errno
 import fcntl
 import json
 import os
@@ -25,7 +26,7 @@ from apps.datasets.errors import (
     WorkStale,
 )
 from apps.datasets.formats.shapes import Shape
-from apps.datasets.output_folder import emptied
+from apps.datasets.output_folder import emptied, made_whole
 from apps.datasets.recipe import recipe_parse
 from apps.datasets.run import Input, Options, inputs_of
 from tests.conftest import DEMO_BASE
@@ -333,3 +334,43 @@ def test_two_inputs_of_one_name_are_told_apart_in_every_row(tmp_path: Path) -> N
     made = clean(tmp_path, *paths, recipe=recipe())
     assert [row["source"]["file"] for row in lines_of(made.sets[0].path)] == list(map(str, paths))
     assert f"`{paths[0]}`" in (tmp_path / "out" / "README.md").read_text()
+
+
+# --- What one command makes at one go ---------------------------------------------------------------------------------
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from apps.datasets.output_folder import made_whole
+with made_whole(Path(sys.argv[1])) as made:
+    (made / "all.jsonl").write_text("half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_export_has_left_is_in_the_way_of_no_other(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DIES, str(tmp_path / "out")], cwd=ROOT, check=False)
+    assert bytes_of(tmp_path / "out.unfinished" / "made") == {"all.jsonl": b"half of it"}
+    with made_whole(tmp_path / "out") as made:
+        (made / "README.md").write_text("all of it")
+        with pytest.raises(OutputBusy), made_whole(tmp_path / "out"):
+            pass
+    assert bytes_of(tmp_path / "out") == {"README.md": b"all of it"}
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_an_export_takes_nothing_away_of_a_run_that_may_go_on_or_of_others(tmp_path: Path) -> None:
+    for name in ("plan.json", "thesis.tex"):
+        (tmp_path / "out.unfinished").mkdir()
+        (tmp_path / "out.unfinished" / name).write_text("mine")
+        with pytest.raises(OutputForeign), made_whole(tmp_path / "out"):
+            pass
+        assert (tmp_path / "out.unfinished" / name).read_text() == "mine"
+        shutil.rmtree(tmp_path / "out.unfinished")
+
+
+def test_of_an_export_that_fails_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(OutputUnwritable, match="No space left"), made_whole(tmp_path / "out") as made:
+        (made / "all.jsonl").write_text("half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert bytes_of(tmp_path) == {}

@@ -37,7 +37,7 @@ _REPLACED = ["data/*", f"{FIGURES}/*"]
 def release_publish_folder(release: DatasetRelease, folder: Path) -> tuple[Publication, bool]:
     """Parquet, card and charts; False: it was published there before, and still is.
 
-    Raises: ReleaseRefused, OutputExists, OutputUnwritable.
+    Raises: ReleaseRefused; as `made_whole`.
     """
     _check(release)
     with _tried(release, _place(folder)) as publication:
@@ -50,7 +50,7 @@ def release_publish_folder(release: DatasetRelease, folder: Path) -> tuple[Publi
 def release_publish_hub(release: DatasetRelease, repo_id: str) -> tuple[Publication, bool]:
     """As a commit of the dataset `repo_id`, which is made if there is none; False: all of it was there already.
 
-    Raises: ReleaseRefused, PublishingFailed, OutputUnwritable.
+    Raises: ReleaseRefused, PublishingFailed; as `made_whole`.
     """
     _check(release)
     repo_id_check(repo_id)
@@ -128,7 +128,7 @@ def _write(release: DatasetRelease, folder: Path, publication: Publication | Non
     """`publication`: learns the hash of the folder before this has its name, so that it is known again by the next try
     if this one is killed.
 
-    Raises: OutputExists, OutputUnwritable; ReleaseRefused: not all of what was written may be published any more.
+    Raises: as `made_whole`; ReleaseRefused: not all of what was written may be published any more.
     """
     if folder.exists():
         raise OutputExists(path=str(folder))
