@@ -55,6 +55,8 @@ class DatasetVersion(models.Model):
     """Hash of the sources that did it."""
     inputs = models.JSONField()
     """For each: `file`, and `format` or `sha256` where it has one."""
+    follows = ArrayField(models.CharField(max_length=NAME_MAX_CHARS), default=list)
+    """Names of further datasets whose takedowns reach it, as that of which an import is an export."""
     steps = models.JSONField()
     """Reports of the steps that all sets have in common."""
     sets = models.JSONField(default=dict)

@@ -223,6 +223,17 @@ def test_an_export_that_is_imported_again_under_another_name_is_without_it(tmp_p
     assert ids(version_get(reference_read("coffee"))) == ["c2"]
 
 
+def test_a_takedown_follows_into_an_export_that_was_imported_under_another_name_before(tmp_path: Path) -> None:
+    stored(row("c1"), row("c2"))
+    run("export", "tea@1", str(tmp_path / "tea"))
+    run("import", "coffee", str(tmp_path / "tea"))
+    taken("c1")
+    assert {(str(one.version), one.takedown.record_id) for one in TakenRow.objects.all()} == {
+        ("tea@1", "c1"),
+        ("coffee@1", "c1"),
+    }
+
+
 # --- The next version -------------------------------------------------------------------------------------------------
 
 

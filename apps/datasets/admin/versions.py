@@ -37,6 +37,7 @@ class DatasetVersionAdmin(RecordAdmin):
         "code_version",
         "recipe",
         "inputs",
+        "follows",
         "reports",
         "created_at",
     )

@@ -139,10 +139,10 @@ def _all_made_of(dataset: Dataset) -> Collection[Dataset]:
 
 
 def _made_of(dataset: Dataset) -> list[Dataset]:
-    """Others, of which a version was merged or split from one of this dataset."""
+    """Others, of which a version was merged or split from one of this dataset, or is an export of one."""
     n_versions = Dataset.objects.values_list("n_versions", flat=True).get(pk=dataset.pk)  # of now
     names = [{"file": f"{dataset.name}@{number}", "format": "dataset"} for number in range(1, n_versions + 1)]
-    of_it = Q(pk__in=[])
+    of_it = Q(follows__contains=[dataset.name])
     for name in names:
         of_it |= Q(inputs__contains=[name])
     found = DatasetVersion.objects.filter(of_it).exclude(dataset=dataset).values("dataset")

@@ -131,6 +131,7 @@ def _stored(draft: Draft, sets: Mapping[str, SetDraft], sources: Sources) -> Dat
         recipe=draft.recipe,
         code_version=draft.code_version,
         inputs=draft.inputs,
+        follows=list(draft.also),
         steps=draft.steps,
         licence=draft.licence,
         card=draft.card,
