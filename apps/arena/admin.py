@@ -41,7 +41,12 @@ class ArenaAdmin(ModelAdmin):
 
 
 class ContestantForm(_ModelForm):
-    """Targets are others of the same arena."""
+    """Targets are others of the same arena. One whose model was deleted, or has not come yet, goes without."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "model" in self.fields and self.instance.pk is not None and self.instance.model_id is None:
+            self.fields["model"].required = False
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

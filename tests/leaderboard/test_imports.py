@@ -236,6 +236,20 @@ def test_an_admin_decides_about_one_that_awaits_its_model(arena: Arena, admin_cl
     assert {one.name: (one.weight, one.is_available) for one in found} == {"dodo": (2, False), "auk": (2, True)}
 
 
+def test_one_that_awaits_its_model_is_changed_on_its_page_too(
+    arena: Arena, admin_client: Client, tmp_path: Path
+) -> None:
+    bring(written(tmp_path, [row(0, model_a="dodo")]))
+    dodo = Contestant.objects.get(name="dodo")
+    form = {"arena": arena.pk, "name": "dodo", "weight": "3", "boost": "1"}
+    change = reverse("admin:arena_contestant_change", args=[dodo.pk])
+    assert admin_client.post(change, form).status_code == 302
+    dodo.refresh_from_db()
+    assert (dodo.weight, dodo.awaits_model, dodo.is_available) == (3, True, False)
+    refused = admin_client.post(reverse("admin:arena_contestant_add"), form | {"name": "new"})
+    assert "This field is required." in refused.content.decode()
+
+
 def test_too_many_models_are_refused_before_they_spoil_the_board(
     arena: Arena, battles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
