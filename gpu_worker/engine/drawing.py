@@ -1,7 +1,8 @@
 """Draws tokens from distributions over the vocabulary, many rows at once. Pure: the random numbers are given.
 
 What a row gets depends on its own logits, parameters and number alone, whatever the other rows are: equal logits are
-kept or cut together, and a number picks among the kept tokens in the order of their ids.
+kept or cut together, and a number picks among the kept tokens in the order of their ids. Sums round as they are summed,
+so none is taken over a width that follows from the other rows, except one after the other, where zeros change nothing.
 """
 
 from collections.abc import Sequence
@@ -44,15 +45,29 @@ def draw(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     """
     if weights.shape[-1] >= MANY:
         return _draw_in_blocks(weights, numbers)
+    return _draw_one_by_one(weights, numbers)
+
+
+def totals(weights: torch.Tensor) -> torch.Tensor:
+    """The sums of `[R, V]` weights, `[R, 1]`: of each row the same alone as among others. PyTorch's own sum is not, of
+    one row of over 32,767 numbers on several threads."""
+    return _block_sums(weights).sum(-1, keepdim=True)
+
+
+def _block_sums(weights: torch.Tensor) -> torch.Tensor:
+    n_whole = weights.shape[-1] // BLOCK
+    whole, rest = weights[:, : n_whole * BLOCK], weights[:, n_whole * BLOCK :]
+    return torch.cat([whole.unflatten(-1, (n_whole, BLOCK)).sum(-1), rest.sum(-1, keepdim=True)], dim=-1)
+
+
+def _draw_one_by_one(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     cumulated = weights.cumsum(-1)
     return _passed(cumulated, numbers * cumulated[:, -1:])[:, 0]
 
 
 def _draw_in_blocks(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     n_vocabulary = weights.shape[-1]
-    n_whole = n_vocabulary // BLOCK
-    whole, rest = weights[:, : n_whole * BLOCK], weights[:, n_whole * BLOCK :]
-    sums = torch.cat([whole.unflatten(-1, (n_whole, BLOCK)).sum(-1), rest.sum(-1, keepdim=True)], dim=-1)
+    sums = _block_sums(weights)
     cumulated = sums.cumsum(-1)
     target = numbers * cumulated[:, -1:]
     block = _passed(cumulated, target)
@@ -79,12 +94,13 @@ def draw_cut(logits: torch.Tensor, temperature: torch.Tensor, numbers: torch.Ten
     width = min(cuts.width, logits.shape[-1])
     values, ids = logits.topk(width)
     weights = ((values - values[:, :1]) / temperature).exp_()
-    least = _least_kept(logits, values, weights, temperature, cuts)
+    least, is_whole = _least_kept(logits, values, weights, temperature, cuts)
     kept = values >= least
     ids, order = ids.sort(dim=-1)
-    tokens = ids.gather(-1, draw(torch.where(kept, weights, 0).gather(-1, order), numbers)[:, None])[:, 0]
-    if width < logits.shape[-1] and bool((unsure := kept[:, -1]).any()):
-        # There may be more tokens to keep than were looked at.
+    drawn = _draw_one_by_one(torch.where(kept, weights, 0).gather(-1, order), numbers)
+    tokens = ids.gather(-1, drawn[:, None])[:, 0]
+    if width < logits.shape[-1] and bool((unsure := kept[:, -1] | ~is_whole[:, 0]).any()):
+        # There may be more tokens to keep, or to share in top_p, than were looked at.
         rows = unsure.nonzero()[:, 0]
         wider = next((one for one in WIDTHS if one > width), logits.shape[-1])
         tokens[rows] = draw_cut(logits[rows], temperature[rows], numbers[rows], cuts.of(rows, wider))
@@ -93,18 +109,20 @@ def draw_cut(logits: torch.Tensor, temperature: torch.Tensor, numbers: torch.Ten
 
 def _least_kept(
     logits: torch.Tensor, values: torch.Tensor, weights: torch.Tensor, temperature: torch.Tensor, cuts: Cuts
-) -> torch.Tensor:
-    """The smallest logit that is kept, `[R, 1]`; `values` are the largest logits in order, `weights` their shares."""
-    width, n_vocabulary = values.shape[-1], logits.shape[-1]
-    by_rank = values.gather(-1, cuts.top_k.clamp(max=width) - 1)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The smallest logit that is kept, and whether all that top_k leaves was among `values`: both `[R, 1]`.
+
+    `values` are the largest logits in order, `weights` their shares.
+    """
+    by_rank = values.gather(-1, cuts.top_k.clamp(max=values.shape[-1]) - 1)
     weights = torch.where(values >= by_rank, weights, 0)
-    mass = weights.sum(-1, keepdim=True)
-    is_open = cuts.top_k >= n_vocabulary
-    if width < n_vocabulary and bool(is_open.any()):
-        everything = ((logits - values[:, :1]) / temperature).exp_().sum(-1, keepdim=True)
-        mass = torch.where(is_open, everything, mass)
-    is_kept = (weights.cumsum(-1) - weights < cuts.top_p * mass) & (weights >= cuts.min_p) & (weights > 0)
-    return torch.where(is_kept, values, torch.inf).amin(-1, keepdim=True)
+    cumulated = weights.cumsum(-1)
+    mass = cumulated[:, -1:]
+    is_open = cuts.top_k >= logits.shape[-1]
+    if bool(is_open.any()):
+        mass = torch.where(is_open, totals(((logits - values[:, :1]) / temperature).exp_()), mass)
+    is_kept = (cumulated - weights < cuts.top_p * mass) & (weights >= cuts.min_p) & (weights > 0)
+    return torch.where(is_kept, values, torch.inf).amin(-1, keepdim=True), is_open | (values[:, -1:] < by_rank)
 
 
 def cuts_of(limits: Sequence[tuple[int, float, float]], n_vocabulary: int, device: torch.device) -> Cuts:

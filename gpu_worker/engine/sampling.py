@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from gpu_worker.engine.adjusting import Penalties, Places
-from gpu_worker.engine.drawing import BELOW_ONE, Cuts, cuts_of, draw, draw_cut
+from gpu_worker.engine.drawing import BELOW_ONE, Cuts, cuts_of, draw, draw_cut, totals
 from gpu_worker.engine.grammar import forbid_others
 from gpu_worker.engine.logprobs import LEAST, TokenLogprobs
 from gpu_worker.engine.request import SamplingParams
@@ -204,7 +204,9 @@ def score(logits: torch.Tensor, tokens: Sequence[int], n_top: int) -> list[Token
     logits = logits.float()
     chosen = logits.gather(-1, torch.tensor(tokens, device=logits.device)[:, None])
     best, ids = logits.topk(min(n_top, logits.shape[-1]))
-    numbers = (torch.cat([chosen, best], dim=-1) - logits.logsumexp(-1, keepdim=True)).clamp_(LEAST, 0).tolist()
+    most = logits.amax(-1, keepdim=True)
+    all_of_them = totals((logits - most).exp_()).log_() + most
+    numbers = (torch.cat([chosen, best], dim=-1) - all_of_them).clamp_(LEAST, 0).tolist()
     return [
         TokenLogprobs(token, own, tuple(zip(row_ids, top, strict=True)))
         for token, (own, *top), row_ids in zip(tokens, numbers, ids.tolist(), strict=True)

@@ -1,6 +1,7 @@
 """From logits to tokens: checked against transformers' own processors, which are slow and separate."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -292,6 +293,26 @@ def test_no_number_draws_a_token_that_is_impossible(n_vocabulary: int, number: f
     possible = {7, 30, n_vocabulary - 5}
     logits[list(possible)] = torch.tensor([0.0, -3.0, 1.0])
     assert drawn_at(logits, number, **options) in possible
+
+
+@pytest.mark.parametrize(("top_k", "top_p", "min_p"), [(60, 0.95, 0), (60, 1, 0), (0, 0.95, 0), (0, 1, 0.02)])
+def test_how_many_candidates_are_looked_at_for_others_changes_nothing(top_k: int, top_p: float, min_p: float) -> None:
+    """As many as the greediest row of the batch wants. Many tokens are as likely as the last of a row's top_k."""
+    n_rows, n_vocabulary = 400, 9000
+    random = torch.Generator().manual_seed(1)
+    logits = (torch.randn(n_rows, n_vocabulary, generator=random) * 20).round() / 8
+    temperature, numbers = torch.ones(n_rows, 1), torch.rand(n_rows, 1, generator=random)
+    cuts = drawing.cuts_of([(top_k, top_p, min_p)] * n_rows, n_vocabulary, logits.device)
+    first, *others = (
+        drawing.draw_cut(logits.clone(), temperature, numbers, replace(cuts, width=width)).tolist()
+        for width in (cuts.width, 256, 508, 4096, 8192, n_vocabulary)
+    )
+    assert others == [first] * 5
+
+
+def test_log_probabilities_over_a_large_vocabulary_are_the_same_alone_and_among_others() -> None:
+    logits = torch.randn(8, 128_000, generator=torch.Generator().manual_seed(5)) * 5
+    assert [sampling.score(one[None], [0], 2)[0] for one in logits] == sampling.score(logits, [0] * 8, 2)
 
 
 def test_a_draw_from_a_large_vocabulary_is_the_inverse_of_its_distribution() -> None:
