@@ -137,7 +137,7 @@ class _Follower:
                 self.finished = message
             case messages.Stopped():
                 self.stopped = message
-            case messages.Preparing() | messages.CheckpointSaved():
+            case messages.Preparing() | messages.Noted() | messages.CheckpointSaved():
                 pass
             case _:
                 assert_never(message)

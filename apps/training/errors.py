@@ -22,6 +22,12 @@ class ConfigInvalid(TrainingError):
     code = "training.config_invalid"
 
 
+class DataUnfit(TrainingError):
+    """Details: path, n_wrong, n_records, and the first `faults`, a line each."""
+
+    code = "training.data_unfit"
+
+
 class OutputExists(TrainingError):
     """Details: directory."""
 

@@ -43,6 +43,8 @@ class Progress:
         match message:
             case messages.Preparing():
                 self._line(f"{message.what[:1].upper()}{message.what[1:]} ...")
+            case messages.Noted():
+                self._line(message.what)
             case messages.Started():
                 self.total_steps = message.total_steps
                 self._line(_start_words(message))

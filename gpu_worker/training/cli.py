@@ -48,16 +48,28 @@ def _positive(text: str) -> int:
 
 
 def _evaluate(directory: Path, n_questions: int, *, write: bool) -> int:
-    from gpu_worker.training.card import read_record, write_card
-    from gpu_worker.training.evaluation import as_json, evaluate
+    from gpu_worker.training.card import RECORD, read_record, write_card
+    from gpu_worker.training.jobs import measure
+    from gpu_worker.training.own_files import DataUnfit
 
     if not (directory / "config.json").is_file():
         sys.stderr.write(f"{directory} holds no model (no config.json)\n")
         return 1
-    results = evaluate(directory, n_questions=n_questions)
-    sys.stdout.write(json.dumps(as_json(results), indent=2, ensure_ascii=False) + "\n")
+    if write and not (directory / RECORD).is_file():
+        sys.stderr.write(f"{directory} holds no {RECORD} of a training run, from which a card could be written\n")
+        return 1
+    try:
+        record = measure(directory, read_record(directory), n_questions=n_questions)[0]
+    except (DataUnfit, FileNotFoundError) as exc:
+        sys.stderr.write(f"{directory} cannot be measured: {exc}\n")
+        return 1
+    found = record.get("evaluation") or record.get("next_tokens")
+    if found is None:
+        sys.stderr.write(f"{directory} names no data.test_files to be measured by\n")
+        return 1
+    sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if write:
-        write_card(directory, read_record(directory), results)
+        write_card(directory, record)
     return 0
 
 

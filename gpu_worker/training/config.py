@@ -62,12 +62,19 @@ class WeightsDtype(StrEnum):
 
 
 class Curriculum(StrEnum):
+    """What the conversations are that a model learns: those that this project writes, or `data.files`."""
+
     DEMO = "demo"
+    NONE = "none"
 
 
 def _number(default: float, low: float, high: float, *, is_new: bool = False) -> Any:
     """A bounded number. `is_new`: older runs lack the key, so its default does not count for the hash."""
     return field(default=default, metadata={"low": low, "high": high, "is_new": is_new})
+
+
+def _files() -> Any:
+    return field(default=(), metadata={"is_new": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,11 @@ class TokenizerSection:
 
 @dataclass(frozen=True, slots=True)
 class DataSection:
-    """`show_working` writes out the columns of a sum; `tokens_per_step` is counted before packing.
+    """`tokens_per_step` is counted before packing.
 
-    `capitals_share` makes capitals rarer than the curriculum has them: below 1 the model knows them less well.
+    For the demo curriculum: `show_working` writes out the columns of a sum; `capitals_share` makes capitals rarer than
+    it has them: below 1 the model knows them less well. For one's own conversations: `files` of JSON lines as
+    `manage.py clean` writes them, and `test_files`, by which the model is measured and which it never learns.
     """
 
     curriculum: Curriculum = Curriculum.DEMO
@@ -100,6 +109,8 @@ class DataSection:
     show_working: bool = True
     tokens_per_step: int = _number(8192, 64, 10_000_000)
     capitals_share: float = _number(1.0, 0.0, 1.0, is_new=True)
+    files: tuple[str, ...] = _files()
+    test_files: tuple[str, ...] = _files()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +203,24 @@ def _check_together(config: TrainingConfig) -> None:
         raise ConfigError("model.kv_heads", "must divide heads")
     if not config.output.directory:
         raise ConfigError("output.directory", "is required")
+    _check_data(config.data)
+
+
+def _check_data(data: DataSection) -> None:
+    if data.curriculum is not Curriculum.NONE:
+        for name in ("files", "test_files"):
+            if getattr(data, name):
+                raise ConfigError(
+                    f"data.{name}", "is for conversations of your own: write 'curriculum: none' beside it"
+                )
+        return
+    if not data.files:
+        raise ConfigError("data.files", "is required with 'curriculum: none'")
+    if both := set(data.files) & set(data.test_files):
+        raise ConfigError("data.test_files", f"{min(both)!r} is among data.files too, so it would measure nothing")
+    for name in ("conversations", "show_working", "capitals_share"):
+        if getattr(data, name) != getattr(DataSection(), name):
+            raise ConfigError(f"data.{name}", "is for the demo curriculum: leave it out with 'curriculum: none'")
 
 
 def _parse_section(cls: type[_Section], raw: object, path: str) -> _Section:
@@ -212,6 +241,8 @@ def _parse_section(cls: type[_Section], raw: object, path: str) -> _Section:
 
 def _parse_value(spec: "dataclasses.Field[Any]", value: object, key: str) -> object:
     kind = cast("type[Any]", spec.type)
+    if kind == tuple[str, ...]:
+        return _parse_names(value, key)
     if dataclasses.is_dataclass(kind):
         return _parse_section(kind, value, key)
     if issubclass(kind, StrEnum):
@@ -231,6 +262,15 @@ def _parse_choice(kind: type[StrEnum], value: object, key: str) -> StrEnum:
     if not isinstance(value, str) or value not in valid:
         raise ConfigError(key, f"{value!r} is not supported; choose one of: {', '.join(valid)}")
     return kind(value)
+
+
+def _parse_names(value: object, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(key, f"expected a list, found {_type_name(value)}")
+    for number, name in enumerate(value):
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"{key}[{number}]", f"expected the name of a file, found {name!r}")
+    return tuple(value)
 
 
 def _unknown_key(key: str, valid: list[str]) -> str:

@@ -1,15 +1,18 @@
 """From a configuration to training data: conversations, tokenizer, documents, and the hash of it all."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tokenizers import Tokenizer
 
-from gpu_worker.training.config import TrainingConfig
+from gpu_worker.training.config import Curriculum, TrainingConfig
 from gpu_worker.training.curriculum import conversations
-from gpu_worker.training.curriculum.turns import Persona
+from gpu_worker.training.curriculum.turns import Message, Persona
 from gpu_worker.training.masking import Document
-from gpu_worker.training.tokenizer import encode_all, train_tokenizer
+from gpu_worker.training.own_files import conversations_in
+from gpu_worker.training.tokenizer import N_KEPT, encode_all, train_tokenizer
 
 # The merges of a small vocabulary do not change any more after this many conversations.
 _TOKENIZER_CONVERSATIONS = 20_000
@@ -25,17 +28,31 @@ class TrainingData:
     def lengths(self) -> list[int]:
         return [len(document) for document in self.documents]
 
+    def n_longer(self, n_tokens: int) -> int:
+        """How many are longer than that."""
+        return sum(length > n_tokens for length in self.lengths)
+
 
 def prepare_data(config: TrainingConfig, tokenizer: Tokenizer | None = None) -> TrainingData:
-    """Generate and encode everything in memory; pass the tokenizer of a checkpoint to resume with it."""
-    persona = Persona(config.name, config.data.show_working, config.data.capitals_share)
-    count = config.data.conversations
+    """Read or write and encode everything in memory; pass the tokenizer of a checkpoint to resume with it.
+
+    Raises: DataUnfit, OSError: of files of one's own.
+    """
+    is_own = config.data.curriculum is Curriculum.NONE
     if tokenizer is None:
-        sample = conversations(config.seed, min(count, _TOKENIZER_CONVERSATIONS), persona)
+        sample = islice(_conversations(config), _TOKENIZER_CONVERSATIONS)
         texts = (message["content"] for conversation in sample for message in conversation)
         tokenizer = train_tokenizer(texts, vocab_size=config.tokenizer.vocab_size)
-    documents = encode_all(conversations(config.seed, count, persona), tokenizer)
+    # What people write hardly repeats.
+    documents = encode_all(_conversations(config), tokenizer, n_kept=0 if is_own else N_KEPT)
     return TrainingData(tokenizer, documents, hash_documents(documents))
+
+
+def _conversations(config: TrainingConfig) -> Iterator[list[Message]]:
+    if config.data.curriculum is Curriculum.NONE:
+        return conversations_in(config.data.files)
+    persona = Persona(config.name, config.data.show_working, config.data.capitals_share)
+    return conversations(config.seed, config.data.conversations, persona)
 
 
 def hash_documents(documents: list[Document]) -> str:

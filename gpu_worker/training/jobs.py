@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from tokenizers import Tokenizer
 from gpu_worker.training import messages
 from gpu_worker.training.card import write_card
 from gpu_worker.training.checkpoints import latest_checkpoint
-from gpu_worker.training.config import Device, TrainingConfig
+from gpu_worker.training.config import Curriculum, Device, TrainingConfig
 from gpu_worker.training.data import prepare_data
-from gpu_worker.training.evaluation import evaluate
+from gpu_worker.training.evaluation import as_json, evaluate
 from gpu_worker.training.export import partial_directory, publish, write_model
+from gpu_worker.training.held_out import next_tokens
 from gpu_worker.training.modeling import choose_device
+from gpu_worker.training.own_files import hashes_of
 from gpu_worker.training.trainer import Report, StopRequest, Trainer
 
 
@@ -47,14 +49,16 @@ class JobOptions:
 def run_job(config: TrainingConfig, options: JobOptions, report: Report, stop: StopRequest) -> bool:
     """Train and publish a model; False when stopped by a signal, after saving a checkpoint.
 
-    Raises: OutputExists, CheckpointExists, CheckpointMismatch, DeviceMissing.
+    Raises: OutputExists, CheckpointExists, CheckpointMismatch, DeviceMissing, DataUnfit.
     """
     directory, checkpoints = Path(config.output.directory), checkpoint_directory(config)
     checkpoint = _prepare_directories(directory, checkpoints, options)
     device = choose_device(options.device or config.compute.device)
-    report(messages.Preparing("writing and encoding the training conversations"))
+    report(messages.Preparing("encoding the training conversations"))
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json")) if checkpoint else None
     data = prepare_data(config, tokenizer)
+    if n_cut := data.n_longer(config.model.context_length):
+        report(messages.Noted(_cut_words(n_cut, len(data.documents), config.model.context_length)))
     trainer = Trainer(config, data, device, checkpoints, report, code_version(), stop)
     if checkpoint:
         trainer.resume(checkpoint)
@@ -64,6 +68,13 @@ def run_job(config: TrainingConfig, options: JobOptions, report: Report, stop: S
         return False
     _publish(trainer, directory, report)
     return True
+
+
+def _cut_words(n_cut: int, n_all: int, n_tokens: int) -> str:
+    return (
+        f"{n_cut:,} of {n_all:,} conversations are longer than {n_tokens:,} tokens, and are learned up to there: raise "
+        "model.context_length, or let the step split_long of manage.py clean make them shorter"
+    )
 
 
 def checkpoint_directory(config: TrainingConfig) -> Path:
@@ -88,19 +99,36 @@ def _publish(trainer: Trainer, directory: Path, report: Report) -> None:
     config = trainer.config
     partial = partial_directory(directory)
     write_model(partial, trainer.model, trainer.data.tokenizer, config)
-    report(messages.Preparing("measuring held-out accuracy"))
-    results = evaluate(partial, n_questions=config.output.evaluation_questions)
-    write_card(partial, _record(trainer), results)
+    report(messages.Preparing("measuring it by what it has not learned"))
+    record, results = measure(partial, _record(trainer), n_questions=config.output.evaluation_questions)
+    write_card(partial, record)
     publish(partial, directory)
-    report(messages.Evaluated({task: result.accuracy for task, result in results.items()}))
+    report(messages.Evaluated(results))
     report(messages.Finished(trainer.step, str(directory)))
 
 
+def measure(directory: Path, record: dict[str, Any], *, n_questions: int) -> tuple[dict[str, Any], dict[str, float]]:
+    """The record of the run with what was found in it, and the accuracies by task."""
+    data = record["config"]["data"]
+    if data["curriculum"] != Curriculum.NONE:
+        results = evaluate(directory, n_questions=n_questions)
+        accuracies = {task: result.accuracy for task, result in results.items()}
+        return record | {"evaluation": as_json(results)}, accuracies
+    if not data["test_files"]:
+        return record, {}
+    found = next_tokens(directory, data["test_files"], n_most=n_questions, seed=record["seed"])
+    return record | {"next_tokens": asdict(found)}, {"next token": found.accuracy}
+
+
 def _record(trainer: Trainer) -> dict[str, Any]:
+    config = trainer.config
+    files = hashes_of((*config.data.files, *config.data.test_files))
     return {
-        "config": trainer.config.as_dict(),
-        "config_hash": trainer.config.hash,
+        "config": config.as_dict(),
+        "config_hash": config.hash,
         "data_hash": trainer.data.hash,
+        **({"files": files, "n_conversations": len(trainer.data.documents)} if files else {}),
+        **({"n_cut": n_cut} if (n_cut := trainer.data.n_longer(config.model.context_length)) else {}),
         "code_version": trainer.code_version,
         "torch_version": torch.__version__,
         "transformers_version": transformers.__version__,

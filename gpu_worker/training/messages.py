@@ -24,6 +24,14 @@ class Preparing:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that people should know, in a sentence."""
+
+    kind: ClassVar[str] = "noted"
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The first step is about to run; `first_step` is above 1 after a resume."""
 
@@ -84,9 +92,10 @@ class Failed:
     message: str
 
 
-Message = Preparing | Started | StepDone | CheckpointSaved | Evaluated | Finished | Stopped | Failed
+Message = Preparing | Noted | Started | StepDone | CheckpointSaved | Evaluated | Finished | Stopped | Failed
 _KINDS: dict[str, type[Message]] = {
-    cls.kind: cls for cls in (Preparing, Started, StepDone, CheckpointSaved, Evaluated, Finished, Stopped, Failed)
+    cls.kind: cls
+    for cls in (Preparing, Noted, Started, StepDone, CheckpointSaved, Evaluated, Finished, Stopped, Failed)
 }
 
 

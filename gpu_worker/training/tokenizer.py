@@ -15,6 +15,7 @@ from gpu_worker.training.masking import Document, SpecialIds, encode_conversatio
 
 PAD, BEGIN, END = "<|pad|>", "<|bos|>", "<|end|>"
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
+N_KEPT = 20_000
 SPECIAL_TOKENS = [PAD, BEGIN, END, *ROLES.values()]
 # The generation marks let other trainers find the assistant's tokens; they render nothing.
 CHAT_TEMPLATE = (
@@ -76,13 +77,20 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return int(found)
 
 
-def encode_all(conversations: Iterable[list[Message]], tokenizer: Tokenizer) -> list[Document]:
-    """Documents of all conversations."""
+def encode_all(conversations: Iterable[list[Message]], tokenizer: Tokenizer, *, n_kept: int = N_KEPT) -> list[Document]:
+    """Documents of all conversations. A mark such as `<|end|>` in a message is text like any other, and marks nothing.
+
+    `n_kept`: the tokens of so many texts are kept, where many are equal, for example short answers; all of them would
+    not fit into memory.
+    """
     special = special_ids(tokenizer)
 
-    # Many texts are equal, for example short answers; all of them would not fit into memory.
-    @lru_cache(maxsize=20_000)
+    @lru_cache(maxsize=n_kept)
     def encode(text: str) -> list[int]:
         return list(cast(Any, tokenizer.encode(text, add_special_tokens=False)).ids)
 
-    return [encode_conversation(messages, encode, special) for messages in conversations]
+    tokenizer.encode_special_tokens = True
+    try:
+        return [encode_conversation(messages, encode, special) for messages in conversations]
+    finally:
+        tokenizer.encode_special_tokens = False

@@ -160,7 +160,15 @@ class Trainer:
 
 
 def sum_of_losses(model: LlamaForCausalLM, rows: PackedRows, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Cross-entropy summed over the trained tokens; logits are computed for these only."""
+    """Cross-entropy summed over the trained tokens."""
+    logits, labels = logits_and_labels(model, rows, device, dtype)
+    return functional.cross_entropy(logits, labels, reduction="sum")
+
+
+def logits_and_labels(
+    model: LlamaForCausalLM, rows: PackedRows, device: torch.device, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the `N` trained tokens alone: what the model makes of them `[N, V]`, and which they are `[N]`."""
     labels = torch.from_numpy(rows.labels).to(device)
     wanted = labels != NOT_TRAINED
     allowed = torch.from_numpy(rows.attention_mask()).to(device)
@@ -174,7 +182,7 @@ def sum_of_losses(model: LlamaForCausalLM, rows: PackedRows, device: torch.devic
             use_cache=False,
         ).last_hidden_state
         logits = model.lm_head(hidden[wanted])
-    return functional.cross_entropy(logits.float(), labels[wanted], reduction="sum")
+    return logits.float(), labels[wanted]
 
 
 def _name(dtype: torch.dtype | None) -> str:

@@ -1,5 +1,6 @@
 """Configurations are checked before anything starts, and the error names the key."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from gpu_worker.training.messages import (
     Finished,
     Message,
     MessageError,
+    Noted,
     Preparing,
     Started,
     StepDone,
@@ -48,6 +50,11 @@ from tests.training.tiny import tiny_config
         ("", "model", [], "model: expected a mapping, found list"),
         ("", "name", "../up", "name: use letters"),
         ("output", "directory", "", "output.directory: is required"),
+        ("data", "files", "mine.jsonl", "data.files: expected a list, found str"),
+        ("data", "files", ["mine.jsonl", 3], "data.files[1]: expected the name of a file, found 3"),
+        ("data", "files", ["mine.jsonl"], "data.files: is for conversations of your own: write 'curriculum: none'"),
+        ("data", "test_files", ["mine.jsonl"], "data.test_files: is for conversations of your own"),
+        ("data", "curriculum", "none", "data.files: is required with 'curriculum: none'"),
     ],
 )
 def test_an_error_names_the_key(tmp_path: Path, section: str, key: str, value: object, words: str) -> None:
@@ -68,6 +75,21 @@ def test_a_required_key_is_asked_for(tmp_path: Path, missing: str) -> None:
         parse_config(raw)
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"test_files": ["b", "a"]}, "data.test_files: 'a' is among data.files too"),
+        ({"conversations": 60}, "data.conversations: is for the demo curriculum"),
+        ({"show_working": False}, "data.show_working: is for the demo curriculum"),
+        ({"capitals_share": 0.5}, "data.capitals_share: is for the demo curriculum"),
+    ],
+)
+def test_what_means_nothing_with_files_is_refused(tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(tiny_config(tmp_path) | {"data": {"curriculum": "none", "files": ["a"]} | more})
+    assert str(caught.value).startswith(words)
+
+
 @pytest.mark.parametrize("name", ["demo-base", "demo-small"])
 def test_the_shipped_configurations_are_valid(name: str) -> None:
     config = parse_config(yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text()))
@@ -77,6 +99,9 @@ def test_the_shipped_configurations_are_valid(name: str) -> None:
 def test_a_written_configuration_reads_back_the_same(tmp_path: Path) -> None:
     config = parse_config(tiny_config(tmp_path))
     assert parse_config(config.as_dict()) == config
+    own = parse_config(tiny_config(tmp_path) | {"data": {"curriculum": "none", "files": ["a"], "test_files": ["b"]}})
+    assert parse_config(json.loads(json.dumps(own.as_dict()))) == own
+    assert own.hash != parse_config(own.as_dict() | {"data": {"curriculum": "none", "files": ["c"]}}).hash
 
 
 def test_the_hash_changes_with_the_weights_and_not_with_their_place(tmp_path: Path) -> None:
@@ -96,6 +121,7 @@ def test_the_hash_changes_with_the_weights_and_not_with_their_place(tmp_path: Pa
     "message",
     [
         Preparing("something"),
+        Noted("something else"),
         Started(1, 10, 100, 1000, "cpu", "float32", "ab", "cd"),
         StepDone(3, 0.5, 0.001, 123.4),
         CheckpointSaved(3, "ä/b"),

@@ -11,6 +11,7 @@ from apps.core.errors import SiteError
 from apps.training import services
 from apps.training.child import run_child
 from apps.training.models import Status
+from apps.training.own_data import data_check
 from apps.training.progress import Progress
 from gpu_worker.training.config import Device, TrainingConfig
 
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             raise CommandError(exc.message) from exc
 
     def _train(self, config: TrainingConfig, options: dict[str, object]) -> None:
+        data_check(config)
         run = services.training_run_open(config, resume=bool(options["resume"]), overwrite=bool(options["overwrite"]))
         # Django's own wrapper hides whether the stream is a terminal.
         progress = Progress(stream=sys.stderr, is_terminal=sys.stderr.isatty())
