@@ -6,6 +6,7 @@ from pathlib import Path
 
 from apps.core.json_stream import Broken
 from apps.datasets.formats.files import Raw, raw_records
+from apps.datasets.formats.renaming import Names
 from apps.datasets.formats.shapes import RecordWrong, Shape, records_read
 from apps.datasets.records import Message, Record, Role
 from apps.datasets.steps.turns import alternates, is_empty
@@ -36,10 +37,13 @@ class Checked:
     n_wrong: int = 0
 
 
-def faults_of(path: Path, shape: Shape, checked: Checked) -> Iterator[Fault]:
-    """One for each record that has any, the first. `checked` counts along. Raises: FileUnreadable."""
+def faults_of(path: Path, shape: Shape, checked: Checked, names: Names | None = None) -> Iterator[Fault]:
+    """One for each record that has any, the first. `checked` counts along. `names`: what its fields are called.
+
+    Raises: FileUnreadable.
+    """
     first_places: dict[str, tuple[int, int]] = {}
-    for raw in raw_records(path):
+    for raw in raw_records(path, names):
         checked.n_records += 1
         wrong = _wrong(raw, shape, first_places)
         if wrong is not None:

@@ -159,7 +159,8 @@ def _input(one: Input) -> list[Any]:
         stat = one.path.stat()
     except OSError as exc:
         raise FileUnreadable(path=str(one.path), reason=exc.strerror or str(exc)) from exc
-    return [str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape, one.name]
+    found = [str(one.path.resolve()), stat.st_size, stat.st_mtime_ns, one.shape, one.name]
+    return [*found, one.names.as_dict()] if one.names else found
 
 
 def _file_hash(path: Path) -> str:
@@ -203,7 +204,13 @@ def report_dict(recipe: Recipe, inputs: list[Input], cleaned: Cleaned) -> dict[s
         "recipe": {"name": recipe.name, "sha256": recipe.hash, **recipe.told},
         "code_sha256": code_hash(),
         "inputs": [
-            {"file": name, "format": one.shape, **({"split": one.split} if one.split else {}), **one.about}
+            {
+                "file": name,
+                "format": one.shape,
+                **({"split": one.split} if one.split else {}),
+                **(one.names.as_dict() if one.names else {}),
+                **one.about,
+            }
             for name, one in zip(names, inputs, strict=True)
         ],
         "steps": [_told(one, inputs) for one in cleaned.common],

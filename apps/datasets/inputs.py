@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apps.datasets.errors import DatasetWrong, FileUnreadable
 from apps.datasets.formats.layout import LayoutWrong, Splits, data_of, splits_of
+from apps.datasets.formats.renaming import Names
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.hub import PREFIX, dataset_fetch
 from apps.datasets.run import Input, inputs_of
@@ -36,8 +37,8 @@ class _File:
     split: str = ""
 
 
-def inputs_find(texts: Iterable[str], choice: Choice, shape: Shape | None = None) -> Found:
-    """`texts`: paths of files and folders, and `hf:ORG/NAME[@REVISION]`.
+def inputs_find(texts: Iterable[str], choice: Choice, shape: Shape | None = None, names: Names | None = None) -> Found:
+    """`texts`: paths of files and folders, and `hf:ORG/NAME[@REVISION]`. `names`: what their fields are called.
 
     Raises: FileUnreadable, FormatUnknown, DatasetWrong, HubRefused.
     """
@@ -45,7 +46,7 @@ def inputs_find(texts: Iterable[str], choice: Choice, shape: Shape | None = None
     files: list[_File] = []
     for text in texts:
         files += _files_of(text, choice, told)
-    inputs = inputs_of([one.path for one in files], shape)
+    inputs = inputs_of([one.path for one in files], shape, names)
     named = [replace(one, name=file.name, split=file.split) for one, file in zip(inputs, files, strict=True)]
     return Found(named, told)
 

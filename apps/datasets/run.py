@@ -27,6 +27,7 @@ from apps.datasets.chunks import (
 )
 from apps.datasets.errors import FileUnreadable
 from apps.datasets.formats.files import Raw, raw_records, shape_find
+from apps.datasets.formats.renaming import Names
 from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form, Written
 from apps.datasets.processes import Pool, processes
@@ -45,7 +46,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Input:
     """`name`: as rows and reports name it; empty: by its path. `split`: of the dataset whose file it is, if any.
-    `taken`: how it came into its file, if it was taken from the site; `about`: what of it."""
+    `taken`: how it came into its file, if it was taken from the site; `about`: what of it. `names`: what its fields are
+    called, if not as its shape has them."""
 
     path: Path
     shape: Shape
@@ -53,6 +55,7 @@ class Input:
     split: str = ""
     taken: StepReport | None = None
     about: dict[str, str] = field(default_factory=dict)
+    names: Names | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,13 @@ class _Rows:
     reports: list[StepReport] = field(default_factory=list)
 
 
-def inputs_of(paths: Iterable[Path], shape: Shape | None = None) -> list[Input]:
+def inputs_of(paths: Iterable[Path], shape: Shape | None = None, names: Names | None = None) -> list[Input]:
     """Raises: FileUnreadable, FormatUnknown."""
     given = list(paths)
     if twice := [path for path, n in Counter(given).items() if n > 1]:
         # Rows would not say of which of the two they are.
         raise FileUnreadable(path=str(twice[0]), reason="it is given twice")
-    return [Input(path, shape or shape_find(path)) for path in given]
+    return [Input(path, shape or shape_find(path, names), names=names) for path in given]
 
 
 def names_of(inputs: list[Input]) -> tuple[str, ...]:
@@ -193,7 +196,7 @@ class Run:
 
     def _from_files(self) -> Iterator[FromFile]:
         for number, one in enumerate(self.inputs):
-            records = islice(raw_records(one.path), self._options.only_first)
+            records = islice(raw_records(one.path, one.names), self._options.only_first)
             for rows in _in_chunks(records):
                 yield FromFile(number, self._names[number], one.shape, rows, self._options.is_strict)
 

@@ -65,7 +65,7 @@ def sources_of(inputs: list[Input]) -> Sources:
         for one, name in zip(inputs, names_of(inputs), strict=True):
             if one.taken is not None:
                 continue
-            for raw in raw_records(one.path):
+            for raw in raw_records(one.path, one.names):
                 if wanted.has(name, raw.number) and not isinstance(raw.value, Broken):
                     value = orjson.dumps(clean_json(raw.value)).decode()
                     yield Source(name, raw.number, str(one.shape), value)

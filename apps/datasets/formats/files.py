@@ -4,7 +4,7 @@ Parquet, or Arrow. Streamed."""
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +15,7 @@ from apps.core.json_stream import Broken, FileCut, stream_values
 from apps.datasets.errors import FileUnreadable, FormatUnknown
 from apps.datasets.formats.arrow import FILE_MAGIC, STREAM_MAGIC, arrow_values
 from apps.datasets.formats.parquet import MAGIC, ColumnsBroken, parquet_values
+from apps.datasets.formats.renaming import Names, renamed
 from apps.datasets.formats.shapes import Shape, shape_of
 
 ROW_MAX_CHARS = 8 * 1024 * 1024
@@ -41,8 +42,14 @@ class Raw:
     n_chars: int
 
 
-def raw_records(path: Path) -> Iterator[Raw]:
-    """Raises: FileUnreadable, as soon as it is known."""
+def raw_records(path: Path, names: Names | None = None) -> Iterator[Raw]:
+    """`names`: what its fields are called. Raises: FileUnreadable, as soon as it is known."""
+    if names is None:
+        return _raw_records(path)
+    return (replace(raw, value=renamed(raw.value, names)) for raw in _raw_records(path))
+
+
+def _raw_records(path: Path) -> Iterator[Raw]:
     try:
         magic = _magic(path)
         if magic == MAGIC:
@@ -100,10 +107,10 @@ def is_deeper(value: object, most: int) -> bool:
     return True
 
 
-def shape_find(path: Path) -> Shape:
+def shape_find(path: Path, names: Names | None = None) -> Shape:
     """By the first record that has one. Raises: FileUnreadable, FormatUnknown."""
     found: object = None
-    for raw, _ in zip(raw_records(path), range(_TRIED), strict=False):
+    for raw, _ in zip(raw_records(path, names), range(_TRIED), strict=False):
         if isinstance(raw.value, Broken):
             continue
         found = raw.value

@@ -15,7 +15,6 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core.errors import SiteError
 from apps.datasets.cleaning import Cleaned, recipe_run, recipe_try
 from apps.datasets.folder import folder_read
-from apps.datasets.formats.shapes import Shape
 from apps.datasets.formats.writing import Form
 from apps.datasets.management.inputs import choice_arguments, inputs_given, licensed, positive
 from apps.datasets.management.site_input import asked_of, site_arguments, site_taken
@@ -53,7 +52,6 @@ class Command(BaseCommand):
         choice_arguments(parser)
         site_arguments(parser)
         parser.add_argument("--output", type=Path, metavar="FOLDER", help="what comes out; must not exist")
-        parser.add_argument("--format", choices=list(map(str, Shape)), help="of the input; found out by default")
         parser.add_argument(
             "--write", choices=list(map(str, Form)), default=str(Form.MESSAGES), help="format of the output"
         )

@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.errors import SiteError
 from apps.datasets.checking import Checked, faults_of
-from apps.datasets.formats.shapes import Shape
 from apps.datasets.management.inputs import choice_arguments, inputs_given
 from apps.datasets.management.verbs.looking import LOOKING, looking_arguments
 from apps.datasets.management.verbs.making import MAKING, making_arguments
@@ -26,7 +25,6 @@ class Command(BaseCommand):
         check = verbs.add_parser("check", help="name the first fault of each record, by line and field; not 0 if any")
         check.add_argument("files", nargs="+", metavar="INPUT", help="a file, a folder of a dataset, or hf:ORG/NAME")
         choice_arguments(check)
-        check.add_argument("--format", choices=list(map(str, Shape)), help="of the files; found out by default")
         check.add_argument("--all", action="store_true", help=f"show more than the first {_SHOWN} faults of a file")
         looking_arguments(verbs)
         making_arguments(verbs)
@@ -46,7 +44,7 @@ def check_lines(options: dict[str, Any]) -> Iterator[str]:
     n_wrong = 0
     for one in inputs_given(options, "files"):
         checked = Checked()
-        for number, fault in enumerate(faults_of(one.path, one.shape, checked)):
+        for number, fault in enumerate(faults_of(one.path, one.shape, checked, one.names)):
             if options["all"] or number < _SHOWN:
                 yield str(fault)
             elif number == _SHOWN:

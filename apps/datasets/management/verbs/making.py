@@ -11,7 +11,6 @@ from apps.datasets.cleaning import recipe_run
 from apps.datasets.errors import DerivationWrong
 from apps.datasets.exporting import version_export, version_publish
 from apps.datasets.folder import REPORT, Folder, folder_read
-from apps.datasets.formats.shapes import Shape
 from apps.datasets.management.inputs import choice_arguments, inputs_given, licensed
 from apps.datasets.models import DatasetVersion, Origin
 from apps.datasets.names import name_check, reference_read
@@ -30,9 +29,6 @@ def making_arguments(verbs: Any) -> None:
     import_.add_argument("name", metavar="NAME")
     import_.add_argument("paths", nargs="+", metavar="INPUT", help="as `clean --input`, or a folder of `clean`")
     choice_arguments(import_)
-    import_.add_argument(
-        "--format", choices=list(map(str, Shape)), help="of files, or of sources; found out by default"
-    )
     import_.add_argument("--strict", action="store_true", help="refuse files at the first record that is wrong")
     import_.add_argument("--source", nargs="+", default=[], metavar="INPUT", help="of what the folder was made")
     licensed(import_)
@@ -78,9 +74,9 @@ def import_lines(options: dict[str, Any]) -> Lines:
 
 def _sources(options: dict[str, Any], folder: Folder) -> Sources:
     """Of the files named by --source, which must be those that the folder was made of. Raises: CommandError."""
-    of_files = options["format"] or options["split"] or options["config"]
+    of_files = any(options[name] for name in ("format", "map", "speakers", "split", "config"))
     if options["strict"] or (of_files and not options["source"]):
-        said = "--strict, --format, --split and --config"
+        said = "--strict, --format, --map, --speakers, --split and --config"
         raise CommandError(f"{said} are of files: a folder of `clean` has been read already")
     if not options["source"]:
         return no_sources
