@@ -34,6 +34,7 @@ from apps.datasets.processes import Pool, processes
 from apps.datasets.recipe import Output, Recipe
 from apps.datasets.report import EXAMPLES_MAX, StepReport
 from apps.datasets.steps.base import AddStep, ChoiceStep, Key, MapStep, Step
+from apps.datasets.steps.form import FitsForm
 
 CHUNK_ROWS = 250
 CHUNK_CHARS = 2_000_000
@@ -141,6 +142,7 @@ class Run:
             outputs = []
             for output in self._recipe.outputs:
                 rows = made[output.name] = self._output(pool, output, made, common)
+                rows = self._fitting(pool, output.name, rows)
                 outputs.append(OutputMade(output.name, *self._rendered(pool, output.name, rows), rows.reports))
         return common.reports, outputs
 
@@ -149,6 +151,13 @@ class Run:
         if not output.steps:
             return _Rows(above.chunks)
         return self._through(pool, f"output-{output.name}", output.steps, above.chunks)
+
+    def _fitting(self, pool: Pool, name: str, rows: _Rows) -> _Rows:
+        """Without what cannot be written as is asked for: the sets that are made of this one have it still."""
+        if self._options.form in (Form.MESSAGES, Form.SHAREGPT):
+            return rows
+        fitting = self._through(pool, f"form-{name}", (FitsForm(str(self._options.form)),), rows.chunks)
+        return _Rows(fitting.chunks, rows.reports + fitting.reports)
 
     def _through(self, pool: Pool, name: str, steps: tuple[Step, ...], chunks: list[FromChunk] | None) -> _Rows:
         """`chunks` None: from the input files."""

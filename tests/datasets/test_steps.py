@@ -21,6 +21,7 @@ from apps.datasets.steps.choosing import Languages, Part, Slice, WithoutField
 from apps.datasets.steps.decontaminate import Decontaminate
 from apps.datasets.steps.duplicates import NearDuplicates, UniqueIds, UniqueOpenings
 from apps.datasets.steps.fields import DropFields, JoinFields, RenameFields
+from apps.datasets.steps.form import FitsForm
 from apps.datasets.steps.html import PageRemains
 from apps.datasets.steps.identity import Identity
 from apps.datasets.steps.model_names import DropModels, KeepModels, ModelNames
@@ -62,6 +63,8 @@ MAPS: list[MapStep] = [
     ShortQuestions(),
     BlockedWords(words=["資料"], both_scripts=True),
     DropFields(names=["tstamp"]),
+    FitsForm("alpaca"),
+    FitsForm("completion"),
     RenameFields(names={"tstamp": "asked_at"}),
     JoinFields(file=str(TAGS), fields=["toxic"]),
     JoinFields(file=str(TAGS), fields=["toxic"], drop_missing=True),

@@ -17,10 +17,35 @@ TURN_EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100)
 
 
 class Form(StrEnum):
-    """`MESSAGES`: {"id", "messages": [{"role", "content"}], ...}, one a line. `SHAREGPT`: as FastChat trains on."""
+    """`MESSAGES`: {"id", "messages": [{"role", "content"}], ...}, one a line. `SHAREGPT`: as FastChat trains on.
+    `ALPACA`: the last question and its answer, and pairs of those before. `COMPLETION`: the last answer, and messages
+    before it, as TRL takes both.
+
+    A set has the same fields in each row, of the same types: what reads it as a table wants that.
+    """
 
     MESSAGES = "messages"
     SHAREGPT = "sharegpt"
+    ALPACA = "alpaca"
+    COMPLETION = "completion"
+
+
+def misfit(record: Record, form: Form) -> str | None:
+    """Why it cannot be written so; None: it can."""
+    if form in (Form.MESSAGES, Form.SHAREGPT):
+        return None
+    if record.chosen is not None:
+        return "a pair of answers"
+    messages = record.messages
+    if not messages or messages[-1].role != Role.ASSISTANT:
+        return "no answer at the end"
+    if form is Form.ALPACA:
+        if any(message.extra for message in messages):
+            return "a message with more than a text"
+        turns = messages[messages[0].role == Role.SYSTEM :]
+        if [turn.role for turn in turns] != [Role.USER, Role.ASSISTANT] * (len(turns) // 2):
+            return "not questions and answers alone"
+    return None
 
 
 _SPEAKERS: dict[str, str] = {Role.USER: "human", Role.ASSISTANT: "gpt"}
@@ -55,6 +80,10 @@ def _with_others(row: dict[str, Any], others: dict[str, Any], *, taken: Collecti
 
 
 def _conversation(record: Record, form: Form) -> dict[str, Any]:
+    if form is Form.ALPACA:
+        return _alpaca(record.messages)
+    if form is Form.COMPLETION:
+        return {"prompt": _turns(record.messages[:-1]), "completion": _turns(record.messages[-1:])}
     if form is Form.SHAREGPT:
         turns = record.messages
         said: dict[str, Any] = {}
@@ -70,6 +99,15 @@ def _conversation(record: Record, form: Form) -> dict[str, Any]:
         prompt = _turns(record.messages)
         return {"prompt": prompt, "chosen": _turns(record.chosen), "rejected": _turns(record.rejected)}
     return {"messages": _turns(record.messages)}
+
+
+def _alpaca(messages: list[Message]) -> dict[str, Any]:
+    system, said = "", [message.content for message in messages]
+    if messages[0].role == Role.SYSTEM:
+        system, *said = said
+    *before, question, answer = said
+    history = [list(pair) for pair in zip(before[::2], before[1::2], strict=True)]
+    return {"system": system, "instruction": question, "input": "", "output": answer, "history": history}
 
 
 def _turns(messages: list[Message]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from apps.datasets.steps import (  # noqa: F401  # each registers its steps
     decontaminate,
     duplicates,
     fields,
+    form,
     html,
     identity,
     model_names,
