@@ -16,9 +16,22 @@ PATIENCE_S = 5.0
 
 
 def main(command: Sequence[str]) -> int:
+    children: list[subprocess.Popen[bytes]] = []
+    told: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        told.append(number)
+        for child in children:
+            _end(child)
+
+    # Before there is a child, which would else outlive a keeper that is told to end at that moment. Ctrl-C goes to the
+    # whole terminal, and the worker decides when to end; a child would inherit it if it were ignored.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.signal(signal.SIGTERM, end)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the worker decides when to end
-    signal.signal(signal.SIGTERM, lambda number, frame: _end(child))
+    children.append(child)
+    if told:
+        _end(child)
     threading.Thread(target=_watch_stdin, args=(child,), daemon=True).start()
     status = child.wait()
     _signal(child, signal.SIGKILL)  # what it may have started

@@ -9,6 +9,7 @@ import pytest
 
 from gpu_worker.engine.child import ChildFailed, ChildServer
 from tests.gpu_worker.live_worker import eventually
+from tests.live import ROOT
 
 SLEEPER = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
 
@@ -58,6 +59,32 @@ def test_a_keeper_that_is_told_to_end_takes_its_child_along() -> None:
         keeping.terminate()
         keeping.wait(20)
     eventually(lambda: not is_alive(pid))
+
+
+TOLD_AT_ONCE = """
+import os, signal, subprocess, sys
+from gpu_worker.engine import keeper
+
+spawn = subprocess.Popen
+
+def spawn_and_be_told(*arguments, **options):
+    child = spawn(*arguments, **options)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return child
+
+subprocess.Popen = spawn_and_be_told
+sys.exit(keeper.main(sys.argv[1:]))
+"""
+
+
+def test_a_keeper_that_is_told_to_end_while_it_starts_takes_its_child_along() -> None:
+    command = [sys.executable, "-c", TOLD_AT_ONCE, "sleep", "600"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as keeping:
+        assert keeping.stdout is not None
+        pid = int(keeping.stdout.readline())
+        assert keeping.wait(20) == 128 + 15
+    assert not is_alive(pid)
 
 
 def test_a_keeper_exits_as_its_child_does() -> None:
