@@ -89,7 +89,7 @@ class Command(BaseCommand):
     def _list(self) -> None:
         now = timezone.now()
         for worker in Worker.objects.exclude(kind="").order_by("label").prefetch_related("hosted__model"):
-            models = ", ".join(f"{h.model.name}={h.upstream_name}" for h in worker.hosted.all())
+            models = ", ".join(sorted(f"{h.model.name}={h.upstream_name}" for h in worker.hosted.all()))
             key = "no key" if not worker.sealed_token else f"key …{worker.token_hint}"
             found = f"check: {worker.check_problem}" if worker.check_problem else ""
             cells = [
