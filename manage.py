@@ -16,8 +16,12 @@ def main() -> None:
 
         if (os.cpu_count() or 1) > 1:
             server_start()
+        from django.db import connections
+
         from apps.datasets.management.commands.clean import Command
 
+        # Django closes at the end what is open of the databases, and would load all settings to find that nothing is.
+        vars(connections)["settings"] = {}
         Command().run_from_argv(sys.argv)
         return
 

@@ -3,25 +3,30 @@
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from apps.datasets.children import Child, child_of
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
 _CONFIG = "config.json"
 _READ = frozenset({".safetensors", ".json", ".txt", ".model"})
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Embedder(Child):
     command = "embed-texts"
 
-    def vectors(self, texts: Sequence[str]) -> list[Vectors]:
+    def vectors(self, texts: Sequence[str]) -> "list[Vectors]":
         """For each text its vectors of length 1, shape [windows, size]; a text without a token has none.
 
         Raises: RecipeWrong: the model cannot be used.
         """
+        # Here, because NumPy takes a tenth of a second to load, which most recipes need not wait for.
+        import numpy as np
+
         told = self.ask(texts)
         return [np.frombuffer(b64decode(one), "<f4").reshape(-1, told["size"]) for one in told["vectors"]]
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.datasets.steps.duplicates import NearDuplicates, Seen, near_earlier
+from apps.datasets.nearness import near_earlier
+from apps.datasets.steps.duplicates import NearDuplicates, Seen
 from apps.datasets.wording import words_of
 from tests.datasets.support import chosen, talk
 

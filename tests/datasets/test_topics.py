@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from apps.datasets.records import Record
 from apps.datasets.steps.base import OptionWrong
-from apps.datasets.steps.topics import TopicSample, topics_of
+from apps.datasets.steps.topics import TopicSample
+from apps.datasets.topics import topics_of
 from tests.datasets.support import talk
 
 WORDS = {

@@ -5,23 +5,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
-from zlib import crc32
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from apps.core.json_stream import Broken
-from apps.datasets.annotators import Vectors, embedder_of, is_model, model_files
+from apps.datasets.annotators import embedder_of, is_model, model_files
 from apps.datasets.errors import FileUnreadable
 from apps.datasets.formats.files import raw_records
 from apps.datasets.records import Record, texts_in
 from apps.datasets.steps.base import Dropped, MapStep, OptionWrong, Outcome, step
 from apps.datasets.wording import words_of
 
+if TYPE_CHECKING:
+    from apps.datasets.annotators import Vectors
+    from apps.datasets.word_runs import Index, Run
+
 LEAST_WORDS = 8
 """A shorter text of a benchmark would be found where nobody copied it. Source: as for `Decontaminate`."""
 _TEXTS_AT_ONCE = 64
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 @step
@@ -100,7 +100,7 @@ class Decontaminate(MapStep):
         run = asked[place]
         return Dropped(f"like benchmark {run.benchmark}", f"record {run.record}, cosine {cosine:.2f}: {run.text[:80]}")
 
-    def _index(self) -> "_Index":
+    def _index(self) -> "Index":
         """Raises: OptionWrong: a file cannot be read, or holds no text that could be found."""
         benchmarks, fields, stats = self._said()
         return _index_of(benchmarks, self.n_words, fields, stats)
@@ -112,57 +112,6 @@ class Decontaminate(MapStep):
         except OSError as exc:
             raise OptionWrong(f"benchmarks: {exc.filename}: {exc.strerror}") from exc
         return tuple(sorted(self.benchmarks.items())), tuple(self.fields), stats
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Words in a row of a benchmark's record, its number from 0."""
-
-    benchmark: str
-    record: int
-    text: str
-
-
-class _Index:
-    """All runs of words that are looked for, by their length and a hash, and compared word by word when one is met."""
-
-    def __init__(self) -> None:
-        self._runs: dict[int, dict[int, _Run]] = {}
-        self._hashes: dict[int, np.ndarray[Any, np.dtype[np.uint64]]] = {}
-
-    def add(self, benchmark: str, record: int, words: list[str], n_words: int) -> bool:
-        """Whether the text is long enough to be looked for."""
-        n = min(n_words, len(words))
-        if n < LEAST_WORDS:
-            return False
-        runs = self._runs.setdefault(n, {})
-        for at, hash_ in enumerate(_hashes(words, [n])[n]):
-            runs.setdefault(int(hash_), _Run(benchmark, record, " ".join(words[at : at + n])))
-        return True
-
-    def close(self) -> None:
-        self._hashes = {n: np.array(sorted(runs), dtype=np.uint64) for n, runs in sorted(self._runs.items())}
-
-    def found_in(self, words: list[str]) -> _Run | None:
-        for n, hashes in _hashes(words, list(self._hashes)).items():
-            for at in np.flatnonzero(np.isin(hashes, self._hashes[n])):
-                run = self._runs[n][int(hashes[at])]
-                if run.text == " ".join(words[at : at + n]):
-                    return run
-        return None
-
-
-def _hashes(words: list[str], lengths: list[int]) -> dict[int, "np.ndarray[Any, np.dtype[np.uint64]]"]:
-    """For each length, ascending, the hashes of all runs of so many words. Lengths that do not fit are left out."""
-    codes = np.fromiter((crc32(word.encode("utf-8", "replace")) for word in words), np.uint64, len(words))
-    found = {}
-    hashes = codes
-    for n in range(1, min(max(lengths, default=0), len(words)) + 1):
-        if n > 1:
-            hashes = hashes[:-1] * _FACTOR + codes[n - 1 :]
-        if n in lengths:
-            found[n] = hashes
-    return found
 
 
 def _changed(paths: Iterable[Path]) -> tuple[object, ...]:
@@ -177,19 +126,23 @@ def _vectors_of(
     benchmarks: tuple[tuple[str, str], ...],
     fields: tuple[str, ...],
     stats: tuple[object, ...],
-) -> "tuple[list[_Run], Vectors]":
+) -> "tuple[list[Run], Vectors]":
     """The texts of benchmarks that are compared, and a vector for each: of a long one one for each window.
 
     `files`: of the embedder. `stats`: of these and of the benchmarks', so that a changed one is read again.
     Raises: RecipeWrong, OptionWrong.
     """
+    import numpy as np
+
+    from apps.datasets.word_runs import Run
+
     asked = [
-        _Run(name, number, text)
+        Run(name, number, text)
         for name, path in benchmarks
         for number, text in _texts_of(Path(path), fields)
         if len(words_of(text)) >= LEAST_WORDS
     ]
-    runs: list[_Run] = []
+    runs: list[Run] = []
     parts: list[Vectors] = []
     for begin in range(0, len(asked), _TEXTS_AT_ONCE):
         some = asked[begin : begin + _TEXTS_AT_ONCE]
@@ -202,9 +155,12 @@ def _vectors_of(
 @lru_cache(maxsize=4)
 def _index_of(
     benchmarks: tuple[tuple[str, str], ...], n_words: int, fields: tuple[str, ...], stats: tuple[object, ...]
-) -> _Index:
+) -> "Index":
     """`stats`: of the files, so that a changed one is read again. Raises: OptionWrong."""
-    index = _Index()
+    # Here, because NumPy takes a tenth of a second to load, which recipes without this step need not wait for.
+    from apps.datasets.word_runs import Index
+
+    index = Index(LEAST_WORDS)
     for name, path in benchmarks:
         n_texts = sum(
             index.add(name, number, words_of(text), n_words) for number, text in _texts_of(Path(path), fields)

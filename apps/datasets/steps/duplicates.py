@@ -5,15 +5,8 @@ from array import array
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from struct import Struct
-
-import numpy as np
-from numpy.typing import NDArray
-from rensa import RMinHash
 
 from apps.datasets.records import Record, Role
-from apps.datasets.shingles import LETTERS_AT_ONCE, run_hashes, word_hashes
 from apps.datasets.steps.base import ChoiceStep, Key, OptionWrong, step
 
 
@@ -46,12 +39,7 @@ class UniqueOpenings(ChoiceStep):
         return _first_only(keys, "first question and answer were there before")
 
 
-_N_PERMUTATIONS = 128
-_SKETCH = Struct(f"<{_N_PERMUTATIONS}I")
-_SHINGLE_WORDS = 5
 _SYSTEM = Role.SYSTEM.value  # compared in a third of the time
-_FOUND = 0.99
-"""Of the conversations that overlap by exactly `similarity`, the share that is compared with the one they overlap."""
 
 
 @step
@@ -77,100 +65,20 @@ class NearDuplicates(ChoiceStep):
         return key
 
     def keys(self, records: Iterable[Record]) -> Iterator[Key]:
-        for some in _batches(map(_said, records)):
-            shingles = _shingles(some)
-            sketches = RMinHash.digest_matrix_from_flat_token_hashes(
-                np.concatenate(shingles),
-                list(accumulate(map(len, shingles), initial=0)),
-                num_perm=_N_PERMUTATIONS,
-                seed=1,
-            )
-            for sketch in sketches.to_rows():
-                # The lower half of each tells two apart as well.
-                halves = np.frombuffer(_SKETCH.pack(*sketch), dtype="<u2")[::2]
-                yield b2a_base64(halves.tobytes(), newline=False).decode()
+        # Here, because NumPy takes a tenth of a second to load, which recipes without this step need not wait for.
+        from apps.datasets.nearness import sketches_of
+
+        return (b2a_base64(sketch, newline=False).decode() for sketch in sketches_of(map(_said, records)))
 
     def choose(self, keys: Iterable[Key]) -> Iterator[str | None]:
-        raw = b"".join(map(a2b_base64, keys))
-        sketches = np.frombuffer(raw, dtype="<u2").reshape(-1, _N_PERMUTATIONS)
-        for is_near in near_earlier(sketches, self.similarity):
+        from apps.datasets.nearness import near_earlier, sketches_read
+
+        for is_near in near_earlier(sketches_read(b"".join(map(a2b_base64, keys))), self.similarity):
             yield "nearly the same was there before" if is_near else None
 
 
 def _said(record: Record) -> list[str]:
     return [message.content for message in record.all_messages() if message.role != _SYSTEM]
-
-
-def _batches(conversations: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    batch: list[list[str]] = []
-    n_letters = 0
-    for said in conversations:
-        n_more = sum(map(len, said))
-        if batch and n_letters + n_more > LETTERS_AT_ONCE:
-            yield batch
-            batch, n_letters = [], 0
-        batch.append(said)
-        n_letters += n_more
-    if batch:
-        yield batch
-
-
-def _shingles(conversations: list[list[str]]) -> list[NDArray[np.uint64]]:
-    """Of each conversation the five words in a row: all words if they are fewer, messages if there are only signs."""
-    words, firsts = word_hashes(["\n".join(said) for said in conversations])
-    runs = run_hashes(words, _SHINGLE_WORDS)
-    return [
-        runs[first : end - _SHINGLE_WORDS + 1] if end - first >= _SHINGLE_WORDS else _few(words[first:end], said)
-        for said, (first, end) in zip(conversations, pairwise(firsts), strict=True)
-    ]
-
-
-def _few(words: NDArray[np.unsignedinteger], said: list[str]) -> NDArray[np.uint64]:
-    if not len(words):  # signs alone, as ":-)"
-        words = np.array([digest_of(one) for one in said or [""]], dtype=np.uint64)
-    return run_hashes(words, _SHINGLE_WORDS)
-
-
-def near_earlier(sketches: NDArray[np.uint16], similarity: float) -> Iterator[bool]:
-    """For each sketch [N, P] in order whether one that was kept before is equal to it in a share of `similarity`.
-
-    Only those that are equal in a whole band are compared. Quadratic in how many are alike and still kept.
-    Source: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4.
-    """
-    n_least = int(np.ceil(similarity * sketches.shape[1] - 1e-9))
-    buckets = _buckets(sketches, rows_of_band(similarity, sketches.shape[1]))
-    kept, n_kept = np.empty(len(sketches), dtype=np.int32), 0
-    kept_in: dict[tuple[int, int], list[int]] = {}
-    is_met = buckets.max(axis=1, initial=-1) >= 0
-    for n, sketch in enumerate(sketches):
-        places = [(band, bucket) for band, bucket in enumerate(buckets[n].tolist()) if bucket >= 0] if is_met[n] else []
-        met = [kept_in[place] for place in places if place in kept_in]
-        # To compare with all is quicker than to make a set of as many.
-        others = kept[:n_kept] if sum(map(len, met)) > n_kept else list(set().union(*met))
-        is_near = len(others) > 0 and int(np.count_nonzero(sketches[others] == sketch, axis=1).max()) >= n_least
-        if not is_near:
-            kept[n_kept] = n
-            n_kept += 1
-            for place in places:
-                kept_in.setdefault(place, []).append(n)
-        yield is_near
-
-
-def _buckets(sketches: NDArray[np.uint16], n_rows: int) -> NDArray[np.int32]:
-    """For each sketch and band [N, B] a number that those have in common which are equal there, or -1 if none is."""
-    n_bands = sketches.shape[1] // n_rows
-    buckets = np.empty((len(sketches), n_bands), dtype=np.int32)
-    for band in range(n_bands):
-        part = sketches[:, band * n_rows : (band + 1) * n_rows]
-        _, numbers, counts = np.unique(run_hashes(part.T, n_rows)[0], return_inverse=True, return_counts=True)
-        buckets[:, band] = np.where(counts[numbers] > 1, numbers, -1)
-    return buckets
-
-
-def rows_of_band(similarity: float, n_permutations: int) -> int:
-    """As many as still let `_FOUND` of those that are equal in this share be equal in a whole band."""
-    sizes = range(1, n_permutations + 1)
-    return max(rows for rows in sizes if 1 - (1 - similarity**rows) ** (n_permutations // rows) >= _FOUND)
 
 
 def _first_only(keys: Iterable[int], reason: str) -> Iterator[str | None]:
