@@ -43,7 +43,8 @@ def test_a_visitor_reads_the_board_and_sorts_it_without_scripts(new_tab: NewTab,
     page.goto(live_site.url + "/leaderboard")
     assert names(page) == list(MODELS)
     for turned in (MODELS, MODELS[::-1]):
-        page.locator("table.board thead").get_by_role("link", name="Model").click()
+        with page.expect_navigation():
+            page.locator("table.board thead").get_by_role("link", name="Model").click()
         assert names(page) == list(turned)
     expect(page.get_by_role("columnheader", name="Model")).to_have_attribute("aria-sort", "descending")
 
