@@ -109,7 +109,7 @@ _MEASURED = """Of the words of assistants in the test files, token by token, {n_
 
 Measure it again and rewrite this card:
 
-    python -m gpu_worker train --evaluate {directory} --write-card"""
+    python -m gpu_worker train --evaluate {directory} --questions {questions} --write-card"""
 _NOT_MEASURED = "It was not measured: its configuration names no `data.test_files`."
 
 
@@ -163,10 +163,10 @@ def _demo(record: dict[str, Any], common: dict[str, Any]) -> str:
 
 def _own(record: dict[str, Any], common: dict[str, Any]) -> str:
     config, found, n_cut = record["config"], record.get("next_tokens"), record.get("n_cut", 0)
-    directory = config["output"]["directory"]
+    again = {"directory": config["output"]["directory"], "questions": config["output"]["evaluation_questions"]}
     measured = _NOT_MEASURED
     if found:
-        measured = _MEASURED.format(**found, perplexity=math.exp(found["loss"]), directory=directory)
+        measured = _MEASURED.format(**found, perplexity=math.exp(found["loss"]), **again)
     rows = [
         f"| `{name}` | {'test' if name in config['data']['test_files'] else 'training'} | `{sha256}` |"
         for name, sha256 in record["files"].items()

@@ -11,7 +11,7 @@ from gpu_worker.training.config import Curriculum, TrainingConfig
 from gpu_worker.training.curriculum import conversations
 from gpu_worker.training.curriculum.turns import Message, Persona
 from gpu_worker.training.masking import Document
-from gpu_worker.training.own_files import conversations_in
+from gpu_worker.training.own_files import conversations_in, hashes_of
 from gpu_worker.training.tokenizer import N_KEPT, encode_all, train_tokenizer
 
 # The merges of a small vocabulary do not change any more after this many conversations.
@@ -23,6 +23,8 @@ class TrainingData:
     tokenizer: Tokenizer
     documents: list[Document]
     hash: str
+    files: dict[str, str]
+    """SHA-256 of each file it was read from, and of those that the model is to be measured by."""
 
     @property
     def lengths(self) -> list[int]:
@@ -38,6 +40,8 @@ def prepare_data(config: TrainingConfig, tokenizer: Tokenizer | None = None) -> 
 
     Raises: DataUnfit, OSError: of files of one's own.
     """
+    # First: hours later, when the model is written, other words may stand there.
+    files = hashes_of((*config.data.files, *config.data.test_files))
     is_own = config.data.curriculum is Curriculum.NONE
     if tokenizer is None:
         sample = islice(_conversations(config), _TOKENIZER_CONVERSATIONS)
@@ -45,7 +49,7 @@ def prepare_data(config: TrainingConfig, tokenizer: Tokenizer | None = None) -> 
         tokenizer = train_tokenizer(texts, vocab_size=config.tokenizer.vocab_size)
     # What people write hardly repeats.
     documents = encode_all(_conversations(config), tokenizer, n_kept=0 if is_own else N_KEPT)
-    return TrainingData(tokenizer, documents, hash_documents(documents))
+    return TrainingData(tokenizer, documents, hash_documents(documents), files)
 
 
 def _conversations(config: TrainingConfig) -> Iterator[list[Message]]:

@@ -20,7 +20,6 @@ from gpu_worker.training.evaluation import as_json, evaluate
 from gpu_worker.training.export import partial_directory, publish, write_model
 from gpu_worker.training.held_out import next_tokens
 from gpu_worker.training.modeling import choose_device
-from gpu_worker.training.own_files import hashes_of
 from gpu_worker.training.trainer import Report, StopRequest, Trainer
 
 
@@ -122,7 +121,7 @@ def measure(directory: Path, record: dict[str, Any], *, n_questions: int) -> tup
 
 def _record(trainer: Trainer) -> dict[str, Any]:
     config = trainer.config
-    files = hashes_of((*config.data.files, *config.data.test_files))
+    files = trainer.data.files
     return {
         "config": config.as_dict(),
         "config_hash": config.hash,

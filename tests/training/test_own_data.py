@@ -1,6 +1,7 @@
 """Training on conversations of one's own: from a raw dump to a model that knows them, and what is refused."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from apps.training.models import Status, TrainingRun
 from gpu_worker.training.card import render_card
 from gpu_worker.training.cli import main
+from gpu_worker.training.config import parse_config
+from gpu_worker.training.data import prepare_data
 from gpu_worker.training.held_out import next_tokens
 from gpu_worker.training.own_files import DataUnfit, conversations_in
 from gpu_worker.training.tokenizer import END, ROLES, encode_all, special_ids, train_tokenizer
@@ -62,7 +65,7 @@ def test_from_a_raw_dump_to_a_model_that_has_learned_it(tmp_path: Path, capsys: 
     train, test = (str(cleaned / f"{name}.jsonl") for name in ("train", "test"))
     for name in (train, test):
         call_command("dataset", "check", name)
-    config = own_config(tmp_path, [train], [test], steps=60)
+    config = own_config(tmp_path, [train], [test], steps=200)
     call_command("train", config)
 
     run = TrainingRun.objects.get()
@@ -75,6 +78,7 @@ def test_from_a_raw_dump_to_a_model_that_has_learned_it(tmp_path: Path, capsys: 
     card = (tmp_path / "model" / "README.md").read_text()
     assert card == render_card(record)
     assert record["files"][test] in card
+    assert f"--evaluate {tmp_path / 'model'} --questions 2 --write-card" in card
     assert "next token" in capsys.readouterr().err
 
     model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
@@ -135,6 +139,16 @@ def test_what_is_longer_than_the_context_is_told(tmp_path: Path, capsys: pytest.
     call_command("train", own_config(tmp_path, [train], steps=2))
     assert "1 of 31 conversations are longer than 512 tokens" in capsys.readouterr().err
     assert "(1 of them learned up to the context's length only)" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_the_hashes_are_those_of_the_words_that_were_read(tmp_path: Path) -> None:
+    train = lines(tmp_path / "train.jsonl", talk("Hi", "Hi"))
+    test = lines(tmp_path / "test.jsonl", talk("Hi", "Ho"))
+    before = {name: sha256(Path(name).read_bytes()).hexdigest() for name in (train, test)}
+    raw = yaml.safe_load(own_config(tmp_path, [train], [test]).read_text())
+    data = prepare_data(parse_config(raw))
+    lines(tmp_path / "train.jsonl", talk("Hi", "Something else"))
+    assert data.files == before
 
 
 @pytest.mark.django_db(transaction=True)
