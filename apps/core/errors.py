@@ -258,7 +258,7 @@ WORDS: dict[str, str] = {
     "training.config_unreadable": "The configuration {path} cannot be read: {reason}",
     "training.config_invalid": "The configuration is wrong. {reason}",
     "training.data_unfit": "{path} is not fit to train on: {n_wrong} of {n_records} records have a fault.\n{faults}\n"
-    "'manage.py dataset check {path}' names all of them.",
+    "'manage.py dataset check {path}' names the first 20, and with --all every one.",
     "training.output_exists": "{directory} is not empty. Use --overwrite, --resume or another --output.",
     "training.run_active": "{name!r} is being trained by another command. If it was killed, try again in {seconds} s.",
     "training.run_lost": "The run of {name!r} was closed by somebody else; its training process was stopped.",

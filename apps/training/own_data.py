@@ -1,4 +1,4 @@
-"""Are the files of a configuration fit to train on? Asked before anything starts. Pure."""
+"""Are the files of a configuration fit to train on? Asked before anything starts. Writes nothing."""
 
 from pathlib import Path
 
