@@ -125,8 +125,10 @@ class Trouble:
             case WorkerMismatch():
                 # A worker of ours may be loading the model; a provider will not have it in a moment either.
                 return target.upstream is None
+            case ProviderLoading():
+                return True
             case _:
-                return isinstance(error, ProviderLoading)
+                return False
 
     def _named(self, error: WorkerOverloaded) -> WorkerOverloaded:
         """Who talks to a worker does not know by which name the model was asked for."""
